@@ -1,0 +1,1 @@
+"""The audit trail: what was done, provable, without personal data."""

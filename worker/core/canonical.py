@@ -1,0 +1,47 @@
+"""Canonical forms: what an identifier is compared by, so that one person written two ways is one subject.
+
+The forms are versioned: a value made with one version never equals a value made with another. Changing a form means a new version and a
+migration of what was kept under the old one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import idna
+
+from worker.core.model import Identifier
+
+VERSION = "c1"
+
+
+def canonical(kind: Identifier, value: str) -> str:
+    """Return the canonical form of an identifier, with version and kind in front; an empty text when nothing is left to compare."""
+    text = unicodedata.normalize("NFC", value).strip()
+    match kind:
+        case Identifier.EMAIL:
+            text = _email(text)
+        case Identifier.PHONE:
+            text = _phone(text)
+        case Identifier.TEXT:
+            text = " ".join(text.casefold().split())
+    return f"{VERSION}:{kind.value}:{text}" if text else ""
+
+
+def _email(text: str) -> str:
+    """Return an address in lower case with its domain in ASCII (IDNA 2008, RFC 5891); mailbox names are compared without case."""
+    local, at, domain = text.rpartition("@")
+    if not at:
+        return text.casefold()
+    try:
+        domain = idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        domain = domain.casefold()
+    return f"{unicodedata.normalize('NFC', local.casefold())}@{domain.lower()}"
+
+
+def _phone(text: str) -> str:
+    """Return the digits of a number, an international prefix written as 00 and not as +, a trunk zero in brackets left out."""
+    text = text.replace("(0)", "")
+    digits = "".join(str(unicodedata.digit(each)) for each in text if each.isdigit())
+    return f"00{digits}" if text.startswith("+") else digits

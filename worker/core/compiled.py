@@ -1,0 +1,209 @@
+"""The decider for the hot loop: rows in, decisions out, equal to `decide` (a property test says so).
+
+Most records of a source share the few facts that decide (a start *day*, a flag), so a decision is worked out once per combination of facts
+and remembered. What remains per row is reading raw values, which has a short cut for timestamps stored in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+
+from worker.core.decide import Decision, decide
+from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
+from worker.core.model import Aggregate, Function, Policy
+from worker.core.select import definition
+from worker.core.standing import NOTHING, Standing
+from worker.core.treatments import Treater
+
+RELATION = "relation:"
+"""In front of a relation's name: the column that counts the relation's rows."""
+
+_REMEMBERED = 100_000
+_UTC_TEXT = len("2026-01-31 22:30:00")
+
+Row = Sequence[Raw]
+"""The raw values of one record, in the order of the columns that were asked for."""
+
+
+def fact_columns(policy: Policy) -> tuple[str, ...]:
+    """Return the columns a decision needs: the deciding facts, what treatments look at, and row counts of relations that block."""
+    names = dict.fromkeys(policy.deciding)
+    if not policy.only_deletes:
+        names.update(dict.fromkeys(field.name for field in policy.treatable))
+    return tuple(names)
+
+
+class RowDecider:
+    """Decides about rows of one source on one day.
+
+    columns -- the names of the values in a row (a superset of `fact_columns(policy)`); treaters -- by field name, for the treatable fields.
+    """
+
+    def __init__(self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater]) -> None:
+        self.policy = policy
+        self.today = today
+        self._readers = [(name, columns.index(name), fact_reader(policy, name, today)) for name in policy.deciding]
+        self._single = (self._readers[0][1], self._readers[0][2]) if len(self._readers) == 1 else None
+        self._contents = (
+            []
+            if policy.only_deletes
+            else [(field.name, columns.index(field.name), treaters[field.name].is_treated) for field in policy.treatable]
+        )
+        self._remembered: dict[object, Decision] = {}
+
+    def facts(self, row: Row) -> dict[str, Fact]:
+        """Return the deciding facts that a row states."""
+        return {name: read(row[position]) for name, position, read in self._readers}
+
+    def untreated(self, row: Row) -> frozenset[str] | None:
+        """Return the names of the fields that still hold something to treat; None where that plays no part."""
+        if self.policy.only_deletes:
+            return None
+        return frozenset(name for name, position, is_treated in self._contents if not is_treated(row[position]))
+
+    def decide(self, row: Row, standing: Standing = NOTHING, blocking: tuple[str, ...] = ()) -> Decision:
+        """Return the decision for a row, as `decide` would give it."""
+        untreated = self.untreated(row) if self._contents else None if self.policy.only_deletes else frozenset()
+        if self._single is not None:
+            key: object = (self._single[1](row[self._single[0]]), untreated, blocking)
+        else:
+            key = (*(read(row[position]) for _, position, read in self._readers), untreated, blocking)
+        if standing is NOTHING:
+            found = self._remembered.get(key)
+            if found is not None:
+                return found
+        decision = decide(self.facts(row), self.policy, standing, self.today, untreated=untreated, blocking=blocking)
+        if standing is NOTHING:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = decision
+        return decision
+
+
+def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fact]:
+    """Return the function from a raw value (of an aggregate: its summary) to the fact of that name."""
+    declared = definition(policy.source, name)
+    if isinstance(declared, Aggregate):
+        aggregate = declared
+        return lambda raw: aggregate_fact(aggregate, raw, today)
+    reading = declared.reading
+    if reading.type is FieldType.TIMESTAMP and reading.stored_zone is not None and str(reading.stored_zone) == "UTC":
+        return _utc_reader(reading, today)
+    if reading.type in (FieldType.DATE, FieldType.BOOLEAN):
+        return _remembering(reading, today)
+    return lambda raw: reading.fact(raw, today)
+
+
+def aggregate_fact(aggregate: Aggregate, raw: Raw, today: dt.date) -> Fact:
+    """Return the fact over a relation's rows.
+
+    raw -- for `count` and `exists` the number of rows; else a summary (rows, empty members, unreadable members, lowest, highest). An
+    aggregate with an open member has not happened yet, with an unreadable member it is unknown.
+    """
+    if aggregate.function in (Function.COUNT, Function.EXISTS):
+        if raw is None:
+            return Unknown("not counted")
+        count = int(str(raw))
+        return Known(count) if aggregate.function is Function.COUNT else Known(count > 0)
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or aggregate.reading is None:
+        return Unknown("no summary of the rows")
+    rows, empty, unreadable, lowest, highest = raw
+    if not rows:
+        return _meaning(aggregate.none, "no rows")
+    if unreadable:
+        return Unknown("an unreadable value among the rows")
+    if empty and aggregate.reading.empty is not Empty.NOT_APPLICABLE:
+        return _meaning(aggregate.reading.empty, "an empty value among the rows")
+    if empty == rows:
+        return NotApplicable()
+    ends = aggregate.reading.fact(lowest, today), aggregate.reading.fact(highest, today)
+    for end in ends:
+        if not isinstance(end, Known):
+            return end
+    return ends[1] if aggregate.function is Function.LATEST else ends[0]
+
+
+def _meaning(empty: Empty, why: str) -> Fact:
+    """Return what emptiness was declared to mean."""
+    match empty:
+        case Empty.UNKNOWN:
+            return Unknown(why)
+        case Empty.NOT_YET:
+            return NotYet()
+        case Empty.NOT_APPLICABLE:
+            return NotApplicable()
+
+
+def _remembering(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
+    """Return a reader that remembers the facts of values with few variants."""
+    remembered: dict[Raw, Fact] = {}
+
+    def read(raw: Raw) -> Fact:
+        fact = remembered.get(raw)
+        if fact is None:
+            fact = reading.fact(raw, today)
+            if len(remembered) < _REMEMBERED:
+                remembered[raw] = fact
+        return fact
+
+    return read
+
+
+def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
+    """Return a reader of UTC timestamps that looks up, per UTC day, the moment at which the local day changes."""
+    changes: dict[Raw, tuple[Raw, Fact, Fact]] = {}
+
+    def read(raw: Raw) -> Fact:
+        if type(raw) is dt.datetime and raw.tzinfo is None:
+            day, moment = raw.toordinal(), raw
+        elif type(raw) is str and len(raw) == _UTC_TEXT and raw[10] == " ":
+            day, moment = raw[:10], raw  # type: ignore[assignment]
+        else:
+            return reading.fact(raw, today)
+        change = changes.get(day)
+        if change is None:
+            change = _day_change(reading, raw, today)
+            if change is None:
+                return reading.fact(raw, today)
+            if len(changes) < _REMEMBERED:
+                changes[day] = change
+        return change[2] if moment >= change[0] else change[1]  # type: ignore[operator]
+
+    return read
+
+
+def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> tuple[Raw, Fact, Fact] | None:
+    """Return the first minute of a UTC day on which the next local day has begun (typed as `raw` is), and the facts before and from then.
+
+    None when the value is no timestamp, or when the day does not have just one such moment on a whole minute: the long way is taken then.
+    """
+    try:
+        moment = dt.datetime.fromisoformat(raw) if isinstance(raw, str) else raw
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        local = [(midnight + dt.timedelta(minutes=minute), None) for minute in (0, 1439)]
+        first, last = (_local(reading, each) for each, _ in local)
+    except (ValueError, OverflowError):
+        return None
+    if isinstance(raw, str) and moment.isoformat(sep=" ") != raw:
+        return None
+    if (last - first).days not in (0, 1):
+        return None
+    low, high = 0, 1440
+    while low < high:
+        middle = (low + high) // 2
+        if _local(reading, midnight + dt.timedelta(minutes=middle)) > first:
+            high = middle
+        else:
+            low = middle + 1
+    boundary = midnight + dt.timedelta(minutes=low)
+    if low < 1440 and _local(reading, boundary - dt.timedelta(microseconds=1)) != first:
+        return None
+    before = reading.fact(midnight, today)
+    after = reading.fact(midnight + dt.timedelta(minutes=1439), today)
+    return (boundary.isoformat(sep=" ") if isinstance(raw, str) else boundary), before, after
+
+
+def _local(reading: Reading, moment: dt.datetime) -> dt.date:
+    """Return the local day of a naive UTC moment."""
+    return moment.replace(tzinfo=dt.UTC).astimezone(reading.zone).date()

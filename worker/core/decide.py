@@ -1,0 +1,342 @@
+"""The decision: which purposes still need which fields of one record, and what happens to what nobody needs.
+
+`decide` is pure and total, and the only place that decides. Push-down selections, the compiled decider, dry runs and explanations are
+optimisations or views of it. It goes in two steps that can be read apart:
+
+1. `purpose_state` - a purpose is, for one record, *running*, *ended on a day*, *never applied* or *undetermined*.
+2. `conclude` - a field is due only if at least one purpose that lists it has ended and none is running or undetermined; the record's
+   disposition applies when every personal field is due. "The longest wins" and "only the fields nobody needs" follow without priorities.
+
+A field that no purpose lists, or for which every purpose never applied, is uncovered: kept and reported.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from worker.core.conditions import Truth, evaluate
+from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
+from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step, day
+from worker.core.periods import NEVER, NO_TIME, Period, Term
+from worker.core.standing import NOTHING, RequestKind, Standing
+
+# --- The state of one purpose ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The purpose still needs its fields; `until` is its due day when that is known, else None."""
+
+    until: dt.date | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The purpose needed its fields through a day that has passed."""
+
+    on: dt.date
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeverApplied:
+    """The purpose has nothing to do with this record."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undetermined:
+    """A fact that the purpose needs is unknown; `why` names the fact and a fixed phrase, never a value."""
+
+    why: str
+
+
+PurposeState = Running | Ended | NeverApplied | Undetermined
+
+
+def start_of(event: StartEvent, facts: Mapping[str, Fact]) -> Fact:
+    """Return the day of a start event as a fact.
+
+    Members that don't apply are left out; with none left the event does not apply. `latest_of` and `all_of` wait for every member that
+    applies; `earliest_of` has happened when one has. An unknown member makes the whole unknown.
+    """
+    days: list[dt.date] = []
+    waiting = False
+    missing = False
+    for name in event.facts:
+        match facts[name]:
+            case Unknown(why):
+                return Unknown(f"{name}: {why}")
+            case Known(value):
+                known = day(value)
+                if known is None:
+                    return Unknown(f"{name}: not a day")
+                days.append(known)
+            case NotYet():
+                waiting = True
+            case NotApplicable():
+                missing = True
+    if event.combine is Combine.EARLIEST_OF:
+        return Known(min(days)) if days else NotYet() if waiting else NotApplicable()
+    if waiting:
+        return NotYet()
+    if not days or (missing and event.combine is Combine.ALL_OF):
+        return NotApplicable()
+    return Known(max(days))
+
+
+def purpose_state(purpose: Purpose, facts: Mapping[str, Fact], standing: Standing, today: dt.date, extra: Period = NO_TIME) -> PurposeState:
+    """Return what one purpose is for one record on a day; `extra` is added to its period for a later step of a chain."""
+    applies = evaluate(purpose.when, facts) if purpose.when is not None else Truth.TRUE
+    if applies is Truth.FALSE:
+        return NeverApplied("its condition is false")
+    state = _by_period(purpose, facts, today, extra) if applies is Truth.TRUE else Undetermined("its condition is unknown")
+    ended = _by_request(purpose, state, standing)
+    if ended is None or (isinstance(state, Ended) and state.on <= ended.on) or isinstance(state, NeverApplied):
+        return state
+    last = extra.after(ended.on)
+    return Ended(last, ended.why) if last < today else Running(last, ended.why)
+
+
+def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extra: Period) -> PurposeState:
+    """Return the state that the purpose's own start event and period give it."""
+    if purpose.start is None or purpose.term is None:
+        return Running(None, "it has no end of its own")
+    match start_of(purpose.start, facts):
+        case Unknown(why):
+            return Undetermined(why)
+        case NotYet():
+            return Running(None, "its start event has not happened yet")
+        case NotApplicable():
+            return NeverApplied("its start event does not apply")
+        case Known(value):
+            term = Term(purpose.term.period + extra, purpose.term.anchor, purpose.term.fiscal_year)
+            due = term.due(value) if isinstance(value, dt.date) else NEVER
+            return Ended(due, "its period is over") if due < today else Running(due, "its period runs")
+        case other:
+            assert_never(other)
+
+
+def _by_request(purpose: Purpose, state: PurposeState, standing: Standing) -> Ended | None:
+    """Return the end that a request of the subject puts to a purpose, or None.
+
+    Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, which is when their
+    start event has happened; legal obligation, public task, vital interests and legal claims stay. Withdrawal (7(3)) ends what rests on the
+    named consent, an objection to direct marketing (21(3)) ends that, each on the day it was received.
+    """
+    days: list[tuple[dt.date, str]] = []
+    for request in standing.requests:
+        match request.kind:
+            case RequestKind.ERASE if request.verified and not purpose.legal_claim:
+                ended_contract = purpose.basis is LegalBasis.CONTRACT and (
+                    isinstance(state, Ended) or (isinstance(state, Running) and state.until is not None)
+                )
+                if ended_contract or purpose.basis in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
+                    days.append((request.received_on, "the subject asked for erasure"))
+            case RequestKind.WITHDRAW if purpose.basis is LegalBasis.CONSENT and request.consent in (None, purpose.consent):
+                days.append((request.received_on, "its consent was withdrawn"))
+            case RequestKind.OBJECT if request.marketing and purpose.marketing:
+                days.append((request.received_on, "the subject objected to direct marketing"))
+            case _:
+                pass
+    return Ended(*min(days)) if days else None
+
+
+# --- What follows for the record ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Nothing of the record is due, or what is due was treated before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partly:
+    """Some fields are due and get their treatments; the record stays. `due` is the latest due day among them."""
+
+    fields: tuple[str, ...]
+    due: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The whole record is due; `fields` are those a pseudonymising step treats, and empty for deletion and review."""
+
+    kind: DispositionKind
+    fields: tuple[str, ...]
+    due: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The record is due for deletion but rows that go with it, or that keep it, are not; `relations` names them."""
+
+    relations: tuple[str, ...]
+    due: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Every field is due, but no disposition can be chosen; the record is kept and reported."""
+
+    why: str
+    due: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Holds or a restriction suspend what would have happened."""
+
+    by: tuple[str, ...]
+    instead_of: Partly | Due | Waiting
+
+
+Outcome = Kept | Partly | Due | Waiting | Undecided | Held
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided for one record, with its reasons.
+
+    purposes -- one state per purpose of the policy, in order; undetermined -- the ids of purposes that an unknown fact left open;
+    uncovered -- the personal fields that no purpose covers.
+    """
+
+    outcome: Outcome
+    purposes: tuple[PurposeState, ...]
+    undetermined: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
+
+
+def decide(
+    facts: Mapping[str, Fact],
+    policy: Policy,
+    standing: Standing,
+    today: dt.date,
+    *,
+    untreated: frozenset[str] | None = None,
+    blocking: tuple[str, ...] = (),
+) -> Decision:
+    """Decide about one record on a local day of the organisation.
+
+    facts -- every name in `policy.deciding`; untreated -- the personal fields that still hold something to treat (None: all of them);
+    blocking -- relations with rows that keep the record from being deleted.
+    """
+    if not policy.source.controller:
+        standing = Standing(standing.holds, tuple(each for each in standing.requests if each.kind is RequestKind.RESTRICT))
+    states = tuple(purpose_state(each, facts, standing, today) for each in policy.purposes)
+
+    def later(extra: Period) -> tuple[PurposeState, ...]:
+        return tuple(purpose_state(each, facts, standing, today, extra) for each in policy.purposes)
+
+    chosen = choose(policy.dispositions, facts)
+    return conclude(policy, states, chosen, standing, untreated=untreated, blocking=blocking, later=later)
+
+
+def choose(dispositions: Sequence[Disposition], facts: Mapping[str, Fact]) -> Disposition | str:
+    """Return the first disposition whose condition is true; a text says why there is none. An unknown condition stops the reading."""
+    for disposition in dispositions:
+        truth = evaluate(disposition.when, facts) if disposition.when is not None else Truth.TRUE
+        if truth is Truth.TRUE:
+            return disposition
+        if truth is Truth.UNKNOWN:
+            return "a disposition's condition is unknown"
+    return "no disposition matches"
+
+
+def conclude(
+    policy: Policy,
+    states: tuple[PurposeState, ...],
+    chosen: Disposition | str,
+    standing: Standing,
+    *,
+    untreated: frozenset[str] | None,
+    blocking: tuple[str, ...],
+    later: LaterStates,
+) -> Decision:
+    """Return what the purposes' states mean for the record; see `decide`. `later` gives the states with a longer period, for chains."""
+    due, uncovered = due_fields(policy, states)
+    undetermined = tuple(purpose.id for purpose, state in zip(policy.purposes, states, strict=True) if isinstance(state, Undetermined))
+    outcome: Outcome = _outcome(policy, due, chosen, untreated, blocking, later)
+    suspended = standing.suspending
+    if suspended and isinstance(outcome, Partly | Due | Waiting):
+        outcome = Held(suspended, outcome)
+    return Decision(outcome, states, undetermined, uncovered)
+
+
+class LaterStates(Protocol):
+    """The type of `later`: from an extra period to the purposes' states."""
+
+    def __call__(self, extra: Period, /) -> tuple[PurposeState, ...]:
+        """Return one state per purpose with `extra` added to every period."""
+        ...  # pragma: no cover
+
+
+def due_fields(policy: Policy, states: Sequence[PurposeState]) -> tuple[dict[str, dt.date], tuple[str, ...]]:
+    """Return the due day of every personal field that is due, and the fields that no purpose covers."""
+    due: dict[str, dt.date] = {}
+    uncovered: list[str] = []
+    for name, positions in policy.purposes_of.items():
+        concerned = [states[position] for position in positions]
+        ends = [state.on for state in concerned if isinstance(state, Ended)]
+        if all(isinstance(state, NeverApplied) for state in concerned):
+            uncovered.append(name)
+        elif ends and not any(isinstance(state, Running | Undetermined) for state in concerned):
+            due[name] = max(ends)
+    if due and len(due) == len(policy.purposes_of):
+        latest = max(due.values())
+        due.update({each.name: latest for each in policy.source.personal if each.follows_record})
+    return due, tuple(uncovered)
+
+
+def _outcome(
+    policy: Policy,
+    due: Mapping[str, dt.date],
+    chosen: Disposition | str,
+    untreated: frozenset[str] | None,
+    blocking: tuple[str, ...],
+    later: LaterStates,
+) -> Kept | Partly | Due | Waiting | Undecided:
+    """Return what happens to the record when no hold suspends it."""
+    if not due:
+        return Kept()
+    left = tuple(each.name for each in policy.treatable if each.name in due and (untreated is None or each.name in untreated))
+    if len(due) < len(policy.source.personal):
+        return Partly(left, max(due[name] for name in left)) if left else Kept()
+    latest = max(due.values())
+    if isinstance(chosen, str):
+        return Undecided(chosen, latest)
+    step, latest = _last_due_step(policy, chosen, latest, later)
+    match step.kind if step is not None else None:
+        case None:
+            return Kept()
+        case DispositionKind.DELETE:
+            return Waiting(blocking, latest) if blocking else Due(DispositionKind.DELETE, (), latest)
+        case DispositionKind.PSEUDONYMISE:
+            return Due(DispositionKind.PSEUDONYMISE, left, latest) if left else Kept()
+        case DispositionKind.REVIEW:
+            return Due(DispositionKind.REVIEW, (), latest)
+
+
+def _last_due_step(policy: Policy, chosen: Disposition, latest: dt.date, later: LaterStates) -> tuple[Step | None, dt.date]:
+    """Return the last step of a chain whose own due day has passed, with that day; every step counts from the original start event."""
+    found: Step | None = None
+    for step in chosen.steps:
+        if step.after == NO_TIME:
+            found = step
+            continue
+        due, _ = due_fields(policy, later(step.after))
+        if len(due) == len(policy.source.personal):
+            found, latest = step, max(due.values())
+    return found, latest
+
+
+def deadline(policy: Policy, due: dt.date, standing: Standing = NOTHING) -> dt.date:
+    """Return the day by which a due disposition must be carried out: due day plus window, later after the release of a hold."""
+    released = [hold.released_on for hold in standing.holds if hold.released_on is not None]
+    return max([policy.window.after(due), *(policy.window.after(each) for each in released)])

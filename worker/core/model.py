@@ -1,0 +1,329 @@
+"""The checked policy file as frozen values: sources with their fields, facts and relations, and policies with their purposes.
+
+Nothing here reads a file. `worker.policyfile` builds these values and reports everything that is wrong; whoever holds one can rely on
+every name in it being declared and every type matching.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from worker.core.conditions import Condition, facts_of
+from worker.core.facts import Empty, Reading
+from worker.core.periods import CALENDAR_YEAR, NO_TIME, Bound, FiscalYear, Period, Term
+
+
+class LegalBasis(StrEnum):
+    """The six grounds of GDPR article 6(1)."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal-obligation"
+    VITAL_INTERESTS = "vital-interests"
+    PUBLIC_TASK = "public-task"
+    LEGITIMATE_INTERESTS = "legitimate-interests"
+
+
+class TreatmentKind(StrEnum):
+    """What happens to one field."""
+
+    CLEAR = "clear"
+    CONSTANT = "constant"
+    PSEUDONYM = "pseudonym"
+    TRUNCATE = "truncate"
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How a due field is treated in a record that stays.
+
+    value -- what `constant` writes; domain -- within which `pseudonym` gives the same person the same pseudonym.
+    """
+
+    kind: TreatmentKind
+    value: str = ""
+    domain: str = ""
+
+
+class Identifier(StrEnum):
+    """How values that recognise a subject are brought into canonical form before they are compared."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A named piece of a record.
+
+    column -- its name in the system; identifier -- set when the field recognises the subject; follows_record -- due when every other
+    personal field of the record is due.
+    """
+
+    name: str
+    column: str
+    reading: Reading
+    personal: bool = False
+    treatment: Treatment | None = None
+    identifier: Identifier | None = None
+    follows_record: bool = False
+
+
+class Disposal(StrEnum):
+    """What happens to the rows of a relation when their parent is deleted; never left to the database's cascade."""
+
+    DELETE = "delete"
+    DETACH = "detach"
+    KEEP_PARENT = "keep_parent"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Rows of another table that belong to a record: its children, or the parent it points to.
+
+    own and theirs -- the columns that are equal, pairwise; key -- the other table's key columns; disposal -- None for a parent, which no
+    deletion here touches; source -- the source whose policy decides about the rows, when they have one of their own;
+    children -- relations of the rows themselves.
+    """
+
+    name: str
+    table: str
+    own: tuple[str, ...]
+    theirs: tuple[str, ...]
+    key: tuple[str, ...]
+    disposal: Disposal | None = None
+    source: str | None = None
+    children: tuple[Relation, ...] = ()
+
+
+class Function(StrEnum):
+    """What is computed over the rows of a relation."""
+
+    COUNT = "count"
+    EXISTS = "exists"
+    LATEST = "latest"
+    EARLIEST = "earliest"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A restriction of an aggregate to rows whose column has one of the values (`same_as`: or differs from the record's own column)."""
+
+    column: str
+    values: tuple[str | int | bool, ...] = ()
+    differs_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A fact computed over the rows of a relation.
+
+    column and reading -- what `latest` and `earliest` look at; none -- what no rows mean; an empty member means what `reading.empty` says
+    (not yet: the whole has not happened yet); remaining -- count only rows that this same policy does not delete (replies that stay).
+    """
+
+    name: str
+    relation: str
+    function: Function
+    column: str | None = None
+    reading: Reading | None = None
+    none: Empty = Empty.UNKNOWN
+    where: tuple[Match, ...] = ()
+    remaining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One set of records in one system.
+
+    connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
+    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own.
+    """
+
+    name: str
+    connector: str
+    table: str
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+    aggregates: tuple[Aggregate, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    controller: bool = True
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def field(self, name: str) -> Field:
+        """Return a field by its name; KeyError when there is none."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    def relation(self, name: str) -> Relation:
+        """Return a relation by its name; KeyError when there is none."""
+        for candidate in self.relations:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    @property
+    def identifiers(self) -> tuple[Field, ...]:
+        """The fields that recognise the subject, in declared order."""
+        return tuple(each for each in self.fields if each.identifier is not None)
+
+    @property
+    def personal(self) -> tuple[Field, ...]:
+        """The fields that hold personal data, in declared order."""
+        return tuple(each for each in self.fields if each.personal)
+
+
+class Combine(StrEnum):
+    """How several start facts become one event."""
+
+    LATEST_OF = "latest_of"
+    EARLIEST_OF = "earliest_of"
+    ALL_OF = "all_of"
+
+
+@dataclass(frozen=True, slots=True)
+class StartEvent:
+    """The event from which a period runs: one fact, or several combined."""
+
+    facts: tuple[str, ...]
+    combine: Combine = Combine.LATEST_OF
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """Why fields are kept, and until when.
+
+    start None or term None -- kept until something else ends it (a withdrawal, an objection, an erasure); consent -- the named consent it
+    rests on; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal claims, so an
+    erasure request does not end it (GDPR 17(3)(e)).
+    """
+
+    id: str
+    basis: LegalBasis
+    fields: tuple[str, ...]
+    start: StartEvent | None = None
+    term: Term | None = None
+    when: Condition | None = None
+    bound: Bound = Bound.CEILING
+    consent: str | None = None
+    marketing: bool = False
+    legal_claim: bool = False
+    description: str = ""
+
+
+class DispositionKind(StrEnum):
+    """What happens to a record that nothing needs any more."""
+
+    DELETE = "delete"
+    PSEUDONYMISE = "pseudonymise"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a disposition; `after` is counted on top of every purpose's period, from the original start event."""
+
+    kind: DispositionKind
+    after: Period = NO_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """A chain of steps that applies when its condition is true."""
+
+    steps: tuple[Step, ...]
+    when: Condition | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The retention rules for one source."""
+
+    source: Source
+    purposes: tuple[Purpose, ...]
+    dispositions: tuple[Disposition, ...]
+    window: Period = NO_TIME
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    fiscal_year: FiscalYear = CALENDAR_YEAR
+    categories: tuple[str, ...] = ()
+    clause: str = ""
+    description: str = ""
+    digest: str = ""
+
+    @property
+    def id(self) -> str:
+        """The policy's name in plans and events: that of its source."""
+        return self.source.name
+
+    @cached_property
+    def purposes_of(self) -> dict[str, tuple[int, ...]]:
+        """For every personal field that does not follow its record: the positions of the purposes that list it."""
+        return {
+            each.name: tuple(i for i, purpose in enumerate(self.purposes) if each.name in purpose.fields)
+            for each in self.source.personal
+            if not each.follows_record
+        }
+
+    @cached_property
+    def treatable(self) -> tuple[Field, ...]:
+        """The personal fields that have a treatment, in declared order."""
+        return tuple(each for each in self.source.personal if each.treatment is not None)
+
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether every personal field rests on the same purposes, so that a record is due as a whole or not at all."""
+        return len(set(self.purposes_of.values())) <= 1
+
+    @cached_property
+    def only_deletes(self) -> bool:
+        """Whether a record is deleted or left as it is: then no personal field's content plays a part in deciding."""
+        kinds = {step.kind for disposition in self.dispositions for step in disposition.steps}
+        return self.uniform and kinds == {DispositionKind.DELETE}
+
+    @cached_property
+    def deciding(self) -> tuple[str, ...]:
+        """The names of all facts that conditions and start events use, each once, in a fixed order."""
+        names: dict[str, None] = {}
+        for purpose in self.purposes:
+            names.update(dict.fromkeys(purpose.start.facts if purpose.start else ()))
+            names.update(dict.fromkeys(facts_of(purpose.when)))
+        for disposition in self.dispositions:
+            names.update(dict.fromkeys(facts_of(disposition.when)))
+        return tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Whose policies these are. `zone` is the IANA zone in which days are counted."""
+
+    name: str
+    zone: ZoneInfo
+    fiscal_year: FiscalYear
+    window: Period
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A whole policy file: the organisation, every source it names, and the policies, one a source."""
+
+    organisation: Organisation
+    sources: Mapping[str, Source]
+    policies: tuple[Policy, ...]
+
+    def policy(self, source: str) -> Policy | None:
+        """Return the policy of a source, or None for a source without one (a gap that the reports show)."""
+        return next((policy for policy in self.policies if policy.source.name == source), None)
+
+
+def day(value: object) -> dt.date | None:
+    """Return a value when it is a calendar day, else None."""
+    return value if isinstance(value, dt.date) and not isinstance(value, dt.datetime) else None

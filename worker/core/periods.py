@@ -1,0 +1,171 @@
+"""Retention periods, anchors and their inverse, the cutoff. Calendar days only; no times, no zones.
+
+Periods are ISO 8601-1:2019 calendar durations without fractions or times (`P8W`, `P2Y`, `P1Y6M`, `P0D`). Months and years are counted
+from the original start day and clamped to the last day of a month that is too short, never added step by step, never rolled over a
+weekend (the Dutch Algemene termijnenwet does not apply to retention periods).
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+_PATTERN = re.compile(r"P(?=\d)(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?", re.ASCII)
+NEVER = dt.date.max
+"""The due day of something that never falls due: no day lies after it."""
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Period:
+    """A calendar period; the sum of its parts, years and months first, then weeks and days."""
+
+    years: int = 0
+    months: int = 0
+    weeks: int = 0
+    days: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Period:
+        """Return the period that an ISO 8601 text names; ValueError for fractions, times, signs, repeated or empty parts."""
+        match = _PATTERN.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not a whole calendar period such as P8W, P2Y, P1Y6M or P30D")
+        return cls(*(int(part or 0) for part in match.groups()))
+
+    def __str__(self) -> str:
+        """Return the period in ISO 8601 form."""
+        parts = ((self.years, "Y"), (self.months, "M"), (self.weeks, "W"), (self.days, "D"))
+        return "P" + ("".join(f"{amount}{unit}" for amount, unit in parts if amount) or "0D")
+
+    def __add__(self, other: Period) -> Period:
+        """Return the period that counts both from one start day (not one after the other)."""
+        return Period(self.years + other.years, self.months + other.months, self.weeks + other.weeks, self.days + other.days)
+
+    @property
+    def whole_months(self) -> bool:
+        """Whether the period consists of years and months only, so that a month end stays a month end."""
+        return not (self.weeks or self.days) and bool(self.years or self.months)
+
+    def after(self, start: dt.date, *, month_end: bool = False) -> dt.date:
+        """Return the last day of the period that starts on `start`; the start day itself is not counted.
+
+        month_end -- the start is the end of a month by definition (a fiscal year's end): a whole number of months later is the end of
+        a month too (2021-02-28 + P7Y = 2028-02-29). A day beyond the calendar is NEVER.
+        """
+        index = start.year * 12 + start.month - 1 + self.years * 12 + self.months
+        year, month = divmod(index, 12)
+        month += 1
+        if year > dt.MAXYEAR:
+            return NEVER
+        last = calendar.monthrange(year, month)[1]
+        day = last if month_end and self.whole_months else min(start.day, last)
+        try:
+            return dt.date(year, month, day) + dt.timedelta(days=7 * self.weeks + self.days)
+        except OverflowError:
+            return NEVER
+
+
+NO_TIME = Period()
+"""The period P0D."""
+
+
+class Anchor(StrEnum):
+    """From which day a period is counted, given the day of the event."""
+
+    DAY = "day"
+    END_OF_MONTH = "end_of_month"
+    END_OF_CALENDAR_YEAR = "end_of_calendar_year"
+    END_OF_FISCAL_YEAR = "end_of_fiscal_year"
+
+
+class Bound(StrEnum):
+    """Whether a period is the most that is allowed or the least that is required."""
+
+    CEILING = "ceiling"
+    FLOOR = "floor"
+
+
+@dataclass(frozen=True, slots=True)
+class FiscalYear:
+    """The day on which an organisation's fiscal year ends; 28 February means the last day of February."""
+
+    month: int = 12
+    day: int = 31
+
+    @classmethod
+    def parse(cls, text: str) -> FiscalYear:
+        """Return the fiscal year that ends on a day written MM-DD; ValueError when there is no such day in every year."""
+        match = re.fullmatch(r"(\d\d)-(\d\d)", text, re.ASCII)
+        if match is None:
+            raise ValueError(f"{text!r} is not a day of the year in the form MM-DD, such as 12-31")
+        month, day = int(match[1]), int(match[2])
+        dt.date(2023, month, day)
+        return cls(month, day)
+
+    @property
+    def month_end(self) -> bool:
+        """Whether the fiscal year ends with a month."""
+        return self.day >= calendar.monthrange(2023, self.month)[1]
+
+    def end(self, year: int) -> dt.date:
+        """Return the end of the fiscal year that ends in a calendar year."""
+        return dt.date(year, self.month, calendar.monthrange(year, self.month)[1] if self.month_end else self.day)
+
+    def end_after(self, day: dt.date) -> dt.date:
+        """Return the end of the fiscal year that holds a day; NEVER beyond the calendar."""
+        end = self.end(day.year)
+        if day <= end:
+            return end
+        return self.end(day.year + 1) if day.year < dt.MAXYEAR else NEVER
+
+
+CALENDAR_YEAR = FiscalYear()
+"""The fiscal year that is the calendar year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How long something is kept from its start event: the one function from a start day to a due day."""
+
+    period: Period
+    anchor: Anchor = Anchor.DAY
+    fiscal_year: FiscalYear = CALENDAR_YEAR
+
+    def counted_from(self, start: dt.date) -> dt.date:
+        """Return the day the period is counted from: the event's day, or the end of the year or month that holds it."""
+        match self.anchor:
+            case Anchor.DAY:
+                return start
+            case Anchor.END_OF_MONTH:
+                return start.replace(day=calendar.monthrange(start.year, start.month)[1])
+            case Anchor.END_OF_CALENDAR_YEAR:
+                return start.replace(month=12, day=31)
+            case Anchor.END_OF_FISCAL_YEAR:
+                return self.fiscal_year.end_after(start)
+
+    def due(self, start: dt.date) -> dt.date:
+        """Return the due day, the last day of keeping, for an event on a day (local to the organisation)."""
+        month_end = self.anchor in (Anchor.END_OF_MONTH, Anchor.END_OF_CALENDAR_YEAR) or (
+            self.anchor is Anchor.END_OF_FISCAL_YEAR and self.fiscal_year.month_end
+        )
+        return self.period.after(self.counted_from(start), month_end=month_end)
+
+    def cutoff(self, today: dt.date) -> dt.date | None:
+        """Return the latest start day whose due day lies before today, or None: `start <= cutoff` if and only if `due(start) < today`."""
+        return cutoff(self.due, today)
+
+
+def cutoff(due: Callable[[dt.date], dt.date], today: dt.date) -> dt.date | None:
+    """Return the latest start day for which a monotone `due` answers a day before today, found by bisection over the calendar."""
+    low, high = 0, today.toordinal()  # `high` is never a cutoff: no event is due before the day after itself.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if due(dt.date.fromordinal(middle)) < today:
+            low = middle
+        else:
+            high = middle
+    return dt.date.fromordinal(low) if low else None

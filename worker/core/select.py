@@ -1,0 +1,240 @@
+"""What a source has to be asked for: a selection that may hold too much but never misses what `decide` would act on or report.
+
+A selection is a tree of comparisons with constants, without negation, so a connector may replace any part by something wider (in the end by
+`Everything`) and the promise still holds. `due` leaves out what has nothing left to treat; `undetermined` finds what a person must look at.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
+from worker.core.facts import Empty, Reading
+from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, Source
+from worker.core.periods import NO_TIME, Period, Term, cutoff
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """Records that at least one part selects; none when there are no parts."""
+
+    of: tuple[Selection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Intersection:
+    """Records that every part selects; all when there are no parts."""
+
+    of: tuple[Selection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnOrBefore:
+    """The fact is a local day not after `day` (over children: for `latest` the latest, for `earliest` the earliest of them)."""
+
+    fact: str
+    day: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The fact is empty, or has no rows behind it."""
+
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """The fact may be unknown: empty where that is not declared, unparsable, a placeholder, too early, or later than `today`."""
+
+    fact: str
+    today: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Compares:
+    """A comparison is true (the fact is there)."""
+
+    comparison: Compare
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The field holds something that its treatment would change."""
+
+    field: str
+
+
+Selection = Union | Intersection | OnOrBefore | Absent | Suspect | Compares | Holding
+
+EVERYTHING = Intersection(())
+NOTHING = Union(())
+
+
+def due(policy: Policy, today: dt.date) -> Selection:
+    """Return the selection of everything that a policy may act on, on a local day of the organisation."""
+    parts: list[Selection] = [
+        _all(_field_due(policy, positions, today, after) for positions in _groups(policy))
+        for after in _steps(policy, DispositionKind.DELETE, DispositionKind.REVIEW)
+    ]
+    if not policy.only_deletes:
+        for field in policy.treatable:
+            holders = policy.purposes_of.get(field.name)
+            needed = _groups(policy) if holders is None else (holders,)
+            parts.append(_all([Holding(field.name), *(_field_due(policy, positions, today, NO_TIME) for positions in needed)]))
+    return _any(parts)
+
+
+def undetermined(policy: Policy, today: dt.date) -> Selection:
+    """Return the selection of records that an unknown fact leaves open, or that no purpose covers although the policy lists purposes."""
+    parts: list[Selection] = []
+    for purpose in policy.purposes:
+        suspects = [Suspect(name, today) for name in (purpose.start.facts if purpose.start and purpose.term else ())]
+        parts.append(_all([_may_be(purpose.when, wanted=True, today=today), _any(suspects)]))
+        parts.append(_unknown(purpose.when, today))
+    parts.extend(
+        _all(_never_applied(policy, policy.purposes[position], today) for position in positions)
+        for positions in _groups(policy)
+        if positions
+    )
+    return _any(parts)
+
+
+def _steps(policy: Policy, *kinds: DispositionKind) -> list[Period]:
+    """Return the different extra periods of the chain steps of some kinds."""
+    steps = (step for disposition in policy.dispositions for step in disposition.steps if step.kind in kinds)
+    return list(dict.fromkeys(step.after for step in steps))
+
+
+def _groups(policy: Policy) -> list[tuple[int, ...]]:
+    """Return the different sets of purposes that personal fields rest on."""
+    return list(dict.fromkeys(policy.purposes_of.values()))
+
+
+def _field_due(policy: Policy, positions: Iterable[int], today: dt.date, extra: Period) -> Selection:
+    """Select records in which a field that rests on these purposes is due: one has ended and every other has ended or never applied."""
+    purposes = [policy.purposes[position] for position in positions]
+    ended = [_ended(purpose, today, extra) for purpose in purposes]
+    settled = [_any([ends, _never_applied(policy, purpose, today)]) for purpose, ends in zip(purposes, ended, strict=True)]
+    return ended[0] if len(ended) == 1 else _all([_any(ended), *settled])
+
+
+def _ended(purpose: Purpose, today: dt.date, extra: Period) -> Selection:
+    """Select records for which a purpose has ended by its own period."""
+    if purpose.start is None or purpose.term is None:
+        return NOTHING
+    term = Term(purpose.term.period + extra, purpose.term.anchor, purpose.term.fiscal_year)
+    latest = cutoff(term.due, today)
+    if latest is None:
+        return NOTHING
+    happened = [OnOrBefore(name, latest) for name in purpose.start.facts]
+    if purpose.start.combine is Combine.EARLIEST_OF or len(happened) == 1:
+        started = _any(happened)
+    else:
+        started = _all([_any(happened), *(_any([each, Absent(each.fact)]) for each in happened)])
+    return _all([_may_be(purpose.when, wanted=True, today=today), started])
+
+
+def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selection:
+    """Select records to which a purpose may never have applied."""
+    parts = [] if purpose.when is None else [_may_be(purpose.when, wanted=False, today=today)]
+    if purpose.start is not None and purpose.term is not None:
+        absent = [Absent(name) for name in purpose.start.facts if _may_not_apply(policy.source, name)]
+        everyone = len(absent) == len(purpose.start.facts)
+        if purpose.start.combine is Combine.ALL_OF:
+            parts.append(_any(absent))
+        elif everyone:
+            parts.append(_all(absent))
+    return _any(parts)
+
+
+def _may_not_apply(source: Source, fact: str) -> bool:
+    """Whether a fact can be *not applicable*: only where the policy declares what emptiness means."""
+    declared = definition(source, fact)
+    if isinstance(declared, Field):
+        return declared.reading.empty is Empty.NOT_APPLICABLE
+    member = declared.reading.empty if declared.reading else Empty.UNKNOWN
+    return Empty.NOT_APPLICABLE in (declared.none, member)
+
+
+def definition(source: Source, fact: str) -> Field | Aggregate:
+    """Return the field or aggregate that a fact's name stands for; KeyError when there is neither."""
+    for aggregate in source.aggregates:
+        if aggregate.name == fact:
+            return aggregate
+    return source.field(fact)
+
+
+def reading(source: Source, fact: str) -> Reading | None:
+    """Return how values of a fact are read; None for counts and existence."""
+    declared = definition(source, fact)
+    if isinstance(declared, Aggregate) and declared.function in (Function.COUNT, Function.EXISTS):
+        return None
+    return declared.reading
+
+
+_OPPOSITE = {Op.EQ: Op.NE, Op.NE: Op.EQ, Op.LT: Op.GE, Op.GE: Op.LT, Op.GT: Op.LE, Op.LE: Op.GT, Op.IN: Op.NOT_IN, Op.NOT_IN: Op.IN}
+
+
+def _may_be(condition: Condition | None, *, wanted: bool, today: dt.date) -> Selection:
+    """Select records for which a condition may have a truth value; unknown facts are not included."""
+    match condition:
+        case None:
+            return EVERYTHING if wanted else NOTHING
+        case Compare(fact, Op.EXISTS, values):
+            return Compares(condition) if (values == (True,)) is wanted else Absent(fact)
+        case Compare(fact, op, values):
+            return Compares(condition) if wanted else _any([Compares(Compare(fact, _OPPOSITE[op], values)), Absent(fact)])
+        case Negated(part):
+            return _may_be(part, wanted=not wanted, today=today)
+        case Every(of):
+            parts = [_may_be(part, wanted=wanted, today=today) for part in of]
+            return _all(parts) if wanted else _any(parts)
+        case Either(of):
+            parts = [_may_be(part, wanted=wanted, today=today) for part in of]
+            return _any(parts) if wanted else _all(parts)
+        case _:
+            assert_never(condition)
+
+
+def _unknown(condition: Condition | None, today: dt.date) -> Selection:
+    """Select records for which a condition may be unknown: any of its facts may be."""
+    match condition:
+        case None:
+            return NOTHING
+        case Compare(fact):
+            return Suspect(fact, today)
+        case Negated(part):
+            return _unknown(part, today)
+        case Every(of) | Either(of):
+            return _any(_unknown(part, today) for part in of)
+        case _:
+            assert_never(condition)
+
+
+def _any(parts: Iterable[Selection]) -> Selection:
+    """Return the union of selections, simplified."""
+    kept: dict[Selection, None] = {}
+    for part in parts:
+        kept.update(dict.fromkeys(part.of if isinstance(part, Union) else (part,)))
+    if EVERYTHING in kept:
+        return EVERYTHING
+    return next(iter(kept)) if len(kept) == 1 else Union(tuple(kept))
+
+
+def _all(parts: Iterable[Selection]) -> Selection:
+    """Return the intersection of selections, simplified."""
+    kept: dict[Selection, None] = {}
+    for part in parts:
+        kept.update(dict.fromkeys(part.of if isinstance(part, Intersection) else (part,)))
+    if NOTHING in kept:
+        return NOTHING
+    return next(iter(kept)) if len(kept) == 1 else Intersection(tuple(kept))
+
+
+def union(*parts: Selection) -> Selection:
+    """Return the selection of what any of the parts selects."""
+    return _any(parts)

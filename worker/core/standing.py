@@ -1,0 +1,89 @@
+"""What stands between a record and its disposition from outside the record: holds, and requests of the subject.
+
+`Standing` is what touches one record, already matched; matching works on keyed canonical identifiers (`worker.core.canonical`) and is the
+use cases' business. GDPR articles 17 (erasure), 18 (restriction), 21 (objection), 7(3) (withdrawal).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class HoldKind(StrEnum):
+    """Why a disposition is suspended."""
+
+    LEGAL = "legal"
+    DISPUTE = "dispute"
+    RESTRICTION = "restriction"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold that touches the record; `released_on` is set for one that no longer suspends but still moves the deadline."""
+
+    id: str
+    kind: HoldKind
+    released_on: dt.date | None = None
+
+
+class RequestKind(StrEnum):
+    """What a subject asked for."""
+
+    ERASE = "erase"
+    RESTRICT = "restrict"
+    OBJECT = "object"
+    WITHDRAW = "withdraw"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that touches the record and is not closed.
+
+    received_on -- the local day it came in; verified -- somebody checked who asks; consent -- the consent that is withdrawn, None for all;
+    marketing -- an objection to direct marketing.
+    """
+
+    id: str
+    kind: RequestKind
+    received_on: dt.date
+    verified: bool = False
+    consent: str | None = None
+    marketing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The holds and requests that touch one record."""
+
+    holds: tuple[Hold, ...] = ()
+    requests: tuple[Request, ...] = ()
+
+    @property
+    def erasure(self) -> Request | None:
+        """The earliest verified request for erasure, if any."""
+        asked = [each for each in self.requests if each.kind is RequestKind.ERASE and each.verified]
+        return min(asked, key=lambda each: each.received_on, default=None)
+
+    @property
+    def suspending(self) -> tuple[str, ...]:
+        """The ids of what suspends any disposition: legal and dispute holds always, restrictions unless the subject asks for erasure.
+
+        A request for restriction, and an objection other than to direct marketing, restrict until a person closes them.
+        """
+        strong = [hold.id for hold in self.holds if hold.kind is not HoldKind.RESTRICTION and hold.released_on is None]
+        if self.erasure is not None:
+            return tuple(strong)
+        weak = [hold.id for hold in self.holds if hold.kind is HoldKind.RESTRICTION and hold.released_on is None]
+        asked = [
+            request.id
+            for request in self.requests
+            if request.kind is RequestKind.RESTRICT or (request.kind is RequestKind.OBJECT and not request.marketing)
+        ]
+        return (*strong, *weak, *asked)
+
+
+NOTHING = Standing()
+"""The standing of a record that no hold and no request touches."""

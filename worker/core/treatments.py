@@ -1,0 +1,118 @@
+"""What happens to one field of a record that stays, and how a treated value is recognised.
+
+A treatment is idempotent: treating a treated value gives the same value, so a field that was treated is never due again. A pseudonym is
+still personal data (GDPR 4(5)): whoever holds its key can attribute it again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from worker.core.canonical import canonical
+from worker.core.facts import Raw
+from worker.core.model import Field, Identifier, Treatment, TreatmentKind
+
+MARKER = "p1"
+_LENGTH = 26  # 128 bits in base 32
+_SHAPE = re.compile(rf"{MARKER}-([a-z0-9]+(?:-[a-z0-9]+)*)-([a-z2-7]{{{_LENGTH}}})(@[a-z0-9.-]+\.invalid)?")
+UNREADABLE_ADDRESS = "0.0.0.0"  # noqa: S104 - written in place of an IP address that can't be read, never listened on
+_V4_BITS, _V6_BITS = 24, 48
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymKey:
+    """A key for one pseudonym domain; its id is part of every pseudonym. `repr` never shows the secret."""
+
+    id: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Return the key's id only."""
+        return f"PseudonymKey({self.id})"
+
+
+def pseudonym(key: PseudonymKey, organisation: str, domain: str, kind: Identifier, value: str) -> str:
+    """Return the pseudonym of a value: marker, key id and 128 bits of HMAC-SHA-256 in base 32.
+
+    The message is organisation, domain, kind of identifier and canonical form, separated by U+001F. An e-mail address becomes
+    `<pseudonym>@<domain>.invalid` (RFC 2606), so that no mail ever reaches anybody.
+    """
+    text = canonical(kind, value)
+    message = "\x1f".join((organisation, domain, kind.value, text)).encode()
+    digest = hmac.digest(key.secret, message, hashlib.sha256)[:16]
+    body = f"{MARKER}-{key.id}-{base64.b32encode(digest).decode().rstrip('=').lower()}"
+    return f"{body}@{domain}.invalid" if kind is Identifier.EMAIL else body
+
+
+def truncated(value: str) -> str:
+    """Return an IP address without its last octet (IPv4) or last 80 bits (IPv6); 0.0.0.0 for what is no address."""
+    try:
+        address = ipaddress.ip_address(value.strip())
+    except ValueError:
+        return UNREADABLE_ADDRESS
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    bits = _V4_BITS if address.version == 4 else _V6_BITS
+    return str(ipaddress.ip_network((address, bits), strict=False).network_address)
+
+
+@dataclass(frozen=True, slots=True)
+class Treater:
+    """Treats and recognises the values of one field.
+
+    treat -- from the raw value to the new one; is_treated -- whether a raw value needs nothing more (empty counts as treated).
+    """
+
+    field: Field
+    treat: Callable[[Raw], Raw]
+    is_treated: Callable[[Raw], bool]
+
+
+def treater(field: Field, organisation: str, keys: Mapping[str, PseudonymKey]) -> Treater:
+    """Return the treater of a field that has a treatment; `keys` maps a pseudonym domain to its key (KeyError when it is missing)."""
+    treatment = field.treatment
+    if treatment is None:
+        raise ValueError(f"{field.name} has no treatment")
+    match treatment.kind:
+        case TreatmentKind.CLEAR:
+            return Treater(field, lambda _: None, lambda raw: raw is None)
+        case TreatmentKind.CONSTANT:
+            value = treatment.value
+            return Treater(field, lambda _: value, lambda raw: raw is None or raw == value)
+        case TreatmentKind.TRUNCATE:
+            return Treater(field, lambda raw: truncated(str(raw)), lambda raw: _empty(raw) or truncated(str(raw)) == raw)
+        case TreatmentKind.PSEUDONYM:
+            return _pseudonym_treater(field, treatment, organisation, keys[treatment.domain])
+
+
+def _pseudonym_treater(field: Field, treatment: Treatment, organisation: str, key: PseudonymKey) -> Treater:
+    """Return the treater that writes pseudonyms; one made with any key of ours is recognised by its marker, key id and exact form."""
+    kind = field.identifier or Identifier.TEXT
+
+    def treat(raw: Raw) -> Raw:
+        text = str(raw)
+        return raw if is_pseudonym(text) else pseudonym(key, organisation, treatment.domain, kind, text)
+
+    return Treater(field, treat, lambda raw: _empty(raw) or is_pseudonym(str(raw)))
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a text is a pseudonym and nothing else."""
+    return _SHAPE.fullmatch(text) is not None
+
+
+def pseudonym_pattern(field: Field) -> str:
+    """Return an SQL LIKE pattern that every pseudonym of a field matches: marker, any key id, exact length."""
+    tail = f"@{field.treatment.domain}.invalid" if field.treatment and field.identifier is Identifier.EMAIL else ""
+    return f"{MARKER}-%-{'_' * _LENGTH}{tail}"
+
+
+def _empty(raw: Raw) -> bool:
+    """Whether a raw value holds nothing."""
+    return raw is None or raw == ""

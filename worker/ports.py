@@ -1,0 +1,219 @@
+"""The seams of the machine: what a connector promises, and the fault points at which tests may stop everything.
+
+A connector is a plug-in under the entry-point group `retention.connectors`: a callable `(Source, Connection) -> OpenSource`. What it must
+keep is written as tests in `connectors.contract`; subclass them to make a connector of your own one.
+
+A row is a tuple: the key columns first (`len(source.key)` of them), then the columns asked for, in their order. A column is a field's name,
+an aggregate's name (count and existence: a number; latest and earliest: rows, empty, unreadable, lowest, highest), or `relation:NAME`, the
+number of a relation's rows. Rows come in the order of their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from worker.core.model import Policy, Source
+from worker.core.select import Selection
+from worker.errors import Problem
+
+KeyPart = str | int | bytes
+Key = tuple[KeyPart, ...]
+Row = tuple[object, ...]
+
+BEFORE_LOCK = "before_lock"
+AFTER_LOCK = "after_lock"
+AFTER_INTENT = "after_intent"
+AFTER_FSYNC = "after_fsync"
+AFTER_WRITE = "after_write"
+BEFORE_COMMIT = "before_commit"
+AFTER_COMMIT = "after_commit"
+AFTER_CLOSE = "after_close"
+FAULT_POINTS = (BEFORE_LOCK, AFTER_LOCK, AFTER_INTENT, AFTER_FSYNC, AFTER_WRITE, BEFORE_COMMIT, AFTER_COMMIT, AFTER_CLOSE)
+
+
+class Faults(Protocol):
+    """Is told that a named point was reached; the real one does nothing, a test's may kill the process there."""
+
+    def reached(self, point: str) -> None:
+        """Return, or never return."""
+        ...  # pragma: no cover
+
+
+class NoFaults:
+    """The fault port of every real run."""
+
+    def reached(self, point: str) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a source's records are and how to get in; secrets are in `url` and are never shown.
+
+    witness_table -- whether the connector may keep a small marker table in the source's database, so that a crash can be resolved.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    path: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    witness_table: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Keys from `first` to `last`, both included, in the connector's key order."""
+
+    first: Key
+    last: Key
+
+
+class Level(StrEnum):
+    """How gone a deleted record is in that system."""
+
+    PERMANENT = "permanent"
+    SOFT = "soft"
+
+
+class Resolution(StrEnum):
+    """What became of a batch whose process died."""
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled_back"
+    PRESUMED_COMMITTED = "presumed_committed"
+    PRESUMED_ROLLED_BACK = "presumed_rolled_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New values for some fields of some records; each row of `rows` is the key's parts followed by the values in the order of `fields`."""
+
+    fields: tuple[str, ...]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """Rows of a relation that go (or are detached) with their parents; `path` leads from the source through its relations."""
+
+    path: tuple[str, ...]
+    keys: Sequence[Key]
+    detach: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything one batch writes. `whole` says that `delete` is every row the batch has locked."""
+
+    delete: Sequence[Key] = ()
+    updates: Sequence[Update] = ()
+    along: Sequence[Along] = ()
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a source looks like: its columns, and the tables that refer to it. A new one since the last approval stops the source."""
+
+    columns: tuple[str, ...]
+    referring: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """One consistent view of a source, on a connection that can't write."""
+
+    def rows(self, selection: Selection, columns: Sequence[str], *, within: KeyRange | None = None) -> Iterator[list[Row]]:
+        """Yield pages of rows that the selection may hold (it may hold more), in key order, in constant memory."""
+        ...  # pragma: no cover
+
+    def count(self, selection: Selection) -> int:
+        """Return how many rows the connector's selection holds."""
+        ...  # pragma: no cover
+
+    def get(self, key: Key, columns: Sequence[str]) -> Row | None:
+        """Return one record's row, or None."""
+        ...  # pragma: no cover
+
+    def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
+        """Return (parent's key, row of the relation: its key, then the columns) for the relation's rows of some records.
+
+        columns -- columns of the relation's own source when it has one (`Relation.source`), or of this source for a relation to itself.
+        """
+        ...  # pragma: no cover
+
+
+class Batch(Protocol):
+    """One unit of work on a source: locked, decided again, written, committed or rolled back.
+
+    rows -- what the selection holds within the range, re-read under lock where the system can lock; witness -- how to find out after a
+    crash whether the batch was committed (empty: it can only be presumed from what is there).
+    """
+
+    rows: list[Row]
+    witness: Mapping[str, str]
+
+    def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
+        """Return and lock the relation's rows of some records; see `Reader.related`."""
+        ...  # pragma: no cover
+
+    def write(self, changes: Changes) -> None:
+        """Write; raises Changed when the system did not change exactly the rows it was told to, and then commits nothing."""
+        ...  # pragma: no cover
+
+    def commit(self) -> None:
+        """Make it permanent. Leaving the batch without this rolls it back where the system can."""
+        ...  # pragma: no cover
+
+
+class OpenSource(Protocol):
+    """A source as a connector has opened it."""
+
+    spec: Source
+    level: Level
+    transactional: bool
+
+    def problems(self, policy: Policy | None, schedule_sources: Mapping[str, Source]) -> tuple[list[Problem], list[Problem]]:
+        """Return (what makes the source unusable, what a person should know) after comparing what is declared with what is there."""
+        ...  # pragma: no cover
+
+    def shape(self) -> Shape:
+        """Return what the source looks like now."""
+        ...  # pragma: no cover
+
+    def reader(self) -> AbstractContextManager[Reader]:
+        """Return one consistent view for reading."""
+        ...  # pragma: no cover
+
+    def batch(
+        self, batch_id: str, within: KeyRange, selection: Selection, columns: Sequence[str], *, take: bool = False
+    ) -> AbstractContextManager[Batch]:
+        """Return a batch on a key range.
+
+        take -- a connector that can may already have deleted the rows it returns (uncommitted): then only a deletion that is
+        `Changes.whole` may follow, and anything else means leaving the batch and asking again without `take`.
+        """
+        ...  # pragma: no cover
+
+    def resolve(self, batch_id: str, witness: Mapping[str, str]) -> Resolution | None:
+        """Return what became of a batch whose process died, after finishing what can be finished; None when only reading back can tell."""
+        ...  # pragma: no cover
+
+    def forget(self, batch_ids: Sequence[str]) -> None:
+        """Drop what was kept to resolve batches that are final now."""
+        ...  # pragma: no cover
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        ...  # pragma: no cover
+
+
+class Connector(Protocol):
+    """A plug-in."""
+
+    def __call__(self, source: Source, connection: Connection) -> OpenSource:
+        """Open a source; ConfigurationError when it can't be opened as declared, SourceFailed when the system does not answer."""
+        ...  # pragma: no cover
