@@ -45,6 +45,8 @@ class SourceFailed(RetentionError):
 class AuditUnavailable(RetentionError):
     """The audit trail can't be written, so nothing may be written to any system either."""
 
+    exit_code = 2
+
 
 class Changed(Skippable):
     """What was about to be written is no longer what was decided on; the batch is rolled back and said."""

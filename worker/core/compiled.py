@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
 from worker.core.decide import Decision, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
@@ -20,7 +22,11 @@ RELATION = "relation:"
 """In front of a relation's name: the column that counts the relation's rows."""
 
 _REMEMBERED = 100_000
+_SUMMARY = 5
+_FEW_VARIANTS = frozenset({str, int, bool, dt.date, type(None)})
 _UTC_TEXT = len("2026-01-31 22:30:00")
+_MINUTES = frozenset(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
+_SECONDS = frozenset(f":{second:02}" for second in range(60))
 
 Row = Sequence[Raw]
 """The raw values of one record, in the order of the columns that were asked for."""
@@ -34,10 +40,18 @@ def fact_columns(policy: Policy) -> tuple[str, ...]:
     return tuple(names)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A decision and its evidence: the facts used and the fields still untreated, as bytes to be fingerprinted with a key, never stored."""
+
+    decision: Decision
+    evidence: bytes
+
+
 class RowDecider:
     """Decides about rows of one source on one day.
 
-    columns -- the names of the values in a row (a superset of `fact_columns(policy)`); treaters -- by field name, for the treatable fields.
+    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)`); treaters -- by field name, for the treatable fields.
     """
 
     def __init__(self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater]) -> None:
@@ -50,7 +64,7 @@ class RowDecider:
             if policy.only_deletes
             else [(field.name, columns.index(field.name), treaters[field.name].is_treated) for field in policy.treatable]
         )
-        self._remembered: dict[object, Decision] = {}
+        self._remembered: dict[object, Judged] = {}
 
     def facts(self, row: Row) -> dict[str, Fact]:
         """Return the deciding facts that a row states."""
@@ -64,6 +78,10 @@ class RowDecider:
 
     def decide(self, row: Row, standing: Standing = NOTHING, blocking: tuple[str, ...] = ()) -> Decision:
         """Return the decision for a row, as `decide` would give it."""
+        return self.judge(row, standing, blocking).decision
+
+    def judge(self, row: Row, standing: Standing = NOTHING, blocking: tuple[str, ...] = ()) -> Judged:
+        """Return the decision for a row, as `decide` would give it, with the evidence; the same object for the same facts."""
         untreated = self.untreated(row) if self._contents else None if self.policy.only_deletes else frozenset()
         if self._single is not None:
             key: object = (self._single[1](row[self._single[0]]), untreated, blocking)
@@ -73,12 +91,19 @@ class RowDecider:
             found = self._remembered.get(key)
             if found is not None:
                 return found
-        decision = decide(self.facts(row), self.policy, standing, self.today, untreated=untreated, blocking=blocking)
+        facts = self.facts(row)
+        decision = decide(facts, self.policy, standing, self.today, untreated=untreated, blocking=blocking)
+        judged = Judged(decision, _evidence(facts, untreated))
         if standing is NOTHING:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = decision
-        return decision
+            self._remembered[key] = judged
+        return judged
+
+
+def _evidence(facts: Mapping[str, Fact], untreated: frozenset[str] | None) -> bytes:
+    """Return the facts and untreated fields in one unambiguous form."""
+    return repr((sorted((name, repr(fact)) for name, fact in facts.items()), sorted(untreated or ()))).encode()
 
 
 def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fact]:
@@ -102,11 +127,11 @@ def aggregate_fact(aggregate: Aggregate, raw: Raw, today: dt.date) -> Fact:
     aggregate with an open member has not happened yet, with an unreadable member it is unknown.
     """
     if aggregate.function in (Function.COUNT, Function.EXISTS):
-        if raw is None:
+        if not isinstance(raw, int | Decimal):
             return Unknown("not counted")
-        count = int(str(raw))
+        count = int(raw)
         return Known(count) if aggregate.function is Function.COUNT else Known(count > 0)
-    if not isinstance(raw, Sequence) or isinstance(raw, str) or aggregate.reading is None:
+    if not isinstance(raw, tuple | list) or len(raw) != _SUMMARY or aggregate.reading is None:
         return Unknown("no summary of the rows")
     rows, empty, unreadable, lowest, highest = raw
     if not rows:
@@ -136,10 +161,15 @@ def _meaning(empty: Empty, why: str) -> Fact:
 
 
 def _remembering(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
-    """Return a reader that remembers the facts of values with few variants."""
+    """Return a reader that remembers the facts of values with few variants.
+
+    Only types whose equal values mean the same are remembered: 1 and 1.0 are equal, but one of them is no boolean, and a list has no hash.
+    """
     remembered: dict[Raw, Fact] = {}
 
     def read(raw: Raw) -> Fact:
+        if type(raw) not in _FEW_VARIANTS:
+            return reading.fact(raw, today)
         fact = remembered.get(raw)
         if fact is None:
             fact = reading.fact(raw, today)
@@ -157,7 +187,7 @@ def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
     def read(raw: Raw) -> Fact:
         if type(raw) is dt.datetime and raw.tzinfo is None:
             day, moment = raw.toordinal(), raw
-        elif type(raw) is str and len(raw) == _UTC_TEXT and raw[10] == " ":
+        elif type(raw) is str and len(raw) == _UTC_TEXT and raw[10] == " " and raw[11:16] in _MINUTES and raw[16:] in _SECONDS:
             day, moment = raw[:10], raw  # type: ignore[assignment]
         else:
             return reading.fact(raw, today)
@@ -174,36 +204,21 @@ def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
 
 
 def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> tuple[Raw, Fact, Fact] | None:
-    """Return the first minute of a UTC day on which the next local day has begun (typed as `raw` is), and the facts before and from then.
+    """Return the first moment of a UTC day on which the next local day has begun (typed as `raw` is), and the facts before and from then.
 
-    None when the value is no timestamp, or when the day does not have just one such moment on a whole minute: the long way is taken then.
+    None when the value is no timestamp, or when the clock changes on that day: the long way is taken then. No zone changes its clock
+    twice on one UTC day, so equal offsets at both ends are the offset of the whole day.
     """
     try:
         moment = dt.datetime.fromisoformat(raw) if isinstance(raw, str) else raw
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        local = [(midnight + dt.timedelta(minutes=minute), None) for minute in (0, 1439)]
-        first, last = (_local(reading, each) for each, _ in local)
+        end = midnight + dt.timedelta(days=1, microseconds=-1)
+        first, last = (each.replace(tzinfo=dt.UTC).astimezone(reading.zone) for each in (midnight, end))
     except (ValueError, OverflowError):
         return None
-    if isinstance(raw, str) and moment.isoformat(sep=" ") != raw:
+    offset = first.utcoffset()
+    if offset is None or offset != last.utcoffset() or (isinstance(raw, str) and moment.isoformat(sep=" ") != raw):
         return None
-    if (last - first).days not in (0, 1):
-        return None
-    low, high = 0, 1440
-    while low < high:
-        middle = (low + high) // 2
-        if _local(reading, midnight + dt.timedelta(minutes=middle)) > first:
-            high = middle
-        else:
-            low = middle + 1
-    boundary = midnight + dt.timedelta(minutes=low)
-    if low < 1440 and _local(reading, boundary - dt.timedelta(microseconds=1)) != first:
-        return None
-    before = reading.fact(midnight, today)
-    after = reading.fact(midnight + dt.timedelta(minutes=1439), today)
-    return (boundary.isoformat(sep=" ") if isinstance(raw, str) else boundary), before, after
-
-
-def _local(reading: Reading, moment: dt.datetime) -> dt.date:
-    """Return the local day of a naive UTC moment."""
-    return moment.replace(tzinfo=dt.UTC).astimezone(reading.zone).date()
+    changes = first.date() != last.date()
+    boundary = dt.datetime.combine(last.date(), dt.time.min) - offset if changes else midnight
+    return (boundary.isoformat(sep=" ") if isinstance(raw, str) else boundary), reading.fact(midnight, today), reading.fact(end, today)

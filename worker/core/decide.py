@@ -96,10 +96,13 @@ def purpose_state(purpose: Purpose, facts: Mapping[str, Fact], standing: Standin
     if applies is Truth.FALSE:
         return NeverApplied("its condition is false")
     state = _by_period(purpose, facts, today, extra) if applies is Truth.TRUE else Undetermined("its condition is unknown")
-    ended = _by_request(purpose, state, standing)
-    if ended is None or (isinstance(state, Ended) and state.on <= ended.on) or isinstance(state, NeverApplied):
+    ended = _by_request(purpose, None if isinstance(state, Undetermined) else _contract_end(purpose, facts, today), standing)
+    if ended is None or isinstance(state, NeverApplied):
         return state
     last = extra.after(ended.on)
+    own = state.on if isinstance(state, Ended) else state.until if isinstance(state, Running) else None
+    if own is not None and own <= last:  # A request never makes anything last longer than its own period.
+        return state
     return Ended(last, ended.why) if last < today else Running(last, ended.why)
 
 
@@ -122,21 +125,31 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
             assert_never(other)
 
 
-def _by_request(purpose: Purpose, state: PurposeState, standing: Standing) -> Ended | None:
+def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
+    """Return the past day on which the contract that a purpose rests on has ended (its start event), or None while it may still run."""
+    if purpose.basis is not LegalBasis.CONTRACT or purpose.start is None:
+        return None
+    match start_of(purpose.start, facts):
+        case Known(value) if isinstance(value, dt.date) and value < today:
+            return value
+        case _:
+            return None
+
+
+def _by_request(purpose: Purpose, contract_end: dt.date | None, standing: Standing) -> Ended | None:
     """Return the end that a request of the subject puts to a purpose, or None.
 
-    Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, which is when their
-    start event has happened; legal obligation, public task, vital interests and legal claims stay. Withdrawal (7(3)) ends what rests on the
-    named consent, an objection to direct marketing (21(3)) ends that, each on the day it was received.
+    Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, not before that day: a
+    planned end lies ahead, so the contract still runs. Legal obligation, public task, vital interests and legal claims stay. Withdrawal
+    (7(3)) ends what rests on the named consent, an objection to direct marketing (21(3)) ends that, each on the day it was received.
     """
     days: list[tuple[dt.date, str]] = []
     for request in standing.requests:
         match request.kind:
             case RequestKind.ERASE if request.verified and not purpose.legal_claim:
-                ended_contract = purpose.basis is LegalBasis.CONTRACT and (
-                    isinstance(state, Ended) or (isinstance(state, Running) and state.until is not None)
-                )
-                if ended_contract or purpose.basis in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
+                if contract_end is not None:
+                    days.append((max(request.received_on, contract_end), "the subject asked for erasure"))
+                elif purpose.basis in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
                     days.append((request.received_on, "the subject asked for erasure"))
             case RequestKind.WITHDRAW if purpose.basis is LegalBasis.CONSENT and request.consent in (None, purpose.consent):
                 days.append((request.received_on, "its consent was withdrawn"))

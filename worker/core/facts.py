@@ -7,8 +7,9 @@ what the policy declares and nothing else; a value that cannot be true is unknow
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,14 @@ Raw = object
 
 PLACEHOLDERS = (dt.date(1900, 1, 1), dt.date(1970, 1, 1), dt.date(9999, 12, 31))
 """Days that systems write when they mean that they don't know (0000-00-00 does not even parse)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in a row for a value that is there, or may be, but can't be read: a damaged file is not an empty field."""
+
+
+UNREADABLE = Unreadable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,8 @@ class Reading:
 
     def fact(self, raw: Raw, today: dt.date) -> Fact:
         """Return the fact that a raw value states on a day; never raises."""
+        if isinstance(raw, Unreadable):
+            return Unknown("unreadable")
         if raw is None or (isinstance(raw, str) and not raw.strip()):
             return _EMPTY[self.empty]
         match self.type:
@@ -99,18 +110,26 @@ class Reading:
     def _local_day(self, raw: Raw) -> dt.date | Unknown:
         """Return the local day of an instant: the instant becomes a day in the organisation's zone before anything is counted."""
         if isinstance(raw, str):
+            text = raw.strip()
+            if not _EXTENDED.match(text):
+                return Unknown("not a timestamp")
             try:
-                raw = dt.datetime.fromisoformat(raw.strip())
+                raw = dt.datetime.fromisoformat(text)
             except ValueError:
                 return Unknown("not a timestamp")
         if not isinstance(raw, dt.datetime):
             return Unknown("not a timestamp")
-        if raw.tzinfo is None:
+        moments: tuple[dt.datetime, ...] = (raw,)
+        if raw.utcoffset() is None:
             if self.stored_zone is None:
                 return Unknown("a timestamp without zone")
-            raw = raw.replace(tzinfo=self.stored_zone)
+            # When the clock goes back an hour is written twice: the later moment is taken, so that nothing goes early.
+            moments = (raw.replace(tzinfo=self.stored_zone, fold=0), raw.replace(tzinfo=self.stored_zone, fold=1))
         try:
-            return raw.astimezone(self.zone).date()
+            # A placeholder is one in whatever zone it was written: the epoch is 31 December 1969 in New York.
+            if raw.date() in PLACEHOLDERS or moments[0].astimezone(dt.UTC).date() in PLACEHOLDERS:
+                return Unknown("implausible date")
+            return max(each.astimezone(self.zone).date() for each in moments)
         except OverflowError:
             return Unknown("implausible date")
 
@@ -124,6 +143,12 @@ class Reading:
             return Unknown("date in the future")
         return Known(day)
 
+
+_EXACT = Context(prec=10_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+_WHOLE = 1_000  # Longer numbers stay decimal: written out they would only take memory.
+
+_EXTENDED = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""A calendar day written in full; week dates and days without dashes sort otherwise than they count, so they are not read."""
 
 _EMPTY: dict[Empty, Fact] = {
     Empty.UNKNOWN: Unknown("empty"),
@@ -144,7 +169,12 @@ def _number(raw: Raw) -> Fact:
         value = Decimal(str(raw).strip())
     except InvalidOperation:
         return Unknown("not a number")
-    return Known(value) if value.is_finite() else Unknown("not a number")
+    if not value.is_finite():
+        return Unknown("not a number")
+    # One number has one form: 1, 1.0 and 1.00 are one fact, also where facts are remembered or fingerprinted.
+    value = value.normalize(_EXACT)
+    whole = value == value.to_integral_value(context=_EXACT) and value.adjusted() < _WHOLE
+    return Known(int(value) if whole else value)
 
 
 def _date(raw: Raw) -> dt.date | Unknown:
@@ -156,6 +186,6 @@ def _date(raw: Raw) -> dt.date | Unknown:
         return raw
     text = raw.strip() if isinstance(raw, str) else ""
     try:
-        return dt.date.fromisoformat(text) if len(text) == len("2026-01-31") else Unknown("not a date")
+        return dt.date.fromisoformat(text) if _EXTENDED.fullmatch(text) else Unknown("not a date")
     except ValueError:
         return Unknown("not a date")

@@ -48,7 +48,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """The fact may be unknown: empty where that is not declared, unparsable, a placeholder, too early, or later than `today`."""
+    """The fact may be unknown: empty where that is not declared, unparsable, a placeholder, too early, or later than `today`.
+
+    A timestamp is a placeholder when its day is one as it was written, in UTC or in the organisation's zone.
+    """
 
     fact: str
     today: dt.date
@@ -185,7 +188,7 @@ def _may_be(condition: Condition | None, *, wanted: bool, today: dt.date) -> Sel
         case None:
             return EVERYTHING if wanted else NOTHING
         case Compare(fact, Op.EXISTS, values):
-            return Compares(condition) if (values == (True,)) is wanted else Absent(fact)
+            return Compares(Compare(fact, Op.EXISTS, (True,))) if (values == (True,)) is wanted else Absent(fact)
         case Compare(fact, op, values):
             return Compares(condition) if wanted else _any([Compares(Compare(fact, _OPPOSITE[op], values)), Absent(fact)])
         case Negated(part):

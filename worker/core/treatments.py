@@ -23,6 +23,7 @@ _LENGTH = 26  # 128 bits in base 32
 _SHAPE = re.compile(rf"{MARKER}-([a-z0-9]+(?:-[a-z0-9]+)*)-([a-z2-7]{{{_LENGTH}}})(@[a-z0-9.-]+\.invalid)?")
 UNREADABLE_ADDRESS = "0.0.0.0"  # noqa: S104 - written in place of an IP address that can't be read, never listened on
 _V4_BITS, _V6_BITS = 24, 48
+_SIX_TO_FOUR_BITS = 40  # A 6to4 address (RFC 3056) holds a whole IPv4 address in its first 48 bits.
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ def pseudonym(key: PseudonymKey, organisation: str, domain: str, kind: Identifie
     `<pseudonym>@<domain>.invalid` (RFC 2606), so that no mail ever reaches anybody.
     """
     text = canonical(kind, value)
-    message = "\x1f".join((organisation, domain, kind.value, text)).encode()
+    message = "\x1f".join((organisation, domain, kind.value, text)).encode(errors="surrogatepass")  # File names may hold lone surrogates.
     digest = hmac.digest(key.secret, message, hashlib.sha256)[:16]
     body = f"{MARKER}-{key.id}-{base64.b32encode(digest).decode().rstrip('=').lower()}"
     return f"{body}@{domain}.invalid" if kind is Identifier.EMAIL else body
 
 
 def truncated(value: str) -> str:
-    """Return an IP address without its last octet (IPv4) or last 80 bits (IPv6); 0.0.0.0 for what is no address."""
+    """Return an IP address without its last octet (IPv4, also inside IPv6) or last 80 bits (IPv6); 0.0.0.0 for what is no address."""
     try:
         address = ipaddress.ip_address(value.strip())
     except ValueError:
@@ -59,6 +60,8 @@ def truncated(value: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     bits = _V4_BITS if address.version == 4 else _V6_BITS
+    if isinstance(address, ipaddress.IPv6Address) and address.sixtofour is not None:
+        bits = _SIX_TO_FOUR_BITS
     return str(ipaddress.ip_network((address, bits), strict=False).network_address)
 
 
@@ -66,7 +69,8 @@ def truncated(value: str) -> str:
 class Treater:
     """Treats and recognises the values of one field.
 
-    treat -- from the raw value to the new one; is_treated -- whether a raw value needs nothing more (empty counts as treated).
+    treat -- from the raw value to the new one; what is treated stays as it is; is_treated -- whether a raw value needs nothing more
+    (empty counts as treated).
     """
 
     field: Field
@@ -84,9 +88,14 @@ def treater(field: Field, organisation: str, keys: Mapping[str, PseudonymKey]) -
             return Treater(field, lambda _: None, lambda raw: raw is None)
         case TreatmentKind.CONSTANT:
             value = treatment.value
-            return Treater(field, lambda _: value, lambda raw: raw is None or raw == value)
+            return Treater(field, lambda raw: None if raw is None else value, lambda raw: raw is None or str(raw) == value)
         case TreatmentKind.TRUNCATE:
-            return Treater(field, lambda raw: truncated(str(raw)), lambda raw: _empty(raw) or truncated(str(raw)) == raw)
+            # Drivers may answer an address as an object, so texts are compared.
+            return Treater(
+                field,
+                lambda raw: raw if _empty(raw) else truncated(str(raw)),
+                lambda raw: _empty(raw) or truncated(str(raw)) == str(raw),
+            )
         case TreatmentKind.PSEUDONYM:
             return _pseudonym_treater(field, treatment, organisation, keys[treatment.domain])
 
@@ -97,7 +106,7 @@ def _pseudonym_treater(field: Field, treatment: Treatment, organisation: str, ke
 
     def treat(raw: Raw) -> Raw:
         text = str(raw)
-        return raw if is_pseudonym(text) else pseudonym(key, organisation, treatment.domain, kind, text)
+        return raw if _empty(raw) or is_pseudonym(text) else pseudonym(key, organisation, treatment.domain, kind, text)
 
     return Treater(field, treat, lambda raw: _empty(raw) or is_pseudonym(str(raw)))
 

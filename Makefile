@@ -1,0 +1,73 @@
+# Everything a developer does, and the same for the build server: `make check` is what .ci/run calls.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# Another interpreter: make PYTHON=python3.12
+PYTHON ?=
+# No figures: make test COVERAGE=
+COVERAGE ?= --cov --cov-report=term:skip-covered
+
+.PHONY: help demo unit test lint format check bench servers bench-tools clean
+
+help: ## Show this list
+	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: $(INSTALLED) ## Build a small office and run the whole job on it
+	@$(BIN)/python -m demo
+
+unit: $(INSTALLED) ## Run the tests that need no server; seconds
+	@$(BIN)/python -m pytest tests/unit
+
+test: $(INSTALLED) servers ## Run all tests, on real servers too
+	@$(BIN)/python -m pytest $(COVERAGE)
+
+lint: $(INSTALLED) ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Lay out the code and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+check: lint test ## Everything the build server checks
+
+bench: $(INSTALLED) servers bench-tools ## Measure the speed against the databases' own means; long
+	@$(BIN)/python -m bench
+
+servers: ## Install MariaDB, PostgreSQL, PHP and WordPress for the tests, starting none
+	@tests/systems/servers/install.sh servers
+
+bench-tools: ## Install what the benchmark compares with
+	@tests/systems/servers/install.sh bench-tools
+
+clean: ## Remove the environment and everything that was made
+	@rm -rf .venv .demo .bench .servers build *.egg-info .coverage .coverage.* \
+	  .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv: $(INSTALLED) ## Make the environment with everything in it
+
+# A Python of 3.11 or later that can make environments; Debian and Ubuntu put that half into a package of its own.
+$(INSTALLED): pyproject.toml
+	@chosen=; lame=; \
+	for name in $(PYTHON) $(if $(PYTHON),,python3 python3.14 python3.13 python3.12 python3.11); do \
+	  "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  if "$$name" -c 'import venv, ensurepip' 2>/dev/null; then chosen=$$name; break; fi; \
+	  lame=$${lame:-$$("$$name" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')}; \
+	done; \
+	if [ -z "$$chosen" ] && [ -n "$$lame" ]; then \
+	  echo "$$lame can't make environments. Install the package for it:  apt install $$lame-venv" >&2; exit 2; fi; \
+	if [ -z "$$chosen" ]; then \
+	  echo "Python 3.11 or later is needed.  apt install python3 python3-venv" >&2; exit 2; fi; \
+	[ -x $(BIN)/python ] && [ -x $(BIN)/pip ] || "$$chosen" -m venv --clear .venv
+	@echo "Installing into .venv; this takes a minute or two the first time." >&2
+	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --editable . --group test --group lint --group demo
+	@touch $@

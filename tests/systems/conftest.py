@@ -1,0 +1,35 @@
+"""Real servers for the tests in this folder: private, on free loopback ports, started once and always stopped.
+
+A server that is not installed fails the tests that need it ("run make servers"); nothing is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.systems.servers.mariadb import MariaDB, running_mariadb
+from tests.systems.servers.postgres import Postgres, running_postgres
+from tests.systems.servers.wordpress import WordPress, running_wordpress
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Give a private PostgreSQL; take a database of your own with `postgres.new_database("crm")`."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Give a private MariaDB; take a database of your own with `mariadb.new_database("crm")`."""
+    with running_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def wordpress(mariadb: MariaDB) -> Iterator[WordPress]:
+    """Give a freshly installed WordPress without content; each test module has its own, so none sees another's comments."""
+    with running_wordpress(mariadb) as site:
+        yield site

@@ -1,0 +1,135 @@
+"""The closed set of things that can be said in the audit trail, and how a batch is closed.
+
+A name that is not here can't be emitted, so a dashboard that knows these names knows them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.audit.render import JsonValue
+
+
+class Action(StrEnum):
+    """What `event.action` may say."""
+
+    STREAM_OPENED = "retention.stream_opened"
+    """A process started to write this file."""
+    STREAM_CLOSED = "retention.stream_closed"
+    """The process ended in order; nothing follows in this file."""
+    STREAM_TORN = "retention.stream_torn"
+    """An earlier file ends in something unsealed: its writer died while writing."""
+    STREAM_UNCLOSED = "retention.stream_unclosed"
+    """An earlier file is whole, but its writer died without closing it."""
+    RUN_STARTED = "retention.run_started"
+    """An execution began."""
+    RUN_ENDED = "retention.run_ended"
+    """An execution ended, with its counts."""
+    PLAN_MADE = "retention.plan_made"
+    """Decisions were frozen in a plan."""
+    PLAN_APPROVED = "retention.plan_approved"
+    """A person said yes to a plan."""
+    PLAN_REFUSED = "retention.plan_refused"
+    """A plan was not carried out: unapproved, expired, tampered with or outdated."""
+    BRAKE_TRIPPED = "retention.brake_tripped"
+    """A limit stopped a run before any write."""
+    BATCH_OPENED = "retention.batch_opened"
+    """Work on a batch began."""
+    RECORD_DELETED = "retention.record_deleted"
+    """Intent: a record is deleted."""
+    RECORD_PSEUDONYMISED = "retention.record_pseudonymised"
+    """Intent: a record is pseudonymised."""
+    FIELDS_TREATED = "retention.fields_treated"
+    """Intent: some fields of a record that stays are treated."""
+    CHILD_DELETED = "retention.child_deleted"
+    """Intent: child rows of a record are deleted."""
+    CHILD_DETACHED = "retention.child_detached"
+    """Intent: child rows are cut loose from their record and stay."""
+    RECORD_SKIPPED = "retention.record_skipped"
+    """A planned record was left as it is: changed, held or failed."""
+    RECORD_DEFERRED = "retention.record_deferred"
+    """A planned record was left for a later run."""
+    BATCH_CLOSED = "retention.batch_closed"
+    """The end of a batch: what makes its intents effects, or not."""
+    BATCH_VERIFIED = "retention.batch_verified"
+    """The effects of a batch were read back."""
+    FINDING = "retention.finding"
+    """Something a person must look at."""
+    FINDING_ACCEPTED = "retention.finding_accepted"
+    """A person accepted a finding, with a reason and an expiry."""
+    HOLD_PLACED = "retention.hold_placed"
+    """A hold is in force."""
+    HOLD_RELEASED = "retention.hold_released"
+    """A hold is no longer in force."""
+    REQUEST_ADDED = "retention.request_added"
+    """What a subject asked for was recorded."""
+    REQUEST_CLOSED = "retention.request_closed"
+    """A subject's request was answered."""
+    POLICY_APPROVED = "retention.policy_approved"
+    """A person approved a version of a policy."""
+    SOURCE_APPROVED = "retention.source_approved"
+    """A person approved the shape of a source."""
+    SOURCE_FAILED = "retention.source_failed"
+    """A source could not be worked on."""
+    KEY_CREATED = "retention.key_created"
+    """A key was generated; its id, never its value."""
+    CLOCK_SUSPECT = "retention.clock_suspect"
+    """The clock went back or leapt ahead."""
+    ALIASES_KEPT = "retention.aliases_kept"
+    """Keyed identifiers were kept for a record before its fields are treated."""
+
+
+INTENTS = frozenset(
+    {
+        Action.RECORD_DELETED,
+        Action.RECORD_PSEUDONYMISED,
+        Action.FIELDS_TREATED,
+        Action.CHILD_DELETED,
+        Action.CHILD_DETACHED,
+    }
+)
+"""The events that say what is about to happen; only the closing event of their batch makes them effects."""
+
+
+class Closing(StrEnum):
+    """How a batch ended, as `retention.batch_outcome` says it."""
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled_back"
+    RESOLVED_AFTER_CRASH = "resolved_after_crash"
+
+
+def closing_fields(
+    batch: str,
+    outcome: Closing,
+    *,
+    digest: str,
+    count: int,
+    excluded: Sequence[str] = (),
+    presumed: bool = False,
+) -> dict[str, JsonValue]:
+    """Return the members of a `retention.batch_closed` event, in the form that every reader joins on.
+
+    digest -- root (hex) of the segment that holds the batch's intents; count -- how many of its intents took effect;
+    excluded -- the `retention.record` of intents that did not, when the others did; presumed -- whether a crash was resolved
+    by reading back, for want of a commit witness. A batch that was rolled back has the
+    count 0, a committed one that excludes nothing counts all its intents, and one that was resolved after a crash counts
+    what was found to have happened: all but the excluded, or 0. Raises ValueError for a count that can't be.
+    """
+    if count < 0 or (count and outcome is Closing.ROLLED_BACK):
+        raise ValueError(f"a batch that is {outcome} can't have had {count} effects")
+    fields: dict[str, JsonValue] = {
+        "event.outcome": "success" if count or outcome is Closing.COMMITTED else "failure",
+        "retention.batch": batch,
+        "retention.batch_outcome": str(outcome),
+        "retention.count": count,
+        "retention.digest": digest,
+    }
+    if excluded:
+        fields["retention.excluded"] = list(excluded)
+    if presumed:
+        fields["retention.presumed"] = True
+    return fields

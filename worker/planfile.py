@@ -1,0 +1,224 @@
+"""Plan files: frozen decisions, without personal data, that nobody can change unnoticed.
+
+A plan is a text file of JSON lines. The first line is the header, then one line per batch, then the summary with the MAC over every byte
+before it (HMAC-SHA-256, key `plan-mac`). A batch line holds its key range sealed, a table of reasons (what, due day, why), and per
+record a keyed reference, a keyed fingerprint of the facts used and the position of its reason. Reading is by line, so memory stays
+constant; the MAC is checked over the whole file before the first batch is believed.
+
+Threat model: somebody who can write the file but not read the keys may not be able to make `apply` do anything that was not planned:
+every byte is under the MAC, and the plan's id, digest and expiry stand in the ledger too. Somebody who reads the file learns counts,
+periods, due days and which rules apply, and nothing about anybody.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from worker.errors import ConfigurationError, Refused
+
+FORMAT = "retention-plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a plan was made from; instants are aware UTC, `as_of` is the local day it decides for."""
+
+    plan_id: str
+    made_at: dt.datetime
+    made_by: str
+    as_of: dt.date
+    expires_at: dt.datetime
+    policies: Mapping[str, str]
+    shapes: Mapping[str, str]
+    ref_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What happens to a record and why; `fields` for treatments; `why` names every purpose with its state."""
+
+    action: str
+    due: dt.date
+    why: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """One batch: `records` maps a record's reference to its fingerprint and the position of its reason."""
+
+    batch_id: str
+    source: str
+    number: int
+    sealed_range: str
+    reasons: Sequence[Reason]
+    records: Mapping[str, tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts per source and the findings, as the plan shows them to a person."""
+
+    counts: Mapping[str, Mapping[str, Any]]
+    findings: Sequence[Mapping[str, Any]]
+
+
+class PlanWriter:
+    """Writes one plan file; it appears under its name only when it is complete."""
+
+    def __init__(self, path: Path, header: Header, secret: bytes) -> None:
+        self.path = path
+        self._partial = path.with_name(path.name + ".part")
+        self._mac = hmac.new(secret, digestmod=hashlib.sha256)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The plan file {path} can't be written: {error.strerror}. Choose another place with -o or RETENTION_PLANS."
+            ) from None
+        self._file = os.fdopen(descriptor, "wb")
+        self._line(
+            {
+                "format": FORMAT,
+                "plan": header.plan_id,
+                "made_at": header.made_at.isoformat(),
+                "made_by": header.made_by,
+                "as_of": header.as_of.isoformat(),
+                "expires_at": header.expires_at.isoformat(),
+                "policies": dict(header.policies),
+                "shapes": dict(header.shapes),
+                "ref_key": header.ref_key_id,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave nothing behind unless the plan was finished."""
+        if not self._file.closed:
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    def batch(self, batch: PlannedBatch) -> None:
+        """Write one batch."""
+        self._line(
+            {
+                "batch": batch.batch_id,
+                "source": batch.source,
+                "number": batch.number,
+                "range": batch.sealed_range,
+                "reasons": [
+                    {"do": reason.action, "due": reason.due.isoformat(), "why": reason.why, "fields": list(reason.fields)}
+                    for reason in batch.reasons
+                ],
+                "records": [reference + fingerprint for reference, (fingerprint, _) in batch.records.items()],
+                "because": [position for _, position in batch.records.values()],
+            }
+        )
+
+    def finish(self, summary: Summary) -> str:
+        """Write the summary and the MAC, put the file in its place durably, and return the MAC in hexadecimal."""
+        self._line({"counts": summary.counts, "findings": list(summary.findings)})
+        mac = self._mac.hexdigest()
+        try:
+            self._file.write(json.dumps({"mac": mac}).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise ConfigurationError(f"The plan file {self.path} can't be written: {error.strerror}. Nothing was planned.") from None
+        return mac
+
+    def _line(self, value: Mapping[str, Any]) -> None:
+        line = json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+        self._mac.update(line)
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise ConfigurationError(f"The plan file {self.path} can't be written: {error.strerror}. Nothing was planned.") from None
+
+
+class PlanFile:
+    """A plan file whose MAC was found right."""
+
+    def __init__(self, path: Path, header: Header, summary: Summary, mac: str) -> None:
+        self.path = path
+        self.header = header
+        self.summary = summary
+        self.mac = mac
+
+    @classmethod
+    def open(cls, path: Path, secret: bytes) -> PlanFile:
+        """Return a plan after checking every byte; Refused when it was tampered with, ConfigurationError when it is no plan."""
+        check = hmac.new(secret, digestmod=hashlib.sha256)
+        first = before = last = b""
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    if last:
+                        check.update(last)
+                    first = first or line
+                    before, last = last, line
+        except OSError as error:
+            raise ConfigurationError(f"The plan file {path} can't be read: {error.strerror}.") from None
+        try:
+            head, tail, mac = json.loads(first), json.loads(before), json.loads(last)["mac"]
+            if head["format"] != FORMAT:
+                raise ConfigurationError(f"{path} is a plan of another version ({head['format']}): make a new one with `retention plan`.")
+            header = Header(
+                head["plan"],
+                dt.datetime.fromisoformat(head["made_at"]),
+                head["made_by"],
+                dt.date.fromisoformat(head["as_of"]),
+                dt.datetime.fromisoformat(head["expires_at"]),
+                head["policies"],
+                head["shapes"],
+                head["ref_key"],
+            )
+            summary = Summary(tail["counts"], tail["findings"])
+        except (ValueError, KeyError, TypeError):
+            raise Refused(f"{path} is not a whole plan file: it was cut off or changed. Make a new one with `retention plan`.") from None
+        if not hmac.compare_digest(str(mac), check.hexdigest()):
+            raise Refused(
+                f"{path} was changed after it was made, or made with other keys: nothing is done with it. "
+                "Make a new one with `retention plan`."
+            )
+        return cls(path, header, summary, str(mac))
+
+    def batches(self) -> Iterator[PlannedBatch]:
+        """Yield the batches in the order in which they are to be carried out."""
+        with self.path.open("rb") as file:
+            next(file)
+            for line in file:
+                value = json.loads(line)
+                if "batch" not in value:
+                    return
+                yield PlannedBatch(
+                    value["batch"],
+                    value["source"],
+                    value["number"],
+                    value["range"],
+                    [
+                        Reason(each["do"], dt.date.fromisoformat(each["due"]), each["why"], tuple(each["fields"]))
+                        for each in value["reasons"]
+                    ],
+                    {record[:32]: (record[32:], position) for record, position in zip(value["records"], value["because"], strict=True)},
+                )

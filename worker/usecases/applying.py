@@ -1,0 +1,282 @@
+"""Carrying out a plan: reconcile what a crash left, then batch by batch, then say how it went.
+
+A plan may be carried out in parts: what earlier parts did is known from the ledger by the batches' ids and is not done again, so applying
+twice equals applying once, and a large first backlog can be approved once and worked off in tranches.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from worker.audit.events import Action
+from worker.errors import AuditUnavailable, ConfigurationError, Retriable, SourceFailed
+from worker.ledger.rows import BatchRow, FindingRow, RunRow
+from worker.planfile import PlanFile, PlannedBatch
+from worker.usecases.approving import require_approved
+from worker.usecases.batching import CHANGED, FAILED, BatchResult, BatchWorker
+from worker.usecases.braking import say, shape_brakes
+from worker.usecases.machine import Machine
+from worker.usecases.planning import open_range, seal_range, shape_digest
+from worker.usecases.reconciling import reconcile, ref_key
+from worker.usecases.reporting import ACTIONS, finding_of
+from worker.usecases.verifying import still_there
+
+DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
+_TRIES = 3
+_DONE_STATES = ("committed", "resolved_after_crash", "presumed")
+
+Progress = Callable[[str, int], None]
+"""Is told the source and how many more of its planned records are behind us."""
+
+
+@dataclass
+class RunResult:
+    """How a run went. results -- by source; left -- planned records that later tranches will do; unverified -- still there afterwards."""
+
+    run_id: str
+    plan_id: str
+    state: str = "done"
+    exit_code: int = DONE
+    results: dict[str, BatchResult] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    left: int = 0
+    verified: int = 0
+    unverified: int = 0
+    resolved: int = 0
+    findings: list[FindingRow] = field(default_factory=list)
+    new_findings: list[FindingRow] = field(default_factory=list)
+
+    @property
+    def acted(self) -> int:
+        """How many records the run acted on, rows that went along not counted."""
+        return sum(result.effects[each] for result in self.results.values() for each in ACTIONS)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for `--json` and for the ledger."""
+        return {
+            "run": self.run_id,
+            "plan": self.plan_id,
+            "state": self.state,
+            "exit_code": self.exit_code,
+            "sources": {name: _counts(result) for name, result in self.results.items()},
+            "failed": self.failed,
+            "left": self.left,
+            "verified": self.verified,
+            "unverified": self.unverified,
+            "resolved_after_crash": self.resolved,
+        }
+
+
+def _counts(result: BatchResult) -> dict[str, int]:
+    """Return one source's counts; `acted` is what the jump brake compares."""
+    return {
+        "acted": sum(result.effects[each] for each in ACTIONS),
+        **{each: count for each, count in result.effects.items() if count},
+        **{f"skipped_{each}": count for each, count in result.skipped.items() if count},
+    }
+
+
+def apply_plan(machine: Machine, plan: PlanFile, *, at_most: int | None = None, progress: Progress | None = None) -> RunResult:
+    """Carry out an approved plan; Refused when it may not be.
+
+    at_most -- stop after the batch that reaches this number of records (the tranche from the settings by default); the rest is left for the
+    next call. One source that fails does not stop the others.
+    """
+    require_approved(machine, plan)
+    return carry_out(machine, plan, kind="apply", at_most=at_most, progress=progress)
+
+
+def carry_out(
+    machine: Machine, plan: PlanFile, *, kind: Any = "apply", at_most: int | None = None, progress: Progress | None = None
+) -> RunResult:
+    """Carry out a plan whose right to be carried out was checked; see `apply_plan`."""
+    run_id = f"run-{secrets.token_hex(6)}"
+    sources = tuple(plan.header.policies)
+    with machine.ledger.run_lock(sources, run_id=run_id):
+        resolved = reconcile(machine, sources)
+        machine.ledger.start_run(
+            RunRow(run_id, plan.header.plan_id, kind, plan.header.as_of, machine.now(), socket.gethostname(), os.getpid(), machine.operator)
+        )
+        machine.trail.emit(
+            Action.RUN_STARTED,
+            {"retention.run": run_id, "retention.plan": plan.header.plan_id, "retention.as_of": plan.header.as_of.isoformat()},
+            sync=True,
+        )
+        run = _Run(machine, plan, RunResult(run_id, plan.header.plan_id, resolved=len(resolved)), at_most, progress)
+        try:
+            run.work()
+        except BaseException as error:
+            _end(machine, run.result, "failed", FAILURE, type(error).__name__)
+            raise
+        return run.finish()
+
+
+class _Run:
+    """One execution of a plan."""
+
+    def __init__(self, machine: Machine, plan: PlanFile, result: RunResult, at_most: int | None, progress: Progress | None) -> None:
+        self.result = result
+        self._machine = machine
+        self._plan = plan
+        self._room = at_most if at_most is not None else machine.settings.tranche
+        self._progress = progress or (lambda _source, _count: None)
+
+    def work(self) -> None:
+        """Work through the sources in the plan's order."""
+        stopped = shape_brakes(self._machine, tuple(self._plan.header.policies))
+        say(self._machine, stopped)
+        self.result.failed.update({each.source: each.what for each in stopped if each.source is not None})
+        for name, batches in groupby(self._plan.batches(), key=lambda batch: batch.source):
+            try:
+                if name in self.result.failed:
+                    continue
+                self._source(name, batches)
+            except (SourceFailed, Retriable, ConfigurationError) as error:
+                if isinstance(error, AuditUnavailable):
+                    raise
+                self.result.failed[name] = str(error)
+                self._machine.trail.emit(
+                    Action.SOURCE_FAILED,
+                    {
+                        "event.outcome": "failure",
+                        "event.reason": type(error).__name__,
+                        "retention.run": self.result.run_id,
+                        "retention.source": name,
+                    },
+                    sync=True,
+                )
+
+    def _source(self, name: str, batches: Iterable[PlannedBatch]) -> None:
+        """Work through the batches of one source."""
+        machine, result = self._machine, self.result
+        policy = machine.policy(name)
+        source = machine.open_source(policy.source)
+        if shape_digest(source.shape()) != self._plan.header.shapes.get(name):
+            raise SourceFailed(f"{name} has other columns or child tables than when the plan was made. Make a new plan.")
+        result.results[name] = BatchResult()
+        worker: BatchWorker | None = None
+        finished: list[str] = []
+        for planned, attempt in self._pending(batches):
+            if self._room is not None and result.acted >= self._room:
+                result.left += len(planned.records)
+                continue
+            if worker is None:
+                secret = ref_key(machine, _row(planned, attempt, result.run_id, "")).secret
+                worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret)
+            within = open_range(machine, planned.batch_id, planned.sealed_range)
+            row = _row(planned, attempt, result.run_id, seal_range(machine, attempt, within))
+            machine.ledger.add_batches(result.run_id, [row])
+            outcome = self._with_retries(worker, planned, attempt, row)
+            result.results[name] += outcome
+            finished.append(attempt)
+            there = still_there(machine, policy, source, within, self._plan.header.as_of, set(planned.records), secret, outcome)
+            result.unverified += there
+            result.verified += max(0, sum(outcome.effects[each] for each in ACTIONS) - there)
+            machine.trail.emit(
+                Action.BATCH_VERIFIED,
+                {
+                    "event.outcome": "failure" if there else "success",
+                    "retention.run": result.run_id,
+                    "retention.batch": attempt,
+                    "retention.source": name,
+                    "retention.count": there,
+                },
+            )
+            self._progress(name, len(planned.records))
+        source.forget(finished)
+
+    def _pending(self, batches: Iterable[PlannedBatch]) -> Iterator[tuple[PlannedBatch, str]]:
+        """Yield the batches that no earlier run finished, each with the id of this attempt."""
+        for planned in batches:
+            attempt, number = planned.batch_id, 1
+            while (known := self._machine.ledger.batch(attempt)) is not None:
+                if known.state in _DONE_STATES and known.effects:
+                    break
+                number += 1
+                attempt = f"{planned.batch_id}~{number}"
+            if known is None:
+                yield planned, attempt
+            else:
+                self._progress(planned.source, len(planned.records))
+
+    def _with_retries(self, worker: BatchWorker, planned: PlannedBatch, attempt: str, row: BatchRow) -> BatchResult:
+        """Carry out a batch, again when the system was only busy."""
+        for number in range(1, _TRIES + 1):
+            try:
+                return worker.carry_out(planned, attempt if number == 1 else f"{attempt}+{number}")
+            except Retriable:
+                if number == _TRIES:
+                    raise
+                again = f"{attempt}+{number + 1}"
+                within = open_range(self._machine, row.batch_id, row.sealed_range)
+                self._machine.ledger.add_batches(row.run_id, [_row(planned, again, row.run_id, seal_range(self._machine, again, within))])
+        raise AssertionError("unreachable")
+
+    def finish(self) -> RunResult:
+        """Record findings, end the run, and say how it went."""
+        result, machine = self.result, self._machine
+        found = [finding_of(dict(each)) for each in self._plan.summary.findings]
+        for name, outcome in result.results.items():
+            found.extend(
+                FindingRow(kind, name, name, detail, outcome.skipped[reason])
+                for reason, kind, detail in _SKIP_FINDINGS
+                if outcome.skipped[reason]
+            )
+        found.extend(FindingRow("failed", name, name, "the source could not be worked on", 1) for name in result.failed)
+        if result.unverified:
+            found.append(FindingRow("failed", "*", "*", "records are still there after they were reported as done", result.unverified))
+        result.findings = found
+        machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
+        result.new_findings = machine.ledger.new_findings(machine.today(), found)
+        failed_records = sum(outcome.skipped[FAILED] for outcome in result.results.values())
+        if result.failed or failed_records or result.unverified:
+            _end(machine, result, "partial", PARTIAL)
+        elif result.new_findings:
+            _end(machine, result, "findings", NEW_FINDINGS)
+        else:
+            _end(machine, result, "done", DONE)
+        return result
+
+
+_SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
+    (CHANGED, "changed", "records changed between plan and run and were left"),
+    (FAILED, "failed", "records that the system refused to change"),
+)
+
+
+def _row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:
+    """Return a batch as the ledger keeps it."""
+    return BatchRow(attempt, run_id, planned.source, planned.source, planned.number, sealed, len(planned.records))
+
+
+def _end(machine: Machine, result: RunResult, state: Any, exit_code: int, reason: str = "") -> None:
+    """End a run in the ledger and in the trail; when the trail can't be written any more the ledger alone says so."""
+    result.state, result.exit_code = state, exit_code
+    counts = {name: _counts(outcome) for name, outcome in result.results.items()}
+    totals: Counter[str] = Counter()
+    for each in counts.values():
+        totals.update(each)
+    try:
+        machine.trail.emit(
+            Action.RUN_ENDED,
+            {
+                "event.outcome": "success" if exit_code in (DONE, NEW_FINDINGS) else "failure",
+                "event.reason": reason or state,
+                "retention.run": result.run_id,
+                "retention.exit_code": exit_code,
+                "retention.failed_sources": sorted(result.failed),
+                **{f"retention.total.{name}": count for name, count in sorted(totals.items())},
+            },
+            sync=True,
+        )
+    except AuditUnavailable:
+        if state != "failed":
+            raise
+    machine.ledger.end_run(result.run_id, state, counts, exit_code)

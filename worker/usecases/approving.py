@@ -1,0 +1,116 @@
+"""A person's yes, and everything a plan is refused for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from worker.audit.events import Action
+from worker.errors import Refused
+from worker.planfile import PlanFile
+from worker.usecases.machine import Machine
+from worker.usecases.planning import shape_digest
+
+
+def open_plan(machine: Machine, path: Path) -> PlanFile:
+    """Return a plan file that is whole and untouched; Refused otherwise, and when the ledger never saw it made."""
+    plan = PlanFile.open(path, machine.keyring.plan_mac().secret)
+    known = machine.ledger.plan(plan.header.plan_id)
+    if known is None or known.mac != plan.mac:
+        raise Refused(f"{path} is not a plan this ledger knows: make one with `retention plan` on this installation.")
+    return plan
+
+
+def approve(machine: Machine, path: Path, by: str) -> PlanFile:
+    """Approve a plan, and with it the version of every policy in it and the shape of every source.
+
+    Refused when the plan is no longer valid, or was made by the same person where two are asked for.
+    """
+    plan = open_plan(machine, path)
+    _refuse_outdated(machine, plan, "approved")
+    if machine.settings.four_eyes and by == plan.header.made_by:
+        raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
+    machine.ledger.approve_plan(plan.header.plan_id, by)
+    for source, digest in plan.header.policies.items():
+        if machine.ledger.approved_policy(source, digest) is None:
+            approve_policy(machine, source, by)
+        approve_shape(machine, source, by, expected=plan.header.shapes.get(source))
+    machine.trail.emit(
+        Action.PLAN_APPROVED,
+        {"event.outcome": "success", "retention.plan": plan.header.plan_id, "retention.by": by, "retention.mac": plan.mac},
+        sync=True,
+    )
+    return plan
+
+
+def approve_policy(machine: Machine, source: str, by: str) -> str:
+    """Approve the present version of a source's policy and return its digest."""
+    digest = machine.policy(source).digest
+    machine.ledger.approve_policy(source, digest, by)
+    machine.trail.emit(
+        Action.POLICY_APPROVED, {"rule.id": source, "rule.version": digest, "retention.source": source, "retention.by": by}, sync=True
+    )
+    return digest
+
+
+def approve_shape(machine: Machine, source: str, by: str, *, expected: str | None = None) -> None:
+    """Approve the columns and child tables a source has now; with `expected`, only when they are what the plan saw."""
+    opened = machine.open_source(machine.policy(source).source)
+    shape = opened.shape()
+    digest = shape_digest(shape)
+    if expected is not None and digest != expected:
+        raise Refused(f"{source} has other columns or child tables than when the plan was made. Make a new plan.")
+    known = machine.ledger.approved_shape(source)
+    if known is not None and known.digest == digest:
+        return
+    machine.ledger.approve_shape(source, digest, {"columns": sorted(shape.columns), "referring": sorted(shape.referring)}, by)
+    machine.trail.emit(Action.SOURCE_APPROVED, {"retention.source": source, "retention.shape": digest, "retention.by": by}, sync=True)
+
+
+def new_in_shape(machine: Machine, source: str) -> tuple[str, ...]:
+    """Return the columns and child tables of a source that nobody has approved; none when it was never approved at all."""
+    known = machine.ledger.approved_shape(source)
+    if known is None:
+        return ()
+    shape = machine.open_source(machine.policy(source).source).shape()
+    columns = sorted(set(shape.columns) - set(known.listing["columns"]))
+    tables = sorted(set(shape.referring) - set(known.listing["referring"]))
+    return (*(f"column {each}" for each in columns), *(f"child table {each}" for each in tables))
+
+
+def require_approved(machine: Machine, plan: PlanFile) -> None:
+    """Raise Refused unless the plan may be carried out now: approved, not expired, not from the future, its policies unchanged."""
+    try:
+        _refuse_outdated(machine, plan, "carried out")
+        _refuse_unapproved(machine, plan)
+    except Refused as error:
+        machine.trail.emit(
+            Action.PLAN_REFUSED,
+            {"event.outcome": "failure", "event.reason": str(error), "retention.plan": plan.header.plan_id},
+            sync=True,
+        )
+        raise
+
+
+def _refuse_unapproved(machine: Machine, plan: PlanFile) -> None:
+    """Raise Refused when no person said yes to the plan."""
+    if machine.ledger.plan_approval(plan.header.plan_id) is None:
+        raise Refused(f"Nobody has approved this plan. Look at it with `retention plan show {plan.path}`, then `retention approve`.")
+
+
+def _refuse_outdated(machine: Machine, plan: PlanFile, done: str) -> None:
+    """Raise Refused when the plan is expired, from the future, or made from other policies than those in force."""
+    now, header = machine.now(), plan.header
+    if header.made_at > now + dt.timedelta(minutes=5):
+        raise Refused(f"This plan was made in the future ({header.made_at:%Y-%m-%d %H:%M} UTC): check the clock.")
+    if header.as_of > machine.today():
+        raise Refused(f"This plan decides for {header.as_of}, which is still to come: it can be looked at, not {done}.")
+    if now > header.expires_at:
+        raise Refused(f"This plan expired on {header.expires_at:%Y-%m-%d}: make a new one with `retention plan`.")
+    changed = [
+        source
+        for source, digest in header.policies.items()
+        if (policy := machine.schedule.policy(source)) is None or policy.digest != digest
+    ]
+    if changed:
+        raise Refused(f"The policies of {', '.join(changed)} have changed since this plan was made: make a new one with `retention plan`.")

@@ -1,0 +1,369 @@
+"""One batch, from lock to closing event. This is the only code that writes to a source.
+
+Threat model. The process may die at any line; each state it can leave behind has one owner who ends it:
+
+- before `ledger.intend_with`: the source has nothing, its transaction dies with the connection; the batch is `pending` and rolled back.
+- after it: the intents are durable in the audit trail and the ledger knows the commit witness; `reconciling` asks the source.
+- after the source's commit: the same; the witness says committed.
+
+A hold placed meanwhile: the batch takes the hold lock shared from before its last read of the holds until after its commit, and placing a
+hold takes it exclusive. A record changed meanwhile: every fact used is re-read under lock, decided again, and compared with the plan's
+fingerprint; what differs is skipped and said. More rows than planned: only references that are in the plan are acted on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from worker.audit.events import Action, Closing, closing_fields
+from worker.audit.render import compile_template, instant
+from worker.audit.trail import room_for
+from worker.core.compiled import Judged
+from worker.core.decide import Held
+from worker.core.model import Disposal, Policy, Relation
+from worker.core.refs import Referrer
+from worker.errors import AuditUnavailable, RetentionError, Skippable
+from worker.ledger.rows import BatchRow, Intent
+from worker.planfile import PlannedBatch, Reason
+from worker.ports import (
+    AFTER_CLOSE,
+    AFTER_COMMIT,
+    AFTER_FSYNC,
+    AFTER_INTENT,
+    AFTER_LOCK,
+    AFTER_WRITE,
+    BEFORE_COMMIT,
+    BEFORE_LOCK,
+    Along,
+    Batch,
+    Changes,
+    Key,
+    KeyRange,
+    OpenSource,
+    Resolution,
+    Update,
+)
+from worker.usecases.judging import Judge, Verdict
+from worker.usecases.machine import Machine
+from worker.usecases.matching import identifier_token, record_token
+from worker.usecases.planning import open_range, seal_range
+from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, action, why
+
+_ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
+_PAYLOAD_BYTES = 700
+
+CHANGED, HELD, GONE, FAILED, CHILDREN = "changed", "held", "gone", "failed", "children"
+SKIPS = (CHANGED, HELD, GONE, FAILED)
+"""Why a planned record was not acted on."""
+
+
+class NotWhole(RetentionError):
+    """Not every row that was taken is to go, so the batch is done again with locks."""
+
+
+@dataclass
+class BatchResult:
+    """What a batch did: `effects` by action (and `children` for rows that went along), `skipped` by reason, `along` by child source."""
+
+    effects: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    along: Counter[str] = field(default_factory=Counter)
+
+    def __iadd__(self, other: BatchResult) -> Self:
+        """Add another batch's result."""
+        self.effects += other.effects
+        self.skipped += other.skipped
+        self.along += other.along
+        return self
+
+
+@dataclass
+class _Work:
+    """What is to be done in one batch: the records by what happens to them, the lines of the audit trail, the rows that go along."""
+
+    acting: list[tuple[Verdict, str, Reason]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    effects: Counter[str] = field(default_factory=Counter)
+    along: list[Along] = field(default_factory=list)
+    along_counts: Counter[str] = field(default_factory=Counter)
+    children: list[bytes] = field(default_factory=list)
+
+
+class BatchWorker:
+    """Carries out the batches of one source in one run."""
+
+    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, run_id: str, as_of: dt.date, ref_secret: bytes) -> None:
+        self._machine = machine
+        self._policy = policy
+        self._source = source
+        self._run_id = run_id
+        self._ref_secret = ref_secret
+        self._judge = Judge(machine, policy, as_of)
+        self._referrer = Referrer(ref_secret, policy.source.name)
+        self._treaters = machine.treaters(policy)
+        self._take = policy.only_deletes and all(each.disposal is None for each in policy.source.relations)
+
+    def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
+        """Carry out one batch under the id `attempt`, which the ledger has as pending.
+
+        A record that the system refuses to change is set aside: the batch is halved until it stands alone, and the rest is done. Raises
+        Retriable when the system may be better later, AuditUnavailable when nothing may be written any more.
+        """
+        within = open_range(self._machine, planned.batch_id, planned.sealed_range)
+        return self._halving(planned, within, attempt, dict(planned.records))
+
+    def _halving(self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, tuple[str, int]]) -> BatchResult:
+        """Carry out the batch, or when one record spoils it each half of it, down to the one."""
+        try:
+            return self._locked(planned, within, attempt, records, whole=len(records) == len(planned.records))
+        except Skippable:
+            if len(records) == 1:
+                self._say_skipped(attempt, [(reference, FAILED) for reference in records])
+                return BatchResult(skipped=Counter({FAILED: 1}))
+        result = BatchResult()
+        middle = len(records) // 2
+        names = list(records)
+        for half, part in enumerate((names[:middle], names[middle:])):
+            under = f"{attempt}.{half}"
+            row = BatchRow(
+                under, self._run_id, planned.source, self._policy.id, planned.number, seal_range(self._machine, under, within), len(part)
+            )
+            self._machine.ledger.add_batches(self._run_id, [row])
+            result += self._halving(planned, within, under, {name: records[name] for name in part})
+        return result
+
+    def _locked(
+        self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, tuple[str, int]], *, whole: bool
+    ) -> BatchResult:
+        """Carry out the batch while no hold can be placed."""
+        with self._machine.ledger.standing_shared() as barrier:
+            if self._machine.ledger.standing_version() != self._judge.standing.version:
+                self._judge = Judge(self._machine, self._policy, self._judge.today)
+            self._machine.trail.reserve(room_for(2 * len(records), 2 * _PAYLOAD_BYTES * len(records)))
+            self._machine.faults.reached(BEFORE_LOCK)
+            try:
+                return self._attempt(planned, within, attempt, records, barrier.confirm, take=self._take and whole)
+            except NotWhole:
+                return self._attempt(planned, within, attempt, records, barrier.confirm, take=False)
+
+    def _attempt(
+        self,
+        planned: PlannedBatch,
+        within: KeyRange,
+        attempt: str,
+        records: Mapping[str, tuple[str, int]],
+        confirm_barrier: Callable[[], None],
+        *,
+        take: bool,
+    ) -> BatchResult:
+        """Lock, re-read, decide again, write down, write, commit, close."""
+        faults, ledger, trail = self._machine.faults, self._machine.ledger, self._machine.trail
+        segment = None
+        committing = False
+        with self._source.batch(attempt, within, self._judge.selection(), self._judge.columns, take=take) as batch:
+            faults.reached(AFTER_LOCK)
+            work = self._sort(batch, planned, attempt, records)
+            if take and len(work.acting) != len(batch.rows):
+                raise NotWhole(f"{planned.source}: not every row of the range is to go")
+            payloads = self._payloads(work, attempt)
+            try:
+                if work.acting:
+                    segment = trail.write(payloads)
+                    faults.reached(AFTER_FSYNC)
+                    aliases = self._aliases(work)
+                    ledger.intend_with(
+                        Intent(attempt, dict(batch.witness), segment.stream, segment.first, segment.count, segment.root, aliases)
+                    )
+                    faults.reached(AFTER_INTENT)
+                    batch.write(self._changes(work, whole=len(work.acting) == len(batch.rows)))
+                    faults.reached(AFTER_WRITE)
+                    confirm_barrier()
+                    faults.reached(BEFORE_COMMIT)
+                    committing = True
+                    batch.commit()
+                    faults.reached(AFTER_COMMIT)
+            except AuditUnavailable:
+                raise
+            except RetentionError:
+                if not (committing and self._source.resolve(attempt, batch.witness) is Resolution.COMMITTED):
+                    self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
+                    raise
+        if work.acting and segment is not None:
+            self._close(attempt, Closing.COMMITTED, work.effects, segment.root, work.skipped)
+        else:
+            self._close(attempt, Closing.ROLLED_BACK, Counter(), "", work.skipped)
+        faults.reached(AFTER_CLOSE)
+        return BatchResult(Counter(work.effects), Counter(reason for _, reason in work.skipped), work.along_counts)
+
+    # --- What is to be done -------------------------------------------------------------------------------------------------------
+
+    def _sort(self, batch: Batch, planned: PlannedBatch, attempt: str, records: Mapping[str, tuple[str, int]]) -> _Work:
+        """Compare what was re-read with what was planned, and sort the records by what happens to them."""
+        work = _Work()
+        missing = dict.fromkeys(records)
+        reference_of, fingerprint_of = self._referrer.reference, self._referrer.fingerprint
+        does: dict[Judged, str | None] = {}
+        for verdict in self._judge.judge(batch.rows, batch.related):
+            reference = reference_of(verdict.key)
+            entry = records.get(reference)
+            if entry is None:
+                continue
+            del missing[reference]
+            fingerprint, position = entry
+            reason = planned.reasons[position]
+            judged = verdict.judged
+            doing = does.get(judged, "")
+            if doing == "":
+                doing = does[judged] = action(judged.decision)
+            if isinstance(judged.decision.outcome, Held):
+                work.skipped.append((reference, HELD))
+            elif doing != reason.action or fingerprint_of(reference, judged.evidence) != fingerprint:
+                work.skipped.append((reference, CHANGED))
+            else:
+                work.acting.append((verdict, reference, reason))
+                work.effects[doing] += 1
+        work.skipped.extend((reference, GONE) for reference in missing)
+        self._take_children(work, batch, attempt)
+        return work
+
+    def _take_children(self, work: _Work, batch: Batch, attempt: str) -> None:
+        """Add the rows that go, or are cut loose, with the records that are deleted: deepest first."""
+        parents = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
+        if not parents:
+            return
+        for relation in self._policy.source.relations:
+            if relation.disposal in (Disposal.DELETE, Disposal.DETACH) or (relation.source and relation.disposal is not None):
+                self._take_relation(work, batch, attempt, relation, (relation.name,), parents)
+
+    def _take_relation(
+        self, work: _Work, batch: Batch, attempt: str, relation: Relation, path: tuple[str, ...], parents: Sequence[Key]
+    ) -> None:
+        """Add the rows of one relation, after the rows of its own children."""
+        detach = relation.disposal is Disposal.DETACH
+        if relation.source is not None and not detach:
+            judge = self._judge.child_judge(relation)
+            found = self._judge.children(relation, parents, batch.related)
+            keys = [verdict.key for _, verdict in found]
+            policy = judge.policy
+            said = [why(policy, verdict.judged.decision) for _, verdict in found]
+        else:
+            keys = list(dict.fromkeys(row[: len(relation.key)] for _, row in batch.related(path, parents, ())))  # type: ignore[misc]
+            policy, said = self._policy, [f"it goes with its record ({relation.name})"] * len(keys)
+        if not keys:
+            return
+        if not detach:
+            for child in relation.children:
+                self._take_relation(work, batch, attempt, child, (*path, child.name), keys)
+        name = relation.source or f"{self._policy.source.name}.{'.'.join(path)}"
+        work.along.append(Along(path, keys, detach=detach))
+        work.along_counts[name] += len(keys)
+        work.effects[CHILDREN] += len(keys)
+        referrer = Referrer(self._ref_secret, name)
+        fixed = {
+            "@timestamp": instant(self._machine.now()),
+            "event.action": str(Action.CHILD_DETACHED if detach else Action.CHILD_DELETED),
+            "rule.id": policy.id,
+            "rule.version": policy.digest,
+            "retention.run": self._run_id,
+            "retention.batch": attempt,
+            "retention.source": name,
+            "retention.relation": ".".join(path),
+        }
+        render = compile_template(fixed, ["retention.record", "event.reason"])
+        work.children.extend(render(f'"{referrer.reference(key)}"', json.dumps(reason)) for key, reason in zip(keys, said, strict=True))
+
+    def _payloads(self, work: _Work, attempt: str) -> list[bytes]:
+        """Return the intents of a batch as lines of the audit trail."""
+        stamp = instant(self._machine.now())
+        level = "" if self._source.transactional else "read again directly before the write"
+        renderers = {}
+        for does in {reason.action for _, _, reason in work.acting}:
+            fixed = {
+                "@timestamp": stamp,
+                "event.action": str(_ACTIONS[does]),
+                "rule.id": self._policy.id,
+                "rule.version": self._policy.digest,
+                "retention.run": self._run_id,
+                "retention.batch": attempt,
+                "retention.source": self._policy.source.name,
+                "retention.level": str(self._source.level),
+                **({"retention.facts": level} if level else {}),
+            }
+            varying = ["retention.record", "retention.due", "event.reason", *(["retention.fields"] if does != DELETE else [])]
+            renderers[does] = compile_template(fixed, varying)
+        said: dict[int, tuple[str, ...]] = {}
+        lines = list(work.children)
+        for _, reference, reason in work.acting:
+            words = said.get(id(reason))
+            if words is None:
+                words = (f'"{reason.due}"', json.dumps(reason.why))
+                if reason.action != DELETE:
+                    words = (*words, json.dumps(list(reason.fields)))
+                said[id(reason)] = words
+            lines.append(renderers[reason.action](f'"{reference}"', *words))
+        return lines
+
+    def _changes(self, work: _Work, *, whole: bool) -> Changes:
+        """Return what the source is told to write."""
+        deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
+        by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+        for verdict, _, reason in work.acting:
+            if reason.action != DELETE:
+                by_fields.setdefault(reason.fields, []).append(self._treated(verdict, reason.fields))
+        updates = [Update(fields, rows) for fields, rows in by_fields.items()]
+        return Changes(deletes, updates, work.along, whole=whole and not updates)
+
+    def _treated(self, verdict: Verdict, fields: Iterable[str]) -> tuple[object, ...]:
+        """Return a record's key and the new values of some fields."""
+        value, treaters = self._judge.value, self._treaters
+        return (*verdict.key, *(treaters[name].treat(value(verdict.row, name)) for name in fields))
+
+    def _aliases(self, work: _Work) -> bytes:
+        """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
+        identifiers = {each.name: each.identifier for each in self._policy.source.identifiers}
+        secret, source = self._judge.standing.secret, self._policy.source.name
+        pairs: list[bytes] = []
+        for verdict, _, reason in work.acting:
+            if reason.action == DELETE:
+                continue
+            for name in reason.fields:
+                kind = identifiers.get(name)
+                if kind is None:
+                    continue
+                token = identifier_token(secret, kind, self._judge.value(verdict.row, name))
+                if token is not None:
+                    pairs.append(record_token(secret, source, verdict.key) + token)
+        return b"".join(pairs)
+
+    # --- What is said about it ----------------------------------------------------------------------------------------------------
+
+    def _close(self, attempt: str, closing: Closing, effects: Mapping[str, int], digest: str, skipped: Sequence[tuple[str, str]]) -> None:
+        """Say how the batch ended, in the trail and in the ledger."""
+        self._say_skipped(attempt, skipped)
+        fields = closing_fields(attempt, closing, digest=digest, count=sum(effects.values()))
+        self._machine.trail.emit(
+            Action.BATCH_CLOSED, {**fields, "retention.run": self._run_id, "retention.source": self._policy.source.name}, sync=True
+        )
+        self._machine.ledger.close_batch(attempt, "committed" if closing is Closing.COMMITTED else "rolled_back", dict(effects), digest)
+
+    def _say_skipped(self, attempt: str, skipped: Sequence[tuple[str, str]]) -> None:
+        """Write an event for every planned record that was left as it is; what is gone already is counted only."""
+        for reference, reason in skipped:
+            if reason == GONE:
+                continue
+            self._machine.trail.emit(
+                Action.RECORD_SKIPPED,
+                {
+                    "event.reason": reason,
+                    "rule.id": self._policy.id,
+                    "retention.run": self._run_id,
+                    "retention.batch": attempt,
+                    "retention.source": self._policy.source.name,
+                    "retention.record": reference,
+                },
+            )

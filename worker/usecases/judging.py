@@ -1,0 +1,241 @@
+"""From rows to decisions, with everything that lies outside the row: what stands for it, its children, the replies that remain.
+
+One `Judge` serves the plan (through a reader), the batch that acts (through the locked batch) and `explain`: all three decide alike.
+
+Threads: an aggregate marked `remaining` counts only rows of the same source that this policy does not delete. A page's whole subtrees
+are read and decided from the leaves up, so the outcome does not depend on the order in which batches run. Children with a policy of
+their own keep their parent from being deleted until every one of them is due for deletion too; then they go with it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from worker.core import select
+from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
+from worker.core.decide import Due, Outcome
+from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Relation
+from worker.core.standing import NOTHING, Standing
+from worker.errors import ConfigurationError
+from worker.ports import Key, Row
+from worker.usecases.machine import Machine
+from worker.usecases.matching import StandingIndex, load_standing
+
+Related = Callable[[Sequence[str], Sequence[Key], Sequence[str]], list[tuple[Key, Row]]]
+
+
+class Verdict(NamedTuple):
+    """One record, judged. `row` is as read; `standing` what touches it."""
+
+    key: Key
+    row: Row
+    judged: Judged
+    standing: Standing
+
+    @property
+    def outcome(self) -> Outcome:
+        """What happens to the record."""
+        return self.judged.decision.outcome
+
+
+class Judge:
+    """Judges rows of one source for one day.
+
+    columns -- what has to be read for every row; identifiers -- ask for the identifier fields although nothing stands (for aliases).
+    """
+
+    def __init__(self, machine: Machine, policy: Policy, today: dt.date, *, identifiers: bool = False) -> None:
+        self.policy = policy
+        self.today = today
+        self.standing: StandingIndex = load_standing(machine, policy)
+        self._machine = machine
+        self._width = len(policy.source.key)
+        self._remaining = [each for each in policy.source.aggregates if each.remaining]
+        if len(self._remaining) > 1:
+            raise ConfigurationError(f"{policy.id}: only one fact may count what remains.")
+        names = dict.fromkeys(name for name in fact_columns(policy) if name not in {each.name for each in self._remaining})
+        if identifiers or self.standing.by_identifier:
+            names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
+        for each in self._remaining:
+            names.update(dict.fromkeys(self._match_fields(each)))
+        names.update(dict.fromkeys(RELATION + relation.name for relation in self._keepers()))
+        self.columns: tuple[str, ...] = tuple(names)
+        self._positions = {name: self._width + position for position, name in enumerate(self.columns)}
+        layout = (*policy.source.key, *self.columns, *(each.name for each in self._remaining))
+        # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
+        self._decider = RowDecider(policy, today, _Layout(layout), machine.treaters(policy))
+        self._children = [relation for relation in policy.source.relations if relation.source and relation.disposal is not None]
+        self._child_judges: dict[str, Judge] = {}
+
+    def _keepers(self) -> list[Relation]:
+        """Return the relations whose rows keep the record from being deleted, and have no policy of their own."""
+        keeping = (Disposal.KEEP_PARENT, Disposal.BLOCK)
+        return [each for each in self.policy.source.relations if each.disposal in keeping and each.source is None]
+
+    def _match_fields(self, aggregate: Aggregate) -> Iterable[str]:
+        """Return the fields that an aggregate over remaining rows compares; ConfigurationError when a column is no field."""
+        for match in aggregate.where:
+            for column in (match.column, match.differs_from):
+                if column is None:
+                    continue
+                field = next((each for each in self.policy.source.fields if each.column == column), None)
+                if field is None:
+                    raise ConfigurationError(f"{self.policy.id}: {aggregate.name} compares {column}, which has to be declared as a field.")
+                yield field.name
+
+    def selection(self, *, findings: bool = False, full: bool = False) -> select.Selection:
+        """Return what to ask the source for: everything that may be due, with `findings` also what a person must look at."""
+        if full or self.standing.ends_purposes:
+            return select.EVERYTHING
+        due = select.due(self.policy, self.today)
+        return select.union(due, select.undetermined(self.policy, self.today)) if findings else due
+
+    def refresh(self) -> None:
+        """Read holds and requests again when the ledger knows of newer ones; the columns must have been asked for with identifiers."""
+        if self._machine.ledger.standing_version() != self.standing.version:
+            self.standing = load_standing(self._machine, self.policy)
+        for judge in self._child_judges.values():
+            judge.refresh()
+
+    def key(self, row: Row) -> Key:
+        """Return a row's key."""
+        return row[: self._width]  # type: ignore[return-value]
+
+    def value(self, row: Row, field: str) -> object:
+        """Return a row's raw value of a field that is among the columns."""
+        return row[self._positions[field]]
+
+    def judge(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
+        """Return one verdict per row, in their order. `related` reads rows of a relation from where the rows came from."""
+        if self._remaining:
+            verdicts = self._judge_threads(rows, related)
+        elif self.standing.empty:
+            judge, width = self._decider.judge, self._width
+            verdicts = [Verdict(row[:width], row, judge(row), NOTHING) for row in rows]  # type: ignore[arg-type]
+        else:
+            verdicts = [self._one(row) for row in rows]
+        return self._blocked(verdicts, related)
+
+    def alone(self, row: Row) -> Verdict:
+        """Return the verdict on one row without looking at its children or replies."""
+        return self._one(row)
+
+    def _one(self, row: Row, blocking: tuple[str, ...] = ()) -> Verdict:
+        """Return the verdict on one row with what stands for it."""
+        key = self.key(row)
+        standing = NOTHING
+        if not self.standing.empty:
+            identifiers = {name: row[self._positions[name]] for name in self.standing.columns if name in self._positions}
+            standing = self.standing.touching(self.policy.source.name, key, identifiers)
+        return Verdict(key, row, self._decider.judge(row, standing, blocking), standing)
+
+    # --- Children -----------------------------------------------------------------------------------------------------------------
+
+    def _blocked(self, verdicts: list[Verdict], related: Related) -> list[Verdict]:
+        """Judge again the records that would be deleted but have rows that keep them."""
+        keepers = [(each.name, self._positions[RELATION + each.name]) for each in self._keepers()]
+        if not keepers and not self._children:
+            return verdicts
+        leaving = {verdict.key: position for position, verdict in enumerate(verdicts) if deletes(verdict.outcome)}
+        blocking: dict[Key, dict[str, None]] = {}
+        for key, position in leaving.items():
+            for name, column in keepers:
+                if verdicts[position].row[column]:
+                    blocking.setdefault(key, {})[name] = None
+        for relation in self._children:
+            child_source = self._machine.policy(relation.source or "").source
+            alone = all(each.disposal is None for each in child_source.relations)
+            for parent, verdict in self.children(relation, list(leaving), related):
+                # Rows with children of their own are deleted by their own batches; their parent follows in the next run.
+                if not (alone and deletes(verdict.outcome)):
+                    blocking.setdefault(parent, {})[relation.name] = None
+        for key, names in blocking.items():
+            position = leaving[key]
+            verdicts[position] = self._one(verdicts[position].row, tuple(names))
+        return verdicts
+
+    def children(self, relation: Relation, parents: Sequence[Key], related: Related) -> list[tuple[Key, Verdict]]:
+        """Return (parent's key, verdict) for the rows of a relation that have a policy of their own."""
+        if not parents or relation.source is None:
+            return []
+        judge = self.child_judge(relation)
+        found = related((relation.name,), parents, judge.columns)
+        verdicts = [judge.alone(row) for _, row in found]
+        return [(parent, verdict) for (parent, _), verdict in zip(found, verdicts, strict=True)]
+
+    def child_judge(self, relation: Relation) -> Judge:
+        """Return the judge of a relation's own source."""
+        name = relation.source or ""
+        if name not in self._child_judges:
+            self._child_judges[name] = Judge(self._machine, self._machine.policy(name), self.today, identifiers=True)
+        return self._child_judges[name]
+
+    # --- Threads ------------------------------------------------------------------------------------------------------------------
+
+    def _judge_threads(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
+        """Judge records whose replies belong to the same source: the whole subtrees, from the leaves up."""
+        aggregate = self._remaining[0]
+        nodes: dict[Key, Row] = {self.key(row): row for row in rows}
+        replies: dict[Key, list[Key]] = {key: [] for key in nodes}
+        frontier = list(nodes)
+        asked: set[Key] = set()
+        while frontier:
+            asked.update(frontier)
+            found = related((aggregate.relation,), frontier, self.columns)
+            for parent, row in found:
+                key = self.key(row)
+                nodes.setdefault(key, row)
+                replies.setdefault(key, [])
+                replies[parent].append(key)
+            frontier = list(dict.fromkeys(key for _, row in found if (key := self.key(row)) not in asked))
+        done: dict[Key, Verdict] = {}
+        for root in [self.key(row) for row in rows]:
+            self._settle(root, nodes, replies, done)
+        return [done[self.key(row)] for row in rows]
+
+    def _settle(self, root: Key, nodes: Mapping[Key, Row], replies: Mapping[Key, Sequence[Key]], done: dict[Key, Verdict]) -> None:
+        """Judge a record after all of its replies, without recursion; a reply that leads back to its own thread counts as remaining."""
+        stack: list[tuple[Key, bool]] = [(root, False)]
+        open_: set[Key] = set()
+        while stack:
+            key, ready = stack.pop()
+            if key in done or (key in open_ and not ready):
+                continue
+            if not ready:
+                open_.add(key)
+                stack.append((key, True))
+                stack.extend((reply, False) for reply in replies[key] if reply not in done)
+                continue
+            row = nodes[key]
+            remaining = sum(
+                1 for reply in replies[key] if self._counts(row, nodes[reply]) and not (reply in done and deletes(done[reply].outcome))
+            )
+            done[key] = self._one((*row, remaining))
+
+    def _counts(self, row: Row, reply: Row) -> bool:
+        """Whether a reply is one that the aggregate counts for a record."""
+        by_column = {each.column: each.name for each in self.policy.source.fields}
+        for match in self._remaining[0].where:
+            value = self.value(reply, by_column[match.column])
+            if match.values and str(value) not in {str(each) for each in match.values}:
+                return False
+            if match.differs_from is not None and value == self.value(row, by_column[match.differs_from]):
+                return False
+        return True
+
+
+class _Layout(tuple[str, ...]):
+    """Column names of a row, looked up from the end: the key's columns stand in front and may have a field's name."""
+
+    __slots__ = ()
+
+    def index(self, name: str, *_: object) -> int:
+        """Return the last position of a name."""
+        return len(self) - 1 - tuple(reversed(self)).index(name)
+
+
+def deletes(outcome: Outcome) -> bool:
+    """Whether a record is to be deleted."""
+    return isinstance(outcome, Due) and outcome.kind is DispositionKind.DELETE

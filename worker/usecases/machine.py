@@ -1,0 +1,86 @@
+"""What every use case is given: the policies, the ledger, the keys, the audit trail, the sources and the clock, composed by `bootstrap`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from worker.audit.trail import AuditTrail
+from worker.clock import Now, local_day
+from worker.core.model import Policy, Schedule, Source, TreatmentKind
+from worker.core.treatments import PseudonymKey, Treater, treater
+from worker.errors import ConfigurationError
+from worker.keys import Key, Keyring
+from worker.ledger.ledger import Ledger
+from worker.ports import Faults, NoFaults, OpenSource
+from worker.settings import Settings
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use."""
+
+    settings: Settings
+    schedule: Schedule
+    ledger: Ledger
+    keyring: Keyring
+    open_source: Callable[[Source], OpenSource]
+    open_trail: Callable[[], AuditTrail]
+    now: Now
+    faults: Faults = field(default_factory=NoFaults)
+
+    @property
+    def operator(self) -> str:
+        """Who runs this, as approvals and holds name them."""
+        return self.settings.operator_name
+
+    @property
+    def trail(self) -> AuditTrail:
+        """The audit file of this process, opened when the first event is written."""
+        return self.open_trail()
+
+    def today(self) -> dt.date:
+        """Return the local day of the organisation."""
+        return local_day(self.now(), self.schedule.organisation.zone)
+
+    def policy(self, source: str) -> Policy:
+        """Return the policy of a source; ConfigurationError when there is none."""
+        policy = self.schedule.policy(source)
+        if policy is None:
+            known = ", ".join(each.source.name for each in self.schedule.policies)
+            raise ConfigurationError(f"There is no policy for a source {source!r}. There are policies for: {known}.")
+        return policy
+
+    def policies(self, sources: tuple[str, ...] = ()) -> list[Policy]:
+        """Return the policies of the named sources (of all, when none is named), parents before the sources of their children."""
+        chosen = [self.policy(name) for name in sources] if sources else list(self.schedule.policies)
+        depth: dict[str, int] = {}
+
+        def rank(name: str, trail: tuple[str, ...] = ()) -> int:
+            if name in trail:
+                return 0
+            if name not in depth:
+                parents = [
+                    each.name
+                    for each in self.schedule.sources.values()
+                    if any(relation.source == name and relation.disposal is not None for relation in each.relations) and each.name != name
+                ]
+                depth[name] = 1 + max((rank(parent, (*trail, name)) for parent in parents), default=-1)
+            return depth[name]
+
+        return sorted(chosen, key=lambda policy: rank(policy.source.name))
+
+    def treaters(self, policy: Policy) -> Mapping[str, Treater]:
+        """Return the treater of every treatable field of a policy."""
+        keys = {
+            each.treatment.domain: _pseudonym_key(self.keyring.pseudonym(each.treatment.domain))
+            for each in policy.treatable
+            if each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM
+        }
+        return {each.name: treater(each, self.schedule.organisation.name, keys) for each in policy.treatable}
+
+
+def _pseudonym_key(key: Key) -> PseudonymKey:
+    """Return a key in the form the core uses."""
+    return PseudonymKey(key.id, key.secret)

@@ -1,0 +1,161 @@
+"""Which holds and requests touch a record: matched on keyed canonical identifiers, never on the identifiers themselves.
+
+The index is read from the ledger and read again when the ledger's standing version has grown. Identifiers that were treated in a record
+that stays are found through *aliases*: per batch, pairs of the record's token and the token its identifier had.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from worker.clock import local_day
+from worker.core.canonical import canonical
+from worker.core.model import Identifier, Policy, Source
+from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
+from worker.core.treatments import is_pseudonym
+from worker.ledger.rows import HoldRow, RequestRow
+from worker.usecases.machine import Machine
+
+CASE_FIELD = "case_field"
+"""The option of a source that names the field holding a record's case number."""
+
+
+def identifier_token(secret: bytes, kind: Identifier, value: object) -> bytes | None:
+    """Return the keyed form of an identifier; None for nothing, and for a pseudonym, whose person is found through aliases."""
+    text = "" if value is None else str(value)
+    form = "" if is_pseudonym(text) else canonical(kind, text)
+    return token(secret, "identifier", form) if form else None
+
+
+def record_token(secret: bytes, source: str, key: Sequence[object]) -> bytes:
+    """Return the keyed form of a record's key, for holds on one record and for aliases."""
+    return token(secret, "record", source, *(f"{type(part).__name__}:{part}" for part in key))
+
+
+@dataclass(frozen=True)
+class StandingIndex:
+    """The holds and requests in force for one policy, ready to be matched against its records.
+
+    everywhere -- what touches every record of the source; by_identifier, by_record -- by token; version -- the ledger's at reading.
+    """
+
+    version: int
+    everywhere: Standing
+    by_identifier: Mapping[bytes, Standing]
+    by_record: Mapping[bytes, Standing]
+    secret: bytes = field(repr=False)
+    identifiers: tuple[tuple[str, Identifier], ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing stands at all, so that no record has to be matched."""
+        return not (self.everywhere.holds or self.everywhere.requests or self.by_identifier or self.by_record)
+
+    @property
+    def ends_purposes(self) -> bool:
+        """Whether a request may end purposes earlier than their periods do, so that dates alone can't select what is due."""
+        ending = (RequestKind.ERASE, RequestKind.WITHDRAW, RequestKind.OBJECT)
+        standings = (self.everywhere, *self.by_identifier.values(), *self.by_record.values())
+        return any(request.kind in ending for standing in standings for request in standing.requests)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields that must be read to match a record; none when nothing is matched by identifier."""
+        return tuple(name for name, _ in self.identifiers) if self.by_identifier else ()
+
+    def touching(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
+        """Return what stands for one record, given its identifier fields."""
+        if self.empty:
+            return NOTHING
+        found = [self.everywhere]
+        if self.by_record:
+            found.append(self.by_record.get(record_token(self.secret, source, key), NOTHING))
+        if self.by_identifier:
+            for name, kind in self.identifiers:
+                own = identifier_token(self.secret, kind, values.get(name))
+                if own is not None:
+                    found.append(self.by_identifier.get(own, NOTHING))
+        holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
+        requests = dict.fromkeys(request for standing in found for request in standing.requests)
+        return Standing(tuple(holds), tuple(requests)) if holds or requests else NOTHING
+
+
+def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
+    """Return the index of everything that stands for one policy's records, released holds included (they move deadlines)."""
+    version = machine.ledger.standing_version()
+    secret = machine.keyring.match().secret
+    source = policy.source
+    everywhere: list[Standing] = []
+    by_identifier: dict[bytes, list[Standing]] = defaultdict(list)
+    by_record: dict[bytes, list[Standing]] = defaultdict(list)
+    for row in machine.ledger.holds(active=False):
+        standing = Standing(holds=(_hold(row, machine),))
+        match row.scope:
+            case "source" if row.source == source.name:
+                everywhere.append(standing)
+            case "category" if row.category in policy.categories:
+                everywhere.append(standing)
+            case "record" if row.source == source.name and row.token:
+                by_record[bytes.fromhex(row.token)].append(standing)
+            case "subject" if row.token and row.source in (None, source.name):
+                by_identifier[bytes.fromhex(row.token)].append(standing)
+            case "case" if row.case and CASE_FIELD in source.options:
+                own = identifier_token(secret, Identifier.TEXT, row.case)
+                if own is not None:
+                    by_identifier[own].append(standing)
+            case _:
+                pass
+    for asked in machine.ledger.requests(active=True):
+        for text in asked.tokens:
+            by_identifier[bytes.fromhex(text)].append(Standing(requests=(_request(asked),)))
+    if by_identifier:
+        for record, standings in _through_aliases(machine, source, by_identifier).items():
+            by_record[record].extend(standings)
+    identifiers = [(each.name, each.identifier) for each in source.identifiers if each.identifier is not None]
+    if CASE_FIELD in source.options:
+        identifiers.append((source.options[CASE_FIELD], Identifier.TEXT))
+    return StandingIndex(
+        version,
+        _merged(everywhere),
+        {each: _merged(standings) for each, standings in by_identifier.items()},
+        {each: _merged(standings) for each, standings in by_record.items()},
+        secret,
+        tuple(identifiers),
+    )
+
+
+def _through_aliases(machine: Machine, source: Source, by_identifier: Mapping[bytes, list[Standing]]) -> dict[bytes, list[Standing]]:
+    """Return what stands for records whose identifiers were treated earlier, by record token."""
+    found: dict[bytes, list[Standing]] = defaultdict(list)
+    pair = 2 * REFERENCE_BYTES
+    for blob in machine.ledger.aliases(source.name):
+        for start in range(0, len(blob), pair):
+            standings = by_identifier.get(blob[start + REFERENCE_BYTES : start + pair])
+            if standings:
+                found[blob[start : start + REFERENCE_BYTES]].extend(standings)
+    return found
+
+
+def _merged(standings: Sequence[Standing]) -> Standing:
+    """Return several standings as one."""
+    return Standing(
+        tuple(hold for standing in standings for hold in standing.holds),
+        tuple(request for standing in standings for request in standing.requests),
+    )
+
+
+def _hold(row: HoldRow, machine: Machine) -> Hold:
+    """Return a hold as the core sees it; the day of release is a local one."""
+    released: dt.date | None = None
+    if row.released_at is not None:
+        released = local_day(row.released_at, machine.schedule.organisation.zone)
+    return Hold(row.hold_id, HoldKind(row.kind), released)
+
+
+def _request(row: RequestRow) -> Request:
+    """Return a request as the core sees it."""
+    return Request(row.request_id, RequestKind(row.kind), row.received_on, row.verified_by is not None, row.consent, row.marketing)

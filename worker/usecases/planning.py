@@ -1,0 +1,227 @@
+"""Making a plan: read every source through a connection that can't write, decide, freeze the decisions in a plan file.
+
+A dry run is this and nothing else; the real run makes the same plan first. Sources are planned parents first, which is the order in which
+their batches are carried out: children that go with their parent are then already gone when their own batches come.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.audit.events import Action
+from worker.core.compiled import Judged
+from worker.core.decide import Due, Partly
+from worker.core.model import Policy
+from worker.core.periods import Period
+from worker.core.refs import Referrer
+from worker.core.select import EVERYTHING
+from worker.errors import Retriable, SourceFailed
+from worker.ledger.rows import FindingRow, PlanRow
+from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
+from worker.ports import Key, KeyRange, OpenSource, Shape
+from worker.usecases.judging import Judge, Verdict
+from worker.usecases.machine import Machine
+from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
+
+Progress = Callable[[str, int], None]
+"""Is told the source and how many more of its records were looked at."""
+
+
+@dataclass(frozen=True)
+class MadePlan:
+    """A plan as it was made. failed -- by source, why it could not be read; acting -- how many records would be acted on, by source."""
+
+    path: Path
+    header: Header
+    summary: Summary
+    findings: Sequence[FindingRow]
+    acting: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def shape_digest(shape: Shape) -> str:
+    """Return a digest of what a source looks like; a new column or a new referring table changes it."""
+    listing = json.dumps([sorted(shape.columns), sorted(shape.referring)], ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
+
+
+def seal_range(machine: Machine, batch_id: str, keys: KeyRange) -> str:
+    """Return a key range encrypted for one batch: keys may be personal data."""
+    value = [[_json_part(part) for part in key] for key in (keys.first, keys.last)]
+    return machine.keyring.seal(json.dumps(value).encode(), context=f"batch/{batch_id}")
+
+
+def open_range(machine: Machine, batch_id: str, sealed: str) -> KeyRange:
+    """Return the key range that was sealed for a batch."""
+    first, last = json.loads(machine.keyring.unseal(sealed, context=f"batch/{batch_id}"))
+    return KeyRange(tuple(map(_key_part, first)), tuple(map(_key_part, last)))
+
+
+def _json_part(part: object) -> object:
+    return {"hex": part.hex()} if isinstance(part, bytes) else part if isinstance(part, int) else str(part)
+
+
+def _key_part(value: object) -> str | int | bytes:
+    if isinstance(value, dict):
+        return bytes.fromhex(str(value["hex"]))
+    return value if isinstance(value, int) else str(value)
+
+
+def make_plan(
+    machine: Machine,
+    *,
+    as_of: dt.date | None = None,
+    sources: tuple[str, ...] = (),
+    path: Path | None = None,
+    full: bool = False,
+    progress: Progress | None = None,
+) -> MadePlan:
+    """Make a plan and write its file.
+
+    as_of -- the local day to decide for (today); sources -- their names, all by default; path -- where the file goes (the plans folder);
+    full -- also read what is kept, for exact counts. A source that can't be read is named in `failed` and the others are planned.
+    """
+    now = machine.now()
+    day = as_of or machine.today()
+    plan_id = secrets.token_hex(8)
+    ref_key = machine.keyring.audit_ref(day.year)
+    policies = machine.policies(sources)
+    opened: dict[str, OpenSource] = {}
+    failed: dict[str, str] = {}
+    shapes: dict[str, str] = {}
+    for policy in policies:
+        name = policy.source.name
+        try:
+            opened[name] = machine.open_source(policy.source)
+            shapes[name] = shape_digest(opened[name].shape())
+        except (SourceFailed, Retriable) as error:
+            failed[name] = str(error)
+    expires = now + _span(Period.parse(machine.settings.plan_expires), machine.today())
+    header = Header(plan_id, now, machine.operator, day, expires, {each.source.name: each.digest for each in policies}, shapes, ref_key.id)
+    target = path or machine.settings.plans_folder / f"plan-{day.isoformat()}-{plan_id}.jsonl"
+    counts: dict[str, SourceCounts] = {}
+    with PlanWriter(target, header, machine.keyring.plan_mac().secret) as writer:
+        for position, policy in enumerate(policies):
+            name = policy.source.name
+            if name in failed:
+                continue
+            planner = _SourcePlanner(machine, policy, opened[name], day, Referrer(ref_key.secret, name), f"{plan_id}-{position}")
+            try:
+                planner.read(writer, full=full, progress=progress)
+            except (SourceFailed, Retriable) as error:
+                failed[name] = str(error)
+            counts[name] = planner.counts
+        findings = merged([*(row for each in counts.values() for row in each.rows()), *_failures(failed), *_hold_reviews(machine, day)])
+        summary = Summary({name: each.as_json() for name, each in counts.items()}, [finding_json(each) for each in findings])
+        mac = writer.finish(summary)
+    machine.ledger.add_plan(
+        PlanRow(plan_id, now, machine.operator, day, expires, mac, header.policies, dict(summary.counts), str(target.resolve()), ref_key.id)
+    )
+    machine.trail.emit(
+        Action.PLAN_MADE,
+        {
+            "event.outcome": "failure" if failed else "success",
+            "retention.plan": plan_id,
+            "retention.as_of": day.isoformat(),
+            "retention.policies": dict(header.policies),
+            "retention.counts": json.dumps(summary.counts, sort_keys=True),
+            "retention.failed_sources": sorted(failed),
+        },
+    )
+    acting = {name: each.actions.total() for name, each in counts.items()}
+    return MadePlan(target, header, summary, findings, acting, failed)
+
+
+def _span(period: Period, today: dt.date) -> dt.timedelta:
+    """Return how long a period is from today on."""
+    return period.after(today) - today
+
+
+def _failures(failed: dict[str, str]) -> Iterable[FindingRow]:
+    """Yield a finding for every source that could not be read; the reason is in the plan's output and in the log."""
+    return (FindingRow("failed", name, name, "the source could not be read", 1) for name in failed)
+
+
+def _hold_reviews(machine: Machine, today: dt.date) -> Iterable[FindingRow]:
+    """Yield a finding for every hold whose review date has passed; that never releases it."""
+    late = [hold for hold in machine.ledger.holds(active=True) if hold.review_on < today]
+    return (FindingRow("hold_review", hold.source or "*", "*", f"hold {hold.hold_id} was to be reviewed", 1) for hold in late)
+
+
+class _SourcePlanner:
+    """Plans one source: reads pages, judges, fills batches."""
+
+    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, today: dt.date, referrer: Referrer, prefix: str) -> None:
+        self.counts = SourceCounts(policy, today)
+        self._machine = machine
+        self._policy = policy
+        self._source = source
+        self._judge = Judge(machine, policy, today)
+        self._referrer = referrer
+        self._prefix = prefix
+        self._number = 0
+        self._reasons: dict[Judged, int] = {}
+        self._table: list[Reason] = []
+        self._records: dict[str, tuple[str, int]] = {}
+        self._first: Key = ()
+        self._last: Key = ()
+
+    def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
+        """Read everything that is of interest and write the batches."""
+        selection = self._judge.selection(findings=True, full=full)
+        with self._source.reader() as reader:
+            for page in reader.rows(selection, self._judge.columns):
+                tally: dict[tuple[Judged, object], int] = {}
+                for verdict in self._judge.judge(page, reader.related):
+                    group = (verdict.judged, verdict.standing)
+                    tally[group] = tally.get(group, 0) + 1
+                    if isinstance(verdict.judged.decision.outcome, Due | Partly):
+                        self._add(verdict, writer)
+                for (judged, standing), count in tally.items():
+                    self.counts.add(judged.decision, standing, count)  # type: ignore[arg-type]
+                if progress is not None:
+                    progress(self._policy.source.name, len(page))
+            self.counts.close(reader.count(EVERYTHING), full=full)
+        self._flush(writer)
+
+    def _add(self, verdict: Verdict, writer: PlanWriter) -> None:
+        """Put a record that is acted on into the current batch."""
+        position = self._reasons.get(verdict.judged)
+        if position is None:
+            reason = reason_of(self._policy, verdict.judged)
+            if reason is None:
+                return
+            position = self._reasons[verdict.judged] = len(self._table)
+            self._table.append(reason)
+        reference = self._referrer.reference(verdict.key)
+        self._records[reference] = (self._referrer.fingerprint(reference, verdict.judged.evidence), position)
+        self._first = self._first or verdict.key
+        self._last = verdict.key
+        if len(self._records) >= self._machine.settings.batch_size:
+            self._flush(writer)
+
+    def _flush(self, writer: PlanWriter) -> None:
+        """Write the current batch, if it holds anything."""
+        if not self._records:
+            return
+        batch_id = f"{self._prefix}-{self._number}"
+        sealed = seal_range(self._machine, batch_id, KeyRange(self._first, self._last))
+        writer.batch(PlannedBatch(batch_id, self._policy.source.name, self._number, sealed, self._table, self._records))
+        self._number += 1
+        self._reasons, self._table, self._records, self._first = {}, [], {}, ()
+
+
+def reason_of(policy: Policy, judged: Judged) -> Reason | None:
+    """Return what happens to a record and why, or None when nothing does."""
+    does, due = action(judged.decision), due_day(judged.decision)
+    if does is None or due is None:
+        return None
+    outcome = judged.decision.outcome
+    fields = outcome.fields if isinstance(outcome, Due | Partly) else ()
+    return Reason(does, due, why(policy, judged.decision), fields)

@@ -1,0 +1,128 @@
+"""After a crash: every batch that was left open gets its final state, by the commit witness where there is one, else by reading back.
+
+Runs inside the run lock of the sources concerned, so nobody else can be working on the batches.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Collection
+
+from worker.audit.events import INTENTS, Action, Closing, closing_fields
+from worker.audit.read import segment
+from worker.core.refs import Referrer
+from worker.core.select import EVERYTHING
+from worker.errors import ConfigurationError
+from worker.keys import Key
+from worker.ledger.rows import BatchRow, RunRow
+from worker.ports import OpenSource, Resolution
+from worker.usecases.machine import Machine
+from worker.usecases.planning import open_range
+
+_WORDS = {
+    str(Action.RECORD_DELETED): "delete",
+    str(Action.RECORD_PSEUDONYMISED): "pseudonymise",
+    str(Action.FIELDS_TREATED): "treat",
+    str(Action.CHILD_DELETED): "children",
+    str(Action.CHILD_DETACHED): "children",
+}
+
+
+def reconcile(machine: Machine, sources: Collection[str]) -> list[BatchRow]:
+    """End every batch of these sources that a dead process left open, and the runs they belonged to; return those batches."""
+    left = [row for row in machine.ledger.unfinished() if row.source in sources]
+    for row in left:
+        if row.state == "pending":
+            _close(machine, row, took_effect=False, presumed=False)
+            continue
+        source = machine.open_source(machine.policy(row.source).source)
+        resolution = source.resolve(row.batch_id, row.witness or {})
+        presumed = resolution is None or resolution in (Resolution.PRESUMED_COMMITTED, Resolution.PRESUMED_ROLLED_BACK)
+        if resolution is None:
+            resolution = _read_back(machine, row, source)
+        _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
+    for run in machine.ledger.open_runs():
+        counts: dict[str, dict[str, int]] = {}
+        for batch in machine.ledger.batches(run.run_id):
+            found = counts.setdefault(batch.source, {"acted": 0})
+            found["acted"] += sum((batch.effects or {}).values())
+        # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
+        over = bool(counts.keys() & set(sources)) or _process_is_gone(run)
+        if over and not machine.ledger.unfinished(run.run_id):
+            machine.ledger.end_run(run.run_id, "resolved_after_crash", counts, 1)
+            machine.trail.emit(
+                Action.RUN_ENDED,
+                {"event.outcome": "unknown", "event.reason": "its process died; resolved by a later run", "retention.run": run.run_id},
+                sync=True,
+            )
+    return left
+
+
+def _process_is_gone(run: RunRow) -> bool:
+    """Whether a run's process is known to have ended: it ran on this host and its number is free, or ours."""
+    if run.host != socket.gethostname():
+        return False
+    if run.pid == os.getpid():
+        return True
+    try:
+        os.kill(run.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def intents_of(machine: Machine, row: BatchRow) -> list[dict[str, object]]:
+    """Return the intents of a batch out of the audit trail, checked against the root that the ledger kept."""
+    if row.stream is None or row.first is None or row.count is None:
+        return []
+    payloads = segment(machine.settings.audit_folder, row.stream, row.first, row.count, root=row.root)
+    return [dict(payload) for payload in payloads if payload.get("event.action") in INTENTS]
+
+
+def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolution:
+    """Presume what became of a batch from what is there: deleted records that are still there mean that it was rolled back."""
+    intents = intents_of(machine, row)
+    deleted = {str(each["retention.record"]) for each in intents if each["event.action"] == str(Action.RECORD_DELETED)}
+    if not deleted:
+        # Treatments are idempotent: presumed not done, the records are simply due again, and treated ones are recognised.
+        return Resolution.PRESUMED_ROLLED_BACK
+    referrer = Referrer(ref_key(machine, row).secret, row.source)
+    width = len(source.spec.key)
+    within = open_range(machine, row.batch_id, row.sealed_range)
+    with source.reader() as reader:
+        for page in reader.rows(EVERYTHING, (), within=within):
+            if any(referrer.reference(found[:width]) in deleted for found in page):
+                return Resolution.PRESUMED_ROLLED_BACK
+    return Resolution.PRESUMED_COMMITTED
+
+
+def ref_key(machine: Machine, row: BatchRow) -> Key:
+    """Return the key that made the references of a batch; ConfigurationError when it was destroyed or lost."""
+    run = machine.ledger.run(row.run_id)
+    plan = machine.ledger.plan(run.plan_id) if run is not None and run.plan_id is not None else None
+    key = machine.keyring.find(plan.ref_key_id) if plan is not None else None
+    if key is None:
+        raise ConfigurationError(f"The key that made the references of batch {row.batch_id} is not in the key file: it can't be read back.")
+    return key
+
+
+def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool) -> None:
+    """Say what became of a batch, in the trail and in the ledger."""
+    effects: Counter[str] = Counter()
+    if took_effect:
+        effects.update(_WORDS[str(each["event.action"])] for each in intents_of(machine, row))
+    count = effects.total()
+    fields = closing_fields(row.batch_id, Closing.RESOLVED_AFTER_CRASH, digest=row.root or "", count=count, presumed=presumed)
+    machine.trail.emit(
+        Action.BATCH_CLOSED,
+        {**fields, "retention.run": row.run_id, "retention.source": row.source},
+        sync=True,
+    )
+    if row.state == "pending":
+        machine.ledger.close_batch(row.batch_id, "rolled_back", {}, "")
+    else:
+        machine.ledger.close_batch(row.batch_id, "presumed" if presumed else "resolved_after_crash", dict(effects), row.root or "")
