@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from worker.audit.events import Action
-from worker.errors import AuditUnavailable, ConfigurationError, Retriable, SourceFailed
+from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.ledger.rows import BatchRow, FindingRow, RunRow
 from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
@@ -207,16 +207,21 @@ class _Run:
                 self._progress(planned.source, len(planned.records))
 
     def _with_retries(self, worker: BatchWorker, planned: PlannedBatch, attempt: str, row: BatchRow) -> BatchResult:
-        """Carry out a batch, again when the system was only busy."""
+        """Carry out a batch, again when the system was only busy; every attempt has an id and an end of its own."""
+        ledger = self._machine.ledger
+        within = open_range(self._machine, row.batch_id, row.sealed_range)
         for number in range(1, _TRIES + 1):
+            under = attempt if number == 1 else f"{attempt}+{number}"
+            if number > 1:
+                ledger.add_batches(row.run_id, [_row(planned, under, row.run_id, seal_range(self._machine, under, within))])
             try:
-                return worker.carry_out(planned, attempt if number == 1 else f"{attempt}+{number}")
-            except Retriable:
-                if number == _TRIES:
+                return worker.carry_out(planned, under)
+            except RetentionError as error:
+                known = ledger.batch(under)
+                if known is not None and known.state == "pending":
+                    ledger.close_batch(under, "rolled_back", {}, "")
+                if number == _TRIES or not isinstance(error, Retriable):
                     raise
-                again = f"{attempt}+{number + 1}"
-                within = open_range(self._machine, row.batch_id, row.sealed_range)
-                self._machine.ledger.add_batches(row.run_id, [_row(planned, again, row.run_id, seal_range(self._machine, again, within))])
         raise AssertionError("unreachable")
 
     def finish(self) -> RunResult:

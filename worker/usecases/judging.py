@@ -16,6 +16,7 @@ from typing import NamedTuple
 from worker.core import select
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
 from worker.core.decide import Due, Outcome
+from worker.core.facts import Fact
 from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Relation
 from worker.core.standing import NOTHING, Standing
 from worker.errors import ConfigurationError
@@ -102,6 +103,10 @@ class Judge:
     def key(self, row: Row) -> Key:
         """Return a row's key."""
         return row[: self._width]  # type: ignore[return-value]
+
+    def facts(self, verdict: Verdict) -> dict[str, Fact]:
+        """Return the facts that a verdict rests on."""
+        return self._decider.facts(verdict.row)
 
     def value(self, row: Row, field: str) -> object:
         """Return a row's raw value of a field that is among the columns."""

@@ -1,0 +1,271 @@
+"""The key file: who may read it, what it generates, what it seals, and what losing it looks like."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from worker.errors import ConfigurationError, RetentionError
+from worker.keys import Key, Keyring
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "keys.json"
+
+
+def all_families(ring: Keyring) -> list[Key]:
+    return [ring.audit_ref(2026), ring.match(), ring.pseudonym("customers"), ring.seal_key(), ring.plan_mac()]
+
+
+class TestGenerating:
+    def test_a_key_is_made_when_first_asked_for_and_then_stays(self, path: Path) -> None:
+        """A second process reads the very keys the first one made."""
+        ring = Keyring.open(path)
+        assert not path.exists()
+        made = all_families(ring)
+
+        assert made == all_families(Keyring.open(path))
+        assert made == all_families(ring)
+
+    def test_the_families_are_independent(self, path: Path) -> None:
+        """Every family, year and domain has its own 256 bits and its own id."""
+        ring = Keyring.open(path)
+        keys = [*all_families(ring), ring.audit_ref(2027), ring.pseudonym("members")]
+
+        assert 7 == len({key.secret for key in keys})
+        assert 7 == len({key.id for key in keys})
+        assert {32} == {len(key.secret) for key in keys}
+
+    def test_an_id_is_short_and_names_its_family_by_a_letter(self, path: Path) -> None:
+        """A key's id is a letter and six hexadecimal digits."""
+        assert all(re.fullmatch(r"[ampsc]-[0-9a-f]{6}", key.id) for key in all_families(Keyring.open(path)))
+
+    def test_only_the_owner_can_read_what_is_made(self, path: Path) -> None:
+        """File and folder are made for their owner alone, whatever the umask is, and no draft is left."""
+        before = os.umask(0)
+        try:
+            Keyring.open(path).match()
+        finally:
+            os.umask(before)
+
+        assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+        assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
+        assert ["keys.json", "keys.json.lock"] == sorted(file.name for file in path.parent.iterdir())
+
+    def test_two_creators_agree_on_one_key(self, path: Path) -> None:
+        """A ring that read the file before another added a key uses the other's key instead of making its own."""
+        first, second = Keyring.open(path), Keyring.open(path)
+
+        assert first.match() == second.match()
+        assert first.plan_mac() == second.plan_mac()
+
+    def test_processes_that_start_at_once_agree(self, path: Path) -> None:
+        """Between processes the file is changed by one at a time."""
+        program = (
+            "import sys, pathlib; from worker.keys import Keyring; "
+            "ring = Keyring.open(pathlib.Path(sys.argv[1])); "
+            "print(ring.match().id, ring.seal_key().id, ring.plan_mac().id)"
+        )
+        started = [subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        said = {process.communicate()[0] for process in started}
+
+        assert 1 == len(said)
+        assert {0} == {process.returncode for process in started}
+
+    def test_find_knows_keys_that_another_process_made(self, path: Path) -> None:
+        """A value made elsewhere with a newer key can be attributed; an id nobody made is None."""
+        ring = Keyring.open(path)
+        made = Keyring.open(path).match()
+
+        assert made == ring.find(made.id)
+        assert ring.find("m-000000x") is None
+
+    def test_a_link_to_the_file_stays_a_link(self, path: Path, tmp_path: Path) -> None:
+        """Adding a key replaces the file behind a link, and doesn't leave the old file elsewhere."""
+        Keyring.open(path).match()
+        link = tmp_path / "link.json"
+        link.symlink_to(path)
+        Keyring.open(link).plan_mac()
+
+        assert link.is_symlink()
+        assert 2 == len(json.loads(path.read_text())["keys"])
+
+
+class TestRefusing:
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+    def test_a_file_that_others_can_use_is_refused(self, path: Path, mode: int) -> None:
+        """A key that others could read or replace is not a key; the text says how to mend it."""
+        Keyring.open(path).match()
+        path.chmod(mode)
+
+        with pytest.raises(ConfigurationError, match="chmod 600"):
+            Keyring.open(path)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+    def test_a_file_of_somebody_else_is_refused(self, path: Path) -> None:
+        """A file that belongs to another user can be changed by that user."""
+        Keyring.open(path).match()
+        os.chown(path, 12345, 12345)
+
+        with pytest.raises(ConfigurationError, match="belongs to another user"):
+            Keyring.open(path)
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2, "keys": []}', '{"format": 1, "keys": [{}]}'])
+    def test_a_damaged_file_is_refused_and_kept(self, path: Path, content: str) -> None:
+        """Damage is never mended by making new keys over the old ones."""
+        path.parent.mkdir()
+        path.write_text(content)
+        path.chmod(0o600)
+
+        with pytest.raises(ConfigurationError, match="damaged"):
+            Keyring.open(path)
+        assert content == path.read_text()
+
+    def test_a_missing_file_is_not_made_again_when_keys_were_used(self, path: Path) -> None:
+        """Losing the key file is said, with what it means, and nothing is made in its place."""
+        with pytest.raises(ConfigurationError, match="no longer match"):
+            Keyring.open(path, allow_create=False)
+        assert not path.exists()
+
+    def test_a_known_file_may_get_another_year(self, path: Path) -> None:
+        """Not making a file doesn't mean not adding a key to it."""
+        Keyring.open(path).match()
+        ring = Keyring.open(path, allow_create=False)
+
+        assert ring.audit_ref(2027) == Keyring.open(path).audit_ref(2027)
+
+    def test_a_file_that_disappears_under_way_is_not_made_again(self, path: Path) -> None:
+        """Adding a key to a lost file would make a file without the lost ones."""
+        ring = Keyring.open(path)
+        ring.match()
+        path.unlink()
+
+        with pytest.raises(ConfigurationError, match="disappeared"):
+            ring.plan_mac()
+        assert not path.exists()
+
+    def test_a_place_that_cant_be_written_is_explained(self, tmp_path: Path) -> None:
+        """A key that can't be kept is never handed out."""
+        (tmp_path / "file").write_text("")
+
+        with pytest.raises(ConfigurationError, match="RETENTION_KEYS"):
+            Keyring.open(tmp_path / "file" / "keys.json").match()
+
+    def test_a_pseudonym_needs_a_domain(self, path: Path) -> None:
+        """An empty domain would join what was meant to stay apart."""
+        with pytest.raises(ConfigurationError, match="domain"):
+            Keyring.open(path).pseudonym("")
+
+
+class TestSecrecy:
+    def test_no_repr_shows_a_secret(self, path: Path) -> None:
+        """Neither a key nor a ring shows its secret in a log line or a traceback."""
+        ring = Keyring.open(path)
+        key = ring.match()
+        shown = repr(key) + repr(ring) + str(ring.checks())
+
+        assert key.secret.hex() not in shown
+        assert repr(key.secret) not in shown
+        assert key.id in repr(key)
+
+    def test_a_damaged_file_is_not_quoted(self, path: Path) -> None:
+        """The error about a damaged file carries none of its content, not even as its cause."""
+        Keyring.open(path).match()
+        path.write_text(path.read_text().replace('"format"', "format"))
+
+        with pytest.raises(ConfigurationError) as caught:
+            Keyring.open(path)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+
+
+class TestSealing:
+    @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(plaintext=st.binary(max_size=200), context=st.text(max_size=20))
+    def test_what_was_sealed_is_unsealed(self, path: Path, plaintext: bytes, context: str) -> None:
+        """Unseal is the inverse of seal, for every content and every context."""
+        ring = Keyring.open(path)
+        sealed = ring.seal(plaintext, context=context)
+
+        assert plaintext == Keyring.open(path).unseal(sealed, context=context)
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", sealed)
+
+    def test_equal_content_seals_differently(self, path: Path) -> None:
+        """Two sealed values don't tell that they hold the same keys."""
+        ring = Keyring.open(path)
+
+        assert ring.seal(b"1..9", context="c") != ring.seal(b"1..9", context="c")
+
+    def test_another_context_is_refused(self, path: Path) -> None:
+        """The range of one batch can't be put into another."""
+        ring = Keyring.open(path)
+
+        with pytest.raises(RetentionError, match="batch 2"):
+            ring.unseal(ring.seal(b"1..9", context="batch 1"), context="batch 2")
+
+    def test_every_changed_character_is_noticed(self, path: Path) -> None:
+        """No character of a sealed value can be changed, and none can be cut off."""
+        ring = Keyring.open(path)
+        sealed = ring.seal(b"1..9", context="c")
+        for place in range(len(sealed)):
+            changed = sealed[:place] + ("A" if sealed[place] != "A" else "Q") + sealed[place + 1 :]
+            with pytest.raises(RetentionError):
+                ring.unseal(changed, context="c")
+            with pytest.raises(RetentionError):
+                ring.unseal(sealed[:place], context="c")
+
+    @pytest.mark.parametrize("sealed", ["", "!", "é", "AAAA", "A" * 400])
+    def test_what_is_no_sealed_value_is_refused(self, path: Path, sealed: str) -> None:
+        """Any text is refused in the same way as a changed value."""
+        with pytest.raises(RetentionError, match="not opened"):
+            Keyring.open(path).unseal(sealed, context="c")
+
+    def test_a_lost_key_is_told_from_a_changed_value(self, path: Path, tmp_path: Path) -> None:
+        """Only the operator can bring a key back, so a missing one is a matter of configuration."""
+        sealed = Keyring.open(path).seal(b"1..9", context="c")
+        other = Keyring.open(tmp_path / "other.json")
+        other.seal_key()
+
+        with pytest.raises(ConfigurationError, match="Put the key file back"):
+            other.unseal(sealed, context="c")
+
+
+class TestChecks:
+    def test_a_check_recognises_its_key(self, path: Path) -> None:
+        """The same file gives the same checks, by id, each with the name of its family."""
+        ring = Keyring.open(path)
+        keys = all_families(ring)
+        checks = Keyring.open(path).checks()
+
+        assert ring.checks() == checks
+        assert {key.id for key in keys} == set(checks)
+        assert "pseudonym/customers" == checks[ring.pseudonym("customers").id].rpartition(":")[0]
+
+    def test_a_changed_secret_changes_its_check(self, path: Path) -> None:
+        """An edited key file is noticed although every id is as before."""
+        ring = Keyring.open(path)
+        key = ring.match()
+        path.write_text(path.read_text().replace(key.secret.hex(), "00" * 32))
+
+        assert ring.checks()[key.id] != Keyring.open(path).checks()[key.id]
+
+    def test_a_years_references_can_be_destroyed(self, path: Path) -> None:
+        """One year's key goes for good; the other years and families stay."""
+        ring = Keyring.open(path)
+        old, kept = ring.audit_ref(2024), ring.audit_ref(2025)
+
+        assert (old.id,) == ring.destroy_audit_ref(2024)
+        assert () == ring.destroy_audit_ref(2024)
+        assert ring.find(old.id) is None
+        assert kept == ring.audit_ref(2025)
+        assert old.secret.hex() not in path.read_text()

@@ -1,0 +1,154 @@
+"""The one place where everything is joined: settings, policies, ledger, keys, audit trail, connectors.
+
+Nothing is opened before it is needed: checking a policy file needs no ledger, and a command that writes no event leaves no audit file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from worker import clock, registry
+from worker.audit.events import Action
+from worker.audit.trail import AuditTrail
+from worker.core.model import Schedule, Source
+from worker.errors import ConfigurationError
+from worker.keys import Keyring
+from worker.ledger.ledger import Ledger
+from worker.policyfile import load
+from worker.ports import Connection, Faults, NoFaults, OpenSource
+from worker.settings import Settings
+from worker.usecases.machine import Machine
+
+
+def service_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("retention-worker")
+    except PackageNotFoundError:
+        return "0"
+
+
+@contextmanager
+def machine(
+    settings: Settings, *, schedule: Schedule | None = None, now: clock.Now = clock.now, faults: Faults | None = None
+) -> Iterator[Machine]:
+    """Join everything for one command; closes it all again. Raises ConfigurationError for whatever does not fit together."""
+    schedule = schedule or load(settings.policies, connectors=registry.names())
+    _keep_apart(settings, schedule)
+    with Ledger.open(_ledger_url(settings), now=now) as ledger:
+        keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
+        ledger.confirm_keys(keyring.checks())
+        known = set(keyring.checks())
+        sources = _Sources(settings)
+        trail = _Trail(settings, now)
+        try:
+            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults())
+        finally:
+            sources.close()
+            try:
+                created = set(keyring.checks()) - known
+                ledger.confirm_keys(keyring.checks())
+                if trail.opened is not None:
+                    for key_id in sorted(created):
+                        trail.opened.emit(Action.KEY_CREATED, {"retention.key": key_id})
+            finally:
+                trail.close()
+
+
+def connection(settings: Settings, source: Source) -> Connection:
+    """Return where a source is, from the settings; ConfigurationError when nothing says so."""
+    given = settings.source(source.name)
+    return Connection(
+        given.url.get_secret_value() if given.url is not None else None,
+        given.path,
+        {**source.options, **given.options},
+        given.witness_table,
+    )
+
+
+class _Sources:
+    """The sources that were opened, each once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: dict[str, OpenSource] = {}
+
+    def open(self, source: Source) -> OpenSource:
+        """Return a source, opened on first use."""
+        found = self._opened.get(source.name)
+        if found is None:
+            found = self._opened[source.name] = registry.connector(source.connector)(source, connection(self._settings, source))
+        return found
+
+    def close(self) -> None:
+        """Close every source."""
+        for each in self._opened.values():
+            each.close()
+
+
+class _Trail:
+    """The audit file of this process, opened on first use."""
+
+    def __init__(self, settings: Settings, now: clock.Now) -> None:
+        self._settings = settings
+        self._now = now
+        self.opened: AuditTrail | None = None
+
+    def open(self) -> AuditTrail:
+        """Return the trail."""
+        if self.opened is None:
+            self.opened = AuditTrail.open(
+                self._settings.audit_folder,
+                now=self._now,
+                service_version=service_version(),
+                context={"service.name": "retention-worker", "service.version": service_version()},
+            )
+        return self.opened
+
+    def close(self) -> None:
+        """Close the trail, if it was opened."""
+        if self.opened is not None:
+            self.opened.close()
+
+
+def _ledger_url(settings: Settings) -> str:
+    """Return the ledger's address, after making the state folder of a ledger that is a file."""
+    if settings.ledger is None:
+        try:
+            settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The state folder {settings.state} can't be made: {error.strerror}. Choose another one (RETENTION_STATE)."
+            ) from None
+    return settings.ledger_url
+
+
+def _keep_apart(settings: Settings, schedule: Schedule) -> None:
+    """Refuse a ledger, an audit trail or keys that lie inside a source: cleaning one up would destroy the other."""
+    ledger = _file_of(settings.ledger_url)
+    own = {"ledger": ledger, "audit folder": settings.audit_folder, "key file": settings.keys_file}
+    for source in schedule.sources.values():
+        given = settings.source(source.name)
+        database = _file_of(given.url.get_secret_value()) if given.url is not None else None
+        for what, path in own.items():
+            if path is None:
+                continue
+            real = Path(os.path.realpath(path))
+            if database is not None and real == Path(os.path.realpath(database)):
+                raise ConfigurationError(
+                    f"The {what} is the same file as the source {source.name}: give it one of its own (RETENTION_LEDGER)."
+                )
+            if given.path is not None and real.is_relative_to(os.path.realpath(given.path)):
+                raise ConfigurationError(f"The {what} lies inside the folder of the source {source.name}: move it elsewhere.")
+    if ledger is not None and Path(os.path.realpath(settings.keys_file)).is_relative_to(os.path.realpath(settings.state)):
+        raise ConfigurationError(f"The key file {settings.keys_file} lies in the state folder: a copy of one would carry the other along.")
+
+
+def _file_of(url: str) -> Path | None:
+    """Return the file of an SQLite address, else None."""
+    scheme, _, rest = url.partition(":///")
+    return Path(rest.partition("?")[0]) if scheme.startswith("sqlite") and rest else None

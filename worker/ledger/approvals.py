@@ -1,0 +1,94 @@
+"""What a person said yes to: policy versions, the shape of a source, plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from worker.errors import ConfigurationError
+from worker.ledger import schema
+from worker.ledger.connect import Store, columns, put, values
+from worker.ledger.rows import Approval, PlanRow, Shape
+
+
+class Approvals(Store):
+    """Approvals. The latest one of a thing is kept here; every one is in the audit trail."""
+
+    def policy_seen(self, source: str, digest: str) -> bool:
+        """Remember that a policy version exists; True when it is new."""
+        row = {"source": source, "digest": digest, "seen_at": self._now()}
+        with self._write() as connection:
+            return put(connection, schema.policy_versions, row, replace=False)
+
+    def approve_policy(self, source: str, digest: str, by: str) -> Approval:
+        """Keep a person's yes to one version of a source's policy."""
+        at = self._now()
+        row = {"source": source, "digest": digest, "seen_at": at, "approved_by": by, "approved_at": at}
+        with self._write() as connection:
+            put(connection, schema.policy_versions, row, keep=("seen_at",))
+        return Approval(by, at)
+
+    def approved_policy(self, source: str, policy_digest: str) -> Approval | None:
+        """Return who approved this version of the source's policy, or None."""
+        table = schema.policy_versions
+        wanted = select(table.c.approved_by, table.c.approved_at).where(table.c.source == source, table.c.digest == policy_digest)
+        return self._approval(wanted)
+
+    def approve_shape(self, source: str, digest: str, listing: Any, by: str) -> None:
+        """Keep a person's yes to the columns and child tables that a source has now. listing -- a JSON value."""
+        row = {"source": source, "digest": digest, "listing": listing, "by": by, "at": self._now()}
+        with self._write() as connection:
+            connection.execute(insert(schema.shapes).values(row))
+
+    def approved_shape(self, source: str) -> Shape | None:
+        """Return the shape of the source that was approved last, or None."""
+        table = schema.shapes
+        wanted = select(*columns(table, Shape)).where(table.c.source == source).order_by(table.c.shape_id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(wanted).mappings().first()
+        return None if row is None else Shape(**row)
+
+    def add_plan(self, plan: PlanRow) -> None:
+        """Keep a plan that was made; its id must be new."""
+        with self._write() as connection:
+            connection.execute(insert(schema.plans).values(values(plan)))
+
+    def plan(self, plan_id: str) -> PlanRow | None:
+        """Return a plan, or None."""
+        return next(iter(self._plans(select(*columns(schema.plans, PlanRow)).where(schema.plans.c.plan_id == plan_id))), None)
+
+    def latest_plan(self) -> PlanRow | None:
+        """Return the plan that was made last, or None."""
+        return next(iter(self.plans(1)), None)
+
+    def plans(self, limit: int) -> list[PlanRow]:
+        """Return the plans that were made last, newest first."""
+        table = schema.plans
+        newest = select(*columns(table, PlanRow)).order_by(table.c.made_at.desc(), table.c.plan_id.desc()).limit(limit)
+        return self._plans(newest)
+
+    def approve_plan(self, plan_id: str, by: str) -> Approval:
+        """Keep a person's yes to a plan. Raises ConfigurationError when the ledger doesn't know the plan."""
+        table, at = schema.plans, self._now()
+        with self._write() as connection:
+            approved = update(table).where(table.c.plan_id == plan_id).values(approved_by=by, approved_at=at)
+            if connection.execute(approved).rowcount == 0:
+                raise ConfigurationError(
+                    f"The ledger doesn't know the plan {plan_id}: it was made with another ledger. Make a new plan here."
+                )
+        return Approval(by, at)
+
+    def plan_approval(self, plan_id: str) -> Approval | None:
+        """Return who approved the plan last, or None."""
+        table = schema.plans
+        return self._approval(select(table.c.approved_by, table.c.approved_at).where(table.c.plan_id == plan_id))
+
+    def _plans(self, wanted: Any) -> list[PlanRow]:
+        with self._read() as connection:
+            return [PlanRow(**row) for row in connection.execute(wanted).mappings()]
+
+    def _approval(self, wanted: Any) -> Approval | None:
+        with self._read() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None or row.approved_at is None else Approval(row.approved_by, row.approved_at)

@@ -1,0 +1,158 @@
+"""How the ledger reaches its database: which ones, with what durability, and what an error means to the operator.
+
+Two promises rest on these settings. What a method wrote is on disk when it returns (SQLite: WAL with synchronous=FULL;
+PostgreSQL: synchronous_commit on, whatever the server's default is). And a write transaction on SQLite takes its lock
+at its beginning, so that it waits instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+
+from worker.errors import ConfigurationError, RetentionError, Retriable
+
+_BUSY_SECONDS = 10
+_WRITES = "ledger_writes"
+
+
+def parse(url: str) -> URL:
+    """Return the address of a ledger: SQLite in a file (path made absolute, links resolved) or PostgreSQL by psycopg.
+
+    Raises ConfigurationError for any other one, without its text: it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "RETENTION_LEDGER is not a database URL. Write sqlite:////folder/ledger.sqlite or "
+            "postgresql+psycopg://user:password@host/database."
+        ) from None
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise ConfigurationError(f"A ledger can't be kept in {backend}. Use SQLite or PostgreSQL.")
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise ConfigurationError("The ledger has to be a file that outlives this process. Write sqlite:////folder/ledger.sqlite.")
+    return parsed.set(drivername="sqlite", database=os.path.realpath(parsed.database))
+
+
+def connect(url: URL) -> Engine:
+    """Return an engine for a parsed address; a missing SQLite file is made, readable by its owner only."""
+    if url.get_backend_name() == "sqlite":
+        _make_file(Path(url.database or ""))
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _make_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The ledger {path} can't be opened: {error.strerror}. Make the file and its folder writable for the user "
+            "who runs this command, or choose another place with RETENTION_LEDGER or RETENTION_STATE."
+        ) from error
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: `_begin_sqlite` does, with the right kind of lock.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # Committed at once, or the rollback at the connection's first return to the pool would undo it.
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")
+    connection.commit()
+
+
+class Store:
+    """A database and a clock: what every part of the ledger works with."""
+
+    def __init__(self, engine: Engine, now: Callable[[], dt.datetime]) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(**{_WRITES: True})
+        self._now = now
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[Connection]:
+        """Look at one consistent state."""
+        with explained(), self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """Change everything in the block or nothing; durable when the block has ended."""
+        with explained(), self._writing.begin() as connection:
+            yield connection
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the database says into what the operator does next. The ledger holds no personal data to leak."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise Retriable(f"The ledger can't be reached or is busy: {said(error)}") from error
+    except SQLAlchemyError as error:
+        raise RetentionError(f"The ledger refused: {said(error)}") from error
+
+
+def said(error: SQLAlchemyError) -> str:
+    """Return the first line of what the database itself said."""
+    text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
+def columns(table: Table, row: type[Any]) -> list[Column[Any]]:
+    """Return the columns that a row class is made of, in its order."""
+    return [table.c[field.name] for field in dataclasses.fields(row)]
+
+
+def values(row: Any) -> dict[str, Any]:
+    """Return a row's values by the name of their column."""
+    return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+
+
+def put(connection: Connection, table: Table, row: dict[str, Any], *, keep: Collection[str] = (), replace: bool = True) -> bool:
+    """Insert a row; one with the same primary key is replaced, but for the columns in keep, or left alone.
+
+    Returns False when it was left alone.
+    """
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(row)
+    keys = [column.name for column in table.primary_key]
+    if not replace:
+        # Asked for, because the count of an insert is thrown away otherwise.
+        careful = statement.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
+        return connection.execute(careful).rowcount == 1
+    changed = {name: statement.excluded[name] for name in row if name not in keys and name not in keep}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+    return True

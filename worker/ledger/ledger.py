@@ -1,0 +1,136 @@
+"""The ledger: what the worker remembers between runs, in SQLite or PostgreSQL.
+
+Each of its chapters is a class of its own; here they become one, are opened, and get their locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from worker.errors import ConfigurationError, Refused, RetentionError
+from worker.ledger import schema
+from worker.ledger.approvals import Approvals
+from worker.ledger.attention import Attention
+from worker.ledger.connect import connect, parse, put, said
+from worker.ledger.identity import Identity
+from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
+from worker.ledger.migrate import migrate
+from worker.ledger.standing import Standing
+from worker.ledger.work import Work
+
+
+class Ledger(Identity, Approvals, Work, Standing, Attention):
+    """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
+
+    Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method
+    wrote is durable when it returns.
+    """
+
+    def __init__(self, engine: Engine, locks: Locks, path: Path | None, now: Callable[[], dt.datetime]) -> None:
+        super().__init__(engine, now)
+        self._locks = locks
+        self._path = path
+
+    @classmethod
+    def open(cls, url: str, *, now: Callable[[], dt.datetime], lock_wait: float = 60.0) -> Ledger:
+        """Open a ledger by its SQLAlchemy URL, make it when there is none, and bring its schema up to date.
+
+        now -- answers the present instant, aware; lock_wait -- seconds to wait for the standing lock. Raises
+        ConfigurationError when it can't be reached, is no ledger, or was made by a newer version.
+        """
+        parsed = parse(url)
+        path = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+        engine = connect(parsed)
+        try:
+            locks: Locks = AdvisoryLocks(engine, lock_wait) if path is None else FileLocks(path, lock_wait)
+            ledger = cls(engine, locks, path, now)
+            with ledger._writing.begin() as connection:
+                migrate(connection)
+        except SQLAlchemyError as error:
+            engine.dispose()
+            shown = parsed.render_as_string(hide_password=True).partition("?")[0]
+            raise ConfigurationError(
+                f"The ledger {shown} can't be opened: {said(error)}. Check the address, the password and the rights in RETENTION_LEDGER."
+            ) from error
+        except BaseException:
+            engine.dispose()
+            raise
+        return ledger
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite ledger, absolute and with links resolved, which no source may be in; else None."""
+        return self._path
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def standing_shared(self) -> contextlib.AbstractContextManager[Held]:
+        """Keep holds from being placed: from before the last reading of the holds until after the source's commit.
+
+        Raises RetentionError when it can't be had; then nothing may be written.
+        """
+        return self._locks.standing(exclusive=False)
+
+    def standing_exclusive(self) -> contextlib.AbstractContextManager[Held]:
+        """Keep batches from being written: around `add_hold`, until the person was told that the hold is in force.
+
+        Batches that come later wait behind it. Raises RetentionError when a batch took too long to end.
+        """
+        return self._locks.standing(exclusive=True)
+
+    @contextlib.contextmanager
+    def run_lock(self, source_names: Sequence[str], *, run_id: str = "") -> Iterator[Held]:
+        """Be the only run that acts on these sources; free again when this process dies, however it does.
+
+        run_id -- told to whoever comes second. Raises Refused, at once, when another run has one of them.
+        """
+        with self._locks.runs(source_names) as (held, taken):
+            if held is None:
+                raise Refused(self._who_has(taken))
+            table = schema.run_locks
+            sources = sorted(set(source_names))
+            who = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "since": self._now()}
+            with self._write() as connection:
+                for source in sources:
+                    put(connection, table, {"source": source, **who})
+            try:
+                yield held
+            finally:
+                # These rows only tell who has the lock; not being able to tidy them up must not hide what went wrong.
+                with contextlib.suppress(RetentionError), self._write() as connection:
+                    connection.execute(delete(table).where(table.c.source.in_(sources)))
+
+    def _who_has(self, source: str) -> str:
+        table = schema.run_locks
+        with self._read() as connection:
+            row = connection.execute(select(table).where(table.c.source == source)).first()
+        if row is None:
+            return f"Another run that just started works on {source}. Nothing was written; try again when it has ended."
+        since = row.since.strftime("%Y-%m-%d %H:%M:%S UTC")
+        return (
+            f"The run {row.run_id or '(without a name)'} works on {source} since {since} (host {row.host}, process "
+            f"{row.pid}). Nothing was written; try again when it has ended."
+        )

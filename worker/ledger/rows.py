@@ -1,0 +1,232 @@
+"""What the ledger keeps, as values: one frozen class for one kind of row, and the closed sets of their states.
+
+Instants are aware UTC datetimes, days are local days of the organisation. Tokens are keyed: nothing here names a
+person, except the operators who approved, placed or accepted something.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from worker.errors import ConfigurationError
+
+RunKind = Literal["apply", "run"]
+RunState = Literal["running", "done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
+BatchState = Literal["pending", "intended", "committed", "rolled_back", "resolved_after_crash", "presumed"]
+HoldKind = Literal["legal", "dispute", "restriction"]
+HoldScope = Literal["record", "subject", "case", "category", "source"]
+RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
+FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed"]
+
+RunCounts = Mapping[str, Mapping[str, int]]
+"""By source, then by word. The word `acted` is how many records the run acted on: the jump brake reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's yes, and when it was given."""
+
+    by: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The columns and child tables of a source that a person approved last."""
+
+    source: str
+    digest: str
+    listing: Any
+    by: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One plan: what it was made from and where its file is. policies -- digest by source; mac -- of the file."""
+
+    plan_id: str
+    made_at: dt.datetime
+    made_by: str
+    as_of: dt.date
+    expires_at: dt.datetime
+    mac: str
+    policies: Mapping[str, str]
+    counts: Mapping[str, Any]
+    path: str
+    ref_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One execution of a plan. host and pid say where to look for it while it runs."""
+
+    run_id: str
+    plan_id: str | None
+    kind: RunKind
+    logical_date: dt.date
+    started_at: dt.datetime
+    host: str
+    pid: int
+    by: str
+    state: RunState = "running"
+    ended_at: dt.datetime | None = None
+    counts: RunCounts = field(default_factory=dict)
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """One batch of one source in one run.
+
+    sealed_range -- the keys it covers, encrypted; planned -- how many records; stream, first, count, root -- where its
+    intents are in the audit trail; witness -- how to find out after a crash whether the source committed;
+    effects, digest -- what its closing event says.
+    """
+
+    batch_id: str
+    run_id: str
+    source: str
+    policy: str
+    number: int
+    sealed_range: str
+    planned: int
+    state: BatchState = "pending"
+    witness: Mapping[str, Any] | None = None
+    stream: str | None = None
+    first: int | None = None
+    count: int | None = None
+    root: str | None = None
+    intended_at: dt.datetime | None = None
+    effects: Mapping[str, int] | None = None
+    digest: str | None = None
+    closed_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is written down about a batch before its source commits. aliases -- see `Ledger.keep_aliases`."""
+
+    batch_id: str
+    witness: Mapping[str, Any]
+    stream: str
+    first: int
+    count: int
+    root: str
+    aliases: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One hold. Raises ConfigurationError when it doesn't say what its scope holds.
+
+    token -- keyed canonical identifier of the record or subject; review_on -- the day a person looks again, which
+    never releases it; released_at -- None while it is in force.
+    """
+
+    hold_id: str
+    kind: HoldKind
+    scope: HoldScope
+    source: str | None
+    token: str | None
+    key_id: str | None
+    case: str | None
+    category: str | None
+    owner: str
+    reason: str
+    review_on: dt.date
+    placed_at: dt.datetime
+    placed_by: str
+    released_at: dt.datetime | None = None
+    released_by: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a hold that would match nothing."""
+        needed: Mapping[str, tuple[str, ...]] = {
+            "record": ("source", "token", "key_id"),
+            "subject": ("token", "key_id"),
+            "case": ("case",),
+            "category": ("category",),
+            "source": ("source",),
+        }
+        if self.scope not in needed:
+            raise ConfigurationError(f"There is no hold with scope {self.scope}: use one of {', '.join(needed)}.")
+        missing = [name for name in needed[self.scope] if not getattr(self, name)]
+        if missing:
+            raise ConfigurationError(f"A hold with scope {self.scope} needs {' and '.join(missing)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """What a subject asked for. tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all."""
+
+    request_id: str
+    kind: RequestKind
+    tokens: list[str]
+    key_id: str
+    consent: str | None
+    marketing: bool
+    verified_by: str | None
+    received_on: dt.date
+    answer_by: dt.date
+    received_by: str
+    closed_at: dt.datetime | None = None
+    closed_by: str | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """Something a person must look at: how many records share one kind, source, policy and reason."""
+
+    kind: FindingKind
+    source: str
+    policy: str
+    detail: str
+    count: int
+
+    @property
+    def digest(self) -> str:
+        """What makes it the same finding next night: everything but the count. 64 hexadecimal digits."""
+        parts = json.dumps([self.kind, self.source, self.policy, self.detail], ensure_ascii=True)
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFinding:
+    """A finding that the last look at its source still saw."""
+
+    finding: FindingRow
+    digest: str
+    first_seen: dt.datetime
+    last_seen: dt.datetime
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFinding:
+    """A person's decision to live with a finding, through the day expires_on, while its count is at most max_count."""
+
+    digest: str
+    owner: str
+    reason: str
+    expires_on: dt.date
+    max_count: int
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRow:
+    """A fact about one record that a person typed in: the day something happened."""
+
+    source: str
+    record_token: str
+    name: str
+    day: dt.date
+    by: str
+    at: dt.datetime

@@ -1,0 +1,242 @@
+"""Runs and their batches: what was begun, what was about to be written, and how it ended.
+
+A batch goes one way: pending -> intended -> a final state. Its id is used for one attempt only, because every reader of
+the audit trail joins intents with the closing event by that id: a batch that was rolled back and is tried again with
+fewer records is a new batch. These are the methods on the hot path: one short transaction each.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+
+from worker.errors import RetentionError
+from worker.ledger import schema
+from worker.ledger.connect import Store, columns, values
+from worker.ledger.rows import BatchRow, BatchState, Intent, RunCounts, RunRow
+
+RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
+BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed"]
+
+_PAGE = 500
+_TOKEN_BYTES = 16
+
+_RUN = columns(schema.runs, RunRow)
+_BATCH = columns(schema.batches, BatchRow)
+# Built once: the statements of the hot path are found in SQLAlchemy's cache without being put together again.
+_INTEND = (
+    update(schema.batches)
+    .where(schema.batches.c.batch_id == bindparam("id"), schema.batches.c.state == "pending")
+    .values({name: bindparam(name) for name in ("state", "witness", "stream", "first", "count", "root", "intended_at")})
+)
+_CLOSE = (
+    update(schema.batches)
+    .where(schema.batches.c.batch_id == bindparam("id"), schema.batches.c.state == bindparam("before"))
+    .values({name: bindparam(name) for name in ("state", "effects", "digest", "closed_at")})
+)
+
+
+class Work(Store):
+    """Runs, batches, and the aliases kept for records that a batch treated."""
+
+    def start_run(self, run: RunRow) -> None:
+        """Keep a run that begins."""
+        with self._write() as connection:
+            connection.execute(insert(schema.runs).values(values(run)))
+
+    def end_run(self, run_id: str, state: RunEnd, counts: RunCounts, exit_code: int) -> None:
+        """Keep how a run ended. Raises RetentionError when it isn't running, or claims to be whole and isn't."""
+        runs, batches = schema.runs, schema.batches
+        with self._write() as connection:
+            if state in {"done", "findings"}:
+                open_ones = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == "intended")
+                if connection.execute(open_ones).scalar():
+                    raise RetentionError(f"The run {run_id} can't end as {state}: a batch of it was not closed.")
+            ended = {"state": state, "counts": counts, "exit_code": exit_code, "ended_at": self._now()}
+            done = connection.execute(update(runs).where(runs.c.run_id == run_id, runs.c.state == "running").values(ended))
+            if done.rowcount == 0:
+                raise RetentionError(f"The run {run_id} can't be ended: it is not running.")
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return a run, or None."""
+        return next(iter(self._runs(select(*_RUN).where(schema.runs.c.run_id == run_id))), None)
+
+    def runs(self, limit: int) -> list[RunRow]:
+        """Return the runs that started last, newest first."""
+        return self._runs(_newest().limit(limit))
+
+    def open_runs(self) -> list[RunRow]:
+        """Return the runs that have not ended; which of them still live, only their locks can tell."""
+        return self._runs(_newest().where(schema.runs.c.state == "running"))
+
+    def history(self, source: str, limit: int) -> list[int]:
+        """Return on how many records earlier runs acted in this source, newest first; refused and failed ones left out."""
+        table = schema.runs
+        counted = (
+            select(table.c.counts)
+            .where(table.c.state.in_(("done", "partial", "findings", "resolved_after_crash")))
+            .order_by(table.c.started_at.desc(), table.c.run_id.desc())
+        )
+        acted: list[int] = []
+        with self._read() as connection:
+            for counts in connection.execute(counted).scalars():
+                if len(acted) == limit:
+                    break
+                if source in counts:
+                    acted.append(int(counts[source].get("acted", 0)))
+        return acted
+
+    def last_as_of(self) -> dt.date | None:
+        """Return the latest day any run was for; one that was refused doesn't count, or a leapt clock would."""
+        table = schema.runs
+        with self._read() as connection:
+            return connection.execute(select(func.max(table.c.logical_date)).where(table.c.state != "refused")).scalar()
+
+    def add_batches(self, run_id: str, batches: Sequence[BatchRow]) -> None:
+        """Keep the batches a run is going to work through, all or none."""
+        if any(batch.run_id != run_id or batch.state != "pending" for batch in batches):
+            raise ValueError("a new batch is pending and belongs to the run it is added to")
+        if batches:
+            with self._write() as connection:
+                connection.execute(insert(schema.batches), [values(batch) for batch in batches])
+
+    def intend(self, batch_id: str, witness: Mapping[str, Any], stream: str, first: int, count: int, root: str) -> None:
+        """Keep where the batch's intents are and how to resolve it after a crash; durable when it returns.
+
+        Call it before the source commits. Raises RetentionError when the batch isn't pending: somebody else has it.
+        """
+        with self._write() as connection:
+            self._intend(connection, Intent(batch_id, witness, stream, first, count, root))
+
+    def intend_with(self, intent: Intent) -> None:
+        """Do what `intend` does, with the batch's aliases in the same transaction."""
+        with self._write() as connection:
+            self._intend(connection, intent)
+
+    def close_batch(
+        self,
+        batch_id: str,
+        state: BatchEnd,
+        effects: Mapping[str, int],
+        digest: str,
+        *,
+        then: Intent | None = None,
+    ) -> None:
+        """Keep how a batch ended, and in the same transaction the intent of the next one.
+
+        Raises RetentionError when the batch was not intended, or closed before. A pending batch can only be rolled back.
+        """
+        if state not in get_args(BatchEnd):
+            raise ValueError("not a final state of a batch")
+        with self._write() as connection:
+            closing = {"id": batch_id, "state": state, "effects": effects, "digest": digest, "closed_at": self._now()}
+            before: list[BatchState] = ["intended", "pending"] if state == "rolled_back" else ["intended"]
+            if not any(connection.execute(_CLOSE, {**closing, "before": one}).rowcount for one in before):
+                raise RetentionError(f"The batch {batch_id} can't be {state}: {_now_is(connection, batch_id)}.")
+            if then is not None:
+                self._intend(connection, then)
+
+    def batch(self, batch_id: str) -> BatchRow | None:
+        """Return a batch, or None."""
+        with self._read() as connection:
+            row = connection.execute(select(*_BATCH).where(schema.batches.c.batch_id == batch_id)).mappings().first()
+        return None if row is None else BatchRow(**row)
+
+    def unfinished(self, run_id: str | None = None) -> list[BatchRow]:
+        """Return the batches of one run, or of all, that are in no final state: pending or intended."""
+        table = schema.batches
+        wanted = select(*_BATCH).where(schema.UNFINISHED).order_by(*_walk(table))
+        if run_id is not None:
+            wanted = wanted.where(table.c.run_id == run_id)
+        with self._read() as connection:
+            return [BatchRow(**row) for row in connection.execute(wanted).mappings()]
+
+    def batches(self, run_id: str) -> Iterator[BatchRow]:
+        """Yield a run's batches by source, policy and number, in constant memory, with no transaction left open."""
+        table = schema.batches
+        page = select(*_BATCH).where(table.c.run_id == run_id).order_by(*_walk(table)).limit(_PAGE)
+        done = 0
+        while True:
+            # Batches are never deleted or renumbered, so an offset neither skips nor repeats one.
+            with self._read() as connection:
+                found = [BatchRow(**row) for row in connection.execute(page.offset(done)).mappings()]
+            yield from found
+            done += len(found)
+            if len(found) < _PAGE:
+                return
+
+    def keep_aliases(self, batch_id: str, source: str, blob: bytes) -> None:
+        """Keep by which identifiers the records of a batch were known before it treated them; durable when it returns.
+
+        blob -- for each pair 16 bytes of the record's token and 16 bytes of the identifier's. Once for each batch: the
+        same again changes nothing, and anything else raises RetentionError.
+        """
+        with self._write() as connection:
+            self._keep_aliases(connection, batch_id, source, blob)
+
+    def aliases(self, source: str) -> Iterator[bytes]:
+        """Yield the kept blobs of a source in the order they were kept, with no transaction left open."""
+        table = schema.aliases
+        last = 0
+        while True:
+            wanted = (
+                select(table.c.alias_id, table.c.blob)
+                .where(table.c.source == source, table.c.alias_id > last)
+                .order_by(table.c.alias_id)
+                .limit(20)
+            )
+            with self._read() as connection:
+                found = connection.execute(wanted).all()
+            if not found:
+                return
+            yield from (row.blob for row in found)
+            last = found[-1].alias_id
+
+    def _intend(self, connection: Connection, intent: Intent) -> None:
+        if intent.aliases:
+            source = connection.execute(select(schema.batches.c.source).where(schema.batches.c.batch_id == intent.batch_id)).scalar()
+            self._keep_aliases(connection, intent.batch_id, source or "", intent.aliases)
+        row = {
+            "id": intent.batch_id,
+            "state": "intended",
+            "witness": intent.witness,
+            "stream": intent.stream,
+            "first": intent.first,
+            "count": intent.count,
+            "root": intent.root,
+            "intended_at": self._now(),
+        }
+        if connection.execute(_INTEND, row).rowcount == 0:
+            state = _now_is(connection, intent.batch_id)
+            raise RetentionError(f"The batch {intent.batch_id} can't be written: {state}. Nothing was written.")
+
+    def _keep_aliases(self, connection: Connection, batch_id: str, source: str, blob: bytes) -> None:
+        if not blob or len(blob) % (2 * _TOKEN_BYTES):
+            raise ValueError("aliases are pairs of 16-byte tokens")
+        table = schema.aliases
+        kept = connection.execute(select(table.c.blob).where(table.c.batch_id == batch_id)).scalar()
+        if kept is None:
+            row = {"batch_id": batch_id, "source": source, "blob": blob, "at": self._now()}
+            connection.execute(insert(table).values(row))
+        elif kept != blob:
+            raise RetentionError(f"Other aliases were kept for the batch {batch_id} already. Nothing was written.")
+
+    def _runs(self, wanted: Select[Any]) -> list[RunRow]:
+        with self._read() as connection:
+            return [RunRow(**row) for row in connection.execute(wanted).mappings()]
+
+
+def _newest() -> Select[Any]:
+    return select(*_RUN).order_by(schema.runs.c.started_at.desc(), schema.runs.c.run_id.desc())
+
+
+def _walk(table: Any) -> tuple[Any, ...]:
+    return table.c.run_id, table.c.source, table.c.policy, table.c.number
+
+
+def _now_is(connection: Connection, batch_id: str) -> str:
+    state = connection.execute(select(schema.batches.c.state).where(schema.batches.c.batch_id == batch_id)).scalar()
+    return "the ledger doesn't know it" if state is None else f"it is {state}"

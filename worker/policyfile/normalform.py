@@ -1,0 +1,87 @@
+"""The digest of a policy: what an approval is given for, and what tells that a policy has changed since.
+
+It is taken over a normal form of everything a decision or a write depends on, and of nothing else: comments, descriptions,
+clauses, examples and the order in which fields, facts or purposes stand change nothing. A value that equals its default in
+`worker.core.model` is left out, so that a later version with one more thing to declare does not ask for every approval again;
+whoever changes a default, or the meaning of a word, must raise FORM.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from worker.core.model import Policy
+from worker.core.periods import Period
+
+FORM = 1
+"""The version of the normal form; a digest of one form never equals one of another."""
+
+_FOR_PEOPLE = frozenset({("Policy", "description"), ("Policy", "clause"), ("Policy", "digest"), ("Purpose", "description")})
+_UNORDERED = frozenset(
+    {
+        ("Policy", "purposes"),
+        ("Policy", "categories"),
+        ("Purpose", "fields"),
+        ("StartEvent", "facts"),
+        ("Source", "fields"),
+        ("Source", "aggregates"),
+        ("Source", "relations"),
+        ("Relation", "children"),
+        ("Aggregate", "where"),
+    }
+)
+
+
+def digest(policy: Policy) -> str:
+    """Return `sha256:` and the hexadecimal SHA-256 of the policy's normal form, its source and its calendar included."""
+    text = _json({"form": FORM, "policy": _normal(policy)})
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _normal(value: Any) -> Any:
+    """Return a value in JSON's types, such that equal values and only those are written alike."""
+    match value:
+        case Period():
+            return {"period": str(value)}
+        case ZoneInfo():
+            return {"zone": value.key}
+        case Enum():
+            return value.value
+        case Decimal():
+            return {"number": str(value)}
+        case dt.date():
+            return {"day": value.isoformat()}
+        case tuple():
+            return [_normal(each) for each in value]
+        case Mapping():
+            return {"table": {str(key): _normal(each) for key, each in value.items()}}
+        case None | bool() | int() | str():
+            return value
+    return _members(value)
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """Return a dataclass by its members that differ from their defaults, under the name of its class."""
+    kind = type(value).__name__
+    members: dict[str, Any] = {"is": kind}
+    for member in dataclasses.fields(value):
+        each = getattr(value, member.name)
+        factory = member.default_factory
+        default = factory() if factory is not dataclasses.MISSING else member.default
+        if (kind, member.name) in _FOR_PEOPLE or each == default:
+            continue
+        normal = _normal(each)
+        members[member.name] = sorted(normal, key=_json) if (kind, member.name) in _UNORDERED else normal
+    return members

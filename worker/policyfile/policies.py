@@ -1,0 +1,234 @@
+"""Policies of the policy file: from their shape to `worker.core.model.Policy`, with every name in them checked against their source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.core.facts import FieldType
+from worker.core.model import (
+    Combine,
+    Disposition,
+    DispositionKind,
+    LegalBasis,
+    Organisation,
+    Policy,
+    Purpose,
+    Source,
+    StartEvent,
+    Step,
+)
+from worker.core.periods import NO_TIME, Anchor, Period, Term
+from worker.policyfile.conditions import FactNames, condition
+from worker.policyfile.document import Complaints, nearest, shortened
+from worker.policyfile.positions import Path
+from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
+from worker.policyfile.shaping import Shaped
+from worker.policyfile.sources import fact_names
+
+_ANCHORS = (Anchor.END_OF_FISCAL_YEAR, Anchor.END_OF_CALENDAR_YEAR, Anchor.END_OF_MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A policy with the places it was built from, for whoever has something to say about it.
+
+    sound -- nothing is wrong with the policy itself, so that conclusions about the whole of it are worth drawing.
+    """
+
+    policy: Policy
+    shape: PolicyShape
+    path: Path
+    examples: tuple[Path, ...]
+    facts: FactNames
+    sound: bool
+
+
+def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organisation, shaped: Shaped, complaints: Complaints) -> Entry:
+    """Return the policy that a table declares for a source; what is wrong is complained about and left out."""
+    before = len(complaints.problems)
+    facts = fact_names(source, complaints)
+    places = shaped.paths((*path, "purposes"))
+    purposes = tuple(
+        _purpose(place, each, source, facts, organisation, complaints) for place, each in zip(places, shape.purposes, strict=True)
+    )
+    _check_ids(places, purposes, complaints)
+    dispositions = _dispositions((*path, "disposition"), shape, facts, complaints)
+    found = Policy(
+        source,
+        purposes,
+        dispositions,
+        window=shape.window if shape.window is not None else organisation.window,
+        zone=organisation.zone,
+        fiscal_year=organisation.fiscal_year,
+        categories=tuple(shape.categories),
+        clause=shape.clause,
+        description=shape.description,
+    )
+    written = len(complaints.document.value((*path, "purposes")))
+    sound = len(complaints.problems) == before and len(purposes) == written
+    return Entry(found, shape, path, tuple(shaped.paths((*path, "examples"))), facts, sound)
+
+
+# --- Purposes -------------------------------------------------------------------------------------------------------------------------
+
+
+def _purpose(
+    path: Path, shape: PurposeShape, source: Source, facts: FactNames, organisation: Organisation, complaints: Complaints
+) -> Purpose:
+    """Return one purpose."""
+    _check_fields((*path, "fields"), shape, source, complaints)
+    if shape.consent is not None and shape.basis is not LegalBasis.CONSENT:
+        complaints.problem((*path, "consent"), f"a purpose with the basis {shape.basis.value!r} rests on no consent")
+    if shape.consent is None and shape.basis is LegalBasis.CONSENT:
+        complaints.warn(path, "does not name its consent, so only a withdrawal of every consent ends it", "Declare `consent`.")
+    if shape.start is None and shape.keep is not None:
+        complaints.problem(path, "a period needs a `start`, the event from which it runs", "Or keep = 'indefinite'.")
+    if shape.start is not None and shape.keep is None:
+        what = "what is kept without an end has no start event"
+        complaints.problem((*path, "start"), what, "Give a period in `keep`, or leave `start` out.")
+    anchor, event = Anchor.DAY, None
+    if shape.start is not None:
+        anchor, event = _anchored((*path, "start"), shape.start, facts, complaints)
+    return Purpose(
+        shape.id,
+        shape.basis,
+        tuple(shape.fields),
+        event if shape.keep is not None else None,
+        Term(shape.keep, anchor, organisation.fiscal_year) if shape.keep is not None and event is not None else None,
+        condition(shape.when, (*path, "when"), facts, complaints) if shape.when is not None else None,
+        shape.bound,
+        shape.consent,
+        shape.marketing,
+        shape.legal_claim,
+        shape.description,
+    )
+
+
+def _check_fields(path: Path, shape: PurposeShape, source: Source, complaints: Complaints) -> None:
+    """Check that a purpose lists personal fields of its source, each once."""
+    fields = {each.name: each for each in source.fields}
+    declared = complaints.document.names(("sources", source.name, "fields"))
+    for number, name in enumerate(shape.fields):
+        place = (*path, number)
+        if not complaints.known(place, "field", name, fields, declared):
+            continue
+        if name in shape.fields[:number]:
+            complaints.problem(place, f"{name!r} is listed twice")
+        elif not fields[name].personal:
+            hint = "Give it a treatment or personal = true, or leave it out here."
+            complaints.problem(place, f"{name!r} is not a personal field, so no purpose is needed for it", hint)
+        elif fields[name].follows_record:
+            complaints.problem(place, f"{name!r} follows its record and has no purpose of its own")
+
+
+def _check_ids(paths: list[Path], purposes: tuple[Purpose, ...], complaints: Complaints) -> None:
+    """Check that no two purposes of a policy have one id."""
+    seen: set[str] = set()
+    for path, purpose in zip(paths, purposes, strict=True):
+        if purpose.id in seen:
+            complaints.problem((*path, "id"), f"another purpose of this policy is called {purpose.id!r} too")
+        seen.add(purpose.id)
+
+
+# --- Start events ---------------------------------------------------------------------------------------------------------------------
+
+
+def _anchored(path: Path, start: str | StartShape, facts: FactNames, complaints: Complaints) -> tuple[Anchor, StartEvent | None]:
+    """Return the anchor and the event of a start."""
+    if isinstance(start, str):
+        return Anchor.DAY, _event(path, start, facts, complaints)
+    anchors = [(anchor, getattr(start, anchor.value)) for anchor in _ANCHORS if getattr(start, anchor.value) is not None]
+    combined = _combined(start)
+    if len(anchors) + len(combined) != 1:
+        options = [*(anchor.value for anchor in _ANCHORS), *(each.value for each in Combine)]
+        complaints.problem(path, f"needs exactly one of {', '.join(options)}")
+        return Anchor.DAY, None
+    if anchors:
+        anchor, inner = anchors[0]
+        return anchor, _event((*path, anchor.value), inner, facts, complaints)
+    return Anchor.DAY, _event(path, start, facts, complaints)
+
+
+def _combined(start: CombineShape) -> dict[Combine, list[str]]:
+    """Return the combinations that a table asks for; one of them is right."""
+    return {each: getattr(start, each.value) for each in Combine if getattr(start, each.value) is not None}
+
+
+def _event(path: Path, start: str | CombineShape, facts: FactNames, complaints: Complaints) -> StartEvent | None:
+    """Return a start event of one fact or of several."""
+    if isinstance(start, str):
+        _check_day(path, start, facts, complaints)
+        return StartEvent((start,))
+    combined = _combined(start)
+    if len(combined) != 1:
+        complaints.problem(path, f"needs exactly one of {', '.join(Combine)}")
+        return None
+    ((combine, names),) = combined.items()
+    for number, name in enumerate(names):
+        place = (*path, combine.value, number)
+        _check_day(place, name, facts, complaints)
+        if name in names[:number]:
+            complaints.problem(place, f"{name!r} is listed twice")
+    # One fact alone is the same event however it is combined, and so the same policy.
+    return StartEvent(tuple(names), combine if len(names) > 1 else Combine.LATEST_OF)
+
+
+def _check_day(path: Path, name: str, facts: FactNames, complaints: Complaints) -> None:
+    """Check that a fact exists and is a day, so that a period can run from it."""
+    if not complaints.known(path, "fact", name, facts.types, facts.declared):
+        return
+    if facts.types[name] is not FieldType.DATE:
+        days = [each for each, kind in facts.types.items() if kind is FieldType.DATE]
+        hint = nearest(name, days) or (f"Days: {', '.join(days)}." if days else "")
+        complaints.problem(path, f"{name!r} is a {facts.types[name].value}; a period runs from a date or a timestamp", hint)
+
+
+# --- Dispositions ---------------------------------------------------------------------------------------------------------------------
+
+
+def _dispositions(path: Path, shape: PolicyShape, facts: FactNames, complaints: Complaints) -> tuple[Disposition, ...]:
+    """Return the dispositions of a policy in the order in which they are tried."""
+    if not isinstance(shape.disposition, list):
+        return (Disposition((Step(shape.disposition),)),)
+    last = len(shape.disposition) - 1
+    found = []
+    for number, each in enumerate(shape.disposition):
+        place = (*path, number)
+        if each.when is None and number < last:
+            complaints.problem(place, "has no condition, so those after it are never chosen")
+        when = condition(each.when, (*place, "when"), facts, complaints) if each.when is not None else None
+        found.append(Disposition(_steps(place, each, complaints), when))
+    return tuple(found)
+
+
+def _steps(path: Path, shape: DispositionShape, complaints: Complaints) -> tuple[Step, ...]:
+    """Return a chain of steps, each later than the one before."""
+    steps = [Step(shape.do)]
+    for number, each in enumerate(shape.then):
+        place = (*path, "then", number)
+        if steps[-1].kind is DispositionKind.DELETE:
+            complaints.problem(place, "comes after 'delete', which leaves nothing to do")
+        if _days(each.after) <= _days(steps[-1].after):
+            what = f"{shortened(str(each.after))} does not lie after the step before; every step counts from the same start event"
+            complaints.problem((*place, "after"), what)
+        steps.append(Step(each.do, each.after))
+    return tuple(steps)
+
+
+def _days(period: Period) -> float:
+    """Return the rough length of a period, good enough to tell which of two is longer."""
+    if period == NO_TIME:
+        return 0.0
+    return period.years * 365.25 + period.months * 30.44 + period.weeks * 7 + period.days
+
+
+def duplicates(entries: Mapping[Path, str], complaints: Complaints) -> None:
+    """Complain about every second policy for one source; `entries` gives the source of each policy's place."""
+    seen: dict[str, Path] = {}
+    for path, name in entries.items():
+        if name in seen:
+            line = complaints.document.line(seen[name])
+            what = f"{name!r} has a policy already, in line {line}"
+            complaints.problem((*path, "source"), what, "Make them one policy with several purposes.")
+        seen.setdefault(name, path)

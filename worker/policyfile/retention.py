@@ -1,0 +1,104 @@
+"""For every personal field: what decides how long it is kept, in words that need no knowledge of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
+from worker.core.model import Combine, Policy, Purpose, StartEvent, TreatmentKind
+from worker.core.periods import Anchor, Bound
+
+_ANCHORS = {
+    Anchor.DAY: "{}",
+    Anchor.END_OF_MONTH: "the end of the month of {}",
+    Anchor.END_OF_CALENDAR_YEAR: "the end of the calendar year of {}",
+    Anchor.END_OF_FISCAL_YEAR: "the end of the fiscal year of {}",
+}
+_COMBINED = {
+    Combine.LATEST_OF: "the latest of {}",
+    Combine.EARLIEST_OF: "the earliest of {}",
+    Combine.ALL_OF: "the day on which all of {} have happened",
+}
+_SIGNS = {
+    Op.EQ: "is",
+    Op.NE: "is not",
+    Op.LT: "<",
+    Op.LE: "<=",
+    Op.GT: ">",
+    Op.GE: ">=",
+    Op.IN: "is one of",
+    Op.NOT_IN: "is none of",
+    Op.EXISTS: "is there:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One personal field of one policy.
+
+    purposes -- each purpose that lists it, in words; treatment -- what happens to it when it is due and its record stays; text -- the
+    whole in one sentence.
+    """
+
+    policy: str
+    field: str
+    purposes: tuple[str, ...]
+    treatment: str
+
+    @property
+    def text(self) -> str:
+        """The line as a sentence: which purpose decides."""
+        name = f"{self.policy}.{self.field}"
+        if not self.purposes:
+            return f"{name}: no purpose of its own"
+        decides = "decides" if len(self.purposes) == 1 else "the one that ends last decides"
+        return f"{name}: {'; '.join(self.purposes)} - {decides}"
+
+
+def lines(policy: Policy) -> Iterator[Line]:
+    """Yield one line for every personal field, in declared order."""
+    for field in policy.source.personal:
+        kind = field.treatment.kind if field.treatment is not None else None
+        treatment = "" if kind is None or field.treatment is None else kind.value
+        if kind is TreatmentKind.CONSTANT and field.treatment is not None:
+            treatment = f"constant {field.treatment.value!r}"
+        positions = policy.purposes_of.get(field.name, ())
+        yield Line(policy.id, field.name, tuple(purpose_in_words(policy.purposes[each]) for each in positions), treatment)
+
+
+def purpose_in_words(purpose: Purpose) -> str:
+    """Return a purpose as: id, period, start event, condition."""
+    if purpose.term is None or purpose.start is None:
+        kept = "without an end of its own"
+    else:
+        bound = "at least" if purpose.bound is Bound.FLOOR else "at most"
+        kept = f"{bound} {purpose.term.period} from {_ANCHORS[purpose.term.anchor].format(start_in_words(purpose.start))}"
+    when = f", when {condition_in_words(purpose.when)}" if purpose.when is not None else ""
+    return f"{purpose.id} ({purpose.basis.value}): {kept}{when}"
+
+
+def start_in_words(start: StartEvent) -> str:
+    """Return a start event in words."""
+    return start.facts[0] if len(start.facts) == 1 else _COMBINED[start.combine].format(", ".join(start.facts))
+
+
+def condition_in_words(condition: Condition) -> str:
+    """Return a condition in words."""
+    match condition:
+        case Compare(fact, op, values):
+            return f"{fact} {_SIGNS[op]} {', '.join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)}"
+        case Every(of):
+            return " and ".join(_bracketed(part) for part in of) or "always"
+        case Either(of):
+            return " or ".join(_bracketed(part) for part in of) or "never"
+        case Negated(part):
+            return f"not ({condition_in_words(part)})"
+        case other:
+            assert_never(other)
+
+
+def _bracketed(condition: Condition) -> str:
+    """Return a part of a condition, in brackets when it has parts itself."""
+    return condition_in_words(condition) if isinstance(condition, Compare | Negated) else f"({condition_in_words(condition)})"

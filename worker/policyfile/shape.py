@@ -1,0 +1,355 @@
+"""The shape of a policy file: which tables and keys there are and what kind of value each takes.
+
+These models know one value at a time; what only two values together can get wrong (a name that nothing declares, a clock on a field that is
+no date) is `worker.policyfile.sources` and `worker.policyfile.policies`. The JSON Schema for editors is made from the same models, so the
+description of every key is written here once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, StringConstraints, Tag, WithJsonSchema
+
+from worker.core.facts import Empty
+from worker.core.model import Disposal, DispositionKind, LegalBasis
+from worker.core.periods import CALENDAR_YEAR, Bound, FiscalYear, Period
+from worker.core.standing import RequestKind
+
+TAGS = frozenset({"as text", "as list", "as table"})
+"""What pydantic adds to the place of an error inside a value that may have several kinds; no part of the path in the file."""
+
+FORM = "x-form"
+"""Marks in a model's JSON Schema a value whose form `worker.policyfile.schema` describes by hand, because it is recursive or open."""
+
+
+class Shape(BaseModel):
+    """What all tables have in common: no unknown keys, no conversions, frozen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+# --- Kinds of values ------------------------------------------------------------------------------------------------------------------
+
+
+def _kind(value: object) -> str | None:
+    """Return the tag of a value that may be a text, a list or a table."""
+    match value:
+        case str():
+            return "as text"
+        case list():
+            return "as list"
+        case dict():
+            return "as table"
+        case _:
+            return None
+
+
+def _period(value: object) -> Period:
+    if not isinstance(value, str):
+        raise ValueError("must be a period as text, such as 'P8W' or 'P2Y'")  # noqa: TRY004 - pydantic collects ValueError
+    return Period.parse(value)
+
+
+def _keep(value: object) -> Period | None:
+    return None if value == "indefinite" else _period(value)
+
+
+_FOREIGN_ZONES = ("posix/", "right/", "localtime", "posixrules", "Factory")
+
+
+def zone(value: object) -> ZoneInfo:
+    """Return a time zone of the IANA database by its name; ValueError for everything else."""
+    wrong = "is not a time zone of the IANA database, such as 'Europe/Amsterdam' or 'UTC'"
+    if not isinstance(value, str) or value.startswith(_FOREIGN_ZONES):
+        raise ValueError(wrong)
+    try:
+        return ZoneInfo(value)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(f"{value!r} {wrong}") from error
+
+
+def _stored_zone(value: object) -> ZoneInfo | Literal["offset"]:
+    return "offset" if value == "offset" else zone(value)
+
+
+def _fiscal_year(value: object) -> FiscalYear:
+    if not isinstance(value, str):
+        raise ValueError("must be a day of the year as text, such as '12-31'")  # noqa: TRY004 - pydantic collects ValueError
+    try:
+        return FiscalYear.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a day that every year has, written MM-DD, such as '12-31'") from error
+
+
+def _text(pattern: str, **more: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, **more})
+
+
+def _either(message: str) -> Discriminator:
+    return Discriminator(_kind, custom_error_type="kind", custom_error_message=message)
+
+
+_PERIOD_PATTERN = r"^P(?=\d)(\d{1,4}Y)?(\d{1,5}M)?(\d{1,6}W)?(\d{1,7}D)?$"
+Duration = Annotated[Period, PlainValidator(_period), _text(_PERIOD_PATTERN)]
+Keep = Annotated[Period | None, PlainValidator(_keep), _text(rf"{_PERIOD_PATTERN}|^indefinite$")]
+Zone = Annotated[ZoneInfo, PlainValidator(zone), WithJsonSchema({"type": "string", "examples": ["Europe/Amsterdam", "UTC"]})]
+StoredZone = Annotated[
+    ZoneInfo | Literal["offset"], PlainValidator(_stored_zone), WithJsonSchema({"type": "string", "examples": ["UTC", "offset"]})
+]
+YearEnd = Annotated[FiscalYear, PlainValidator(_fiscal_year), _text(r"^\d\d-\d\d$")]
+
+NAME_PATTERNS = {
+    r"^[a-z][a-z0-9_]{0,62}$": "a name of small letters, digits and _ that begins with a letter",
+    r"^[A-Za-z_][A-Za-z0-9_]{0,62}$": "a name of letters, digits and _ that does not begin with a digit",
+    r"^[a-z][a-z0-9_-]{0,62}$": "a name of small letters, digits, - and _ that begins with a letter",
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "a name of small letters, digits and - between them, as in an Internet domain",
+}
+_SOURCE, _FIELD, _ID, _DOMAIN = (StringConstraints(pattern=pattern) for pattern in NAME_PATTERNS)
+SourceName = Annotated[str, _SOURCE]
+FieldName = Annotated[str, _FIELD]
+Id = Annotated[str, _ID]
+DomainName = Annotated[str, _DOMAIN]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+TextOrTexts = Annotated[
+    Annotated[Text, Tag("as text")] | Annotated[Texts, Tag("as list")],
+    _either("must be a text or a list of texts"),
+]
+Days = dt.date
+Condition = Annotated[dict[str, Any], WithJsonSchema({FORM: "Condition"})]
+Given = Annotated[Any, WithJsonSchema({FORM: "Given"})]
+Scalars = Annotated[Any, WithJsonSchema({FORM: "Values"})]
+
+
+def _described(text: str) -> Any:
+    return Field(description=text)
+
+
+def _optional(text: str) -> Any:
+    return Field(default=None, description=text)
+
+
+def _default(value: object, text: str) -> Any:
+    return Field(default=value, description=text)
+
+
+def _switch(text: str) -> Any:
+    return Field(default=False, description=text)
+
+
+def _empty(factory: Callable[[], object], text: str) -> Any:
+    return Field(default_factory=factory, description=text)
+
+
+# --- Sources --------------------------------------------------------------------------------------------------------------------------
+
+
+class OrganisationShape(Shape):
+    """Whose policies these are, and how its days are counted."""
+
+    name: Text = _described("The organisation's name; pseudonyms are made for it and for no other.")
+    timezone: Zone = _described("The time zone in which days are counted.")
+    fiscal_year_ends: YearEnd = _default(CALENDAR_YEAR, "The last day of the fiscal year, MM-DD; 12-31 unless said otherwise.")
+    window: Duration = _default(Period(), "How long after the due day a disposition may take, for policies that don't say; P0D.")
+
+
+class ConstantShape(Shape):
+    """A treatment that writes a fixed text."""
+
+    constant: str = _described("The text that takes the place of every value.")
+
+
+SimpleTreatment = Literal["clear", "pseudonym", "truncate"]
+FieldKind = Literal["text", "email", "phone", "number", "boolean", "date", "timestamp"]
+EmptyMeans = Annotated[Empty, Field(strict=False)]
+
+
+class FieldShape(Shape):
+    """A named piece of a record."""
+
+    type: FieldKind = _default("text", "What the field holds.")
+    column: Text | None = _optional("Its name in the system, when that is another one.")
+    personal: bool | None = _optional("Whether it is personal data; a field with a treatment or in `subject` is, unless said otherwise.")
+    treatment: (
+        Annotated[
+            Annotated[SimpleTreatment, Tag("as text")] | Annotated[ConstantShape, Tag("as table")],
+            _either("must be 'clear', 'pseudonym', 'truncate' or { constant = \"...\" }"),
+        ]
+        | None
+    ) = _optional("What happens to the field when it is due and its record stays.")
+    domain: DomainName | None = _optional("Within which one value has one pseudonym; the source's name unless said otherwise.")
+    follows: Literal["record"] | None = _optional("The field has no purpose of its own and is due when the rest of its record is.")
+    timezone: StoredZone | None = _optional("The zone of stored timestamps, or 'offset' when each has its own.")
+    empty: EmptyMeans = _default(Empty.UNKNOWN, "What an empty value means.")
+    earliest: Days | None = _optional("The first day that can be true; days before it are unknown.")
+    planned: bool = _switch("Days after today are meant, not mistaken.")
+
+
+class RelationShape(Shape):
+    """Rows of another table that belong to a record."""
+
+    table: Text = _described("What the system calls the other table.")
+    key: TextOrTexts = _described("The columns that identify a row there.")
+    match: Annotated[dict[Text, Text], Field(min_length=1)] = _described("Their column = our column, for every pair that is equal.")
+
+
+class ParentShape(RelationShape):
+    """The row that a record points to; nothing here ever deletes it."""
+
+
+class ChildShape(RelationShape):
+    """Rows that point to a record."""
+
+    on_delete: Annotated[Disposal, Field(strict=False)] = _described("What happens to these rows when their record is deleted.")
+    source: str | None = _optional("The source whose policy decides about these rows, when they have one of their own.")
+    children: dict[FieldName, ChildShape] = _empty(dict, "Rows that point to these rows.")
+
+
+class FactShape(Shape):
+    """Something computed over the rows of a relation; exactly one of count, exists, latest and earliest."""
+
+    count: Text | None = _optional("The relation whose rows are counted.")
+    exists: Text | None = _optional("The relation that has a row, or has none.")
+    latest: Text | None = _optional("The latest day: relation.column.")
+    earliest: Text | None = _optional("The earliest day: relation.column.")
+    type: Literal["date", "timestamp"] | None = _optional("What the column holds, for latest and earliest.")
+    timezone: StoredZone | None = _optional("The zone of stored timestamps, or 'offset' when each has its own.")
+    none: EmptyMeans | None = _optional("What it means that there are no rows, for latest and earliest; unknown unless said otherwise.")
+    empty: EmptyMeans | None = _optional("What an empty value in a row means, for latest and earliest; unknown unless said otherwise.")
+    planned: bool = _switch("Days after today are meant, not mistaken.")
+    where: dict[Text, Scalars] = _empty(dict, "Their column = the value or values a row must have to count.")
+    differs: dict[Text, Text] = _empty(dict, "Their column = our column that a row must differ from to count.")
+    remaining: bool = _switch("Count only rows that this same policy does not delete.")
+
+
+class SourceShape(Shape):
+    """One set of records in one system."""
+
+    connector: Text = _described("The plug-in that reads it; addresses and secrets are settings and never stand here.")
+    table: Text = _described("What the system calls the set: a table, a list, a folder.")
+    key: TextOrTexts = _described("The columns that identify a record.")
+    subject: list[str] = _empty(list, "The fields that recognise the person a record is about.")
+    processor: bool = _switch("The records are processed for somebody else, who decides about requests.")
+    options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
+    fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
+    facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
+    children: dict[FieldName, ChildShape] = _empty(dict, "Rows of other tables that point to a record, by name.")
+    parents: dict[FieldName, ParentShape] = _empty(dict, "Rows of other tables that a record points to, by name.")
+
+
+# --- Policies -------------------------------------------------------------------------------------------------------------------------
+
+
+class CombineShape(Shape):
+    """Several start facts as one event; exactly one of the keys."""
+
+    latest_of: Texts | None = _optional("The latest of those that apply; waits while one has not happened yet.")
+    earliest_of: Texts | None = _optional("The earliest of those that have happened.")
+    all_of: Texts | None = _optional("The day on which the last of them has happened; does not apply unless all do.")
+
+
+AnchoredStart = Annotated[
+    Annotated[Text, Tag("as text")] | Annotated[CombineShape, Tag("as table")],
+    _either("must be a fact's name, or one of { latest_of }, { earliest_of }, { all_of } with a list of them"),
+]
+
+
+class StartShape(CombineShape):
+    """A start event in long form; exactly one of the keys."""
+
+    end_of_fiscal_year: AnchoredStart | None = _optional("Count from the end of the fiscal year that holds the event.")
+    end_of_calendar_year: AnchoredStart | None = _optional("Count from 31 December of the event's year.")
+    end_of_month: AnchoredStart | None = _optional("Count from the last day of the event's month.")
+
+
+class PurposeShape(Shape):
+    """Why fields are kept, and until when."""
+
+    id: Id = _described("Its name in plans, reports and events.")
+    basis: Annotated[LegalBasis, Field(strict=False)] = _described("The ground of GDPR article 6(1).")
+    fields: Texts = _described("The personal fields it needs.")
+    start: (
+        Annotated[
+            Annotated[Text, Tag("as text")] | Annotated[StartShape, Tag("as table")],
+            _either('must be a fact\'s name, or a table such as { end_of_fiscal_year = "..." }'),
+        ]
+        | None
+    ) = _optional("The event from which the period runs.")
+    keep: Keep = _described("How long: an ISO 8601 calendar period, or 'indefinite'.")
+    when: Condition | None = _optional("The purpose applies only to records for which this is true.")
+    bound: Annotated[Bound, Field(strict=False)] = _default(Bound.CEILING, "Whether the period is the most allowed or the least required.")
+    consent: Id | None = _optional("The named consent that it rests on, with basis consent.")
+    marketing: bool = _switch("Direct marketing: an objection ends it that day.")
+    legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
+    description: str = _default("", "For people; changes nothing.")
+
+
+Kind = Annotated[DispositionKind, Field(strict=False)]
+
+
+class StepShape(Shape):
+    """A later step of a disposition."""
+
+    do: Kind = _described("What happens then.")
+    after: Duration = _described("How much longer than every purpose's own period, counted from the same start event.")
+
+
+class DispositionShape(Shape):
+    """What happens to a record that nothing needs any more, under a condition and with later steps."""
+
+    do: Kind = _described("What happens as soon as nothing needs the record.")
+    when: Condition | None = _optional("This one is chosen only for records for which this is true.")
+    then: list[StepShape] = _empty(list, "What happens later to a record that is still there.")
+
+
+class RequestShape(Shape):
+    """A request of the subject in an example."""
+
+    ask: Annotated[RequestKind, Field(strict=False)] = _described("What the subject asked for.")
+    received: Days = _described("The day it came in.")
+    unverified: bool = _switch("Nobody has checked yet who asks.")
+    consent: Id | None = _optional("The consent that is withdrawn; all of them unless said otherwise.")
+    marketing: bool = _switch("An objection to direct marketing.")
+
+
+Outcome = Literal["kept", "held", "partly", "delete", "pseudonymise", "review", "undetermined"]
+
+
+class ExampleShape(Shape):
+    """A record and what has to become of it; checked whenever the file is read."""
+
+    given: dict[str, Given] = _empty(dict, "Facts by name; what is not given is unknown.")
+    due: Days | None = _optional("The last day the record is kept: on it nothing happens, the next day something does.")
+    outcome: Outcome | None = _optional("What happens to the record.")
+    today: Days | None = _optional("The day on which the outcome is asked for.")
+    request: RequestShape | None = _optional("A request of the subject that is open.")
+    description: str = _default("", "For people; changes nothing.")
+
+
+class PolicyShape(Shape):
+    """The retention rules for one source."""
+
+    source: str = _described("The source it is about.")
+    disposition: Annotated[
+        Annotated[Kind, Tag("as text")] | Annotated[Annotated[list[DispositionShape], Field(min_length=1)], Tag("as list")],
+        _either("must be 'delete', 'pseudonymise', 'review' or a list of tables with `do`"),
+    ] = _described("What happens to a record that nothing needs any more; nothing is deleted unless this says so.")
+    window: Duration | None = _optional("How long after the due day the disposition may take; the organisation's unless said otherwise.")
+    clause: str = _default("", "Where the organisation promised this.")
+    description: str = _default("", "For people; changes nothing.")
+    categories: list[Id] = _empty(list, "Categories of records, by which holds can be placed.")
+    purposes: Annotated[list[PurposeShape], Field(min_length=1)] = _described("Why fields are kept, and until when.")
+    examples: list[ExampleShape] = _empty(list, "Records and what has to become of them.")
+
+
+class FileShape(Shape):
+    """A retention policy file."""
+
+    version: Literal[1] = _described("The version of this file's grammar.")
+    organisation: OrganisationShape = _described("Whose policies these are.")
+    sources: dict[SourceName, SourceShape] = _empty(dict, "The sets of records, by name.")
+    policies: list[PolicyShape] = _empty(list, "The retention rules, one policy a source.")

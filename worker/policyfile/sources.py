@@ -1,0 +1,285 @@
+"""Sources of the policy file: from their shape to `worker.core.model.Source`, with every name in them checked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from worker.core.facts import Empty, FieldType, Reading
+from worker.core.model import Aggregate, Field, Function, Identifier, Match, Relation, Source, Treatment, TreatmentKind
+from worker.policyfile.conditions import RESERVED, FactNames
+from worker.policyfile.document import Complaints, shortened
+from worker.policyfile.positions import Path
+from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, ParentShape, SourceShape
+
+_READ_AS = {
+    "text": FieldType.TEXT,
+    "email": FieldType.TEXT,
+    "phone": FieldType.TEXT,
+    "number": FieldType.NUMBER,
+    "boolean": FieldType.BOOLEAN,
+    "date": FieldType.DATE,
+    "timestamp": FieldType.TIMESTAMP,
+}
+_IDENTIFIERS = {"email": Identifier.EMAIL, "phone": Identifier.PHONE, "text": Identifier.TEXT}
+_DAYS = ("date", "timestamp")
+_ZONE_HINT = "Name the zone in which they are stored, such as 'UTC', or 'offset' when every value has its own."
+
+
+def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[str], complaints: Complaints) -> Source:
+    """Return the source that a table declares; `zone` is the organisation's, `declared` the names of all sources in the file.
+
+    Always answers a source that carries every declared name, so that policies about it can be checked too.
+    """
+    path: Path = ("sources", name)
+    fields = tuple(_field(name, each, of, zone, shape, complaints) for each, of in shape.fields.items())
+    _check_fields(path, shape, fields, complaints)
+    relations = (
+        *(_relation((*path, "children", each), each, of, declared, complaints) for each, of in shape.children.items()),
+        *(_relation((*path, "parents", each), each, of, declared, complaints) for each, of in shape.parents.items()),
+    )
+    for each in shape.children.keys() & shape.parents.keys():
+        complaints.problem((*path, "parents", each), f"{each!r} is the name of a child too")
+    described = {
+        each: _Facts((*path, "facts", each), zone, shape.table, relations, complaints).aggregate(each, of)
+        for each, of in shape.facts.items()
+    }
+    for each in (each for each in shape.facts if each in shape.fields):
+        complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
+    return Source(
+        name,
+        shape.connector,
+        shape.table,
+        _key(shape.key, (*path, "key"), complaints),
+        fields,
+        tuple(each for each in described.values() if each is not None),
+        relations,
+        controller=not shape.processor,
+        options=dict(shape.options),
+    )
+
+
+def fact_names(source: Source, complaints: Complaints) -> FactNames:
+    """Return the facts that a policy about a source may use, with what they are compared as."""
+    types = {each.name: each.reading.type for each in source.fields}
+    for each in source.aggregates:
+        match each.function:
+            case Function.COUNT:
+                types[each.name] = FieldType.NUMBER
+            case Function.EXISTS:
+                types[each.name] = FieldType.BOOLEAN
+            case Function.LATEST | Function.EARLIEST:
+                types[each.name] = FieldType.DATE
+    document = complaints.document
+    declared = {*document.names(("sources", source.name, "fields")), *document.names(("sources", source.name, "facts"))}
+    return FactNames({name: FieldType.DATE if kind is FieldType.TIMESTAMP else kind for name, kind in types.items()}, declared)
+
+
+# --- Fields ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: SourceShape, complaints: Complaints) -> Field:
+    """Return one field, after checking that what it declares goes together."""
+    path: Path = ("sources", source, "fields", name)
+    if name in RESERVED:
+        complaints.problem(path, f"a field can't be called {name!r}, which has a meaning of its own in conditions", "Use `column`.")
+    is_subject = name in of.subject
+    treated = shape.treatment is not None
+    personal = shape.personal if shape.personal is not None else treated or is_subject or shape.follows is not None
+    if not personal and (treated or is_subject or shape.follows is not None):
+        complaints.problem(
+            (*path, "personal"), "a field with a treatment, that follows its record or that recognises the subject is personal"
+        )
+    if shape.domain is not None and shape.treatment != "pseudonym":
+        complaints.problem((*path, "domain"), "only a field with the treatment 'pseudonym' has a domain")
+    if treated and shape.treatment != "clear" and _READ_AS[shape.type] is not FieldType.TEXT:
+        complaints.problem((*path, "treatment"), f"a {shape.type} can only be cleared", "Use treatment = 'clear'.")
+    if shape.treatment == "truncate" and shape.type != "text":
+        complaints.problem((*path, "treatment"), "'truncate' shortens IP addresses, and this is not one")
+    for key, given in (("earliest", shape.earliest is not None), ("planned", shape.planned)):
+        if given and shape.type not in _DAYS:
+            complaints.problem((*path, key), f"{key!r} belongs to dates and timestamps")
+    reading = Reading(
+        _READ_AS[shape.type],
+        shape.empty,
+        zone,
+        _stored_zone(shape.type, shape.timezone, path, complaints),
+        planned=shape.planned,
+    )
+    if shape.earliest is not None:
+        reading = replace(reading, earliest=max(shape.earliest, dt.date(1, 1, 1)))
+    if shape.type in ("email", "phone") and shape.treatment == "pseudonym" and not is_subject:
+        what = f"is treated as plain text, because this {shape.type} does not recognise the subject"
+        complaints.warn(path, what, "Name it in `subject`, so that its pseudonym is made from the canonical form.")
+    identifier = _IDENTIFIERS.get(shape.type) if is_subject else None
+    treatment = _treatment(shape, source)
+    return Field(name, shape.column or name, reading, personal, treatment, identifier, follows_record=shape.follows is not None)
+
+
+def _treatment(shape: FieldShape, source: str) -> Treatment | None:
+    """Return a field's treatment; the domain of a pseudonym is the source's name unless another one is declared."""
+    match shape.treatment:
+        case None:
+            return None
+        case ConstantShape(constant=value):
+            return Treatment(TreatmentKind.CONSTANT, value=value)
+        case "pseudonym":
+            return Treatment(TreatmentKind.PSEUDONYM, domain=shape.domain or source.replace("_", "-").strip("-"))
+        case simple:
+            return Treatment(TreatmentKind(simple))
+
+
+def _stored_zone(kind: str | None, declared: ZoneInfo | str | None, path: Path, complaints: Complaints) -> ZoneInfo | None:
+    """Return the zone of timestamps without offset; a timestamp whose zone nobody declared is refused."""
+    if kind == "timestamp" and declared is None:
+        complaints.problem(path, "a timestamp needs a `timezone`: without it nobody knows on which day it was", _ZONE_HINT)
+    elif kind != "timestamp" and declared is not None:
+        complaints.problem((*path, "timezone"), "only a timestamp has a zone; a date is a local day")
+    return declared if isinstance(declared, ZoneInfo) else None
+
+
+def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], complaints: Complaints) -> None:
+    """Check what the fields of a source are to each other, to its key and to its subject."""
+    columns: dict[str, str] = {}
+    keys = [shape.key] if isinstance(shape.key, str) else shape.key
+    for each in fields:
+        if each.column in columns:
+            what = f"reads the same column as {columns[each.column]!r}"
+            complaints.problem((*path, "fields", each.name), what, "Declare a column once.")
+        columns.setdefault(each.column, each.name)
+        if each.treatment is not None and each.column in keys:
+            complaints.problem((*path, "fields", each.name), "is part of the key, which no treatment may change")
+    declared = complaints.document.names((*path, "fields"))
+    for number, name in enumerate(shape.subject):
+        place = (*path, "subject", number)
+        if complaints.known(place, "field", name, shape.fields, declared) and shape.fields[name].type not in _IDENTIFIERS:
+            complaints.problem(place, f"{name!r} is a {shape.fields[name].type}; a subject is recognised by text, email or phone")
+    if not shape.subject:
+        complaints.warn(path, "has no subject fields, so holds and requests of a person will not find its records", "Declare `subject`.")
+
+
+# --- Relations and what is computed over them -------------------------------------------------------------------------------------------
+
+
+def _relation(path: Path, name: str, shape: ChildShape | ParentShape, declared: Collection[str], complaints: Complaints) -> Relation:
+    """Return one relation with the relations of its rows."""
+    disposal = shape.on_delete if isinstance(shape, ChildShape) else None
+    own_source = shape.source if isinstance(shape, ChildShape) else None
+    children = shape.children if isinstance(shape, ChildShape) else {}
+    if own_source is not None:
+        complaints.known((*path, "source"), "source", own_source, declared)
+    return Relation(
+        name,
+        shape.table,
+        own=tuple(shape.match.values()),
+        theirs=tuple(shape.match),
+        key=_key(shape.key, (*path, "key"), complaints),
+        disposal=disposal,
+        source=own_source,
+        children=tuple(_relation((*path, "children", each), each, of, declared, complaints) for each, of in children.items()),
+    )
+
+
+def _key(declared: str | list[str], path: Path, complaints: Complaints) -> tuple[str, ...]:
+    """Return the columns of a key."""
+    columns = (declared,) if isinstance(declared, str) else tuple(declared)
+    if len(set(columns)) < len(columns):
+        complaints.problem(path, "names a column twice")
+    return columns
+
+
+class _Facts:
+    """Builds one computed fact; what it is about is asked in several places."""
+
+    def __init__(self, path: Path, zone: ZoneInfo, table: str, relations: Iterable[Relation], complaints: Complaints) -> None:
+        self.path = path
+        self.zone = zone
+        self.table = table
+        self.relations = {each.name: each for each in relations}
+        self.complaints = complaints
+
+    def aggregate(self, name: str, shape: FactShape) -> Aggregate | None:
+        """Return the aggregate, or None when not even its function is clear."""
+        asked = {each: getattr(shape, each.value) for each in Function if getattr(shape, each.value) is not None}
+        if len(asked) != 1:
+            self.complaints.problem(self.path, f"needs exactly one of {', '.join(Function)}")
+            return None
+        if name in RESERVED:
+            self.complaints.problem(self.path, f"a fact can't be called {name!r}, which has a meaning of its own in conditions")
+        ((function, target),) = asked.items()
+        of_day = function in (Function.LATEST, Function.EARLIEST)
+        relation, dot, column = target.partition(".") if of_day else (target, "", "")
+        place = (*self.path, function.value)
+        if of_day and not (dot and column):
+            self.complaints.problem(place, f"{shortened(target)} must name a relation and its column: 'relation.column'")
+        elif not of_day and "." in target and target not in self.relations:
+            self.complaints.problem(place, f"{function.value!r} takes a relation's name alone")
+        else:
+            self._check_relation(place, relation)
+        reading = self._reading(shape, function) if of_day else None
+        if not of_day:
+            self._refuse_reading(shape, function)
+        if shape.remaining:
+            self._check_remaining(function, relation)
+        where = tuple(self._where(each, value) for each, value in shape.where.items())
+        differs = tuple(Match(theirs, differs_from=ours) for theirs, ours in shape.differs.items())
+        return Aggregate(
+            name, relation, function, column or None, reading, shape.none or Empty.UNKNOWN, (*where, *differs), shape.remaining
+        )
+
+    def _check_relation(self, place: Path, relation: str) -> None:
+        """Check that a relation exists."""
+        document = self.complaints.document
+        declared = {*document.names((*self.path[:2], "children")), *document.names((*self.path[:2], "parents"))}
+        self.complaints.known(place, "relation", relation, self.relations, declared)
+
+    def _reading(self, shape: FactShape, function: Function) -> Reading:
+        """Return how the column of `latest` or `earliest` is read."""
+        if shape.type is None:
+            self.complaints.problem(self.path, f"{function.value!r} needs the column's `type`: 'date' or 'timestamp'")
+        stored = _stored_zone(shape.type, shape.timezone, self.path, self.complaints) if shape.type is not None else None
+        kind = FieldType.TIMESTAMP if shape.type == "timestamp" else FieldType.DATE
+        return Reading(kind, shape.empty or Empty.UNKNOWN, self.zone, stored, planned=shape.planned)
+
+    def _refuse_reading(self, shape: FactShape, function: Function) -> None:
+        """Refuse for `count` and `exists` what only days have."""
+        given = {"type": shape.type, "timezone": shape.timezone, "none": shape.none, "empty": shape.empty, "planned": shape.planned or None}
+        for key in (key for key, value in given.items() if value is not None):
+            self.complaints.problem((*self.path, key), f"{key!r} belongs to 'latest' and 'earliest', not to {function.value!r}")
+
+    def _check_remaining(self, function: Function, relation: str) -> None:
+        """Check that `remaining` asks for rows that this policy decides about."""
+        place = (*self.path, "remaining")
+        if function not in (Function.COUNT, Function.EXISTS):
+            self.complaints.problem(place, "'remaining' belongs to 'count' and 'exists'")
+        elif relation in self.relations and self.relations[relation].table != self.table:
+            self.complaints.problem(place, f"'remaining' asks for other records of this source, and {relation!r} lies in another table")
+
+    def _where(self, column: str, value: Any) -> Match:
+        """Return the restriction of one column to one value or several."""
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(isinstance(each, str | int) for each in values):
+            self.complaints.problem((*self.path, "where", column), "must be a text, a whole number, true, false, or a list of them")
+            return Match(column)
+        return Match(column, tuple(values))
+
+
+def check_relations(sources: Mapping[str, Source], with_policy: Collection[str], complaints: Complaints) -> None:
+    """Warn about children whose declared way to go leads nowhere."""
+    for source in sources.values():
+        for relation in source.relations:
+            path: Path = ("sources", source.name, "children", relation.name)
+            other = sources.get(relation.source or "")
+            if relation.disposal is None or (relation.source is not None and other is None):
+                continue
+            if other is None:
+                if relation.disposal == "keep_parent":
+                    complaints.warn(path, "has no source of its own, so these rows keep their record as long as they exist")
+                continue
+            if other.name not in with_policy:
+                complaints.warn((*path, "source"), f"no policy decides about {other.name!r}, so these rows are never due")
+            if other.connector == source.connector and other.table != relation.table:
+                complaints.warn((*path, "source"), f"{other.name!r} lies in the table {other.table!r}, these rows in {relation.table!r}")

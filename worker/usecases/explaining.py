@@ -1,0 +1,152 @@
+"""Why one record, or everything about one person, is kept or due: the decision in words. Reads only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from worker.core.conditions import facts_of
+from worker.core.decide import Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
+from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
+from worker.core.model import DispositionKind
+from worker.core.select import EVERYTHING
+from worker.errors import ConfigurationError, Retriable, SourceFailed
+from worker.usecases.judging import Judge, Verdict
+from worker.usecases.machine import Machine
+from worker.usecases.matching import identifier_token
+from worker.usecases.reporting import due_day, state_in_words, word
+from worker.usecases.standing import tokens_of, typed_key
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeLine:
+    """One purpose of one record, in words. `facts` are the start facts and conditions with what is known of them."""
+
+    id: str
+    basis: str
+    state: str
+    keep: str
+    fields: tuple[str, ...]
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything `explain` says about one record. due and deadline are local days, None when nothing is due."""
+
+    source: str
+    key: tuple[object, ...]
+    word: str
+    outcome: str
+    due: dt.date | None
+    deadline: dt.date | None
+    purposes: tuple[PurposeLine, ...]
+    fields: dict[str, str]
+    standing: tuple[str, ...]
+
+
+def explain_record(machine: Machine, source: str, key: str, as_of: dt.date | None = None) -> Explanation:
+    """Explain one record by its key; ConfigurationError when there is no such record."""
+    policy = machine.policy(source)
+    judge = Judge(machine, policy, as_of or machine.today(), identifiers=True)
+    with machine.open_source(policy.source).reader() as reader:
+        row = reader.get(typed_key(policy.source, key), judge.columns)
+        if row is None:
+            raise ConfigurationError(f"{source} has no record with that key.")
+        return _explanation(judge, judge.judge([row], reader.related)[0])
+
+
+def explain_subject(machine: Machine, identifiers: Sequence[str], as_of: dt.date | None = None) -> Iterator[Explanation | tuple[str, str]]:
+    """Explain every record about a person, over all sources; a source that can't be read is yielded as (source, why)."""
+    wanted = {bytes.fromhex(each) for each in tokens_of(machine, identifiers)}
+    secret = machine.keyring.match().secret
+    for policy in machine.policies():
+        kinds = [(each.name, each.identifier) for each in policy.source.identifiers if each.identifier is not None]
+        if not kinds:
+            continue
+        judge = Judge(machine, policy, as_of or machine.today(), identifiers=True)
+        try:
+            with machine.open_source(policy.source).reader() as reader:
+                for page in reader.rows(EVERYTHING, judge.columns):
+                    for row in page:
+                        if any(identifier_token(secret, kind, judge.value(row, name)) in wanted for name, kind in kinds):
+                            yield _explanation(judge, judge.judge([row], reader.related)[0])
+        except (SourceFailed, Retriable) as error:
+            yield policy.source.name, str(error)
+
+
+def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
+    """Return a verdict in words."""
+    policy, decision = judge.policy, verdict.judged.decision
+    facts = judge.facts(verdict)
+    lines = tuple(
+        PurposeLine(
+            purpose.id,
+            purpose.basis.value,
+            state_in_words(state),
+            f"{purpose.term.period} from {purpose.term.anchor.value.replace('_', ' ')}"
+            if purpose.term is not None
+            else "no end of its own",
+            purpose.fields,
+            tuple(
+                f"{name}: {fact_in_words(facts[name])}"
+                for name in dict.fromkeys((*(purpose.start.facts if purpose.start else ()), *facts_of(purpose.when)))
+            ),
+        )
+        for purpose, state in zip(policy.purposes, decision.purposes, strict=True)
+    )
+    due, _ = due_fields(policy, decision.purposes)
+    day = due_day(decision)
+    return Explanation(
+        policy.source.name,
+        verdict.key,
+        word(policy, decision),
+        outcome_in_words(decision.outcome),
+        day,
+        deadline(policy, day, verdict.standing) if day is not None else None,
+        lines,
+        {each.name: _field_in_words(each.name, due, decision.uncovered) for each in policy.source.personal},
+        (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests)),
+    )
+
+
+def _field_in_words(name: str, due: dict[str, dt.date], uncovered: tuple[str, ...]) -> str:
+    """Return what becomes of one field."""
+    if name in due:
+        return f"due since {due[name]}"
+    return "kept: no purpose covers it" if name in uncovered else "kept"
+
+
+def fact_in_words(fact: Fact) -> str:
+    """Return a fact as a phrase: days and numbers are shown, texts are not."""
+    match fact:
+        case Known(value):
+            return "a text" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+        case NotYet():
+            return "has not happened yet"
+        case NotApplicable():
+            return "does not apply"
+        case Unknown(why):
+            return f"unknown ({why})"
+
+
+def outcome_in_words(outcome: Outcome) -> str:
+    """Return what happens to a record as a sentence."""
+    match outcome:
+        case Kept():
+            return "It is kept."
+        case Partly(fields, due):
+            return f"It stays; {', '.join(fields)} are treated (due since {due})."
+        case Due(DispositionKind.DELETE, _, due):
+            return f"It is deleted (due since {due})."
+        case Due(DispositionKind.PSEUDONYMISE, fields, due):
+            return f"It stays, pseudonymised: {', '.join(fields)} (due since {due})."
+        case Due(_, _, due):
+            return f"A person has to review it (due since {due})."
+        case Waiting(relations, due):
+            return f"It is due since {due} but waits for its {', '.join(relations)}."
+        case Undecided(why, due):
+            return f"It is due since {due}, but {why}: it is kept and reported."
+        case Held(by, instead_of):
+            return f"It is held by {', '.join(by)}. Without that: {outcome_in_words(instead_of)}"

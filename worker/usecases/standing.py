@@ -1,0 +1,174 @@
+"""Placing and releasing holds, recording and closing requests: people's words that `decide` respects.
+
+Identifiers arrive here in the clear and leave as keyed tokens; nothing of them is kept, logged or put in an error text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Sequence
+
+from worker.audit.events import Action
+from worker.core.canonical import canonical
+from worker.core.model import Identifier, Source
+from worker.core.periods import Period
+from worker.core.refs import token
+from worker.errors import ConfigurationError
+from worker.ledger.rows import HoldKind, HoldRow, HoldScope, RequestKind, RequestRow
+from worker.usecases.machine import Machine
+from worker.usecases.matching import CASE_FIELD, record_token
+
+ANSWER_WITHIN = Period.parse("P1M")
+"""GDPR 12(3): a request is answered within one month of its receipt."""
+
+
+def tokens_of(machine: Machine, identifiers: Sequence[str]) -> list[str]:
+    """Return the keyed forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text."""
+    secret = machine.keyring.match().secret
+    found: dict[str, None] = {}
+    for text in identifiers:
+        kinds = (Identifier.EMAIL,) if "@" in text else (Identifier.PHONE, Identifier.TEXT)
+        for kind in kinds:
+            form = canonical(kind, text)
+            if form and form.rpartition(":")[2]:
+                found[token(secret, "identifier", form).hex()] = None
+    if not found:
+        raise ConfigurationError("No identifier was given: type the person's e-mail address or telephone number on standard input.")
+    return list(found)
+
+
+def typed_key(source: Source, text: str) -> tuple[str | int, ...]:
+    """Return a record's key as a person typed it: parts of a composite key separated by commas, whole numbers as numbers."""
+    parts = text.split(",") if len(source.key) > 1 else [text]
+    if len(parts) != len(source.key):
+        raise ConfigurationError(f"A key of {source.name} has {len(source.key)} parts ({', '.join(source.key)}), separated by commas.")
+    return tuple(int(part) if part.strip().lstrip("-").isdigit() else part for part in parts)
+
+
+def add_hold(
+    machine: Machine,
+    *,
+    kind: HoldKind,
+    scope: HoldScope,
+    owner: str,
+    reason: str,
+    review_on: dt.date,
+    source: str | None = None,
+    key: str | None = None,
+    identifiers: Sequence[str] = (),
+    case: str | None = None,
+    category: str | None = None,
+) -> list[HoldRow]:
+    """Place a hold (one per identifier) and return it when it is in force: no batch can be writing by then that has not seen it."""
+    now, secret = machine.now(), machine.keyring.match()
+    tokens: list[str | None] = [None]
+    match scope:
+        case "record":
+            chosen = machine.policy(source or "").source
+            if key is None:
+                raise ConfigurationError("A hold on a record needs its key: --key KEY.")
+            tokens = [record_token(secret.secret, chosen.name, typed_key(chosen, key)).hex()]
+        case "subject":
+            tokens = list(tokens_of(machine, identifiers))
+        case "case":
+            if not any(CASE_FIELD in each.options for each in machine.schedule.sources.values()):
+                raise ConfigurationError("No source says which field holds the case number: set options.case_field of the source.")
+        case "category":
+            known = {name for policy in machine.schedule.policies for name in policy.categories}
+            if category not in known:
+                raise ConfigurationError(f"No policy has the category {category!r}. There are: {', '.join(sorted(known)) or 'none'}.")
+        case "source":
+            machine.policy(source or "")
+    rows = [
+        HoldRow(
+            f"hold-{secrets.token_hex(4)}",
+            kind,
+            scope,
+            source,
+            each,
+            secret.id,
+            case,
+            category,
+            owner,
+            reason,
+            review_on,
+            now,
+            machine.operator,
+        )
+        for each in tokens
+    ]
+    with machine.ledger.standing_exclusive():
+        for row in rows:
+            machine.ledger.add_hold(row)
+            machine.trail.emit(
+                Action.HOLD_PLACED,
+                {
+                    "retention.hold": row.hold_id,
+                    "retention.hold_kind": kind,
+                    "retention.scope": scope,
+                    "retention.source": source or "*",
+                    "retention.review_on": review_on.isoformat(),
+                    "retention.by": machine.operator,
+                },
+                sync=True,
+            )
+    return rows
+
+
+def release_hold(machine: Machine, hold_id: str) -> None:
+    """Release a hold; due days are the original ones again."""
+    with machine.ledger.standing_exclusive():
+        machine.ledger.release_hold(hold_id, machine.operator)
+        machine.trail.emit(Action.HOLD_RELEASED, {"retention.hold": hold_id, "retention.by": machine.operator}, sync=True)
+
+
+def add_request(
+    machine: Machine,
+    *,
+    kind: RequestKind,
+    identifiers: Sequence[str],
+    received_on: dt.date | None = None,
+    verified_by: str | None = None,
+    consent: str | None = None,
+    marketing: bool = False,
+) -> RequestRow:
+    """Record what a subject asked for. received_on -- the local day it came in, today by default, never later."""
+    received = received_on or machine.today()
+    if received > machine.today():
+        raise ConfigurationError("A request can't have been received after today.")
+    if kind == "erase" and verified_by is None:
+        raise ConfigurationError("Say who checked that it is really this person who asks: --verified-by NAME (GDPR 12(6)).")
+    row = RequestRow(
+        f"request-{secrets.token_hex(4)}",
+        kind,
+        tokens_of(machine, identifiers),
+        machine.keyring.match().id,
+        consent,
+        marketing,
+        verified_by,
+        received,
+        ANSWER_WITHIN.after(received),
+        machine.operator,
+    )
+    with machine.ledger.standing_exclusive():
+        machine.ledger.add_request(row)
+        machine.trail.emit(
+            Action.REQUEST_ADDED,
+            {
+                "retention.request": row.request_id,
+                "retention.request_kind": kind,
+                "retention.received_on": received.isoformat(),
+                "retention.answer_by": row.answer_by.isoformat(),
+                "retention.by": machine.operator,
+            },
+            sync=True,
+        )
+    return row
+
+
+def close_request(machine: Machine, request_id: str, outcome: str) -> None:
+    """Close a request with what came of it."""
+    with machine.ledger.standing_exclusive():
+        machine.ledger.close_request(request_id, outcome, machine.operator)
+        machine.trail.emit(Action.REQUEST_CLOSED, {"retention.request": request_id, "retention.by": machine.operator}, sync=True)
