@@ -6,7 +6,7 @@ Nothing is opened before it is needed: checking a policy file needs no ledger, a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,7 +43,7 @@ def machine(
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
         ledger.confirm_keys(keyring.checks())
         known = set(keyring.checks())
-        sources = _Sources(settings)
+        sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now)
         try:
             yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults())
@@ -59,7 +59,7 @@ def machine(
                 trail.close()
 
 
-def connection(settings: Settings, source: Source) -> Connection:
+def connection(settings: Settings, source: Source, siblings: Mapping[str, Source]) -> Connection:
     """Return where a source is, from the settings; ConfigurationError when nothing says so."""
     given = settings.source(source.name)
     return Connection(
@@ -67,21 +67,25 @@ def connection(settings: Settings, source: Source) -> Connection:
         given.path,
         {**source.options, **given.options},
         given.witness_table,
+        siblings,
     )
 
 
 class _Sources:
     """The sources that were opened, each once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, siblings: Mapping[str, Source]) -> None:
         self._settings = settings
+        self._siblings = siblings
         self._opened: dict[str, OpenSource] = {}
 
     def open(self, source: Source) -> OpenSource:
         """Return a source, opened on first use."""
         found = self._opened.get(source.name)
         if found is None:
-            found = self._opened[source.name] = registry.connector(source.connector)(source, connection(self._settings, source))
+            found = self._opened[source.name] = registry.connector(source.connector)(
+                source, connection(self._settings, source, self._siblings)
+            )
         return found
 
     def close(self) -> None:

@@ -55,13 +55,15 @@ class NoFaults:
 class Connection:
     """Where a source's records are and how to get in; secrets are in `url` and are never shown.
 
-    witness_table -- whether the connector may keep a small marker table in the source's database, so that a crash can be resolved.
+    witness_table -- whether the connector may keep a small marker table in the source's database, so that a crash can be resolved;
+    siblings -- every source of the policy file by name: `related` reads the columns of a relation's own source (`Relation.source`).
     """
 
     url: str | None = field(default=None, repr=False)
     path: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     witness_table: bool = False
+    siblings: Mapping[str, Source] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,9 @@ class Reader(Protocol):
         ...  # pragma: no cover
 
     def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
-        """Return (parent's key, row of the relation: its key, then the columns) for the relation's rows of some records.
+        """Return (the record's key, row of the relation: its key, then the columns) for the relation's rows of some records.
 
+        path -- from this source through its relations and theirs; keys -- of this source's records, also for a longer path;
         columns -- columns of the relation's own source when it has one (`Relation.source`), or of this source for a relation to itself.
         """
         ...  # pragma: no cover

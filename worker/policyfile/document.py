@@ -88,11 +88,14 @@ class Complaints:
 
     def problem(self, path: Path, what: str, hint: str = "") -> None:
         """Note that something at a path must be changed."""
-        self.problems.append(Problem(self.document.where(path), what, hint, self.document.line(path)))
+        self.problems.append(self._at(path, what, hint))
 
     def warn(self, path: Path, what: str, hint: str = "") -> None:
         """Note that something at a path may not be what was meant."""
-        self.warnings.append(Problem(self.document.where(path), what, hint, self.document.line(path)))
+        self.warnings.append(self._at(path, what, hint))
+
+    def _at(self, path: Path, what: str, hint: str) -> Problem:
+        return Problem(self.document.where(path), f"{what}." if hint else what, hint, self.document.line(path))
 
     def known(self, path: Path, noun: str, name: str, valid: Iterable[str], declared: Collection[str] = ()) -> bool:
         """Whether a name is one of the valid ones; noted as a problem unless it is declared and something else is wrong with it."""

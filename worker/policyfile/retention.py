@@ -30,7 +30,6 @@ _SIGNS = {
     Op.GE: ">=",
     Op.IN: "is one of",
     Op.NOT_IN: "is none of",
-    Op.EXISTS: "is there:",
 }
 
 
@@ -87,6 +86,8 @@ def start_in_words(start: StartEvent) -> str:
 def condition_in_words(condition: Condition) -> str:
     """Return a condition in words."""
     match condition:
+        case Compare(fact, Op.EXISTS, values):
+            return f"{fact} is there" if values == (True,) else f"{fact} is not there"
         case Compare(fact, op, values):
             return f"{fact} {_SIGNS[op]} {', '.join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)}"
         case Every(of):

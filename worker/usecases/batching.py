@@ -243,7 +243,7 @@ class BatchWorker:
     def _take_relation(
         self, work: _Work, batch: Batch, attempt: str, relation: Relation, path: tuple[str, ...], parents: Sequence[Key]
     ) -> None:
-        """Add the rows of one relation, after the rows of its own children."""
+        """Add the rows of one relation of the records, after the rows of its own children."""
         detach = relation.disposal is Disposal.DETACH
         if relation.source is not None and not detach:
             judge = self._judge.child_judge(relation)
@@ -258,7 +258,7 @@ class BatchWorker:
             return
         if not detach:
             for child in relation.children:
-                self._take_relation(work, batch, attempt, child, (*path, child.name), keys)
+                self._take_relation(work, batch, attempt, child, (*path, child.name), parents)
         name = relation.source or f"{self._policy.source.name}.{'.'.join(path)}"
         work.along.append(Along(path, keys, detach=detach))
         work.along_counts[name] += len(keys)
