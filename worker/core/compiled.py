@@ -127,7 +127,7 @@ def aggregate_fact(aggregate: Aggregate, raw: Raw, today: dt.date) -> Fact:
     aggregate with an open member has not happened yet, with an unreadable member it is unknown.
     """
     if aggregate.function in (Function.COUNT, Function.EXISTS):
-        if not isinstance(raw, int | Decimal):
+        if not isinstance(raw, int | Decimal) or (isinstance(raw, Decimal) and not raw.is_finite()):
             return Unknown("not counted")
         count = int(raw)
         return Known(count) if aggregate.function is Function.COUNT else Known(count > 0)

@@ -85,12 +85,30 @@ class Disposal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """A restriction of an aggregate to rows whose column has one of the values (or a value other than the record's own column)."""
+
+    column: str
+    values: tuple[str | int | bool, ...] = ()
+    differs_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """A column of a parent that counts its records and is set right after some of them were deleted; `where` says which it counts."""
+
+    column: str
+    where: tuple[Match, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """Rows of another table that belong to a record: its children, or the parent it points to.
 
     own and theirs -- the columns that are equal, pairwise; key -- the other table's key columns; disposal -- None for a parent, which no
     deletion here touches; source -- the source whose policy decides about the rows, when they have one of their own;
-    children -- relations of the rows themselves.
+    with_pseudonymised -- the rows are also deleted when the record stays and is pseudonymised as a whole; recount -- of a parent: its
+    columns that count the records; children -- relations of the rows themselves.
     """
 
     name: str
@@ -100,6 +118,8 @@ class Relation:
     key: tuple[str, ...]
     disposal: Disposal | None = None
     source: str | None = None
+    with_pseudonymised: bool = False
+    recount: tuple[Recount, ...] = ()
     children: tuple[Relation, ...] = ()
 
 
@@ -110,15 +130,6 @@ class Function(StrEnum):
     EXISTS = "exists"
     LATEST = "latest"
     EARLIEST = "earliest"
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A restriction of an aggregate to rows whose column has one of the values (`same_as`: or differs from the record's own column)."""
-
-    column: str
-    values: tuple[str | int | bool, ...] = ()
-    differs_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,13 +120,13 @@ def _groups(policy: Policy) -> list[tuple[int, ...]]:
 def _field_due(policy: Policy, positions: Iterable[int], today: dt.date, extra: Period) -> Selection:
     """Select records in which a field that rests on these purposes is due: one has ended and every other has ended or never applied."""
     purposes = [policy.purposes[position] for position in positions]
-    ended = [_ended(purpose, today, extra) for purpose in purposes]
+    ended = [_ended(policy.source, purpose, today, extra) for purpose in purposes]
     settled = [_any([ends, _never_applied(policy, purpose, today)]) for purpose, ends in zip(purposes, ended, strict=True)]
     return ended[0] if len(ended) == 1 else _all([_any(ended), *settled])
 
 
-def _ended(purpose: Purpose, today: dt.date, extra: Period) -> Selection:
-    """Select records for which a purpose has ended by its own period."""
+def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Selection:
+    """Select records for which a purpose has ended by its own period; an absent member counts only where it may not apply."""
     if purpose.start is None or purpose.term is None:
         return NOTHING
     term = Term(purpose.term.period + extra, purpose.term.anchor, purpose.term.fiscal_year)
@@ -137,7 +137,9 @@ def _ended(purpose: Purpose, today: dt.date, extra: Period) -> Selection:
     if purpose.start.combine is Combine.EARLIEST_OF or len(happened) == 1:
         started = _any(happened)
     else:
-        started = _all([_any(happened), *(_any([each, Absent(each.fact)]) for each in happened)])
+        optional = purpose.start.combine is Combine.LATEST_OF
+        members = (_any([each, Absent(each.fact)]) if optional and _may_not_apply(source, each.fact) else each for each in happened)
+        started = _all([_any(happened), *members])
     return _all([_may_be(purpose.when, wanted=True, today=today), started])
 
 

@@ -33,11 +33,17 @@ _EXPECTED = {
 class FactNames:
     """The facts of a source by name, with what they are compared as (timestamps are days by then).
 
-    declared -- further names that stand in the file but have something wrong with them.
+    declared -- all names that stand in the file, also those that have something wrong with them.
     """
 
+    source: str
     types: Mapping[str, FieldType]
     declared: Collection[str]
+    fields: Collection[str]
+
+    def path(self, name: str) -> Path:
+        """Return where a fact is declared."""
+        return ("sources", self.source, "fields" if name in self.fields else "facts", name)
 
 
 def condition(table: Mapping[str, Any], path: Path, facts: FactNames, complaints: Complaints, depth: int = 0) -> Condition:
@@ -60,7 +66,7 @@ def condition(table: Mapping[str, Any], path: Path, facts: FactNames, complaints
                 else:
                     complaints.problem(place, "must be a table with a condition")
             case _ if complaints.known(place, "fact", name, facts.types, facts.declared):
-                parts.extend(_comparisons(name, facts.types[name], value, place, complaints))
+                parts.extend(_comparisons(name, facts, value, place, complaints))
     return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
 
@@ -72,32 +78,33 @@ def _several(value: object, path: Path, facts: FactNames, complaints: Complaints
     return tuple(condition(each, (*path, number), facts, complaints, depth + 1) for number, each in enumerate(value))
 
 
-def _comparisons(name: str, kind: FieldType, value: object, path: Path, complaints: Complaints) -> list[Condition]:
+def _comparisons(name: str, facts: FactNames, value: object, path: Path, complaints: Complaints) -> list[Condition]:
     """Return the comparisons of one fact: a scalar means equal, a list one of, a table names its operators."""
     if not isinstance(value, dict):
         op = Op.IN if isinstance(value, list) else Op.EQ
-        return _comparison(name, kind, op, value, path, complaints)
+        return _comparison(name, facts, op, value, path, complaints)
     if not value:
         complaints.problem(path, "there is no comparison in it", f"Give one of {', '.join(Op)}.")
     found: list[Condition] = []
     for operator, operand in value.items():
         if operator in list(Op):
-            found += _comparison(name, kind, Op(operator), operand, (*path, operator), complaints)
+            found += _comparison(name, facts, Op(operator), operand, (*path, operator), complaints)
         else:
             hint = nearest(operator, Op) or f"Operators: {', '.join(Op)}."
             complaints.problem((*path, operator), f"unknown operator {shortened(operator)}", hint)
     return found
 
 
-def _comparison(name: str, kind: FieldType, op: Op, operand: object, path: Path, complaints: Complaints) -> list[Condition]:
+def _comparison(name: str, facts: FactNames, op: Op, operand: object, path: Path, complaints: Complaints) -> list[Condition]:
     """Return one comparison, or nothing when its operand does not fit the fact."""
+    kind, about = facts.types[name], facts.path(name)
     if op is Op.EXISTS:
         if isinstance(operand, bool):
             return [Compare(name, op, (operand,))]
         complaints.problem(path, "'exists' must be true or false")
         return []
     if op in _ORDERED and kind not in _ORDERED_TYPES:
-        complaints.problem(path, f"{op.value!r} compares numbers and days, and {name!r} is a {kind.value}")
+        complaints.problem(path, f"{op.value!r} compares numbers and days, and {name!r} is a {kind.value}", about=about)
         return []
     if op in _LISTS:
         if not isinstance(operand, list) or not operand:
@@ -108,7 +115,8 @@ def _comparison(name: str, kind: FieldType, op: Op, operand: object, path: Path,
         operands = [operand]
     values = [scalar(each, kind) for each in operands]
     if any(each is None for each in values):
-        complaints.problem(path, f"{name!r} is a {kind.value} and can only be compared with {_EXPECTED[kind]}")
+        what = f"{name!r} is a {kind.value} and can only be compared with {_EXPECTED[kind]}"
+        complaints.problem(path, what, about=about)
         return []
     return [Compare(name, op, tuple(each for each in values if each is not None))]
 

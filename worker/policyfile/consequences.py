@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
@@ -98,15 +98,15 @@ def gaps(policy: Policy) -> Gaps:
     """
     uncovered: dict[str, Mapping[str, Fact]] = {}
     unmatched: Mapping[str, Fact] | None = None
-    constants = dict(_constants(policy))
+    constants = _constants(policy)
     choices = {name: list(dict.fromkeys(_possible(policy, name, constants.get(name, [])))) for name in policy.deciding}
     for combination in itertools.islice(itertools.product(*choices.values()), _TRIES):
         facts = dict(zip(choices, combination, strict=True))
         for name in decide(facts, policy, NOTHING, _DAY).uncovered:
             if policy.purposes_of[name]:
-                uncovered.setdefault(name, facts)
+                uncovered.setdefault(name, _telling(facts, constants))
         if unmatched is None and choose(policy.dispositions, facts) == "no disposition matches":
-            unmatched = facts
+            unmatched = _telling(facts, constants)
     return Gaps(uncovered, unmatched)
 
 
@@ -121,8 +121,8 @@ def _warn_of_gaps(entry: Entry, fields: Path, complaints: Complaints) -> None:
         complaints.warn((*entry.path, "disposition"), what, "End the list with one that has no condition.")
 
 
-def _constants(policy: Policy) -> Iterator[tuple[str, list[Scalar]]]:
-    """Yield every fact that conditions compare, with all constants it is compared with."""
+def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
+    """Return every fact that conditions compare, with all constants it is compared with."""
     found: dict[str, list[Scalar]] = {}
 
     def collect(condition: Condition | None) -> None:
@@ -141,7 +141,7 @@ def _constants(policy: Policy) -> Iterator[tuple[str, list[Scalar]]]:
         collect(purpose.when)
     for disposition in policy.dispositions:
         collect(disposition.when)
-    yield from found.items()
+    return found
 
 
 def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
@@ -168,6 +168,11 @@ def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fa
         yield NotYet()
     if Empty.NOT_APPLICABLE in missing:
         yield NotApplicable()
+
+
+def _telling(facts: Mapping[str, Fact], compared: Collection[str]) -> Mapping[str, Fact]:
+    """Return the facts without those that only start a period and are known: which day it is makes no difference."""
+    return {name: fact for name, fact in facts.items() if name in compared or not isinstance(fact, Known)}
 
 
 def _words(facts: Mapping[str, Fact]) -> str:

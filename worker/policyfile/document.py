@@ -85,10 +85,25 @@ class Complaints:
     document: Document
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    _places: list[Path] = field(default_factory=list)
 
-    def problem(self, path: Path, what: str, hint: str = "") -> None:
-        """Note that something at a path must be changed."""
+    def problem(self, path: Path, what: str, hint: str = "", *, about: Path | None = None) -> None:
+        """Note that something at a path must be changed.
+
+        Nothing is noted when something inside it is wrong already, or with the thing it is `about`: that would be a consequence, not
+        another mistake.
+        """
+        if self._inside(path) or (about is not None and self.troubled(about)):
+            return
+        self._places.append(path)
         self.problems.append(self._at(path, what, hint))
+
+    def troubled(self, path: Path) -> bool:
+        """Whether something at a path or inside it is wrong."""
+        return path in self._places or self._inside(path)
+
+    def _inside(self, path: Path) -> bool:
+        return any(len(each) > len(path) and each[: len(path)] == path for each in self._places)
 
     def warn(self, path: Path, what: str, hint: str = "") -> None:
         """Note that something at a path may not be what was meant."""
@@ -117,9 +132,15 @@ def _decimal(text: str) -> Decimal:
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return a question for the nearest valid name, or an empty text when none is near."""
+    found = nearest_name(name, valid)
+    return f"Did you mean {found!r}?" if found is not None else ""
+
+
+def nearest_name(name: str, valid: Iterable[str]) -> str | None:
+    """Return the nearest valid name, None when none is near."""
     by_case = {each.casefold(): each for each in valid}
     found = difflib.get_close_matches(name[:100].casefold(), by_case, n=1, cutoff=_NEAR)
-    return f"Did you mean {by_case[found[0]]!r}?" if found else ""
+    return by_case[found[0]] if found else None
 
 
 def shortened(text: str) -> str:

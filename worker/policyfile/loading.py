@@ -98,10 +98,9 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
     entries = _policies(shaped, organisation, sources, complaints)
     ran = 0
     for entry in entries:
-        before = len(complaints.problems)
         if entry.sound:
             check_consequences(entry, complaints)
-        if entry.sound and len(complaints.problems) == before:
+        if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
             ran += examples.run(entry, complaints)
     found = tuple(dataclasses.replace(entry.policy, digest=digest(entry.policy)) for entry in entries)
     return _finished(Schedule(organisation, sources, found), [entry.policy for entry in entries], complaints, ran)
@@ -133,10 +132,10 @@ def _policies(shaped: Shaped, organisation: Organisation, sources: Mapping[str, 
     """Return the policies whose shape and source are right, and check that every source has one."""
     declared = complaints.document.names(("sources",))
     places = dict(zip(shaped.paths(("policies",)), shaped.file.policies, strict=True))
-    duplicates({path: each.source for path, each in places.items()}, complaints)
+    second = duplicates({path: each.source for path, each in places.items()}, complaints)
     entries: list[Entry] = []
     for path, each in places.items():
-        if complaints.known((*path, "source"), "source", each.source, sources, declared):
+        if path not in second and complaints.known((*path, "source"), "source", each.source, sources, declared):
             entries.append(policy(path, each, sources[each.source], organisation, shaped, complaints))
     written = complaints.document.value(("policies",))
     tables = written if isinstance(written, list) else []

@@ -33,7 +33,7 @@ _ANCHORS = (Anchor.END_OF_FISCAL_YEAR, Anchor.END_OF_CALENDAR_YEAR, Anchor.END_O
 class Entry:
     """A policy with the places it was built from, for whoever has something to say about it.
 
-    sound -- nothing is wrong with the policy itself, so that conclusions about the whole of it are worth drawing.
+    sound -- nothing is wrong with the policy itself or its source, so that conclusions about the whole of it are worth drawing.
     """
 
     policy: Policy
@@ -46,7 +46,6 @@ class Entry:
 
 def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organisation, shaped: Shaped, complaints: Complaints) -> Entry:
     """Return the policy that a table declares for a source; what is wrong is complained about and left out."""
-    before = len(complaints.problems)
     facts = fact_names(source, complaints)
     places = shaped.paths((*path, "purposes"))
     purposes = tuple(
@@ -65,8 +64,7 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         clause=shape.clause,
         description=shape.description,
     )
-    written = len(complaints.document.value((*path, "purposes")))
-    sound = len(complaints.problems) == before and len(purposes) == written
+    sound = not complaints.troubled(path) and not complaints.troubled(("sources", source.name))
     return Entry(found, shape, path, tuple(shaped.paths((*path, "examples"))), facts, sound)
 
 
@@ -111,13 +109,14 @@ def _check_fields(path: Path, shape: PurposeShape, source: Source, complaints: C
     declared = complaints.document.names(("sources", source.name, "fields"))
     for number, name in enumerate(shape.fields):
         place = (*path, number)
+        about: Path = ("sources", source.name, "fields", name)
         if not complaints.known(place, "field", name, fields, declared):
             continue
         if name in shape.fields[:number]:
             complaints.problem(place, f"{name!r} is listed twice")
         elif not fields[name].personal:
             hint = "Give it a treatment or personal = true, or leave it out here."
-            complaints.problem(place, f"{name!r} is not a personal field, so no purpose is needed for it", hint)
+            complaints.problem(place, f"{name!r} is not a personal field, so no purpose is needed for it", hint, about=about)
         elif fields[name].follows_record:
             complaints.problem(place, f"{name!r} follows its record and has no purpose of its own")
 
@@ -181,7 +180,9 @@ def _check_day(path: Path, name: str, facts: FactNames, complaints: Complaints) 
     if facts.types[name] is not FieldType.DATE:
         days = [each for each, kind in facts.types.items() if kind is FieldType.DATE]
         hint = nearest(name, days) or (f"Days: {', '.join(days)}." if days else "")
-        complaints.problem(path, f"{name!r} is a {facts.types[name].value}; a period runs from a date or a timestamp", hint)
+        complaints.problem(
+            path, f"{name!r} is a {facts.types[name].value}; a period runs from a date or a timestamp", hint, about=facts.path(name)
+        )
 
 
 # --- Dispositions ---------------------------------------------------------------------------------------------------------------------
@@ -223,12 +224,12 @@ def _days(period: Period) -> float:
     return period.years * 365.25 + period.months * 30.44 + period.weeks * 7 + period.days
 
 
-def duplicates(entries: Mapping[Path, str], complaints: Complaints) -> None:
-    """Complain about every second policy for one source; `entries` gives the source of each policy's place."""
+def duplicates(entries: Mapping[Path, str], complaints: Complaints) -> set[Path]:
+    """Complain about every second policy for one source and return their places; `entries` gives the source of each policy's place."""
     seen: dict[str, Path] = {}
     for path, name in entries.items():
         if name in seen:
-            line = complaints.document.line(seen[name])
-            what = f"{name!r} has a policy already, in line {line}"
+            what = f"{name!r} has a policy already, in line {complaints.document.line(seen[name])}"
             complaints.problem((*path, "source"), what, "Make them one policy with several purposes.")
         seen.setdefault(name, path)
+    return entries.keys() - seen.values()

@@ -8,14 +8,14 @@ complaints.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from worker.policyfile.document import Complaints, Document, nearest, shortened
+from worker.policyfile.document import Complaints, Document, nearest, nearest_name, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.schema import keys_at
 from worker.policyfile.shape import NAME_PATTERNS, TAGS, FileShape
@@ -67,11 +67,11 @@ def shape(document: Document, complaints: Complaints) -> Shaped | None:
         try:
             return Shaped(FileShape.model_validate(values), numbers)
         except ValidationError as error:
+            found = [(*_place(document, each["loc"], numbers), each) for each in error.errors(include_url=False)]
             # Later rounds only find what setting things aside has left incomplete: no mistakes of the writer.
-            for each in error.errors(include_url=False):
-                path, missing = _place(document, each["loc"], numbers)
-                if not told:
-                    _complain(complaints, path, missing, each)
+            if not told:
+                _complain_all(complaints, found)
+            for path, missing, each in found:
                 aside.add(_unit(path if missing is None else (*path, missing), unknown_key=each["type"] == "extra_forbidden"))
             told = True
     return None
@@ -110,6 +110,16 @@ def _unit(path: Path, *, unknown_key: bool) -> Path:
         return path[:1]
     of_part = len(path) >= 4 and path[2] in part_of[str(path[0])]
     return path[:4] if of_part else path[:2]
+
+
+def _complain_all(complaints: Complaints, found: Sequence[tuple[Path, str | None, ErrorDetails]]) -> None:
+    """Note every departure from the shape; a key that is missing because its name is misspelt is told once."""
+    misspelt = {
+        (*path[:-1], nearest_name(str(path[-1]), keys_at(path[:-1]))) for path, _, each in found if each["type"] == "extra_forbidden"
+    }
+    for path, missing, each in found:
+        if missing is None or (*path, missing) not in misspelt:
+            _complain(complaints, path, missing, each)
 
 
 def _complain(complaints: Complaints, path: Path, missing: str | None, error: ErrorDetails) -> None:

@@ -73,9 +73,9 @@ def fact_names(source: Source, complaints: Complaints) -> FactNames:
                 types[each.name] = FieldType.BOOLEAN
             case Function.LATEST | Function.EARLIEST:
                 types[each.name] = FieldType.DATE
-    document = complaints.document
-    declared = {*document.names(("sources", source.name, "fields")), *document.names(("sources", source.name, "facts"))}
-    return FactNames({name: FieldType.DATE if kind is FieldType.TIMESTAMP else kind for name, kind in types.items()}, declared)
+    days = {name: FieldType.DATE if kind is FieldType.TIMESTAMP else kind for name, kind in types.items()}
+    fields = complaints.document.names(("sources", source.name, "fields"))
+    return FactNames(source.name, days, {*fields, *complaints.document.names(("sources", source.name, "facts"))}, fields)
 
 
 # --- Fields ---------------------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range, shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
 from worker.usecases.reporting import ACTIONS, finding_of
-from worker.usecases.verifying import still_there
+from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
 _TRIES = 3
@@ -170,13 +170,14 @@ class _Run:
             if worker is None:
                 secret = ref_key(machine, _row(planned, attempt, result.run_id, "")).secret
                 worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret)
+                read_back = ReadBack(machine, policy, source, self._plan.header.as_of, secret)
             within = open_range(machine, planned.batch_id, planned.sealed_range)
             row = _row(planned, attempt, result.run_id, seal_range(machine, attempt, within))
             machine.ledger.add_batches(result.run_id, [row])
             outcome = self._with_retries(worker, planned, attempt, row)
             result.results[name] += outcome
             finished.append(attempt)
-            there = still_there(machine, policy, source, within, self._plan.header.as_of, set(planned.records), secret, outcome)
+            there = read_back.still_there(within, planned.records, outcome)
             result.unverified += there
             result.verified += max(0, sum(outcome.effects[each] for each in ACTIONS) - there)
             machine.trail.emit(

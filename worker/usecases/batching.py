@@ -232,12 +232,13 @@ class BatchWorker:
         return work
 
     def _take_children(self, work: _Work, batch: Batch, attempt: str) -> None:
-        """Add the rows that go, or are cut loose, with the records that are deleted: deepest first."""
-        parents = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
-        if not parents:
-            return
+        """Add the rows that go, or are cut loose, with the records that are deleted or pseudonymised: deepest first."""
+        deleted = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
+        treated = [verdict.key for verdict, _, reason in work.acting if reason.action == PSEUDONYMISE]
         for relation in self._policy.source.relations:
-            if relation.disposal in (Disposal.DELETE, Disposal.DETACH) or (relation.source and relation.disposal is not None):
+            moving = relation.disposal in (Disposal.DELETE, Disposal.DETACH) or (relation.source and relation.disposal is not None)
+            parents = (deleted if moving else []) + (treated if relation.with_pseudonymised else [])
+            if parents:
                 self._take_relation(work, batch, attempt, relation, (relation.name,), parents)
 
     def _take_relation(
@@ -254,6 +255,10 @@ class BatchWorker:
         else:
             keys = list(dict.fromkeys(row[: len(relation.key)] for _, row in batch.related(path, parents, ())))  # type: ignore[misc]
             policy, said = self._policy, [f"it goes with its record ({relation.name})"] * len(keys)
+        if relation.table == self._policy.source.table and detach:
+            leaving = {verdict.key for verdict, _, reason in work.acting if reason.action == DELETE}
+            keys = [key for key in keys if key not in leaving]
+            said = said[: len(keys)]
         if not keys:
             return
         if not detach:

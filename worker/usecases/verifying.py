@@ -1,13 +1,13 @@
 """Reading back whether what was reported is so.
 
-`still_there` asks right after a batch's commit, on another connection, for what the batch's own selection still finds. `verify` does it
+`ReadBack` asks right after a batch's commit, on another connection, for what the batch's own selection still finds. `verify` does it
 again at any later time and thoroughly: every record of the batches' key ranges is compared with the effects in the audit trail.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
@@ -25,27 +25,24 @@ from worker.usecases.reconciling import intents_of, ref_key
 from worker.usecases.reporting import action
 
 
-def still_there(
-    machine: Machine,
-    policy: Policy,
-    source: OpenSource,
-    within: KeyRange,
-    as_of: dt.date,
-    planned: set[str],
-    ref_secret: bytes,
-    outcome: BatchResult,
-) -> int:
-    """Return how many of the planned records are still due although they were not skipped: 0 when everything took effect."""
-    judge = Judge(machine, policy, as_of)
-    referrer = Referrer(ref_secret, policy.source.name)
-    found = 0
-    with source.reader() as reader:
-        for page in reader.rows(judge.selection(), judge.columns, within=within):
-            for verdict in judge.judge(page, reader.related):
-                if action(verdict.judged.decision) is not None and referrer.reference(verdict.key) in planned:
-                    found += 1
-    skipped = sum(count for reason, count in outcome.skipped.items() if reason != "gone")
-    return max(0, found - skipped)
+class ReadBack:
+    """Reads back batches of one source right after their commit, on a connection of its own."""
+
+    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, as_of: dt.date, ref_secret: bytes) -> None:
+        self._judge = Judge(machine, policy, as_of)
+        self._source = source
+        self._referrer = Referrer(ref_secret, policy.source.name)
+
+    def still_there(self, within: KeyRange, planned: Collection[str], outcome: BatchResult) -> int:
+        """Return how many of the planned records are still due although they were not skipped: 0 when everything took effect."""
+        found = 0
+        with self._source.reader() as reader:
+            for page in reader.rows(self._judge.selection(), self._judge.columns, within=within):
+                for verdict in self._judge.judge(page, reader.related):
+                    if action(verdict.judged.decision) is not None and self._referrer.reference(verdict.key) in planned:
+                        found += 1
+        skipped = sum(count for reason, count in outcome.skipped.items() if reason != "gone")
+        return max(0, found - skipped)
 
 
 @dataclass
