@@ -65,7 +65,7 @@ def connection(settings: Settings, source: Source, siblings: Mapping[str, Source
     return Connection(
         given.url.get_secret_value() if given.url is not None else None,
         given.path,
-        {**source.options, **given.options},
+        dict(given.options),
         given.witness_table,
         siblings,
     )

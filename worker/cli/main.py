@@ -58,7 +58,10 @@ def retention(session: Session, policies: Path | None, *, verbose: bool) -> None
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def settings(session: Session, *, as_json: bool) -> int:
-    """Show every setting that is in force and where it came from, with secrets hidden."""
+    """Show the settings in force, with secrets hidden.
+
+    Every setting with where it came from: the environment, `.env`, the folder of secrets, or its default.
+    """
     shown = describe(session.settings)
     if as_json:
         session.data([{"name": each.name, "value": each.value, "origin": each.origin} for each in shown])

@@ -19,16 +19,16 @@ from worker.usecases.machine import Machine
 
 @click.group()
 def policies() -> None:
-    """Check, approve and list the policies, or export their JSON Schema."""
+    """Check, approve and list the policies."""
 
 
 @policies.command(epilog="Example: retention --policies new.toml policies check")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def check(session: Session, *, as_json: bool) -> int:
-    """Read the policy file, tell everything that is wrong with it, run its examples, and say which purpose decides for each field.
+    """Tell everything that is wrong with the policy file.
 
-    No system is asked. Exit code 2 when something is wrong.
+    Runs its examples, and says which purpose decides for each field. No system is asked. Exit code 2 when something is wrong.
     """
     path = session.settings.policies
     report = check_file(path, connectors=registry.names())
@@ -57,7 +57,10 @@ def check(session: Session, *, as_json: bool) -> int:
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it, instead of standard output.")
 @click.pass_obj
 def schema(session: Session, output: Path | None) -> int:
-    """Export the JSON Schema of the policy file, so that editors complete and check it."""
+    """Export the JSON Schema of the policy file.
+
+    With it, editors complete and check the file while somebody writes it.
+    """
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         session.out.print(text, end="", soft_wrap=True)
@@ -74,7 +77,10 @@ def schema(session: Session, output: Path | None) -> int:
 @click.option("--by", metavar="NAME", help="Who says yes; by default the operator from the settings.")
 @click.pass_obj
 def approve_policies(session: Session, sources_named: tuple[str, ...], by: str | None) -> int:
-    """Say yes to the present version of the policies of some sources, or of all, so that the night run may carry them out."""
+    """Say yes to the present version of policies.
+
+    Of those of the named sources, or of all. The night run carries out nothing that no person approved.
+    """
     with session.machine() as machine:
         who = by or machine.operator
         for policy in machine.policies(sources_named):
@@ -87,7 +93,7 @@ def approve_policies(session: Session, sources_named: tuple[str, ...], by: str |
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def list_policies(session: Session, *, as_json: bool) -> int:
-    """List the policies with their version and who approved it."""
+    """List the policies and who approved them."""
     with session.machine() as machine:
         rows = [(policy, machine.ledger.approved_policy(policy.source.name, policy.digest)) for policy in machine.policies()]
     if not as_json:
@@ -111,16 +117,16 @@ def list_policies(session: Session, *, as_json: bool) -> int:
 
 @click.group()
 def sources() -> None:
-    """Compare the sources with what is declared, and approve what they look like."""
+    """Check and approve what the sources look like."""
 
 
 @sources.command("check", epilog="Example: retention sources check --json")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def check_sources(session: Session, *, as_json: bool) -> int:
-    """Ask every source whether its columns, types, keys, children and rights are as declared, and what a person should know.
+    """Compare every source with what is declared.
 
-    Reads only. Exit code 2 when a source can't be used as declared or does not answer.
+    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know. Reads only. Exit code 2 when a source can't be used as declared or does not answer.
     """
     problems: dict[str, list[Problem]] = {}
     warnings: dict[str, list[Problem]] = {}
@@ -167,7 +173,10 @@ def _check(machine: Machine, name: str) -> tuple[list[Problem], list[Problem]]:
 @click.option("--by", metavar="NAME", help="Who says yes; by default the operator from the settings.")
 @click.pass_obj
 def approve_source(session: Session, source: str, by: str | None) -> int:
-    """Say yes to the columns and child tables a source has now; a new one stops the night run of that source until then."""
+    """Say yes to what a source looks like now.
+
+    A new column or child table stops the runs of that source until then: personal data may have moved in.
+    """
     with session.machine() as machine:
         new = new_in_shape(machine, source)
         approve_shape(machine, source, by or machine.operator)

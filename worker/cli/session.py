@@ -135,7 +135,7 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[dt.date]):
     """A calendar day, written YYYY-MM-DD."""
 
     name = "day"

@@ -35,6 +35,8 @@ _UNORDERED = frozenset(
         ("Source", "aggregates"),
         ("Source", "relations"),
         ("Relation", "children"),
+        ("Relation", "recount"),
+        ("Recount", "where"),
         ("Aggregate", "where"),
     }
 )

@@ -200,11 +200,17 @@ class RelationShape(Shape):
 class ParentShape(RelationShape):
     """The row that a record points to; nothing here ever deletes it."""
 
+    recount: dict[Text, dict[Text, Scalars]] = _empty(
+        dict,
+        "Its columns that count the records, set right after a deletion: column = which records count.",
+    )
+
 
 class ChildShape(RelationShape):
     """Rows that point to a record."""
 
     on_delete: Annotated[Disposal, Field(strict=False)] = _described("What happens to these rows when their record is deleted.")
+    on_pseudonymise: Literal["delete"] | None = _optional("Delete these rows, too, when their record stays and is pseudonymised.")
     source: str | None = _optional("The source whose policy decides about these rows, when they have one of their own.")
     children: dict[FieldName, ChildShape] = _empty(dict, "Rows that point to these rows.")
 

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Aggregate, Field, Function, Identifier, Match, Relation, Source, Treatment, TreatmentKind
+from worker.core.model import Aggregate, Field, Function, Identifier, Match, Recount, Relation, Source, Treatment, TreatmentKind
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.document import Complaints, shortened
 from worker.policyfile.positions import Path
@@ -166,9 +166,10 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
 
 def _relation(path: Path, name: str, shape: ChildShape | ParentShape, declared: Collection[str], complaints: Complaints) -> Relation:
     """Return one relation with the relations of its rows."""
-    disposal = shape.on_delete if isinstance(shape, ChildShape) else None
-    own_source = shape.source if isinstance(shape, ChildShape) else None
-    children = shape.children if isinstance(shape, ChildShape) else {}
+    child = shape if isinstance(shape, ChildShape) else None
+    own_source = child.source if child is not None else None
+    children = child.children if child is not None else {}
+    recounted = shape.recount if isinstance(shape, ParentShape) else {}
     if own_source is not None:
         complaints.known((*path, "source"), "source", own_source, declared)
     return Relation(
@@ -177,8 +178,13 @@ def _relation(path: Path, name: str, shape: ChildShape | ParentShape, declared: 
         own=tuple(shape.match.values()),
         theirs=tuple(shape.match),
         key=_key(shape.key, (*path, "key"), complaints),
-        disposal=disposal,
+        disposal=child.on_delete if child is not None else None,
         source=own_source,
+        with_pseudonymised=child is not None and child.on_pseudonymise is not None,
+        recount=tuple(
+            Recount(column, tuple(_match((*path, "recount", column), each, value, complaints) for each, value in where.items()))
+            for column, where in recounted.items()
+        ),
         children=tuple(_relation((*path, "children", each), each, of, declared, complaints) for each, of in children.items()),
     )
 
@@ -224,7 +230,7 @@ class _Facts:
             self._refuse_reading(shape, function)
         if shape.remaining:
             self._check_remaining(function, relation)
-        where = tuple(self._where(each, value) for each, value in shape.where.items())
+        where = tuple(_match((*self.path, "where"), each, value, self.complaints) for each, value in shape.where.items())
         differs = tuple(Match(theirs, differs_from=ours) for theirs, ours in shape.differs.items())
         return Aggregate(
             name, relation, function, column or None, reading, shape.none or Empty.UNKNOWN, (*where, *differs), shape.remaining
@@ -258,13 +264,14 @@ class _Facts:
         elif relation in self.relations and self.relations[relation].table != self.table:
             self.complaints.problem(place, f"'remaining' asks for other records of this source, and {relation!r} lies in another table")
 
-    def _where(self, column: str, value: Any) -> Match:
-        """Return the restriction of one column to one value or several."""
-        values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(each, str | int) for each in values):
-            self.complaints.problem((*self.path, "where", column), "must be a text, a whole number, true, false, or a list of them")
-            return Match(column)
-        return Match(column, tuple(values))
+
+def _match(path: Path, column: str, value: Any, complaints: Complaints) -> Match:
+    """Return the restriction of one column to one value or several; `path` is the table in which it stands."""
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(each, str | int) for each in values):
+        complaints.problem((*path, column), "must be a text, a whole number, true, false, or a list of them")
+        return Match(column)
+    return Match(column, tuple(values))
 
 
 def check_relations(sources: Mapping[str, Source], with_policy: Collection[str], complaints: Complaints) -> None:

@@ -1,0 +1,160 @@
+"""The worker itself, joined by its own bootstrap, with everything it promises: brakes, ledger, full audit trail, reading back.
+
+Measured is what a use case does from its call to its answer. Opening the worker (ledger, keys, policies) is not part of it, and neither
+is the approval, which is a person's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from bench.data import AS_OF, DUE, Share
+from bench.databases import Database
+from bench.measure import Measure, Wrong, confirm_deleted, confirm_treated, timed
+from bench.references import engine_of
+from worker import bootstrap
+from worker.settings import load
+from worker.usecases.applying import RunResult, apply_plan
+from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
+from worker.usecases.machine import Machine
+from worker.usecases.planning import MadePlan, make_plan
+from worker.usecases.running import run
+
+PLAN, APPLY, RUN = "plan", "apply of an approved plan", "whole run (plan and apply)"
+BATCH = 5000
+SOURCE = "contacts"
+Disposition = Literal["delete", "pseudonymise"]
+
+_POLICIES = """
+version = 1
+
+[organisation]
+name = "Benchmark"
+timezone = "Europe/Amsterdam"
+
+[sources.contacts]
+connector = "crm"
+table = "contacts"
+key = "id"
+subject = ["email"]
+
+[sources.contacts.fields]
+name = {{ treatment = "clear" }}
+email = {{ type = "email", treatment = "pseudonym" }}
+phone = {{ type = "phone", treatment = "clear" }}
+last_contact_at = {{ type = "timestamp", timezone = "UTC" }}
+
+[[policies]]
+source = "contacts"
+disposition = "{disposition}"
+
+[[policies.purposes]]
+id = "contact"
+basis = "legitimate-interests"
+fields = ["name", "email", "phone"]
+start = "last_contact_at"
+keep = "{keep}"
+"""
+
+
+def delete(database: Database, folder: Path, rows: int) -> Iterator[Measure]:
+    """Measure the worker deleting what is due: its plan, the apply of that plan, and a whole night run."""
+    left = rows - DUE.of(rows)
+    for ways in (_plan_and_apply, _run):
+        with database.fresh("contacts") as url:
+            for way, seconds in ways(url, folder, "delete", DUE.of(rows)):
+                yield Measure(database.name, "delete", way, DUE.of(rows), seconds)
+            with engine_of(database, url) as engine:
+                confirm_deleted(engine, ways.__name__, left)
+
+
+def pseudonymise(database: Database, folder: Path, rows: int) -> Iterator[Measure]:
+    """Measure the worker pseudonymising what is due: its plan and the apply of that plan, and a whole night run."""
+    for ways in (_plan_and_apply, _run):
+        with database.fresh("contacts") as url:
+            for way, seconds in ways(url, folder, "pseudonymise", DUE.of(rows)):
+                yield Measure(database.name, "pseudonymise", way, DUE.of(rows), seconds)
+            with engine_of(database, url) as engine:
+                confirm_treated(engine, ways.__name__, DUE.of(rows))
+
+
+def plan(url: str, folder: Path, disposition: Disposition, share: Share, due: int) -> float:
+    """Return how many seconds a plan takes that acts on so many records; it is made once before, so that the pages are in memory."""
+    with opened(url, folder, disposition, share) as machine:
+        _planned(machine, due)
+        _, seconds = timed(lambda: _planned(machine, due))
+        return seconds
+
+
+def work_off(url: str, folder: Path, disposition: Disposition, due: int, around: Callable[[Callable[[], RunResult]], RunResult]) -> None:
+    """Plan, approve and apply with `around` called around the apply, for whoever wants to look at it while it works."""
+    with opened(url, folder, disposition) as machine:
+        made = _planned(machine, due)
+        approve(machine, made.path, "bench")
+        _confirm(around(lambda: apply_plan(machine, open_plan(machine, made.path))), due)
+
+
+@contextmanager
+def opened(url: str, folder: Path, disposition: Disposition, share: Share = DUE) -> Iterator[Machine]:
+    """Yield a worker of its own over one database, its clock starting at the instant of the benchmark, and throw it away afterwards."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=folder, prefix="worker-") as name:
+        home = Path(name)
+        policies = home / "policies.toml"
+        policies.write_text(_POLICIES.format(disposition=disposition, keep=share.keep))
+        settings = load(
+            {
+                "RETENTION_POLICIES": str(policies),
+                "RETENTION_STATE": str(home / "state"),
+                "RETENTION_KEYS": str(home / "keys" / "keys.json"),
+                "RETENTION_OPERATOR": "bench",
+                "RETENTION_BATCH_SIZE": str(BATCH),
+                "RETENTION_MAX_RECORDS": "1000000000",
+                "RETENTION_MAX_SHARE": "1",
+                "RETENTION_SOURCES__CONTACTS__URL": url,
+                "RETENTION_SOURCES__CONTACTS__WITNESS_TABLE": "true",
+            },
+            folder=home,
+        )
+        with bootstrap.machine(settings, now=lambda: AS_OF + dt.timedelta(seconds=time.monotonic() - begin)) as machine:
+            yield machine
+
+
+def _plan_and_apply(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, float]]:
+    with opened(url, folder, disposition) as machine:
+        made, seconds = timed(lambda: _planned(machine, due))
+        yield PLAN, seconds
+        approve(machine, made.path, "bench")
+        result, seconds = timed(lambda: apply_plan(machine, open_plan(machine, made.path)))
+        _confirm(result, due)
+        yield APPLY, seconds
+
+
+def _run(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, float]]:
+    with opened(url, folder, disposition) as machine:
+        approve_policy(machine, SOURCE, "bench")
+        approve_shape(machine, SOURCE, "bench")
+        night, seconds = timed(lambda: run(machine))
+        if night.result is None:
+            raise Wrong(f"a brake stopped the run: {', '.join(each.what for each in night.tripped)}")
+        _confirm(night.result, due)
+        yield RUN, seconds
+
+
+def _planned(machine: Machine, due: int) -> MadePlan:
+    made = make_plan(machine)
+    if made.failed or made.findings or made.acting != {SOURCE: due}:
+        raise Wrong(f"the plan acts on {made.acting}, not on {due}; failed: {made.failed}; findings: {list(made.findings)}")
+    return made
+
+
+def _confirm(result: RunResult, due: int) -> None:
+    """Raise Wrong unless the run says that it did everything and read it back."""
+    if (result.exit_code, result.acted, result.verified, result.left) != (0, due, due, 0):
+        raise Wrong(f"the run did not do everything: {result.as_json()}; findings: {result.new_findings}")

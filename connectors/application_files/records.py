@@ -1,0 +1,208 @@
+"""Dossiers as records: one view of the root, in which every dossier is read on its own.
+
+A dossier that can't be read is a record all the same, with every value unreadable: it is kept and reported, never skipped.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import os
+import posixpath
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from connectors.application_files import documents, index
+from connectors.application_files.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
+from connectors.application_files.layout import LastModified, Layout, NamePart, Place, Stated, WholeName
+from worker.core.facts import UNREADABLE, Raw
+from worker.errors import SourceFailed
+from worker.ports import KeyRange
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """One dossier as it was read.
+
+    values -- by field name; trace -- changes when anything in the dossier, its sidecar or its line changes; present -- whether there is a
+    folder (there may be nothing but a line in the index); sidecar -- the name of the one that was read; attachments -- the shared files it
+    names, None when nobody can tell; columns -- the keys that its sidecar has; readable -- False when its facts could not be read.
+    """
+
+    key: str
+    values: Mapping[str, Raw]
+    trace: bytes
+    present: bool
+    sidecar: str | None
+    attachments: frozenset[str] | None
+    columns: tuple[str, ...]
+    readable: bool
+
+
+class View:
+    """The dossiers below a root, with the index as it was when the view was made."""
+
+    def __init__(self, source: str, layout: Layout, root: int) -> None:
+        if os.fstat(root).st_nlink == 0:
+            raise SourceFailed(f"{source}: the folder was removed while it was in use. Start again when it is there.")
+        self._layout = layout
+        self._root = root
+        self.index = _read_index(layout, root)
+
+    def keys(self, within: KeyRange | None = None) -> list[str]:
+        """Return the keys of all dossiers in order: folders, links in the place of folders, and lines of the index without a folder."""
+        others = self._layout.other_folders
+        found = {
+            key_of(name)
+            for name, is_folder, is_link in entries(self._root)
+            if (is_folder or is_link) and not name.startswith(".") and name not in others and name != self._layout.index
+        }
+        if self.index is not None:
+            found.update(key for key in self.index.by_key if name_of(key) and key not in others)
+        if within is None:
+            return sorted(found)
+        first, last = within.first[0], within.last[0]
+        return sorted(key for key in found if str(first) <= key <= str(last))
+
+    def dossiers(self, within: KeyRange | None = None) -> Iterator[Dossier]:
+        """Yield every dossier in key order; one that goes in the meantime is left out."""
+        for key in self.keys(within):
+            dossier = self.dossier(key)
+            if dossier is not None:
+                yield dossier
+
+    def dossier(self, key: str) -> Dossier | None:
+        """Return one dossier, None when there is none."""
+        name = name_of(key)
+        if not name or name in self._layout.other_folders:
+            return None
+        present = exists(self._root, name)
+        if not present and (self.index is None or key not in self.index.by_key):
+            return None
+        return self.read(self._root, name, key, present=present)
+
+    def read(self, folder: int, name: str, key: str, *, present: bool) -> Dossier:
+        """Return the dossier that stands in a folder under a name, which is another one than its own while it waits to be removed."""
+        digest = hashlib.sha256()
+        latest: int | None = None
+        content: bytes | None = None
+        sidecar: str | None = None
+        listed = True
+        if present:
+            try:
+                traced, latest = trace(folder, name)
+                digest.update(traced)
+                sidecar, content = self._sidecar(folder, name)
+            except TooDeep:
+                listed = False
+            except OSError as error:
+                if error.errno in _OURS:
+                    raise
+                listed = False
+        digest.update(content or b"")
+        if self.index is not None:
+            digest.update(self.index.digest(key).encode())
+        said = self._said(key, sidecar, content) if listed else None
+        values = {field: self._value(place, key, said or {}, latest) for field, place in self._layout.places.items()}
+        readable = said is not None
+        if not readable:
+            values = dict.fromkeys(values, UNREADABLE)
+        attached = self._attached(said) if said is not None else None
+        return Dossier(key, values, digest.digest() if listed else b"", present, sidecar, attached, tuple(said or ()), readable)
+
+    def _sidecar(self, folder: int, name: str) -> tuple[str | None, bytes | None]:
+        """Return name and content of the first sidecar that is there."""
+        if not self._layout.sidecars:
+            return None, None
+        with opened(folder, name) as inside:
+            for each in self._layout.sidecars:
+                try:
+                    return each, read_file(inside, each)
+                except FileNotFoundError:
+                    continue
+        return None, None
+
+    def _said(self, key: str, sidecar: str | None, content: bytes | None) -> documents.Document | None:
+        """Return what is said about a dossier; None when it can't be read, an empty document when nothing need be said."""
+        if self._layout.index is not None:
+            return self.index.values(key) if self.index is not None else None
+        if not self._layout.sidecars:
+            return {}
+        if sidecar is None or content is None:
+            return None
+        try:
+            return documents.parse(sidecar, content)
+        except documents.UnreadableDocument:
+            return None
+
+    def _value(self, place: Place, key: str, said: documents.Document, latest: int | None) -> Raw:
+        """Return a field's value."""
+        match place:
+            case Stated(path):
+                return documents.value(said, path)
+            case WholeName():
+                return key
+            case LastModified():
+                try:
+                    return _EPOCH + dt.timedelta(microseconds=latest // 1000) if latest is not None else UNREADABLE
+                except OverflowError:
+                    return UNREADABLE
+            case NamePart(group):
+                found = self._layout.pattern.fullmatch(key) if self._layout.pattern is not None else None
+                return found[group] if found is not None else UNREADABLE
+
+    def _attached(self, said: documents.Document) -> frozenset[str] | None:
+        """Return the paths, inside the shared folder, of the shared files that a sidecar names; None when nobody can tell."""
+        if self._layout.shared is None:
+            return frozenset()
+        named = documents.attachments(said)
+        if named is None:
+            return None
+        inside = f"{self._layout.shared}/"
+        paths = (posixpath.normpath(f"dossier/{each}") for each in named if not each.startswith("/"))
+        return frozenset(path.removeprefix(inside) for path in paths if path.startswith(inside) and "\0" not in path)
+
+    def last_used_by(self, going: Collection[Dossier]) -> list[str]:
+        """Return the shared files that no dossier names but the ones that go; none while there is a dossier that can't be read.
+
+        A file that somebody may still need stays: that a dossier is unreadable is reported, and that it names nothing can't be known.
+        """
+        candidates = {path for dossier in going for path in dossier.attachments or ()}
+        leaving = {dossier.key for dossier in going}
+        for key in self.keys() if candidates else ():
+            staying = self.dossier(key) if key not in leaving else None
+            if staying is not None:
+                if staying.attachments is None:
+                    return []
+                candidates -= staying.attachments
+            if not candidates:
+                break
+        return sorted(path for path in candidates if self._is_shared_file(path))
+
+    def _is_shared_file(self, path: str) -> bool:
+        """Whether a path leads to something in the shared folder that is no folder, without passing through a link."""
+        *folders, name = [self._layout.shared or "", *path.split("/")]
+        try:
+            with ExitStack() as stack:
+                folder = self._root
+                for each in folders:
+                    folder = stack.enter_context(opened(folder, each))
+                return not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
+        except OSError:
+            return False
+
+
+def _read_index(layout: Layout, root: int) -> index.Index | None:
+    """Return the index; None when there is none or it can't be read, which makes every dossier unreadable."""
+    if layout.index is None:
+        return None
+    try:
+        return index.parse(read_file(root, layout.index), layout.index_key, layout.delimiter)
+    except (OSError, index.UnreadableIndex):
+        return None

@@ -1,0 +1,295 @@
+"""One batch of removals and rewritings, all of it or nothing, whatever moment the machine stops at.
+
+Everything happens in a folder of the batch's own beside the dossiers, `.retention-removed/<batch>/`:
+
+1. `manifest.json` says what will be done; it is on the disk before anything is touched. It holds names of dossiers, so only its owner may
+   read it, it never leaves the root, and it goes when the batch is final.
+2. Dossiers and shared files that go are renamed into the folder, to numbers. Nobody finds them under their names from then on, and what was
+   moved is compared with what was decided on.
+3. The file `committed` is the commit: until it is on the disk, everything is renamed back; from then on the rest is carried out: sidecars
+   and index are written anew, and what was moved aside is removed. Each of these may be done twice without harm.
+4. The empty mark stays until the batch is forgotten, so that whoever asks later gets an answer that is certain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+
+from connectors.application_files import documents, index
+from connectors.application_files.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
+from connectors.application_files.layout import WORKING, Layout
+from worker.errors import SourceFailed
+from worker.ports import Faults, Resolution
+
+MANIFESTED = "application_files.manifested"
+MOVED = "application_files.moved"
+MARKED = "application_files.marked"
+REWRITTEN = "application_files.rewritten"
+REMOVED = "application_files.removed"
+
+_MANIFEST = "manifest.json"
+_MARK = "committed"
+_NEW = "new"
+_SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a batch does.
+
+    dossiers -- keys of those that go; shared -- paths of shared files that go; rewritten -- (key, sidecar, settings);
+    lines -- digests of the index lines that go, by key; cells -- new cells of lines that stay, by key and column.
+    """
+
+    dossiers: Sequence[str] = ()
+    shared: Sequence[str] = ()
+    rewritten: Sequence[tuple[str, str, Sequence[documents.Setting]]] = ()
+    lines: Mapping[str, str] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def dump(self) -> bytes:
+        """Return the work as the manifest's text."""
+        return json.dumps(
+            {
+                "version": 1,
+                "dossiers": list(self.dossiers),
+                "shared": list(self.shared),
+                "rewritten": [[key, name, [[list(path), value] for path, value in settings]] for key, name, settings in self.rewritten],
+                "lines": dict(self.lines),
+                "cells": {key: dict(cells) for key, cells in self.cells.items()},
+            }
+        ).encode()
+
+    @classmethod
+    def load(cls, text: bytes) -> Work:
+        """Return the work that a manifest holds."""
+        said = json.loads(text)
+        rewritten = [(key, name, [(tuple(path), value) for path, value in settings]) for key, name, settings in said["rewritten"]]
+        return cls(said["dossiers"], said["shared"], rewritten, said["lines"], said["cells"])
+
+
+class Removal:
+    """The work of one batch in one root."""
+
+    def __init__(self, source: str, layout: Layout, root: int, batch_id: str, faults: Faults) -> None:
+        self._source = source
+        self._layout = layout
+        self._root = root
+        self._faults = faults
+        self.folder = batch_id if _SAFE.fullmatch(batch_id) else hashlib.sha256(batch_id.encode(errors="surrogatepass")).hexdigest()
+
+    def prepare(self, work: Work, moved: Callable[[int, Sequence[str]], None]) -> None:
+        """Move aside what goes, and put all of it back on any error.
+
+        moved -- is told the folder and the keys of the dossiers that stand in it now, numbered from 0 on, and may refuse by raising.
+        """
+        try:
+            with told(self._source, "preparing the removal"):
+                self._write_manifest(work)
+            self._faults.reached(MANIFESTED)
+            with told(self._source, "moving dossiers aside", one=True), self._batch_folder() as batch:
+                for number, key in enumerate(work.dossiers):
+                    os.rename(name_of(key), str(number), src_dir_fd=self._root, dst_dir_fd=batch)
+                    self._faults.reached(MOVED)
+                for number, path in enumerate(work.shared, start=len(work.dossiers)):
+                    with self._shared(path) as (folder, name):
+                        os.rename(name, str(number), src_dir_fd=folder, dst_dir_fd=batch)
+                        os.fsync(folder)
+                os.fsync(self._root)
+                os.fsync(batch)
+                moved(batch, work.dossiers)
+        except BaseException:
+            self.put_back()
+            raise
+
+    def mark(self) -> None:
+        """Commit: whatever happens from now on, the batch will be carried out."""
+        with told(self._source, "committing the removal"), self._batch_folder() as batch:
+            write_file(batch, _MARK, b"")
+            os.fsync(batch)
+        self._faults.reached(MARKED)
+
+    def finish(self) -> None:
+        """Carry out what a committed batch has left to do."""
+        doing = "finishing a committed removal (nobody finds it by name any more; reconcile tries again)"
+        with told(self._source, doing), self._batch_folder() as batch:
+            if not exists(batch, _MANIFEST):
+                return
+            work = Work.load(read_file(batch, _MANIFEST))
+            for key, sidecar, settings in work.rewritten:
+                self._rewrite(batch, key, sidecar, settings)
+            self._rewrite_index(batch, work)
+            self._faults.reached(REWRITTEN)
+            for name, _, _ in entries(batch):
+                if name not in (_MANIFEST, _MARK):
+                    remove(batch, name)
+                    self._faults.reached(REMOVED)
+            os.unlink(_MANIFEST, dir_fd=batch)
+            os.fsync(batch)
+
+    def put_back(self) -> None:
+        """Undo everything: dossiers and shared files get their names back, and nothing is left of the batch."""
+        with told(self._source, "putting dossiers back"):
+            if not self._is_there():
+                return
+            with self._batch_folder() as batch:
+                if exists(batch, _MANIFEST):
+                    self._move_back(batch, Work.load(read_file(batch, _MANIFEST)))
+                self._clear(batch)
+            self._drop()
+
+    def resolve(self) -> Resolution:
+        """Bring a batch whose process died to its end, in one direction or the other, and say in which."""
+        with told(self._source, "finishing a batch"):
+            if not self._is_there():
+                return Resolution.ROLLED_BACK
+            with self._batch_folder() as batch:
+                committed = exists(batch, _MARK)
+        if not committed:
+            self.put_back()
+            return Resolution.ROLLED_BACK
+        self.finish()
+        return Resolution.COMMITTED
+
+    def forget(self) -> None:
+        """Drop the mark of a batch that is final and finished; one that is not is left alone."""
+        with told(self._source, "forgetting a batch"):
+            if not self._is_there():
+                return
+            with self._batch_folder() as batch:
+                if exists(batch, _MANIFEST) or not exists(batch, _MARK):
+                    return
+                os.unlink(_MARK, dir_fd=batch)
+            self._drop()
+
+    # --- Steps ------------------------------------------------------------------------------------------------------------------------
+
+    def _write_manifest(self, work: Work) -> None:
+        """Make the batch's folder and put the manifest into it; it has its name only when it is whole."""
+        with suppress(FileExistsError):
+            os.mkdir(WORKING, 0o700, dir_fd=self._root)
+        os.fsync(self._root)
+        with opened(self._root, WORKING) as working:
+            os.mkdir(self.folder, 0o700, dir_fd=working)
+            os.fsync(working)
+        with self._batch_folder() as batch:
+            write_file(batch, _NEW, work.dump())
+            os.rename(_NEW, _MANIFEST, src_dir_fd=batch, dst_dir_fd=batch)
+            os.fsync(batch)
+
+    def _rewrite(self, batch: int, key: str, sidecar: str, settings: Sequence[documents.Setting]) -> None:
+        """Write a sidecar anew; a dossier that went in the meantime has none any more."""
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(opened(self._root, name_of(key)))
+                before = read_file(folder, sidecar)
+            except FileNotFoundError:
+                return
+            try:
+                after = documents.changed(sidecar, before, settings)
+            except documents.UnreadableDocument:
+                raise self._damaged("a sidecar") from None
+            if after != before:
+                self._replace(batch, folder, sidecar, after)
+
+    def _rewrite_index(self, batch: int, work: Work) -> None:
+        """Write the index anew, without the lines that go and with the new cells; lines that changed since they were decided on stay."""
+        if self._layout.index is None or not (work.lines or work.cells):
+            return
+        before = read_file(self._root, self._layout.index)
+        try:
+            found = index.parse(before, self._layout.index_key, self._layout.delimiter)
+        except index.UnreadableIndex:
+            raise self._damaged("the index") from None
+        going = {key for key, digest in work.lines.items() if found.digest(key) == digest}
+        after = found.written(going, work.cells)
+        if after != before:
+            self._replace(batch, self._root, self._layout.index, after)
+
+    def _damaged(self, what: str) -> SourceFailed:
+        """Return the error for a file that was readable when the batch was committed."""
+        return SourceFailed(f"{self._source}: {what} was damaged before a committed batch was finished. Repair it and run reconcile.")
+
+    def _replace(self, batch: int, folder: int, name: str, content: bytes) -> None:
+        """Put a new content in the place of a file's, at once."""
+        with suppress(FileNotFoundError):
+            os.unlink(_NEW, dir_fd=batch)
+        write_file(batch, _NEW, content, os.lstat(name, dir_fd=folder))
+        os.rename(_NEW, name, src_dir_fd=batch, dst_dir_fd=folder)
+        os.fsync(folder)
+
+    def _move_back(self, batch: int, work: Work) -> None:
+        """Give everything its name back; where somebody has taken the name meanwhile, the dossier comes back beside it."""
+        for number, key in enumerate(work.dossiers):
+            if exists(batch, str(number)):
+                _rename_back(batch, str(number), self._root, name_of(key))
+        for number, path in enumerate(work.shared, start=len(work.dossiers)):
+            if exists(batch, str(number)):
+                with self._shared(path) as (folder, name):
+                    _rename_back(batch, str(number), folder, name)
+                    os.fsync(folder)
+        os.fsync(self._root)
+        os.fsync(batch)
+
+    def _clear(self, batch: int) -> None:
+        """Take the manifest, whole or not, out of a folder in which nothing else is left."""
+        for name in (_NEW, _MANIFEST):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=batch)
+
+    def _drop(self) -> None:
+        """Remove the batch's empty folder."""
+        with opened(self._root, WORKING) as working:
+            os.rmdir(self.folder, dir_fd=working)
+            os.fsync(working)
+
+    def _is_there(self) -> bool:
+        """Whether the batch has a folder."""
+        if not exists(self._root, WORKING):
+            return False
+        with opened(self._root, WORKING) as working:
+            return exists(working, self.folder)
+
+    @contextmanager
+    def _batch_folder(self) -> Iterator[int]:
+        """Open the batch's folder."""
+        with opened(self._root, WORKING) as working, opened(working, self.folder) as batch:
+            yield batch
+
+    @contextmanager
+    def _shared(self, path: str) -> Iterator[tuple[int, str]]:
+        """Open the folder that a shared file is in, step by step, and return it with the file's name."""
+        *folders, name = [self._layout.shared or "", *path.split("/")]
+        with ExitStack() as stack:
+            folder = self._root
+            for each in folders:
+                folder = stack.enter_context(opened(folder, each))
+            yield folder, name
+
+
+def unfinished(root: int) -> int:
+    """Return how many batches were begun in a root and are not final."""
+    if not exists(root, WORKING):
+        return 0
+    count = 0
+    with opened(root, WORKING) as working:
+        for name, is_folder, _ in entries(working):
+            if is_folder:
+                with opened(working, name) as batch:
+                    count += exists(batch, _MANIFEST) or not exists(batch, _MARK)
+    return count
+
+
+def _rename_back(batch: int, number: str, folder: int, name: str) -> None:
+    """Rename one entry back to its name, or to one beside it that is free."""
+    free, tries = name, 0
+    while exists(folder, free):
+        tries += 1
+        free = f"{name}.returned-{tries}"
+    os.rename(number, free, src_dir_fd=batch, dst_dir_fd=folder)

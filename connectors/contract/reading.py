@@ -1,0 +1,137 @@
+"""What a connector promises when it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connectors.contract.cases import Facts, policies, random_record, random_selection, seeded, treaters
+from connectors.contract.harness import AWKWARD, COLUMNS, TODAY, Contract, Harness, carry_out, everything, kept, read, record, split
+from worker.core.compiled import RowDecider
+from worker.core.decide import Due, Partly, Waiting
+from worker.core.select import EVERYTHING, due, undetermined
+from worker.ports import Changes, Key, KeyRange, OpenSource, Row, Update
+
+
+class ReadingContract(Contract):
+    """Every record is found, once, in order, as it is; and looking changes nothing."""
+
+    def test_rows_come_in_key_order_once_each(self, harness: Harness, source: OpenSource) -> None:
+        """More records than a page come in key order, each once, and the number is counted alike."""
+        expected = [harness.key(number) for number in range(harness.more_than_a_page)]
+        harness.fill({key: record(number) for number, key in reversed(list(enumerate(expected)))})
+        with source.reader() as reader:
+            pages = [[split(source, row)[0] for row in page] for page in reader.rows(EVERYTHING, ("seen_on",))]
+            assert harness.more_than_a_page == reader.count(EVERYTHING)
+        assert expected == [key for page in pages for key in page]
+        assert len(pages) > 1
+
+    def test_row_is_key_then_columns(self, harness: Harness, source: OpenSource) -> None:
+        """A row is the key's parts and then the columns in the order they were asked for; `get` gives the same row, or None."""
+        harness.fill({harness.key(1): record(1, name="One", note="Two", status="Three")})
+        columns = ("status", "name", "note")
+        expected = (*harness.key(1), "Three", "One", "Two")
+        with source.reader() as reader:
+            assert [[expected]] == [list(page) for page in reader.rows(EVERYTHING, columns)]
+            assert expected == reader.get(harness.key(1), columns)
+            assert reader.get(harness.key(2), columns) is None
+
+    def test_an_empty_source_has_no_rows(self, harness: Harness, source: OpenSource) -> None:
+        """A source without records gives no rows, and nothing fails."""
+        harness.fill({})
+        assert not read(source, EVERYTHING, COLUMNS)
+
+    def test_within_includes_both_ends(self, harness: Harness, source: OpenSource) -> None:
+        """A key range holds its first and its last key."""
+        harness.fill({harness.key(number): record(number) for number in range(9)})
+        within = KeyRange(harness.key(3), harness.key(5))
+        expected = [harness.key(number) for number in (3, 4, 5)]
+        assert expected == [key for key, _ in read(source, EVERYTHING, (), within)]
+        with source.batch("b", within, EVERYTHING, ()) as batch:
+            assert expected == [split(source, row)[0] for row in batch.rows]
+
+    def test_selection_never_misses(self, harness: Harness, source: OpenSource) -> None:
+        """Whatever facts make of a record, a selection that must hold it does; count and rows agree; `EVERYTHING` holds all."""
+        draw = seeded(20260630)
+        records = {harness.key(number): kept(harness, random_record(draw, harness.odd_dates)) for number in range(120)}
+        harness.fill(records)
+        facts = Facts(harness.source)
+        with source.reader() as reader:
+            assert set(records) == self._keys(source, reader.rows(EVERYTHING, ()))
+            for _ in range(harness.selections):
+                selection = random_selection(draw)
+                found = self._keys(source, reader.rows(selection, ("seen_on",)))
+                must = {key for key, values in records.items() if facts.must_hold(selection, values)}
+                assert must <= found, (selection, [records[key] for key in must - found])
+                assert len(found) == reader.count(selection), selection
+
+    def test_selections_of_policies_never_miss(self, harness: Harness, source: OpenSource) -> None:
+        """What `decide` would act on, or calls undetermined, is in the selections that are made for it."""
+        draw = seeded(7)
+        records = {harness.key(number): kept(harness, random_record(draw, harness.odd_dates)) for number in range(120)}
+        harness.fill(records)
+        for policy in policies(harness.source):
+            decider = RowDecider(policy, TODAY, COLUMNS, treaters(harness.source))
+            decided = {key: decider.decide([values[name] for name in COLUMNS]) for key, values in records.items()}
+            with source.reader() as reader:
+                acted = self._keys(source, reader.rows(due(policy, TODAY), COLUMNS))
+                open_ = self._keys(source, reader.rows(undetermined(policy, TODAY), COLUMNS))
+            assert {key for key, each in decided.items() if isinstance(each.outcome, Partly | Due | Waiting)} <= acted
+            assert {key for key, each in decided.items() if each.undetermined or each.uncovered} <= open_
+
+    def test_values_mean_the_same(self, harness: Harness, source: OpenSource) -> None:
+        """Every value comes back so that it means the same fact, and empty values stay empty."""
+        draw = seeded(3)
+        records = {harness.key(number): random_record(draw, harness.odd_dates) for number in range(60)}
+        harness.fill(records)
+        facts = Facts(harness.source)
+        for key, row in read(source, EVERYTHING, COLUMNS):
+            given = dict(zip(COLUMNS, row, strict=True))
+            for name in COLUMNS:
+                assert facts.of(records[key], name) == facts.of(given, name), name
+
+    def test_awkward_texts_survive(self, harness: Harness, source: OpenSource) -> None:
+        """Quotation marks, other scripts, line ends and very long texts come back as they are, and None stays apart from a text."""
+        texts = [*AWKWARD, "", None]
+        harness.fill({harness.key(number): record(number, note=text) for number, text in enumerate(texts)})
+        assert [harness.kept(text) for text in texts] == [row[0] for _, row in read(source, EVERYTHING, ("note",))]
+
+    def test_awkward_keys(self, harness: Harness, source: OpenSource) -> None:
+        """Keys that are hard to write down are found, ranged over, updated and deleted like others."""
+        keys = [*harness.awkward_keys, harness.key(1)]
+        harness.fill({key: record(number, name=f"n{number}") for number, key in enumerate(keys)})
+        found, whole = everything(source)
+        assert sorted(map(repr, keys)) == sorted(map(repr, found))
+        with source.reader() as reader:
+            assert [f"n{number}" for number in range(len(keys))] == [(reader.get(key, ("name",)) or (None,))[-1] for key in keys]
+        for key in found:
+            assert [key] == [each for each, _ in read(source, EVERYTHING, (), KeyRange(key, key))]
+        carry_out(source, whole, Changes(updates=[Update(("note",), [(*key, "new") for key in found])]), "u")
+        assert {"new"} == {values["note"] for values in harness.dump().values()}
+        carry_out(source, whole, Changes(delete=found), "d")
+        assert not harness.dump()
+
+    def test_reading_changes_nothing(self, harness: Harness, source: OpenSource) -> None:
+        """No way of looking changes a record."""
+        harness.fill({harness.key(number): random_record(seeded(number), harness.odd_dates) for number in range(20)})
+        before = harness.dump()
+        keys, whole = everything(source)
+        for policy in policies(harness.source):
+            source.problems(policy, {harness.source.name: harness.source})
+        source.shape()
+        with source.reader() as reader:
+            reader.count(EVERYTHING)
+            reader.get(keys[0], COLUMNS)
+        with source.batch("b", whole, EVERYTHING, COLUMNS):
+            pass
+        assert before == harness.dump()
+
+    def test_shape_names_the_columns(self, harness: Harness, source: OpenSource) -> None:
+        """The shape holds every column, and is the same when asked again."""
+        harness.fill({harness.key(1): record(1, asked_on=TODAY)})
+        shape = source.shape()
+        assert set(COLUMNS) <= set(shape.columns)
+        assert shape == source.shape()
+
+    @staticmethod
+    def _keys(source: OpenSource, pages: Iterator[list[Row]]) -> set[Key]:
+        return {split(source, row)[0] for page in pages for row in page}

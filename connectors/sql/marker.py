@@ -1,0 +1,58 @@
+"""The witness of databases that can't be asked about a transaction: a marker row, written in the same transaction as the batch.
+
+After a crash the row is there if and only if the batch was committed. The table holds batch ids and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from connectors.sql.database import WITNESS_TABLE, Database, DriverConnection
+from connectors.sql.expressions import Statement, value
+
+_TABLE = sa.Table(WITNESS_TABLE, sa.MetaData(), sa.Column("batch_id", sa.String(64), primary_key=True))
+_MARKER = "marker"
+
+
+class MarkerDatabase(Database):
+    """A database whose batches are witnessed by a marker row."""
+
+    _prepared = False
+
+    def prepare_witness(self) -> None:
+        """Make the table of markers when it is not there yet."""
+        if self._prepared:
+            return
+        with self.guard, self.engine.connect() as connection:
+            _TABLE.create(connection, checkfirst=True)
+        self._prepared = True
+
+    def witness(self, connection: DriverConnection, batch_id: str) -> dict[str, str]:
+        """Insert the marker of a batch."""
+        self.change(connection, self.compiled(_TABLE.insert().values(batch_id=value(batch_id))))
+        return {_MARKER: batch_id}
+
+    def was_committed(self, batch_id: str, witness: Mapping[str, str]) -> bool | None:
+        """Return whether the marker is there; waits for a transaction that may still be writing it."""
+        if witness.get(_MARKER) != batch_id:
+            return None
+        with self.borrowed() as connection:
+            # Without the table no marker was ever committed.
+            if not sa.inspect(self.engine).has_table(WITNESS_TABLE):
+                return False
+            return bool(self.run(connection.driver_connection, self.question(batch_id)))
+
+    def question(self, batch_id: str) -> Statement:
+        """Return the statement that reads a marker."""
+        return self.compiled(sa.select(_TABLE.c.batch_id).where(_TABLE.c.batch_id == value(batch_id)))
+
+    def forget(self, batch_ids: Sequence[str]) -> None:
+        """Delete the markers of batches."""
+        if not batch_ids:
+            return
+        with self.borrowed() as connection:
+            if sa.inspect(self.engine).has_table(WITNESS_TABLE):
+                statement = _TABLE.delete().where(_TABLE.c.batch_id.in_([value(each) for each in batch_ids]))
+                self.change(connection.driver_connection, self.compiled(statement))

@@ -1,0 +1,261 @@
+"""PostgreSQL through psycopg 3: snapshots and row locks, arrays for keys and values, and transactions that can be asked for later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.abc import Buffer
+from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+from psycopg.types.string import TextLoader
+from sqlalchemy.engine import URL, Engine
+
+from connectors.sql.database import IDLE_SECONDS, PAGE, STATEMENT_SECONDS, Database, DriverConnection
+from connectors.sql.expressions import WHITESPACE, Expression, Statement, value
+from connectors.sql.failures import Cause
+from connectors.sql.tables import ColumnInfo, Kind, TableInfo
+from connectors.sql.typed import TypedStorage
+from worker.errors import ConfigurationError, Retriable
+from worker.ports import Key, Row
+
+_OLDEST = 13
+_TRANSACTION = "transaction"
+_POLL_SECONDS = 0.25
+_CODES = {
+    "40001": Cause.BUSY,
+    "40P01": Cause.BUSY,
+    "55P03": Cause.BUSY,
+    "57014": Cause.BUSY,
+    "25P03": Cause.BUSY,
+    "25006": Cause.READ_ONLY,
+    "42501": Cause.NO_RIGHT,
+    "28P01": Cause.DENIED,
+    "28000": Cause.DENIED,
+    "3D000": Cause.NO_DATABASE,
+}
+_CLASSES = {
+    "08": Cause.LOST,
+    "57": Cause.LOST,
+    "53": Cause.FULL,
+    "58": Cause.FULL,
+    "23": Cause.CONSTRAINT,
+    "22": Cause.CONSTRAINT,
+    "44": Cause.CONSTRAINT,
+    "42": Cause.SCHEMA,
+}
+# A refused connection has no code, only the server's words.
+_REFUSALS = (
+    ("password authentication failed", Cause.DENIED),
+    ("no password supplied", Cause.DENIED),
+    ("no pg_hba.conf entry", Cause.DENIED),
+    ("authentication failed", Cause.DENIED),
+    ("role ", Cause.DENIED),
+    ("database ", Cause.NO_DATABASE),
+)
+
+
+class PostgresStorage(TypedStorage):
+    """What only PostgreSQL says about values; the methods without a docstring keep `TypedStorage`'s promise."""
+
+    def only_spaces(self, column: Expression) -> Expression:  # noqa: D102
+        return sa.func.btrim(sa.cast(column, sa.Text), value(WHITESPACE)) == value("")
+
+    def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(f"^(?:{pattern})$"))
+
+    def not_finite(self, column: Expression) -> Expression:  # noqa: D102
+        return sa.cast(column, sa.Text).in_([value("NaN"), value("Infinity"), value("-Infinity")])
+
+    def has_time(self, column: Expression) -> Expression:  # noqa: D102
+        return sa.func.date_trunc(value("day"), column) != column
+
+
+class Postgres(Database):
+    """A PostgreSQL database; the methods without a docstring keep `Database`'s promise."""
+
+    storage = PostgresStorage()
+    errors = (psycopg.Error,)
+    chunk = 50_000
+
+    def cause(self, error: Exception) -> tuple[Cause, str]:  # noqa: D102
+        code = getattr(error, "sqlstate", None)
+        if code is None:
+            if isinstance(error, psycopg.OperationalError):
+                words = str(error)
+                if "FATAL" in words:
+                    return next((cause for word, cause in _REFUSALS if word in words), Cause.UNREACHABLE), ""
+                lost = "server closed the connection" in words or "connection is lost" in words or "terminating connection" in words
+                return Cause.LOST if lost or "the connection is closed" in words else Cause.UNREACHABLE, ""
+            return Cause.CONSTRAINT if isinstance(error, psycopg.DataError) else Cause.OTHER, type(error).__name__
+        return _CODES.get(code) or _CLASSES.get(code[:2], Cause.OTHER), code
+
+    def stream(self, connection: DriverConnection, statement: Statement) -> Iterator[list[Sequence[Any]]]:  # noqa: D102
+        with self.guard:
+            cursor = connection.cursor(name=f"rows_{id(statement)}")
+        try:
+            with self.guard:
+                cursor.execute(statement.sql, statement.parameters)
+            while True:
+                with self.guard:
+                    page = cursor.fetchmany(PAGE)
+                if not page:
+                    return
+                yield page
+        finally:
+            with self.guard:
+                cursor.close()
+
+    def begin_reading(self, connection: DriverConnection) -> None:  # noqa: D102
+        self.command(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL cursor_tuple_fraction = 1.0")
+
+    def begin_writing(self, connection: DriverConnection) -> None:  # noqa: D102
+        # A batch touches few rows of a large table: without sequential scans the planner walks the key, also right after a bulk load.
+        limits = {
+            "lock_timeout": int(self.lock_seconds * 1000),
+            "statement_timeout": STATEMENT_SECONDS * 1000,
+            "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+        }
+        settings = "; ".join(f"SET LOCAL {name} = {limit}" for name, limit in limits.items())
+        self.command(connection, f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}; SET LOCAL enable_seqscan = off")
+
+    def among(self, columns: Sequence[str], infos: Sequence[ColumnInfo], keys: Sequence[Key]) -> Statement:  # noqa: D102
+        names = [f"retention_key_{number}" for number in range(len(columns))]
+        arrays = [f"%({name})s::{_array_type(info)}" for name, info in zip(names, infos, strict=True)]
+        parameters = {name: [key[number] for key in keys] for number, name in enumerate(names)}
+        if len(columns) == 1:
+            return Statement(f"{columns[0]} = ANY({arrays[0]})", parameters)
+        return Statement(f"({', '.join(columns)}) IN (SELECT * FROM unnest({', '.join(arrays)}))", parameters)
+
+    def update_rows(  # noqa: D102
+        self, connection: DriverConnection, table: TableInfo, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
+    ) -> int:
+        infos = [table.columns[name] for name in (*key, *columns)]
+        names = [f"v{number}" for number in range(len(infos))]
+        arrays = ", ".join(f"%({name})s::{_array_type(info)}" for name, info in zip(names, infos, strict=True))
+        width = len(key)
+        # An explicit cast to a text type with a length would cut the value off; assigning a plain text refuses it.
+        assigned = ", ".join(
+            f"{self.quote(info.name)} = given.{name}" + ("" if info.kind is Kind.TEXT and not _is_special(info) else f"::{info.declared}")
+            for name, info in zip(names[width:], infos[width:], strict=True)
+        )
+        found = " AND ".join(f"target.{self.quote(name)} = given.{given}" for name, given in zip(key, names, strict=False))
+        sql = f"UPDATE {self.quoted(table)} AS target SET {assigned} FROM unnest({arrays}) AS given({', '.join(names)}) WHERE {found}"
+        values = list(zip(*rows, strict=True))
+        parameters = {
+            name: list(column) if number < width or info.kind is Kind.BYTES else [None if each is None else str(each) for each in column]
+            for number, (name, info, column) in enumerate(zip(names, infos, values, strict=True))
+        }
+        return self.change(connection, Statement(sql, parameters))
+
+    def prepare_witness(self) -> None:
+        """Do nothing: the server itself remembers its transactions."""
+
+    def witness(self, connection: DriverConnection, batch_id: str) -> dict[str, str]:  # noqa: ARG002, D102
+        return {_TRANSACTION: str(self.run(connection, Statement("SELECT pg_current_xact_id()::text", {}))[0][0])}
+
+    def was_committed(self, batch_id: str, witness: Mapping[str, str]) -> bool | None:  # noqa: ARG002, D102
+        number = witness.get(_TRANSACTION, "")
+        if not number.isdecimal():
+            return None
+        with self.borrowed() as connection:
+            for _ in range(max(1, int(self.lock_seconds / _POLL_SECONDS))):
+                try:
+                    rows = self.run(connection.driver_connection, Statement("SELECT pg_xact_status(%(number)s::xid8)", {"number": number}))
+                except psycopg.errors.InvalidParameterValue:
+                    return None  # A number from the future: this is another server, or one restored from a backup.
+                if rows[0][0] != "in progress":
+                    return None if rows[0][0] is None else rows[0][0] == "committed"
+                time.sleep(_POLL_SECONDS)
+        raise Retriable(f"{self.source}: {self.place}: the transaction of a batch that died is still running; try again later.")
+
+    def forget(self, batch_ids: Sequence[str]) -> None:
+        """Do nothing: nothing was kept."""
+
+    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
+        # Bit 3 of tgtype is DELETE; internal triggers are those of foreign keys.
+        question = (
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(%(table)s) AND NOT tgisinternal AND tgenabled <> 'D' "
+            "AND (tgtype::int & 8) <> 0"
+        )
+        with self.borrowed() as connection:
+            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, {"table": self.quoted(table)}))]
+
+
+def postgres_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: ARG001
+    """Return the engine for a PostgreSQL database."""
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_size=2,
+        max_overflow=8,
+        pool_pre_ping=True,
+        connect_args={"autocommit": True, "connect_timeout": 10, "application_name": "retention", "options": "-c timezone=UTC"},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: psycopg.Connection[Any], _: object) -> None:
+        adapters = connection.adapters
+        adapters.register_loader("date", _LenientDate)
+        adapters.register_loader("timestamp", _LenientTimestamp)
+        adapters.register_loader("timestamptz", _LenientTimestamptz)
+        for name in ("uuid", "json", "jsonb"):
+            adapters.register_loader(name, TextLoader)
+
+    return engine
+
+
+def refuse_old(source: str, place: str, version: Sequence[int | str]) -> None:
+    """Raise ConfigurationError for a server older than PostgreSQL 13, which can't be asked what became of a transaction."""
+    if not version or int(version[0]) < _OLDEST:
+        raise ConfigurationError(f"{source}: {place}: PostgreSQL {_OLDEST} or later is needed.")
+
+
+class _LenientDate(DateLoader):
+    """Reads dates; what Python has no date for (infinity, years before Christ) stays the server's text, which is no date."""
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return bytes(data).decode()
+
+
+class _LenientTimestamp(TimestampLoader):
+    """Reads timestamps as `_LenientDate` reads dates."""
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return bytes(data).decode()
+
+
+class _LenientTimestamptz(TimestamptzLoader):
+    """Reads instants as `_LenientDate` reads dates."""
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return bytes(data).decode()
+
+
+def _array_type(info: ColumnInfo) -> str:
+    """Return the array type in which values of a column are sent; texts without length, so that nothing is cut off."""
+    match info.kind:
+        case Kind.NUMBER if "INT" in info.declared.upper() or "SERIAL" in info.declared.upper():
+            return "int8[]"
+        case Kind.UUID:
+            return "uuid[]"
+        case Kind.BYTES:
+            return "bytea[]"
+        case _:
+            return "text[]"
+
+
+def _is_special(info: ColumnInfo) -> bool:
+    """Whether a text column has a type to which a text must be cast by name: an enumeration."""
+    return not info.declared.upper().startswith(("VARCHAR", "CHARACTER", "CHAR", "TEXT", "CITEXT"))

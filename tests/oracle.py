@@ -1,0 +1,243 @@
+"""A second, slow way to decide, written from the promises and not from the core: it walks through the calendar day by day.
+
+It shares the data model with the core and none of its arithmetic or logic. Its answers are plain tuples.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from worker.core.conditions import Compare, Condition, Either, Every, Negated
+from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
+from worker.core.model import Policy, Purpose, StartEvent
+from worker.core.periods import Anchor, FiscalYear, Period, Term
+from worker.core.standing import Hold, Request, Standing
+
+ONE_DAY = dt.timedelta(days=1)
+State = tuple[str, dt.date | None]
+
+
+# --- The calendar, walked -------------------------------------------------------------------------------------------------------------
+
+
+def _closes_month(day: dt.date) -> bool:
+    return (day + ONE_DAY).day == 1
+
+
+def _closes(day: dt.date, anchor: Anchor, fiscal_year: FiscalYear) -> bool:
+    """Whether a period that is counted from such an anchor is counted from this day."""
+    if anchor is Anchor.DAY:
+        return True
+    if anchor is Anchor.END_OF_MONTH:
+        return _closes_month(day)
+    if anchor is Anchor.END_OF_CALENDAR_YEAR:
+        return (day + ONE_DAY).year > day.year
+    if (fiscal_year.month, fiscal_year.day) == (2, 28):
+        return day.month == 2 and _closes_month(day)
+    return (day.month, day.day) == (fiscal_year.month, fiscal_year.day)
+
+
+@lru_cache(maxsize=20_000)
+def last_day(start: dt.date, term: Term, extra: Period) -> dt.date:
+    """Return the last day of keeping, found by walking."""
+    day = start
+    while not _closes(day, term.anchor, term.fiscal_year):
+        day += ONE_DAY
+    month_end = term.anchor is not Anchor.DAY and _closes_month(day) and term.fiscal_year != FiscalYear(4, 5)
+    if term.anchor in (Anchor.END_OF_MONTH, Anchor.END_OF_CALENDAR_YEAR):
+        month_end = True
+    nominal = day.day
+    months = 12 * (term.period.years + extra.years) + term.period.months + extra.months
+    rest = 7 * (term.period.weeks + extra.weeks) + term.period.days + extra.days
+    if months:
+        while months:
+            day += ONE_DAY
+            months -= day.day == 1
+        stays = month_end and not rest
+        while not _closes_month(day) and (stays or day.day < nominal):
+            day += ONE_DAY
+    for _ in range(rest):
+        day += ONE_DAY
+    return day
+
+
+# --- Conditions as sets of what may be true -------------------------------------------------------------------------------------------
+
+
+def possible(condition: Condition, facts: Mapping[str, Fact]) -> set[bool]:
+    """Return the truth values that a condition may have, every unknown comparison taken for itself."""
+    if isinstance(condition, Compare):
+        fact = facts[condition.fact]
+        if isinstance(fact, Unknown):
+            return {True, False}
+        if condition.op.value == "exists":
+            return {isinstance(fact, Known) is condition.values[0]}
+        if not isinstance(fact, Known):
+            return {False}
+        value: Any = fact.value
+        first: Any = condition.values[0]
+        return {
+            {
+                "eq": lambda: value == first,
+                "ne": lambda: value != first,
+                "lt": lambda: value < first,
+                "le": lambda: value <= first,
+                "gt": lambda: value > first,
+                "ge": lambda: value >= first,
+                "in": lambda: value in condition.values,
+                "not_in": lambda: value not in condition.values,
+            }[condition.op.value]()
+        }
+    if isinstance(condition, Negated):
+        return {not each for each in possible(condition.of, facts)}
+    parts = [possible(part, facts) for part in condition.of]
+    joined = {isinstance(condition, Every)}
+    for part in parts:
+        joined = {(a and b) if isinstance(condition, Every) else (a or b) for a in joined for b in part}
+    assert isinstance(condition, Every | Either)
+    return joined
+
+
+# --- Purposes -------------------------------------------------------------------------------------------------------------------------
+
+
+def _start(event: StartEvent, facts: Mapping[str, Fact]) -> dt.date | str:
+    """Return the start day, or a word for why there is none."""
+    members = [facts[name] for name in event.facts]
+    if any(isinstance(each, Unknown) for each in members):
+        return "unknown"
+    happened: list[Any] = sorted(each.value for each in members if isinstance(each, Known) and isinstance(each.value, dt.date))
+    open_ = any(isinstance(each, NotYet) for each in members)
+    left_out = any(isinstance(each, NotApplicable) for each in members)
+    if event.combine.value == "earliest_of":
+        return happened[0] if happened else "not yet" if open_ else "not applicable"
+    if open_:
+        return "not yet"
+    if not happened or (event.combine.value == "all_of" and left_out):
+        return "not applicable"
+    return happened[-1]
+
+
+def _asked_to_end(purpose: Purpose, request: Request, contract_over: dt.date | None) -> dt.date | None:
+    """Return the day from which a request leaves a purpose without ground, or None."""
+    kind, basis = request.kind.value, purpose.basis.value
+    if kind == "withdraw" and basis == "consent" and (request.consent is None or request.consent == purpose.consent):
+        return request.received_on
+    if kind == "object" and request.marketing and purpose.marketing:
+        return request.received_on
+    if kind == "erase" and request.verified and not purpose.legal_claim:
+        if basis in ("consent", "legitimate-interests"):
+            return request.received_on
+        if basis == "contract" and contract_over is not None:
+            return max(request.received_on, contract_over)
+    return None
+
+
+def purpose_state(purpose: Purpose, facts: Mapping[str, Fact], asked: Iterable[Request], today: dt.date, extra: Period) -> State:
+    """Return *running*, *ended*, *never applied* or *undetermined*, and the last day where there is one."""
+    truths = {True} if purpose.when is None else possible(purpose.when, facts)
+    if truths == {False}:
+        return "never applied", None
+    start = "no start" if purpose.start is None else _start(purpose.start, facts)
+    own: dt.date | None = None
+    unknown = truths != {True}
+    contract_over = start if isinstance(start, dt.date) and start < today and not unknown else None
+    if not unknown and purpose.start is not None and purpose.term is not None:
+        if start == "not applicable":
+            return "never applied", None
+        unknown = start == "unknown"
+        own = last_day(start, purpose.term, extra) if isinstance(start, dt.date) else None
+    ends = [end for request in asked if (end := _asked_to_end(purpose, request, contract_over)) is not None]
+    last = [last_day(min(ends), Term(Period()), extra)] if ends else []
+    if own is not None:
+        last.append(own)
+    if not last:
+        return ("undetermined" if unknown else "running"), None
+    return ("ended" if min(last) < today else "running"), min(last)
+
+
+# --- The record -----------------------------------------------------------------------------------------------------------------------
+
+
+def _due_fields(policy: Policy, states: list[State]) -> tuple[dict[str, dt.date], tuple[str, ...]]:
+    due: dict[str, dt.date] = {}
+    uncovered = []
+    own = [each for each in policy.source.fields if each.personal and not each.follows_record]
+    for field in own:
+        holders = [state for purpose, state in zip(policy.purposes, states, strict=True) if field.name in purpose.fields]
+        words = {word for word, _ in holders}
+        if words <= {"never applied"}:
+            uncovered.append(field.name)
+        elif words <= {"never applied", "ended"}:
+            due[field.name] = max(day for _, day in holders if day is not None)
+    if own and len(due) == len(own):
+        latest = max(due.values())
+        due |= {each.name: latest for each in policy.source.fields if each.personal and each.follows_record}
+    return due, tuple(uncovered)
+
+
+def _held_by(holds: Iterable[Hold], asked: Iterable[Request]) -> set[str]:
+    """Return what suspends: legal matters always, the subject's own restriction only while the subject doesn't ask for erasure."""
+    asked = list(asked)
+    found = {hold.id for hold in holds if hold.released_on is None and hold.kind.value in ("legal", "dispute")}
+    if not any(each.kind.value == "erase" and each.verified for each in asked):
+        found |= {hold.id for hold in holds if hold.released_on is None and hold.kind.value == "restriction"}
+        found |= {each.id for each in asked if each.kind.value == "restrict" or (each.kind.value == "object" and not each.marketing)}
+    return found
+
+
+def decide(
+    facts: Mapping[str, Fact],
+    policy: Policy,
+    standing: Standing,
+    today: dt.date,
+    untreated: frozenset[str] | None,
+    blocking: tuple[str, ...],
+) -> tuple[tuple[Any, ...], list[State], tuple[str, ...]]:
+    """Return the outcome, the state of every purpose, and the uncovered fields."""
+    asked = [each for each in standing.requests if policy.source.controller or each.kind.value == "restrict"]
+
+    def states(extra: Period) -> list[State]:
+        return [purpose_state(each, facts, asked, today, extra) for each in policy.purposes]
+
+    now = states(Period())
+    due, uncovered = _due_fields(policy, now)
+    outcome: tuple[Any, ...] = ("kept",)
+    personal = [each for each in policy.source.fields if each.personal]
+    left = tuple(
+        each.name for each in personal if each.treatment is not None and each.name in due and (untreated is None or each.name in untreated)
+    )
+    if due and len(due) < len(personal):
+        outcome = ("partly", left, max(due[name] for name in left)) if left else ("kept",)
+    elif due:
+        outcome = _whole(policy, facts, max(due.values()), left, blocking, lambda extra: _due_fields(policy, states(extra))[0])
+    held = _held_by(standing.holds, asked)
+    if held and outcome[0] in ("partly", "due", "waiting"):
+        outcome = ("held", held, outcome)
+    return outcome, now, uncovered
+
+
+def _whole(
+    policy: Policy, facts: Mapping[str, Fact], latest: dt.date, left: tuple[str, ...], blocking: tuple[str, ...], due_with: Any
+) -> Any:
+    """Return what happens to a record of which every personal field is due."""
+    for disposition in policy.dispositions:
+        truths = {True} if disposition.when is None else possible(disposition.when, facts)
+        if truths == {False}:
+            continue
+        if truths == {True, False}:
+            return ("undecided", latest)
+        chosen = None
+        for step in disposition.steps:
+            due = due_with(step.after)
+            if len(due) == len([each for each in policy.source.fields if each.personal]):
+                chosen, latest = step.kind.value, max(due.values())
+        if chosen is None or (chosen == "pseudonymise" and not left):
+            return ("kept",)
+        if chosen == "delete" and blocking:
+            return ("waiting", blocking, latest)
+        return ("due", chosen, left if chosen == "pseudonymise" else (), latest)
+    return ("undecided", latest)

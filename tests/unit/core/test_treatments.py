@@ -1,0 +1,172 @@
+"""Treatments, and how a treated value is recognised."""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import AMSTERDAM, KEYS, ORGANISATION
+from worker.core.facts import Empty, FieldType, Raw, Reading
+from worker.core.model import Field, Identifier, Treatment, TreatmentKind
+from worker.core.treatments import (
+    UNREADABLE_ADDRESS,
+    PseudonymKey,
+    is_pseudonym,
+    pseudonym,
+    pseudonym_pattern,
+    treater,
+    truncated,
+)
+
+KEY = KEYS["people"]
+_TEXT = Reading(FieldType.TEXT, Empty.UNKNOWN, AMSTERDAM)
+
+
+def field(kind: TreatmentKind, identifier: Identifier | None = None, value: str = "") -> Field:
+    """Return a personal field with a treatment."""
+    return Field("name", "name", _TEXT, personal=True, treatment=Treatment(kind, value, "people"), identifier=identifier)
+
+
+FIELDS = [
+    field(TreatmentKind.CLEAR),
+    field(TreatmentKind.CONSTANT, value="removed"),
+    field(TreatmentKind.TRUNCATE),
+    field(TreatmentKind.PSEUDONYM),
+    field(TreatmentKind.PSEUDONYM, Identifier.EMAIL),
+    field(TreatmentKind.PSEUDONYM, Identifier.PHONE),
+]
+raws = st.one_of(
+    st.none(), st.text(max_size=40), st.integers(), st.ip_addresses(), st.ip_addresses().map(str), st.emails(), st.binary(max_size=5)
+)
+
+
+@pytest.mark.parametrize("each", FIELDS, ids=lambda each: f"{each.treatment.kind}-{each.identifier}")
+@settings(max_examples=40, deadline=None)
+@given(raw=raws)
+def test_idempotent(each: Field, raw: Raw) -> None:
+    """A treated value is recognised and never changes again; what is recognised at first sight stays as it is."""
+    treats = treater(each, ORGANISATION, KEYS)
+    once = treats.treat(raw)
+    assert treats.is_treated(once)
+    assert once == treats.treat(once)
+    if treats.is_treated(raw):
+        assert str(once) == str(raw)
+
+
+def test_clear_and_constant() -> None:
+    """Clearing leaves nothing; a constant is recognised also when a driver answers it as a number."""
+    cleared, constant = treater(FIELDS[0], ORGANISATION, {}), treater(field(TreatmentKind.CONSTANT, value="0"), ORGANISATION, {})
+    assert [None, False, True] == [cleared.treat("Ada"), cleared.is_treated(""), cleared.is_treated(None)]
+    assert ["0", False, True, True, True] == [constant.treat("Ada"), *(constant.is_treated(raw) for raw in ("Ada", "0", 0, None))]
+
+
+def test_no_treatment_and_no_key() -> None:
+    """A field without treatment has no treater; a missing key is an error and never another key."""
+    with pytest.raises(ValueError, match="no treatment"):
+        treater(Field("name", "name", _TEXT), ORGANISATION, KEYS)
+    with pytest.raises(KeyError):
+        treater(FIELDS[3], ORGANISATION, {})
+
+
+class TestPseudonyms:
+    """Keyed, recognisable, the same for the same person."""
+
+    @staticmethod
+    def by_hand(canonical: str, kind: str, tail: str = "") -> str:
+        """Return a pseudonym, computed independently: 128 bits of HMAC-SHA-256 in base 32."""
+        message = f"Office\x1fpeople\x1f{kind}\x1f{canonical}".encode()
+        digest = hmac.new(b"\x07" * 32, message, hashlib.sha256).digest()
+        return "p1-p-00ff00-" + base64.b32encode(digest[:16]).decode().lower()[:26] + tail
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "canonical", "tail"),
+        [
+            (Identifier.EMAIL, "Ada@Example.ORG", "c1:email:ada@example.org", "@people.invalid"),
+            (Identifier.TEXT, " Ada  Lovelace", "c1:text:ada lovelace", ""),
+            (Identifier.PHONE, "+31 6 12345678", "c1:phone:0031612345678", ""),
+        ],
+    )
+    def test_known_answers(self, kind: Identifier, value: str, canonical: str, tail: str) -> None:
+        """The format is a promise to data that was already written."""
+        assert self.by_hand(canonical, kind.value, tail) == pseudonym(KEY, ORGANISATION, "people", kind, value)
+
+    def test_fixed_vector(self) -> None:
+        """One value written out, so that a change in both computations is seen."""
+        assert "p1-p-00ff00-srsnh4mtvupv7uiwibp2ubupp4" == pseudonym(KEY, ORGANISATION, "people", Identifier.TEXT, "Ada Lovelace")
+
+    def test_what_it_depends_on(self) -> None:
+        """Key, organisation, domain, kind and person each make another pseudonym; the way of writing does not."""
+        base = (KEY, ORGANISATION, "people", Identifier.TEXT, "Ada")
+        others = [
+            (PseudonymKey("p-00ff00", b"\x08" * 32), *base[1:]),
+            (KEY, "Other", *base[2:]),
+            (KEY, ORGANISATION, "guests", *base[3:]),
+            (*base[:3], Identifier.PHONE, "Ada"),
+            (*base[:4], "Bea"),
+        ]
+        assert 6 == len({pseudonym(*each) for each in (base, *others)})
+        assert pseudonym(*base) == pseudonym(*base[:4], " ADA ")
+
+    @given(st.text(max_size=40), st.sampled_from(Identifier))
+    def test_recognised_with_certainty(self, value: str, kind: Identifier) -> None:
+        """Every pseudonym is recognised, matches the SQL pattern, and nothing shorter, longer or around it is one."""
+        made = pseudonym(KEY, ORGANISATION, "people", kind, value)
+        assert is_pseudonym(made)
+        assert not any(is_pseudonym(each) for each in (made[:-1], made + "a", " " + made, made + "\n", made.upper(), value))
+        pattern = pseudonym_pattern(field(TreatmentKind.PSEUDONYM, kind))
+        like = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern)
+        assert re.fullmatch(like, made)
+
+    def test_file_names_with_broken_bytes(self) -> None:
+        """A lone surrogate, as file names hold it, is a value like any other."""
+        assert is_pseudonym(pseudonym(KEY, ORGANISATION, "people", Identifier.TEXT, "cv\udcff"))
+
+    def test_the_key_is_not_shown(self) -> None:
+        """No representation of a key holds its secret."""
+        assert "PseudonymKey(p-00ff00)" == repr(KEY) == str(KEY)
+
+
+class TestTruncation:
+    """Addresses of a neighbourhood, not of a person."""
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("192.0.2.77", "192.0.2.0"),
+            (" 192.0.2.77\n", "192.0.2.0"),
+            ("192.0.2.0", "192.0.2.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("2001:DB8::1", "2001:db8::"),
+            ("fe80::1%eth0", "fe80::"),
+            ("::ffff:192.0.2.77", "192.0.2.0"),
+            ("::ffff:c000:24d", "192.0.2.0"),
+            ("2002:c000:024d::1", "2002:c000:200::"),
+            ("::1", "::"),
+            ("192.0.2.077", UNREADABLE_ADDRESS),
+            ("192.0.2.77:443", UNREADABLE_ADDRESS),
+            ("192.0.2.77, 10.0.0.1", UNREADABLE_ADDRESS),
+            ("Ada", UNREADABLE_ADDRESS),
+            ("", UNREADABLE_ADDRESS),
+            ("3221225985", UNREADABLE_ADDRESS),
+        ],
+    )
+    def test_known(self, value: str, expected: str) -> None:
+        """The last octet or the last 80 bits go, also of an address inside an address; what can't be read goes whole."""
+        assert expected == truncated(value)
+
+    @given(st.ip_addresses())
+    def test_neighbours(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+        """Truncating twice changes nothing, and a neighbour's address gives the same."""
+        short = truncated(str(address))
+        assert short == truncated(short)
+        assert short == truncated(str(type(address)(int(address) ^ 1)))
+
+    def test_drivers_that_answer_objects(self) -> None:
+        """A truncated address is recognised also when it comes as an address object."""
+        treats = treater(field(TreatmentKind.TRUNCATE), ORGANISATION, {})
+        assert [True, False] == [treats.is_treated(ipaddress.ip_address(each)) for each in ("192.0.2.0", "192.0.2.7")]

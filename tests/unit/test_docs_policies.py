@@ -1,0 +1,104 @@
+"""The policy reference is run: every example loads, is refused or warns as the page says, and every row of its calendar is computed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from worker.core.periods import Anchor, FiscalYear, Period, Term
+from worker.policyfile.loading import check_text
+from worker.policyfile.schema import keys_at
+
+PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
+_MARKED = re.compile(
+    r"<!-- example: (?P<name>\w+)(?:, after (?P<after>\w+))?(?:; (?P<verdict>refused|warns): (?P<said>.*?))? -->\n```toml\n(?P<text>.*?)```",
+    re.DOTALL,
+)
+_ROW = re.compile(r"^\| [^|]+ \| (\d{4}-\d\d-\d\d) \| ([^|]+) \| (P\w+) \| (\d{4}-\d\d-\d\d) \| (\d{4}-\d\d-\d\d) \|$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One piece of TOML of the page, behind everything it continues."""
+
+    name: str
+    text: str
+    verdict: str | None
+    said: str | None
+
+
+def examples() -> list[Example]:
+    """Return the examples of the page, each with the text of those it comes after."""
+    texts: dict[str, str] = {}
+    found = []
+    for match in _MARKED.finditer(PAGE):
+        before = f"{texts[match['after']]}\n" if match["after"] else ""
+        texts[match["name"]] = before + match["text"]
+        found.append(Example(match["name"], texts[match["name"]], match["verdict"], match["said"]))
+    return found
+
+
+class TestExamples:
+    """The page shows nothing that does not work as it says."""
+
+    @pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+    def test_each_example(self, example: Example) -> None:
+        """An example loads without a problem, or is refused or doubtful for the reason that the page gives."""
+        report = check_text(example.text, "policies.toml", ["crm", "mailing_list", "comments", "application_files"])
+        if example.verdict == "refused":
+            assert [True] == [str(example.said) in str(problem) for problem in report.problems]
+            return
+        assert () == report.problems
+        assert example.text.count("[[policies.examples]]") == report.examples_run
+        if example.verdict == "warns":
+            assert any(str(example.said) in str(warning) for warning in report.warnings)
+
+    def test_every_block_is_an_example(self) -> None:
+        """No piece of TOML stands on the page without being run."""
+        assert PAGE.count("```toml") == len(examples())
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            ("organisation",),
+            ("sources", "x"),
+            ("sources", "x", "fields", "y"),
+            ("sources", "x", "children", "y"),
+            ("sources", "x", "parents", "y"),
+            ("sources", "x", "facts", "y"),
+            ("policies", 0),
+            ("policies", 0, "purposes", 0),
+            ("policies", 0, "purposes", 0, "start"),
+            ("policies", 0, "disposition", 0),
+            ("policies", 0, "examples", 0),
+            ("policies", 0, "examples", 0, "request"),
+        ],
+        ids=lambda path: ".".join(map(str, path)),
+    )
+    def test_every_key_is_explained(self, path: tuple[str | int, ...]) -> None:
+        """Every key of every table is named on the page."""
+        keys = keys_at(path)
+        assert keys
+        assert [] == [key for key in keys if not re.search(rf"\b{key}\b", PAGE)]
+
+
+class TestCalendar:
+    """The worked calendar is what the core computes."""
+
+    @pytest.mark.parametrize("row", _ROW.findall(PAGE), ids=lambda row: f"{row[0]} {row[2]} from {row[1]}")
+    def test_each_row(self, row: tuple[str, str, str, str, str]) -> None:
+        """Due day and first day after it follow from the event, the anchor and the period."""
+        started, counted_from, keep, through, first = row
+        anchors = {"the day": Anchor.DAY, "end of calendar year": Anchor.END_OF_CALENDAR_YEAR, "end of month": Anchor.END_OF_MONTH}
+        fiscal_year = FiscalYear.parse(counted_from[-5:]) if "fiscal" in counted_from else FiscalYear()
+        term = Term(Period.parse(keep), anchors.get(counted_from, Anchor.END_OF_FISCAL_YEAR), fiscal_year)
+        assert dt.date.fromisoformat(through) == term.due(dt.date.fromisoformat(started))
+        assert dt.timedelta(days=1) == dt.date.fromisoformat(first) - dt.date.fromisoformat(through)
+
+    def test_rows_are_found(self) -> None:
+        """The calendar has rows, so that the test above proves something."""
+        assert 13 == len(_ROW.findall(PAGE))

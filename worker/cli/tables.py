@@ -1,0 +1,195 @@
+"""Results as tables for people. Every cell is text without markup; a number of nothing is a dash, so that the eye finds the others."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from worker.core.model import Policy
+from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, OpenFinding, RequestRow, RunRow
+from worker.settings import Shown
+from worker.usecases.applying import RunResult
+from worker.usecases.explaining import Explanation
+from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, WORDS
+
+_COLUMNS = ("due", "partly", "held", "waiting", "undetermined", "uncovered", "review", "kept")
+_TITLES = {"partly": "partly due"}
+
+
+def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Table:
+    """Return a plan's counts: one row per source and policy, and how long ago the oldest should have been carried out."""
+    table = _table(f"Plan for {as_of}", "source and policy", caption="oldest overdue: the earliest deadline (due day and window) passed")
+    for title in ("records", *(_TITLES.get(each, each) for each in _COLUMNS), "overdue"):
+        table.add_column(title, justify="right")
+    table.add_column("oldest overdue")
+    for name, each in counts.items():
+        if name in failed:
+            table.add_row(name, *["?"] * (len(_COLUMNS) + 2), "could not be read")
+        else:
+            oldest = str(each["oldest_deadline"] or "-")
+            table.add_row(name, *(_number(each[word]) for word in ("total", *_COLUMNS, "overdue")), oldest)
+    for name in failed:
+        if name not in counts:
+            table.add_row(name, *["?"] * (len(_COLUMNS) + 2), "could not be read")
+    return table
+
+
+def action_table(rows: Iterable[tuple[str, str, str, int, dt.date, dt.date]]) -> Table:
+    """Return what a plan does: (source, action, fields, number, first due day, last due day)."""
+    table = _table("What is done when it is applied", "source", "action", "fields")
+    table.add_column("records", justify="right")
+    table.add_column("due days")
+    for source, does, fields, count, first, last in rows:
+        table.add_row(source, does, fields or "the whole record", _number(count), str(first) if first == last else f"{first} to {last}")
+    return table
+
+
+def finding_table(found: Sequence[FindingRow], new: Iterable[str], title: str = "Findings") -> Table:
+    """Return findings; `new` are the digests of those that nobody accepted, or that grew or expired since."""
+    table = _table(title, "id", "kind", "source", "what")
+    table.add_column("records", justify="right")
+    table.add_column("state")
+    fresh = set(new)
+    for each in found:
+        state = "new" if each.digest in fresh else "accepted"
+        table.add_row(each.digest[:12], each.kind, each.source, each.detail, _number(each.count), state)
+    return table
+
+
+def open_finding_table(found: Sequence[OpenFinding], accepted: Mapping[str, AcceptedFinding], new: Iterable[str]) -> Table:
+    """Return the open findings of the ledger with who accepted them, until when and up to which number."""
+    table = _table("Open findings", "id", "kind", "source", "what")
+    table.add_column("records", justify="right")
+    for title in ("since", "state"):
+        table.add_column(title)
+    fresh = set(new)
+    for each in found:
+        yes, state = accepted.get(each.digest), "new"
+        if yes is not None:
+            state = f"accepted by {yes.owner} until {yes.expires_on}, at most {yes.max_count}"
+            state = f"new again: was {state}" if each.digest in fresh else state
+        row = each.finding
+        table.add_row(each.digest[:12], row.kind, row.source, row.detail, _number(row.count), str(each.first_seen.date()), state)
+    return table
+
+
+def result_table(result: RunResult) -> Table:
+    """Return what a run did, by source."""
+    table = _table(f"Run {result.run_id}", "source")
+    for title in ("deleted", "pseudonymised", "fields treated", "went along", "changed", "held", "gone", "failed"):
+        table.add_column(title, justify="right")
+    for name, each in result.results.items():
+        effects = [each.effects[word] for word in (DELETE, PSEUDONYMISE, TREAT, "children")]
+        skipped = [each.skipped[word] for word in ("changed", "held", "gone", "failed")]
+        table.add_row(name, *(_number(number) for number in (*effects, *skipped)))
+    for name in result.failed:
+        if name not in result.results:
+            table.add_row(name, *["?"] * 8)
+    return table
+
+
+def verified_table(title: str, rows: Iterable[tuple[str, int, int, int, int]]) -> Table:
+    """Return what a verification found: (source, gone, treated, still there, untreated)."""
+    table = _table(title, "source")
+    for heading in ("gone", "treated", "still there", "untreated"):
+        table.add_column(heading, justify="right")
+    for name, *numbers in rows:
+        table.add_row(name, *(_number(number) for number in numbers))
+    return table
+
+
+def run_table(rows: Sequence[RunRow]) -> Table:
+    """Return runs, newest first; instants are UTC."""
+    table = _table("Runs", "run", "kind", "for", "started (UTC)", "ended (UTC)", "by", "state")
+    for title in ("exit code", "acted on"):
+        table.add_column(title, justify="right")
+    for each in rows:
+        acted = sum(int(counts.get("acted", 0)) for counts in each.counts.values())
+        ended = f"{each.ended_at:%Y-%m-%d %H:%M}" if each.ended_at else "-"
+        code = "-" if each.exit_code is None else str(each.exit_code)
+        started = f"{each.started_at:%Y-%m-%d %H:%M}"
+        table.add_row(each.run_id, each.kind, str(each.logical_date), started, ended, each.by, each.state, code, _number(acted))
+    return table
+
+
+def policy_table(rows: Sequence[tuple[Policy, Approval | None]]) -> Table:
+    """Return policies with their version and who approved it."""
+    table = _table("Policies", "source", "clause", "purposes", "version", "approved")
+    for policy, yes in rows:
+        approved = f"{yes.by}, {yes.at:%Y-%m-%d}" if yes else "never"
+        version = policy.digest.rpartition(":")[2][:12]
+        table.add_row(policy.source.name, policy.clause, ", ".join(each.id for each in policy.purposes), version, approved)
+    return table
+
+
+def hold_table(rows: Sequence[HoldRow]) -> Table:
+    """Return holds; whom they are about is kept as a keyed value and not shown."""
+    table = _table("Holds", "id", "kind", "scope", "about", "owner", "reason", "placed", "review on", "released")
+    for each in rows:
+        about = each.source or each.category or each.case or "one person"
+        released = f"{each.released_at:%Y-%m-%d}" if each.released_at else "-"
+        table.add_row(
+            each.hold_id, each.kind, each.scope, about, each.owner, each.reason, f"{each.placed_at:%Y-%m-%d}", str(each.review_on), released
+        )
+    return table
+
+
+def request_table(rows: Sequence[RequestRow]) -> Table:
+    """Return requests; who asked is kept as a keyed value and not shown."""
+    table = _table("Requests", "id", "kind", "received", "answer by", "verified by", "about", "closed", "outcome")
+    for each in rows:
+        about = "direct marketing" if each.marketing else f"consent {each.consent}" if each.consent else "everything"
+        closed = f"{each.closed_at:%Y-%m-%d}" if each.closed_at else "-"
+        verified = each.verified_by or "nobody"
+        table.add_row(each.request_id, each.kind, str(each.received_on), str(each.answer_by), verified, about, closed, each.outcome or "-")
+    return table
+
+
+def setting_table(rows: Sequence[Shown]) -> Table:
+    """Return the settings."""
+    table = _table("Settings", "setting", "value", "from")
+    for each in rows:
+        table.add_row(*each)
+    return table
+
+
+def explanation(each: Explanation) -> list[Table | str]:
+    """Return everything that is said about one record: purposes, fields, and what happens."""
+    key = ",".join(str(part) for part in each.key)
+    table = _table(f"{each.source} {key}: {each.word}", "purpose", "legal basis", "keeps", "state", "facts", "fields", wrap=True)
+    for line in each.purposes:
+        table.add_row(line.id, line.basis, line.keep, line.state, "\n".join(line.facts), ", ".join(line.fields))
+    fields = _table(None, "personal field", "what becomes of it")
+    for name, said in each.fields.items():
+        fields.add_row(name, said)
+    days = f" The last day was {each.due}; it has to be carried out by {each.deadline}." if each.due else ""
+    stands = f" In its way or for it: {', '.join(each.standing)}." if each.standing else ""
+    return [table, fields, f"{each.outcome}{days}{stands}\n"]
+
+
+def sample_table(source: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return records as they are, for a person at a terminal."""
+    table = _table(source, *columns, wrap=True)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    return table
+
+
+def _table(title: str | None, *columns: str, caption: str | None = None, wrap: bool = False) -> Table:
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table.caption = Text(caption) if caption else None
+    for name in columns:
+        table.add_column(name, no_wrap=not wrap and name not in {"what", "reason", "clause", "purposes", "value", "fields"})
+    return table
+
+
+def _number(value: int) -> str:
+    return f"{value:,}".replace(",", "\u202f") if value else "-"
+
+
+assert set(_COLUMNS) == set(WORDS), "every word a record can have is a column"
