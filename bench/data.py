@@ -52,9 +52,9 @@ class Share:
         return rows * self.percent // 100
 
 
-NONE_DUE = Share(0, "P12Y", dt.datetime(2014, 6, 30))
-FEW_DUE = Share(1, "P6Y", dt.datetime(2020, 6, 30))
-DUE = Share(20, "P2Y", dt.datetime(2024, 6, 30))
+NONE_DUE = Share(0, "P12Y", dt.datetime.fromisoformat("2014-06-30"))
+FEW_DUE = Share(1, "P6Y", dt.datetime.fromisoformat("2020-06-30"))
+DUE = Share(20, "P2Y", dt.datetime.fromisoformat("2024-06-30"))
 
 
 def contacts(rows: int) -> Iterator[Row]:
@@ -89,7 +89,7 @@ def _halves(random: Random) -> list[tuple[dt.date, int]]:
 def _contacts(rows: int, ages: Callable[[Random], list[tuple[dt.date, int]]]) -> Iterator[Row]:
     if rows % BLOCK:
         raise ValueError(f"the number of rows must be a multiple of {BLOCK}")
-    random = Random(20260630)
+    random = Random(20260630)  # noqa: S311 - the same contacts every time, not secrets
     midnight = {day: dt.datetime.combine(day, dt.time()) for day, _ in (_VERY_OLD, _OLD, _RECENT)}
     key = 0
     for _ in range(rows // BLOCK):

@@ -221,6 +221,7 @@ class MemoryBatch(MemoryReader):
         if not self._taken:
             for key in changes.delete:
                 self._delete(mine, key)
+        self._recount(changes.delete)
         for update in changes.updates:
             columns = [self._source.field(name).column for name in update.fields]
             for row in update.rows:
@@ -258,6 +259,20 @@ class MemoryBatch(MemoryReader):
                 raise Changed(f"{self._source.name}.{relation.name}: a row to detach is not there any more")
             record.update(dict.fromkeys(relation.theirs))
             self._touched.add((relation.table, key))
+
+    def _recount(self, deleted: Sequence[Key]) -> None:
+        """Set the columns right in which parents count the records."""
+        for relation in self._source.relations:
+            for key in deleted if relation.recount else ():
+                for parent, other in self._joined(relation, self._seen[self._source.table][key]):
+                    mine = [
+                        record
+                        for record in self._tables[self._source.table].values()
+                        if [record.get(name) for name in relation.own] == [other.get(name) for name in relation.theirs]
+                    ]
+                    for recount in relation.recount:
+                        other[recount.column] = sum(all(_restricts(match, other, record) for match in recount.where) for record in mine)
+                    self._touched.add((relation.table, parent))
 
     def _delete(self, table: str, key: Key) -> None:
         """Take a row out of the copy."""

@@ -35,7 +35,7 @@ def environment(built: office.Office, folder: Path) -> dict[str, str]:
         "RETENTION_OPERATOR": "demo",
         "RETENTION_SOURCES__MEMBERS__URL": built.mailing_list_url,
         "RETENTION_SOURCES__COMMENTS__URL": built.comments_url,
-        "RETENTION_SOURCES__APPLICATIONS__PATH": str(built.applications),
+        "RETENTION_SOURCES__APPLICATIONS__PATH": str(built.folder),
     }
     made.update({f"RETENTION_SOURCES__{name.upper()}__URL": built.crm_url for name in _CRM})
     made.update({f"RETENTION_SOURCES__{name.upper()}__WITNESS_TABLE": "true" for name in (*_CRM, "members", "comments")})

@@ -39,7 +39,7 @@ from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefo
 from worker.core.standing import Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import PseudonymKey
 
-RULE = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RULE = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """How hard a property over whole policies is tried; no deadline, because build servers stall."""
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")

@@ -71,7 +71,10 @@ def attachments(document: Document) -> list[str] | None:
 
 
 def changed(name: str, content: bytes, settings: Sequence[Setting]) -> bytes:
-    """Return a sidecar's text with some values set and everything else as it was; UnreadableDocument when it is none."""
+    """Return a sidecar's text with some values set and everything else as it was.
+
+    UnreadableDocument when it is no sidecar, or when something else stands where a path leads through.
+    """
     parse(name, content)
     text = content.decode("utf-8-sig")
     return (_toml(text, settings) if name.endswith(".toml") else _json(text, settings)).encode()
@@ -106,12 +109,13 @@ def _toml(text: str, settings: Sequence[Setting]) -> str:
 def _set(said: dict[str, object], path: Sequence[str], new: object) -> None:
     """Set the value at the end of a path, making tables on the way; setting nothing where nothing is changes nothing."""
     for name in path[:-1]:
-        inner = said.get(name)
-        if inner is None and new is not None:
-            inner = said[name] = {}
-            inner = said[name]
+        if said.get(name) is None:
+            if new is None:
+                return
+            said[name] = {}
+        inner = said[name]
         if not isinstance(inner, dict):
-            return
+            raise UnreadableDocument
         said = inner
     last = path[-1]
     if new is not None:

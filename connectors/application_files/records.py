@@ -11,7 +11,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -98,13 +98,13 @@ class View:
             try:
                 traced, latest = trace(folder, name)
                 digest.update(traced)
+            except (TooDeep, OSError) as error:
+                _raise_ours(error)
+                listed = False
+            try:
                 sidecar, content = self._sidecar(folder, name)
-            except TooDeep:
-                listed = False
             except OSError as error:
-                if error.errno in _OURS:
-                    raise
-                listed = False
+                _raise_ours(error)
         digest.update(content or b"")
         if self.index is not None:
             digest.update(self.index.digest(key).encode())
@@ -168,6 +168,16 @@ class View:
         paths = (posixpath.normpath(f"dossier/{each}") for each in named if not each.startswith("/"))
         return frozenset(path.removeprefix(inside) for path in paths if path.startswith(inside) and "\0" not in path)
 
+    def can_rewrite(self, key: str, sidecar: str, settings: Sequence[documents.Setting]) -> bool:
+        """Whether values can be set in a dossier's sidecar, tried out before anything is written."""
+        with opened(self._root, name_of(key)) as folder:
+            content = read_file(folder, sidecar)
+        try:
+            documents.changed(sidecar, content, settings)
+        except documents.UnreadableDocument:
+            return False
+        return True
+
     def last_used_by(self, going: Collection[Dossier]) -> list[str]:
         """Return the shared files that no dossier names but the ones that go; none while there is a dossier that can't be read.
 
@@ -196,6 +206,12 @@ class View:
                 return not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
         except OSError:
             return False
+
+
+def _raise_ours(error: Exception) -> None:
+    """Raise an error again that says something about this process and nothing about a dossier."""
+    if isinstance(error, OSError) and error.errno in _OURS:
+        raise error
 
 
 def _read_index(layout: Layout, root: int) -> index.Index | None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from connectors.application_files import documents, index
 from connectors.application_files.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
 from connectors.application_files.layout import WORKING, Layout
-from worker.errors import SourceFailed
+from worker.errors import Changed, SourceFailed
 from worker.ports import Faults, Resolution
 
 MANIFESTED = "application_files.manifested"
@@ -95,7 +95,10 @@ class Removal:
             self._faults.reached(MANIFESTED)
             with told(self._source, "moving dossiers aside", one=True), self._batch_folder() as batch:
                 for number, key in enumerate(work.dossiers):
-                    os.rename(name_of(key), str(number), src_dir_fd=self._root, dst_dir_fd=batch)
+                    try:
+                        os.rename(name_of(key), str(number), src_dir_fd=self._root, dst_dir_fd=batch)
+                    except FileNotFoundError:
+                        raise Changed(f"{self._source}: a dossier went before it was moved aside.") from None
                     self._faults.reached(MOVED)
                 for number, path in enumerate(work.shared, start=len(work.dossiers)):
                     with self._shared(path) as (folder, name):
@@ -275,7 +278,7 @@ class Removal:
 
 def unfinished(root: int) -> int:
     """Return how many batches were begun in a root and are not final."""
-    if not exists(root, WORKING):
+    if not any(name == WORKING and is_folder for name, is_folder, _ in entries(root)):
         return 0
     count = 0
     with opened(root, WORKING) as working:

@@ -164,7 +164,7 @@ class SqlBatch:
     def _parents(self, relation: Relation, keys: Sequence[Key]) -> list[Key]:
         """Return the keys of the parents of some records, each once."""
         found = related_rows(self._database, self._connection, self._model, self._sources, ((relation.name,), keys, ()), lock=True)
-        return list(dict.fromkeys(tuple(row[: len(relation.key)]) for _, row in found))  # type: ignore[misc]
+        return list(dict.fromkeys(tuple(row[: len(relation.key)]) for _, row in found))  # type: ignore[arg-type]
 
     def _recount(self, relation: Relation, keys: Sequence[Key]) -> None:
         """Set the columns of parents that count their records to what is there now."""

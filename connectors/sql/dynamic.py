@@ -1,8 +1,8 @@
 """Values in SQLite, where every value has a type of its own and a date is a text that somebody wrote.
 
 A text date compares as text. That is right for the form everybody writes (`2026-01-31`, `2026-01-31 22:30:00`, with `T`, fractions,
-`Z` or an offset) and the border between two days is exact for it; other forms that Python reads (`20260131`, `2026-W05-6`, leading
-white space) lie in ranges of their own, which an index finds empty.
+`Z` or an offset) and the border between two days is exact for it; what else is read as a day (after leading white space) lies in
+ranges of its own, which an index finds empty.
 """
 
 from __future__ import annotations
@@ -44,17 +44,15 @@ class DynamicStorage:
         column = each.column
         if each.reading.type is FieldType.DATE:
             next_day = shifted(day, 1)
-            return (
-                either([column < value(next_day.isoformat()), *_odd_forms(column, next_day.year)])
-                if next_day != day
-                else column.is_not(None)
-            )
+            if next_day == day:
+                return column.is_not(None)
+            return sa.or_(column < value(next_day.isoformat()), column >= value(_BEHIND_DIGITS))
         edge = border(each.reading, day)
         if edge is None:
             return column.is_not(None)
         first, last = _first_day(edge), shifted(edge.high.date(), 3)
         near = sa.and_(column >= value(first.isoformat()), column < value(last.isoformat()), sa.not_(_is_later(column, edge)))
-        return either([column < value(first.isoformat()), near, *_odd_forms(column, first.year)])
+        return either([column < value(first.isoformat()), near, column >= value(_BEHIND_DIGITS)])
 
     def on_or_after(self, each: Value, day: dt.date) -> Expression:  # noqa: D102
         # An offset in the value and the organisation's own can move the day by three at most.
@@ -94,7 +92,7 @@ class DynamicStorage:
             column >= value("9999-12-28"),
         ]
         parts.extend(
-            sa.and_(self.on_or_after(each, day), self.on_or_before(each, day)) for day in PLACEHOLDERS[:-1] if day >= reading.earliest
+            sa.and_(column >= value(shifted(day, -2).isoformat()), column < value(shifted(day, 3).isoformat())) for day in PLACEHOLDERS[:-1]
         )
         if not reading.planned:
             parts.append(self.on_or_after(each, shifted(today, 1)))
@@ -167,17 +165,6 @@ def _first_day(edge: Border) -> dt.date:
     return min(edge.low.date(), (edge.naive_low or edge.low).date())
 
 
-def _odd_forms(column: Expression, year: int) -> list[Expression]:
-    """Return where dates of a year lie that are written without hyphens or as weeks, and what starts with no digit at all.
-
-    A week belongs to the year that holds its Thursday, so the weeks of the next year are asked for as well.
-    """
-    if year >= dt.MAXYEAR - 1:
-        return [column >= value(f"{dt.MAXYEAR - 2}")]
-    ranges = [sa.and_(column >= value(f"{each:04d}-W"), column < value(f"{each + 1:04d}-0")) for each in (year, year + 1)]
-    return [*ranges, column >= value(_BEHIND_DIGITS)]
-
-
 def _parts(column: Expression) -> tuple[Expression, Expression, Expression, Expression]:
     """Return day, separator, clock and the rest of a timestamp's text."""
     text = sa.func.substr
@@ -213,18 +200,23 @@ def _is_readable(column: Expression, reading: Reading) -> Expression:
     """Whether a text is a day or moment that exists, in a usual form; never NULL for a value."""
     is_text = sa.func.typeof(column) == value("text")
     if reading.type is FieldType.DATE:
-        return sa.and_(is_text, sa.func.coalesce(sa.func.date(column) == column, 0))
+        return sa.and_(is_text, sa.func.coalesce(_same_day(column) == column, 0))
     day, separator, clock, rest = _parts(column)
     zones = [*_UTC, _OFFSET] + ([""] if reading.stored_zone is not None else [])
     with_clock = every(
         [
             sa.or_(separator == value(" "), separator == value("T")),
-            sa.func.coalesce(sa.func.time(clock) == clock, 0),
+            sa.func.coalesce(sa.func.time(clock, value("+0 days")) == clock, 0),
             _one_of(rest, [fraction + zone for fraction in _FRACTIONS for zone in zones]),
         ]
     )
     alone = sa.func.length(column) == 10 if reading.stored_zone is not None else sa.false()
-    return sa.and_(is_text, sa.func.coalesce(sa.func.date(day) == day, 0), sa.or_(alone, with_clock))
+    return sa.and_(is_text, sa.func.coalesce(_same_day(day) == day, 0), sa.or_(alone, with_clock))
+
+
+def _same_day(column: Expression) -> Expression:
+    """Return a text date after SQLite has counted with it: 30 February has become another day, which it does not without counting."""
+    return sa.func.date(column, value("+0 days"))
 
 
 def _has_offset(column: Expression) -> Expression:

@@ -182,6 +182,7 @@ def mariadb_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: ARG
     engine = sa.create_engine(
         url,
         hide_parameters=True,
+        paramstyle="format",
         pool_size=2,
         max_overflow=8,
         pool_pre_ping=True,

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from connectors.sql.database import WITNESS_TABLE, Database, DriverConnection
 from connectors.sql.expressions import Statement, value
+from connectors.sql.failures import Cause
+from worker.errors import Changed
 
 _TABLE = sa.Table(WITNESS_TABLE, sa.MetaData(), sa.Column("batch_id", sa.String(64), primary_key=True))
 _MARKER = "marker"
@@ -30,8 +32,13 @@ class MarkerDatabase(Database):
         self._prepared = True
 
     def witness(self, connection: DriverConnection, batch_id: str) -> dict[str, str]:
-        """Insert the marker of a batch."""
-        self.change(connection, self.compiled(_TABLE.insert().values(batch_id=value(batch_id))))
+        """Insert the marker of a batch; Changed when the batch was committed before, so no batch is ever carried out twice."""
+        try:
+            self.change(connection, self.compiled(_TABLE.insert().values(batch_id=value(batch_id))))
+        except self.errors as error:
+            if self.cause(error)[0] is not Cause.CONSTRAINT:
+                raise
+            raise Changed(f"{self.source}: this batch was committed before; nothing was done.") from None
         return {_MARKER: batch_id}
 
     def was_committed(self, batch_id: str, witness: Mapping[str, str]) -> bool | None:

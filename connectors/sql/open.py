@@ -13,7 +13,7 @@ from connectors.sql.batch import SqlBatch, Wanted, writing
 from connectors.sql.check import Checked, check
 from connectors.sql.database import LOCK_SECONDS, Database
 from connectors.sql.mariadb import MariaDB, mariadb_engine, refuse_mysql
-from connectors.sql.postgres import Postgres, refuse_old, postgres_engine
+from connectors.sql.postgres import Postgres, postgres_engine, refuse_old
 from connectors.sql.reader import SqlReader, reading
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite, sqlite_engine

@@ -201,8 +201,7 @@ def postgres_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: AR
         adapters.register_loader("date", _LenientDate)
         adapters.register_loader("timestamp", _LenientTimestamp)
         adapters.register_loader("timestamptz", _LenientTimestamptz)
-        for name in ("uuid", "json", "jsonb"):
-            adapters.register_loader(name, TextLoader)
+        adapters.register_loader("uuid", TextLoader)
 
     return engine
 

@@ -19,7 +19,7 @@ from worker.core.facts import PLACEHOLDERS, FieldType, Known
 from worker.core.model import Field, TreatmentKind
 
 _TIMES = (Kind.NAIVE, Kind.AWARE)
-_LAST_DAY = dt.date(9999, 12, 30)
+_LAST_DAY = dt.date(9999, 12, 29)
 _BOOLEAN_TEXTS = {True: ("1", "true", "t", "yes", "y"), False: ("0", "false", "f", "no", "n")}
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
@@ -108,9 +108,9 @@ class TypedStorage:
         ):
             return column.is_not(None)
         parts = [self.on_or_before(each, shifted(reading.earliest, -1)), column >= value(_LAST_DAY)]
-        parts.extend(
-            sa.and_(self.on_or_after(each, day), self.on_or_before(each, day)) for day in PLACEHOLDERS[:-1] if day >= reading.earliest
-        )
+        # A moment is a placeholder when its day is one as it was written, in UTC or in the organisation's zone.
+        around = 0 if reading.type is FieldType.DATE else 2
+        parts.extend(sa.and_(column >= value(shifted(day, -around)), column < value(shifted(day, around + 1))) for day in PLACEHOLDERS[:-1])
         if not reading.planned:
             parts.append(self.on_or_after(each, shifted(today, 1)))
         odd = self.odd_day(each)

@@ -14,10 +14,8 @@ from worker.policyfile.loading import check_text
 from worker.policyfile.schema import keys_at
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
-_MARKED = re.compile(
-    r"<!-- example: (?P<name>\w+)(?:, after (?P<after>\w+))?(?:; (?P<verdict>refused|warns): (?P<said>.*?))? -->\n```toml\n(?P<text>.*?)```",
-    re.DOTALL,
-)
+_MARKER = r"<!-- example: (?P<name>\w+)(?:, after (?P<after>\w+))?(?:; (?P<verdict>refused|warns): (?P<said>.*?))? -->"
+_MARKED = re.compile(_MARKER + r"\n```toml\n(?P<text>.*?)```", re.DOTALL)
 _ROW = re.compile(r"^\| [^|]+ \| (\d{4}-\d\d-\d\d) \| ([^|]+) \| (P\w+) \| (\d{4}-\d\d-\d\d) \| (\d{4}-\d\d-\d\d) \|$", re.MULTILINE)
 
 

@@ -136,8 +136,8 @@ def sample(session: Session, number: int, named: tuple[str, ...], as_of: dt.date
 def approve(session: Session, file: Path, by: str | None) -> int:
     """Say yes to a plan.
 
-    And with it to the version of its policies and to what its sources look like. Refused when the plan was changed, has expired, is for a day still to come, was made from other policies than those in force, or was
-    made by the same person while two are asked for.
+    And with it to the version of its policies and to what its sources look like. Refused when the plan was changed, has expired, is for
+    a day still to come, was made from other policies than those in force, or was made by the same person while two are asked for.
     """
     with session.machine() as machine:
         opened = approve_plan(machine, file, by or machine.operator)

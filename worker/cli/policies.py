@@ -126,7 +126,8 @@ def sources() -> None:
 def check_sources(session: Session, *, as_json: bool) -> int:
     """Compare every source with what is declared.
 
-    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know. Reads only. Exit code 2 when a source can't be used as declared or does not answer.
+    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know. Reads only. Exit code 2
+    when a source can't be used as declared or does not answer.
     """
     problems: dict[str, list[Problem]] = {}
     warnings: dict[str, list[Problem]] = {}

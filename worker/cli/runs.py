@@ -21,6 +21,9 @@ from worker.usecases.running import refusal
 from worker.usecases.running import run as run_night
 from worker.usecases.verifying import verify as verify_run
 
+_OF_A_RUN = ("changed", "failed")
+"""Findings that only carrying out a plan can make."""
+
 
 @click.command(epilog="\b\nExamples:\n  retention apply plan.jsonl\n  retention apply plan.jsonl --at-most 5000")
 @click.argument("file", type=FILE)
@@ -30,15 +33,16 @@ from worker.usecases.verifying import verify as verify_run
 def apply(session: Session, file: Path, at_most: int | None, *, as_json: bool) -> int:
     """Carry out an approved plan and read it back.
 
-    Exactly the plan, with the holds of this moment. What changed since the plan was made is left and reported. Applying twice equals applying once. Refused when the plan is unapproved,
-    expired, from the future, changed, or made from other policies than those in force.
+    Exactly the plan, with the holds of this moment. What changed since the plan was made is left and reported. Applying twice equals
+    applying once. Refused when the plan is unapproved, expired, from the future, changed, or made from other policies than those in
+    force.
     """
     with session.machine() as machine:
         plan = open_plan(machine, file)
         totals = {name: sum(counts["actions"].values()) for name, counts in plan.summary.counts.items()}
         with session.progress("Applying", totals) as progress:
             result = apply_plan(machine, plan, at_most=at_most, progress=progress)
-        return report_run(session, machine, result, as_json=as_json)
+        return report_run(session, machine, result, as_json=as_json, with_known=False)
 
 
 @click.command(epilog="\b\nExamples:\n  retention run\n  17 2 * * *  cd /srv/retention && retention run --json >> run.log")
@@ -67,8 +71,11 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
         return report_run(session, machine, night.result, as_json=as_json)
 
 
-def report_run(session: Session, machine: Machine, result: RunResult, *, as_json: bool = False) -> int:
-    """Print how a run went and return its exit code."""
+def report_run(session: Session, machine: Machine, result: RunResult, *, as_json: bool = False, with_known: bool = True) -> int:
+    """Print how a run went and return its exit code.
+
+    with_known -- list the plan's findings too, which whoever approved it has seen.
+    """
     if as_json:
         fresh = {each.digest for each in result.new_findings}
         findings = [{**finding_json(each), "new": each.digest in fresh} for each in result.findings]
@@ -77,8 +84,9 @@ def report_run(session: Session, machine: Machine, result: RunResult, *, as_json
     if result.resolved:
         session.say(f"{result.resolved} batches that a crash had left open were ended first.")
     session.show(result_table(result))
-    if result.findings:
-        session.show(finding_table(result.findings, {each.digest for each in result.new_findings}))
+    known = result.findings if with_known else [each for each in result.findings if each.kind in _OF_A_RUN]
+    if known:
+        session.show(finding_table(known, {each.digest for each in result.new_findings}))
     session.show(f"Read back: {result.verified} as reported, {result.unverified} still there.")
     session.show(f"Audit trail: {machine.settings.audit_folder}")
     for name, reason in result.failed.items():
@@ -86,7 +94,7 @@ def report_run(session: Session, machine: Machine, result: RunResult, *, as_json
     if result.left:
         session.say(f"{result.left} planned records are left for the next part: call `retention apply` with the same plan again.")
     if result.new_findings:
-        session.say(f"{len(result.new_findings)} new findings: mend the cause, or accept one with `retention findings accept ID`.")
+        session.say(f"{len(result.new_findings)} new findings: `retention findings list` shows them; mend the cause, or accept one.")
     session.say(f"Next: `retention verify {result.run_id}` compares every effect with what is there now.")
     return result.exit_code
 

@@ -81,11 +81,11 @@ def open_finding_table(found: Sequence[OpenFinding], accepted: Mapping[str, Acce
 def result_table(result: RunResult) -> Table:
     """Return what a run did, by source."""
     table = _table(f"Run {result.run_id}", "source")
-    for title in ("deleted", "pseudonymised", "fields treated", "went along", "changed", "held", "gone", "failed"):
+    for title in ("deleted", "pseudonymised", "fields treated", "went along", "gone before", "left: changed", "left: held", "left: failed"):
         table.add_column(title, justify="right")
     for name, each in result.results.items():
         effects = [each.effects[word] for word in (DELETE, PSEUDONYMISE, TREAT, "children")]
-        skipped = [each.skipped[word] for word in ("changed", "held", "gone", "failed")]
+        skipped = [each.skipped[word] for word in ("gone", "changed", "held", "failed")]
         table.add_row(name, *(_number(number) for number in (*effects, *skipped)))
     for name in result.failed:
         if name not in result.results:

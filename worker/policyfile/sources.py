@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.model import Aggregate, Field, Function, Identifier, Match, Recount, Relation, Source, Treatment, TreatmentKind
 from worker.policyfile.conditions import RESERVED, FactNames
-from worker.policyfile.document import Complaints, shortened
+from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, ParentShape, SourceShape
 
@@ -43,8 +43,9 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
     )
     for each in shape.children.keys() & shape.parents.keys():
         complaints.problem((*path, "parents", each), f"{each!r} is the name of a child too")
+    columns = [each.column for each in fields]
     described = {
-        each: _Facts((*path, "facts", each), zone, shape.table, relations, complaints).aggregate(each, of)
+        each: _Facts((*path, "facts", each), zone, shape.table, relations, columns, complaints).aggregate(each, of)
         for each, of in shape.facts.items()
     }
     for each in (each for each in shape.facts if each in shape.fields):
@@ -200,10 +201,13 @@ def _key(declared: str | list[str], path: Path, complaints: Complaints) -> tuple
 class _Facts:
     """Builds one computed fact; what it is about is asked in several places."""
 
-    def __init__(self, path: Path, zone: ZoneInfo, table: str, relations: Iterable[Relation], complaints: Complaints) -> None:
+    def __init__(
+        self, path: Path, zone: ZoneInfo, table: str, relations: Iterable[Relation], columns: Collection[str], complaints: Complaints
+    ) -> None:
         self.path = path
         self.zone = zone
         self.table = table
+        self.columns = columns
         self.relations = {each.name: each for each in relations}
         self.complaints = complaints
 
@@ -229,7 +233,7 @@ class _Facts:
         if not of_day:
             self._refuse_reading(shape, function)
         if shape.remaining:
-            self._check_remaining(function, relation)
+            self._check_remaining(shape, function, relation)
         where = tuple(_match((*self.path, "where"), each, value, self.complaints) for each, value in shape.where.items())
         differs = tuple(Match(theirs, differs_from=ours) for theirs, ours in shape.differs.items())
         return Aggregate(
@@ -256,13 +260,19 @@ class _Facts:
         for key in (key for key, value in given.items() if value is not None):
             self.complaints.problem((*self.path, key), f"{key!r} belongs to 'latest' and 'earliest', not to {function.value!r}")
 
-    def _check_remaining(self, function: Function, relation: str) -> None:
-        """Check that `remaining` asks for rows that this policy decides about."""
+    def _check_remaining(self, shape: FactShape, function: Function, relation: str) -> None:
+        """Check that `remaining` asks for rows that this policy decides about, by columns that deciding about them reads."""
         place = (*self.path, "remaining")
         if function not in (Function.COUNT, Function.EXISTS):
             self.complaints.problem(place, "'remaining' belongs to 'count' and 'exists'")
         elif relation in self.relations and self.relations[relation].table != self.table:
             self.complaints.problem(place, f"'remaining' asks for other records of this source, and {relation!r} lies in another table")
+        compared = [(("where", each), each) for each in shape.where]
+        compared += [(("differs", theirs), each) for theirs, ours in shape.differs.items() for each in dict.fromkeys((theirs, ours))]
+        for inside, column in compared:
+            if column not in self.columns:
+                what = f"{shortened(column)} has to be the column of a field, so that the rows that remain can be told from the others"
+                self.complaints.problem((*self.path, *inside), what, nearest(column, self.columns) or "Declare it under `fields`.")
 
 
 def _match(path: Path, column: str, value: Any, complaints: Complaints) -> Match:

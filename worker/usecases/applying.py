@@ -241,6 +241,19 @@ class _Run:
         result.findings = found
         machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
         result.new_findings = machine.ledger.new_findings(machine.today(), found)
+        for each in result.new_findings:
+            machine.trail.emit(
+                Action.FINDING,
+                {
+                    "event.reason": each.detail,
+                    "rule.id": each.policy,
+                    "retention.run": result.run_id,
+                    "retention.source": each.source,
+                    "retention.finding": each.digest[:12],
+                    "retention.finding_kind": each.kind,
+                    "retention.count": each.count,
+                },
+            )
         failed_records = sum(outcome.skipped[FAILED] for outcome in result.results.values())
         if result.failed or failed_records or result.unverified:
             _end(machine, result, "partial", PARTIAL)

@@ -123,6 +123,10 @@ def make_plan(
     machine.ledger.add_plan(
         PlanRow(plan_id, now, machine.operator, day, expires, mac, header.policies, dict(summary.counts), str(target.resolve()), ref_key.id)
     )
+    if day == machine.today():
+        # A look at another day says nothing about what stands open today.
+        covered = [name for name in counts if name not in failed]
+        machine.ledger.record_findings(plan_id, findings, covered=[*covered, *(() if sources else ("*",))])
     machine.trail.emit(
         Action.PLAN_MADE,
         {

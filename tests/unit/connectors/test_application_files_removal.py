@@ -228,10 +228,11 @@ def test_a_dossier_that_changed_is_not_removed(tmp_path: Path, where: str, point
         (folder / where).write_text("something newer")
 
     source = open_source(source_of(), Connection(path=tmp_path), Interferes(point, change))
-    with pytest.raises(Changed), source.batch("b", ALL, EVERYTHING, ()) as batch:
+    with source.batch("b", ALL, EVERYTHING, ()) as batch:
         if point == "read":
             change()
-        batch.write(Changes(delete=[("a",), ("b",)], whole=True))
+        with pytest.raises(Changed):
+            batch.write(Changes(delete=[("a",), ("b",)], whole=True))
     source.close()
     assert "something newer" == (folder / where).read_text()
     assert (tmp_path / "b" / "cv.pdf").exists()
@@ -319,6 +320,18 @@ def test_rewriting_keeps_rights_and_the_rest(tmp_path: Path) -> None:
     expected = '{\n    "name": "new",\n    "score": 1.5,\n    "contact": {\n        "email": null\n    }\n}\n'
     assert expected == sidecar.read_text()
     assert 0o640 == stat.S_IMODE(sidecar.stat().st_mode)
+
+
+def test_what_can_not_be_set_is_not_claimed(tmp_path: Path) -> None:
+    """Where a text stands instead of the table that a column leads into, the treatment is refused and nothing is committed."""
+    folder = dossier(tmp_path, "a", contact="a@x.example")
+    before = content(tmp_path)
+    source = opened(tmp_path)
+    with pytest.raises(Skippable):
+        carry_out(source, Changes(updates=[Update(("email",), [("a", "new")])]))
+    source.close()
+    assert before == content(tmp_path)
+    assert folder.exists()
 
 
 def test_an_index_damaged_before_the_end_is_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import RULE
 from worker.core.canonical import VERSION, canonical
 from worker.core.model import Identifier
 
@@ -44,6 +45,7 @@ def test_known_forms(kind: Identifier, value: str, expected: str) -> None:
     assert expected == canonical(kind, value)
 
 
+@RULE
 @given(st.sampled_from(Identifier), st.text(max_size=30))
 def test_any_text(kind: Identifier, value: str) -> None:
     """No text raises; composed and decomposed letters and blanks around make no difference; a form is its own form."""
@@ -52,6 +54,7 @@ def test_any_text(kind: Identifier, value: str) -> None:
     assert form == "" or form.startswith(f"c1:{kind.value}:")
 
 
+@RULE
 @given(st.from_regex(r"[A-Za-z0-9._+-]{1,20}@[A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?\.(org|example)", fullmatch=True))
 def test_a_form_is_its_own_form(address: str) -> None:
     """Bringing an address into its form twice changes nothing, and case never matters."""

@@ -352,6 +352,19 @@ class TestRequests:
         held = purpose(start="invoiced_on", keep="P5Y", basis=B.CONTRACT)
         assert Kept() == outcome(spoken("2020-01-01", end), held, standing=ERASE)
 
+    def test_contract_that_ends_today_still_runs(self) -> None:
+        """The day on which a contract ends belongs to it."""
+        held = purpose(keep="P5Y", basis=B.CONTRACT)
+        state = decide(spoken(str(TODAY)), plain_policy(held, source=SOURCE), ERASE, TODAY).purposes[0]
+        assert Running(dt.date(2031, 7, 1), "its period runs") == state
+
+    def test_the_day_of_the_request_still_keeps(self) -> None:
+        """A purpose that a request ends is kept through that day, like every other."""
+        same_day = asked(RequestKind.ERASE, str(TODAY), verified=True)
+        assert Kept() == outcome(spoken("2026-01-01"), CONTACT, standing=same_day)
+        expected = Due(DispositionKind.DELETE, (), TODAY)
+        assert expected == outcome(spoken("2026-01-01"), CONTACT, standing=same_day, today=dt.date(2026, 7, 2))
+
     def test_contract_that_ended_after_the_request(self) -> None:
         """The request ends the purpose on the day the contract ended, not before."""
         held = purpose(keep="P5Y", basis=B.CONTRACT)
@@ -440,7 +453,7 @@ def state_of(state: object) -> oracle.State:
             return "undetermined", None
 
 
-@settings(RULE, max_examples=80)
+@settings(RULE, max_examples=60)
 @given(st.data(), policies(), todays, standings, untreated_fields, blocking_relations)
 def test_agrees_with_the_calendar_walked_day_by_day(
     data: st.DataObject,

@@ -47,6 +47,7 @@ class TestParsing:
         with pytest.raises(ValueError, match="not a whole calendar period"):
             Period.parse(text)
 
+    @RULE
     @given(periods)
     def test_round_trip(self, period: Period) -> None:
         """What is written is read back."""
@@ -129,6 +130,7 @@ class TestCalendar:
         """Counting gives the day that walking through the calendar gives."""
         assert oracle.last_day(start, term, extra) == Term(term.period + extra, term.anchor, term.fiscal_year).due(start)
 
+    @RULE
     @given(days, fiscal_years)
     def test_fiscal_year_holds_its_day(self, day: dt.date, fiscal_year: FiscalYear) -> None:
         """The fiscal year's end lies on or less than a year after the day, and is an end itself."""
@@ -148,7 +150,6 @@ class TestCutoff:
         ("keep", "anchor", "fiscal_year"),
         [
             ("P2Y", Anchor.DAY, "12-31"),
-            ("P1M", Anchor.DAY, "12-31"),
             ("P1Y1M1D", Anchor.DAY, "12-31"),
             ("P7Y", Anchor.END_OF_FISCAL_YEAR, "02-28"),
             ("P7Y", Anchor.END_OF_FISCAL_YEAR, "04-05"),
@@ -160,7 +161,7 @@ class TestCutoff:
         term = Term(Period.parse(keep), anchor, FiscalYear.parse(fiscal_year))
         dues = [term.due(start) for start in _CENTURY]
         assert sorted(dues) == dues
-        for today in (*_CENTURY[3_700::41], *(day for day in _CENTURY[3_700:8_000] if day.day > 26 or day.day < 3)):
+        for today in (*_CENTURY[3_700::61], *(day for day in _CENTURY[3_700:5_300] if day.day > 26 or day.day < 3)):
             passed = bisect.bisect_left(dues, today)
             assert _CENTURY[passed - 1] == term.cutoff(today)
 

@@ -104,7 +104,7 @@ def test_union_and_readings() -> None:
     assert reading(Source("contacts", "crm", "contacts", ("id",), (), (counted,)), "invoice_count") is None
 
 
-@settings(RULE, max_examples=80)
+@settings(RULE, max_examples=60)
 @given(st.data(), policies(), todays, untreated_fields, blocking_relations, st.booleans())
 def test_never_misses(
     data: st.DataObject, policy: Policy, today: dt.date, untreated: frozenset[str] | None, blocking: tuple[str, ...], held: bool

@@ -4,7 +4,7 @@ import datetime as dt
 
 from hypothesis import given
 
-from tests.strategies import standings
+from tests.strategies import RULE, standings
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 
 JUNE = dt.date(2026, 6, 1)
@@ -44,6 +44,7 @@ def test_erasure_is_verified_and_the_earliest() -> None:
     assert Standing(requests=(unverified,)).erasure is None
 
 
+@RULE
 @given(standings)
 def test_strong_holds_always_suspend(standing: Standing) -> None:
     """Whatever else stands, a legal or dispute hold in force is among what suspends."""

@@ -544,11 +544,44 @@ class TestConsequences:
         ((_, message),) = complaints(VALID.replace('match = { contact_id = "id" }', 'match = { contact_id = "name" }'))
         assert "the relation 'invoices' finds its rows by it" in message
 
+    def test_a_field_that_follows_has_no_purpose(self) -> None:
+        """A field may follow its record when another one has purposes; a purpose that lists a following field is refused."""
+        text = VALID.replace("billing_name = {}", 'billing_name = { follows = "record" }')
+        text = text.replace('fields = ["billing_name"]', 'fields = ["other"]').replace(
+            "issued_on = {", "other = { personal = true }\nissued_on = {"
+        )
+        assert () == check_text(text, "x").problems
+        ((_, message),) = complaints(text.replace("other = { personal = true }", 'other = { follows = "record" }'))
+        assert "follows its record and has no purpose of its own" in message
+
     def test_treatment_missing_when_purposes_differ(self) -> None:
         """Fields that can be due while their record stays need a treatment, also where nothing pseudonymises."""
         text = VALID.replace("billing_name = {}", "billing_name = {}\nphone = { personal = true }")
         ((_, message),) = complaints(text)
         assert "has no treatment, although the purposes of this source differ by field" in message
+
+
+class TestRemaining:
+    """Rows that this policy decides about are read as records of the source, not as rows of a relation."""
+
+    REPLIES = """\
+[sources.invoices.children.corrections]
+table = "invoices"
+key = "id"
+match = { corrects = "id" }
+on_delete = "detach"
+
+[sources.invoices.facts]
+corrections = { count = "corrections", where = { kind = "credit" }, differs = { billing_name = "billing_name" }, remaining = true }
+"""
+
+    def test_compared_columns_are_fields(self) -> None:
+        """What such a fact compares must be read for every record, so it must be declared as a field."""
+        text = VALID + self.REPLIES
+        ((line, message),) = complaints(text)
+        assert line_of(text, "corrections = {") == line
+        assert '"kind" has to be the column of a field' in message
+        assert () == check_text(text.replace("billing_name = {}", "billing_name = {}\nkind = {}"), "x").problems
 
 
 SHIPPED = Path(__file__).parents[3] / "policies.toml"
@@ -616,7 +649,7 @@ def _inline(value: object) -> str:
 class TestNothingElseIsRaised:
     """Whatever stands in a file, the answer is a schedule or a configuration error."""
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.data())
     def test_mutations(self, data: st.DataObject) -> None:
         """Lines of the valid file that are changed, dropped or doubled bring nothing but configuration errors."""
@@ -642,7 +675,7 @@ class TestNothingElseIsRaised:
         except ConfigurationError:
             return
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.text(alphabet="[]{}=.\"'#\n ab1-:,\\TZ\u00e9", max_size=60))
     def test_random_text(self, text: str) -> None:
         """Random text is refused or read, never more."""

@@ -121,7 +121,7 @@ class Writer:
 class TestPositions:
     """Every key path has the line where its key stands."""
 
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     @given(st.data())
     def test_random_documents(self, data: st.DataObject) -> None:
         """For random documents the lines are those the writer noted, and the paths are those the TOML library finds."""
