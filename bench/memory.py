@@ -38,9 +38,10 @@ def peaks(folder: Path, rows: int) -> list[Peak]:
 
 def _peak(folder: Path, rows: int) -> Peak:
     database = SQLite(folder)
-    database.build("memory", contacts(rows))
+    template = f"memory_{rows}"
+    database.build(template, contacts(rows))
     due = DUE.of(rows)
-    with database.fresh("memory") as url:
+    with database.fresh(template) as url:
         command = [sys.executable, "-m", "bench.memory", url, str(folder), str(due)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
     if done.returncode != 0:

@@ -87,15 +87,15 @@ def pseudonymise(database: Database, folder: Path, rows: int) -> Iterator[Measur
 def plan(url: str, folder: Path, disposition: Disposition, share: Share, due: int) -> float:
     """Return how many seconds a plan takes that acts on so many records; it is made once before, so that the pages are in memory."""
     with opened(url, folder, disposition, share) as machine:
-        _planned(machine, due)
-        _, seconds = timed(lambda: _planned(machine, due))
+        planned(machine, due)
+        _, seconds = timed(lambda: planned(machine, due))
         return seconds
 
 
 def work_off(url: str, folder: Path, disposition: Disposition, due: int, around: Callable[[Callable[[], RunResult]], RunResult]) -> None:
     """Plan, approve and apply with `around` called around the apply, for whoever wants to look at it while it works."""
     with opened(url, folder, disposition) as machine:
-        made = _planned(machine, due)
+        made = planned(machine, due)
         approve(machine, made.path, "bench")
         _confirm(around(lambda: apply_plan(machine, open_plan(machine, made.path))), due)
 
@@ -126,9 +126,17 @@ def opened(url: str, folder: Path, disposition: Disposition, share: Share = DUE)
             yield machine
 
 
+def planned(machine: Machine, due: int) -> MadePlan:
+    """Make a plan; raise Wrong unless it acts on so many records and has nothing else to say."""
+    made = make_plan(machine)
+    if made.failed or made.findings or made.acting != {SOURCE: due}:
+        raise Wrong(f"the plan acts on {made.acting}, not on {due}; failed: {made.failed}; findings: {list(made.findings)}")
+    return made
+
+
 def _plan_and_apply(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, float]]:
     with opened(url, folder, disposition) as machine:
-        made, seconds = timed(lambda: _planned(machine, due))
+        made, seconds = timed(lambda: planned(machine, due))
         yield PLAN, seconds
         approve(machine, made.path, "bench")
         result, seconds = timed(lambda: apply_plan(machine, open_plan(machine, made.path)))
@@ -145,13 +153,6 @@ def _run(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator
             raise Wrong(f"a brake stopped the run: {', '.join(each.what for each in night.tripped)}")
         _confirm(night.result, due)
         yield RUN, seconds
-
-
-def _planned(machine: Machine, due: int) -> MadePlan:
-    made = make_plan(machine)
-    if made.failed or made.findings or made.acting != {SOURCE: due}:
-        raise Wrong(f"the plan acts on {made.acting}, not on {due}; failed: {made.failed}; findings: {list(made.findings)}")
-    return made
 
 
 def _confirm(result: RunResult, due: int) -> None:

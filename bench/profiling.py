@@ -18,7 +18,10 @@ _LINES = 40
 
 def profile(database: Database, folder: Path, rows: int) -> str:
     """Return the profiles of planning, deleting and pseudonymising in one database."""
-    found = [_profiled("plan", lambda: ours.plan(database.template("contacts"), folder, "delete", DUE, DUE.of(rows)))]
+    found: list[str] = []
+    with ours.opened(database.template("contacts"), folder, "delete") as machine:
+        ours.planned(machine, DUE.of(rows))
+        found.append(_profiled("plan", lambda: ours.planned(machine, DUE.of(rows))))
     dispositions: tuple[ours.Disposition, ...] = ("delete", "pseudonymise")
     for disposition in dispositions:
         with database.fresh("contacts") as url:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from connectors.application_files.folder import entries, exists, name_of, opened
 from connectors.application_files.layout import WORKING, LastModified, Layout, Stated
-from connectors.application_files.records import Dossier, View
+from connectors.application_files.records import Dossier, View, read_kept
 from connectors.application_files.removal import unfinished
 from worker.core.facts import FieldType
 from worker.core.model import DispositionKind, Policy, Source
@@ -139,6 +139,12 @@ def _surroundings(source: Source, layout: Layout, root: int, view: View, sample:
             yield Problem(source.name, f"{lost + nameless} lines of the index can belong to no dossier; no policy reaches them.")
     if layout.shared is not None and not any(name == layout.shared and is_folder for name, is_folder, _ in listed):
         yield Problem(f"{source.name}.options.shared", f"there is no folder {layout.shared!r} beside the dossiers.")
+    kept = len(read_kept(root))
+    if kept:
+        what = (
+            f"{kept} shared files outlived the last dossier that names them, because of dossiers that can't be read and may name them too."
+        )
+        yield Problem(source.name, what, "Repair the unreadable dossiers; the files go with a later batch.")
     begun = unfinished(root)
     if begun:
         yield Problem(source.name, f"{begun} batches were begun and not finished; some dossiers are out of sight.", "Run reconcile.")

@@ -20,6 +20,9 @@ MODIFIED = "@modified"
 WORKING = ".retention-removed"
 """The folder, beside the dossiers, in which they wait to be removed; a name that starts with a dot is never a dossier."""
 
+KEPT = "kept.json"
+"""In that folder: the shared files that stay because a dossier that may name them can't be read."""
+
 _DEFAULT_SIDECARS = "application.json,application.toml"
 _OPTIONS = ("sidecar", "index", "index_key", "index_delimiter", "name_pattern", "shared")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import hashlib
+import json
 import os
 import posixpath
 import stat
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 from connectors.application_files import documents, index
 from connectors.application_files.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
-from connectors.application_files.layout import LastModified, Layout, NamePart, Place, Stated, WholeName
+from connectors.application_files.layout import KEPT, WORKING, LastModified, Layout, NamePart, Place, Stated, WholeName
 from worker.core.facts import UNREADABLE, Raw
 from worker.errors import SourceFailed
 from worker.ports import KeyRange
@@ -94,6 +95,7 @@ class View:
         content: bytes | None = None
         sidecar: str | None = None
         listed = True
+        hidden = False
         if present:
             try:
                 traced, latest = trace(folder, name)
@@ -105,6 +107,8 @@ class View:
                 sidecar, content = self._sidecar(folder, name)
             except OSError as error:
                 _raise_ours(error)
+                # A link in the place of a dossier has no sidecar; any other error hides one.
+                hidden = error.errno != errno.ENOTDIR
         digest.update(content or b"")
         if self.index is not None:
             digest.update(self.index.digest(key).encode())
@@ -113,7 +117,8 @@ class View:
         readable = said is not None
         if not readable:
             values = dict.fromkeys(values, UNREADABLE)
-        attached = self._attached(said) if said is not None else None
+        nothing = listed and not hidden and content is None
+        attached = self._attached(said) if said is not None else frozenset[str]() if nothing else None
         return Dossier(key, values, digest.digest() if listed else b"", present, sidecar, attached, tuple(said or ()), readable)
 
     def _sidecar(self, folder: int, name: str) -> tuple[str | None, bytes | None]:
@@ -178,22 +183,24 @@ class View:
             return False
         return True
 
-    def last_used_by(self, going: Collection[Dossier]) -> list[str]:
-        """Return the shared files that no dossier names but the ones that go; none while there is a dossier that can't be read.
+    def last_used_by(self, going: Collection[Dossier]) -> tuple[list[str], list[str]]:
+        """Return (the shared files that only the dossiers that go have named, those of them that may have another user nobody can read).
 
-        A file that somebody may still need stays: that a dossier is unreadable is reported, and that it names nothing can't be known.
+        A file that somebody may still need stays: that a dossier is unreadable is reported, and that it names nothing can't be known. Such
+        files are remembered, and asked about again in every batch.
         """
-        candidates = {path for dossier in going for path in dossier.attachments or ()}
+        named = {path for dossier in going for path in dossier.attachments or ()} | set(read_kept(self._root))
+        candidates = {path for path in named if self._is_shared_file(path)}
         leaving = {dossier.key for dossier in going}
         for key in self.keys() if candidates else ():
             staying = self.dossier(key) if key not in leaving else None
             if staying is not None:
                 if staying.attachments is None:
-                    return []
+                    return [], sorted(candidates)
                 candidates -= staying.attachments
             if not candidates:
                 break
-        return sorted(path for path in candidates if self._is_shared_file(path))
+        return sorted(candidates), []
 
     def _is_shared_file(self, path: str) -> bool:
         """Whether a path leads to something in the shared folder that is no folder, without passing through a link."""
@@ -206,6 +213,16 @@ class View:
                 return not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
         except OSError:
             return False
+
+
+def read_kept(root: int) -> list[str]:
+    """Return the shared files that outlived their last readable dossier because of an unreadable one."""
+    try:
+        with opened(root, WORKING) as working:
+            kept: list[str] = json.loads(read_file(working, KEPT))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return kept
 
 
 def _raise_ours(error: Exception) -> None:

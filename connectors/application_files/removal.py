@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 
 from connectors.application_files import documents, index
 from connectors.application_files.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
-from connectors.application_files.layout import WORKING, Layout
+from connectors.application_files.layout import KEPT, WORKING, Layout
+from connectors.application_files.records import read_kept
 from worker.errors import Changed, SourceFailed
 from worker.ports import Faults, Resolution
 
@@ -43,12 +44,14 @@ _SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 class Work:
     """What a batch does.
 
-    dossiers -- keys of those that go; shared -- paths of shared files that go; rewritten -- (key, sidecar, settings);
+    dossiers -- keys of those that go; shared -- paths of shared files that go; kept -- paths of those that would, were every dossier
+    readable; rewritten -- (key, sidecar, settings);
     lines -- digests of the index lines that go, by key; cells -- new cells of lines that stay, by key and column.
     """
 
     dossiers: Sequence[str] = ()
     shared: Sequence[str] = ()
+    kept: Sequence[str] = ()
     rewritten: Sequence[tuple[str, str, Sequence[documents.Setting]]] = ()
     lines: Mapping[str, str] = field(default_factory=dict)
     cells: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Work:
                 "version": 1,
                 "dossiers": list(self.dossiers),
                 "shared": list(self.shared),
+                "kept": list(self.kept),
                 "rewritten": [[key, name, [[list(path), value] for path, value in settings]] for key, name, settings in self.rewritten],
                 "lines": dict(self.lines),
                 "cells": {key: dict(cells) for key, cells in self.cells.items()},
@@ -71,7 +75,7 @@ class Work:
         """Return the work that a manifest holds."""
         said = json.loads(text)
         rewritten = [(key, name, [(tuple(path), value) for path, value in settings]) for key, name, settings in said["rewritten"]]
-        return cls(said["dossiers"], said["shared"], rewritten, said["lines"], said["cells"])
+        return cls(said["dossiers"], said["shared"], said["kept"], rewritten, said["lines"], said["cells"])
 
 
 class Removal:
@@ -128,6 +132,7 @@ class Removal:
             for key, sidecar, settings in work.rewritten:
                 self._rewrite(batch, key, sidecar, settings)
             self._rewrite_index(batch, work)
+            self._remember_kept(batch, work.kept)
             self._faults.reached(REWRITTEN)
             for name, _, _ in entries(batch):
                 if name not in (_MANIFEST, _MARK):
@@ -214,6 +219,17 @@ class Removal:
         after = found.written(going, work.cells)
         if after != before:
             self._replace(batch, self._root, self._layout.index, after)
+
+    def _remember_kept(self, batch: int, kept: Sequence[str]) -> None:
+        """Write down the shared files that a later batch has to ask about again."""
+        if list(kept) == read_kept(self._root):
+            return
+        with suppress(FileNotFoundError):
+            os.unlink(_NEW, dir_fd=batch)
+        write_file(batch, _NEW, json.dumps(list(kept)).encode())
+        with opened(self._root, WORKING) as working:
+            os.rename(_NEW, KEPT, src_dir_fd=batch, dst_dir_fd=working)
+            os.fsync(working)
 
     def _damaged(self, what: str) -> SourceFailed:
         """Return the error for a file that was readable when the batch was committed."""

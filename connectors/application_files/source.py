@@ -229,7 +229,8 @@ class FilesBatch:
             rewritten = [(key, self._sidecar(key), each) for key, each in settings.items()]
             if not all(view.can_rewrite(key, sidecar, each) for key, sidecar, each in rewritten):
                 raise Skippable(f"{self._source.name}: a sidecar holds something else where a field is to be treated.")
-            return Work(folders, view.last_used_by(gone), rewritten)
+            shared, kept = view.last_used_by(gone)
+            return Work(folders, shared, kept, rewritten)
         cells = {key: {path[0]: value for path, value in each} for key, each in settings.items() if self._sidecar(key) or each}
         return Work(folders, lines={key: view.index.digest(key) for key in going}, cells=cells)
 

@@ -226,11 +226,10 @@ def _has_offset(column: Expression) -> Expression:
 
 
 def _not_text(info: ColumnInfo, column: Expression) -> list[Expression]:
-    """Return the catch-all for values that are no texts, which a text column can't hold but any other can."""
-    declared = info.declared.upper()
+    """Return the catch-all for values that are no texts: a text column turns numbers into texts, but bytes stay what they are."""
+    declared, kind = info.declared.upper(), sa.func.typeof(column)
     if any(word in declared for word in ("CHAR", "CLOB", "TEXT")) and "INT" not in declared:
-        return []
-    kind = sa.func.typeof(column)
+        return [kind == value("blob")]
     return [sa.and_(kind != value("text"), kind != value("null"))]
 
 

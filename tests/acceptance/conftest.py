@@ -1,6 +1,7 @@
 """A small firm that a test can do anything with, and the demonstration office; the command is called as a user would call it.
 
-Commands run inside the test's process, on an installation of their own and at a time that the test chooses; what has to die is a process of its own.
+Commands run inside the test's process, on an installation of their own and at a time that the test chooses; what has to die is a
+process of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import datetime as dt
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -256,9 +257,9 @@ class Demonstration(Installation):
 
 
 @pytest.fixture(scope="session")
-def built_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[office.Office]:
+def built_office(tmp_path_factory: pytest.TempPathFactory) -> office.Office:
     """Return an office that nobody may change: see `demonstration`."""
-    yield office.build(tmp_path_factory.mktemp("built") / "office")
+    return office.build(tmp_path_factory.mktemp("built") / "office")
 
 
 @pytest.fixture

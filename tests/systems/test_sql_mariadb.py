@@ -34,9 +34,7 @@ class MariaDBHarness(SqlHarness):
 @pytest.fixture(scope="module")
 def engine(mariadb: MariaDB) -> Iterator[sa.Engine]:
     """Return another program's engine, on a server that lets days be zero."""
-    made = sa.create_engine(
-        mariadb.new_database("people"), poolclass=sa.pool.NullPool, connect_args={"init_command": "SET sql_mode = ''"}
-    )
+    made = sa.create_engine(mariadb.new_database("people"), poolclass=sa.pool.NullPool, connect_args={"init_command": "SET sql_mode = ''"})
     yield made
     made.dispose()
 

@@ -33,10 +33,12 @@ def _email(text: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at:
         return text.casefold()
-    try:
-        domain = idna.encode(domain, uts46=True).decode("ascii")
-    except idna.IDNAError:
-        domain = domain.casefold()
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            domain = domain.casefold()
+    # A domain in ASCII is its own IDNA form but for its case.
     return f"{unicodedata.normalize('NFC', local.casefold())}@{domain.lower()}"
 
 

@@ -107,6 +107,7 @@ class Relation:
 
     own and theirs -- the columns that are equal, pairwise; key -- the other table's key columns; disposal -- None for a parent, which no
     deletion here touches; source -- the source whose policy decides about the rows, when they have one of their own;
+    same_subject -- of a parent with a source of its own: it is about the same person, whose holds and requests concern the record too;
     with_pseudonymised -- the rows are also deleted when the record stays and is pseudonymised as a whole; recount -- of a parent: its
     columns that count the records; children -- relations of the rows themselves.
     """
@@ -118,6 +119,7 @@ class Relation:
     key: tuple[str, ...]
     disposal: Disposal | None = None
     source: str | None = None
+    same_subject: bool = False
     with_pseudonymised: bool = False
     recount: tuple[Recount, ...] = ()
     children: tuple[Relation, ...] = ()

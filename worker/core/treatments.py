@@ -38,14 +38,14 @@ class PseudonymKey:
         return f"PseudonymKey({self.id})"
 
 
-def pseudonym(key: PseudonymKey, organisation: str, domain: str, kind: Identifier, value: str) -> str:
+def pseudonym(key: PseudonymKey, organisation: str, domain: str, field: str, kind: Identifier, value: str) -> str:
     """Return the pseudonym of a value: marker, key id and 128 bits of HMAC-SHA-256 in base 32.
 
-    The message is organisation, domain, kind of identifier and canonical form, separated by U+001F. An e-mail address becomes
+    The message is organisation, domain, the field's name and canonical form, separated by U+001F. An e-mail address becomes
     `<pseudonym>@<domain>.invalid` (RFC 2606), so that no mail ever reaches anybody.
     """
     text = canonical(kind, value)
-    message = "\x1f".join((organisation, domain, kind.value, text)).encode(errors="surrogatepass")  # File names may hold lone surrogates.
+    message = "\x1f".join((organisation, domain, field, text)).encode(errors="surrogatepass")  # File names may hold lone surrogates.
     digest = hmac.digest(key.secret, message, hashlib.sha256)[:16]
     body = f"{MARKER}-{key.id}-{base64.b32encode(digest).decode().rstrip('=').lower()}"
     return f"{body}@{domain}.invalid" if kind is Identifier.EMAIL else body
@@ -106,7 +106,7 @@ def _pseudonym_treater(field: Field, treatment: Treatment, organisation: str, ke
 
     def treat(raw: Raw) -> Raw:
         text = str(raw)
-        return raw if _empty(raw) or is_pseudonym(text) else pseudonym(key, organisation, treatment.domain, kind, text)
+        return raw if _empty(raw) or is_pseudonym(text) else pseudonym(key, organisation, treatment.domain, field.name, kind, text)
 
     return Treater(field, treat, lambda raw: _empty(raw) or is_pseudonym(str(raw)))
 

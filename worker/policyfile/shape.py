@@ -200,6 +200,9 @@ class RelationShape(Shape):
 class ParentShape(RelationShape):
     """The row that a record points to; nothing here ever deletes it."""
 
+    source: str | None = _optional("The source that these rows are the records of.")
+    same_subject: bool = _switch("The row is about the same person as the record, so that holds and requests of the person concern both.")
+
     recount: dict[Text, dict[Text, Scalars]] = _empty(
         dict,
         "Its columns that count the records, set right after a deletion: column = which records count.",

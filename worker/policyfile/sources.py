@@ -158,7 +158,7 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
         place = (*path, "subject", number)
         if complaints.known(place, "field", name, shape.fields, declared) and shape.fields[name].type not in _IDENTIFIERS:
             complaints.problem(place, f"{name!r} is a {shape.fields[name].type}; a subject is recognised by text, email or phone")
-    if not shape.subject:
+    if not shape.subject and not any(parent.same_subject for parent in shape.parents.values()):
         complaints.warn(path, "has no subject fields, so holds and requests of a person will not find its records", "Declare `subject`.")
 
 
@@ -168,7 +168,10 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
 def _relation(path: Path, name: str, shape: ChildShape | ParentShape, declared: Collection[str], complaints: Complaints) -> Relation:
     """Return one relation with the relations of its rows."""
     child = shape if isinstance(shape, ChildShape) else None
-    own_source = child.source if child is not None else None
+    own_source = shape.source
+    same_subject = isinstance(shape, ParentShape) and shape.same_subject
+    if same_subject and own_source is None:
+        complaints.problem((*path, "same_subject"), "needs the `source` whose subject fields recognise the person")
     children = child.children if child is not None else {}
     recounted = shape.recount if isinstance(shape, ParentShape) else {}
     if own_source is not None:
@@ -181,6 +184,7 @@ def _relation(path: Path, name: str, shape: ChildShape | ParentShape, declared: 
         key=_key(shape.key, (*path, "key"), complaints),
         disposal=child.on_delete if child is not None else None,
         source=own_source,
+        same_subject=same_subject,
         with_pseudonymised=child is not None and child.on_pseudonymise is not None,
         recount=tuple(
             Recount(column, tuple(_match((*path, "recount", column), each, value, complaints) for each, value in where.items()))

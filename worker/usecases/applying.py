@@ -130,9 +130,18 @@ class _Run:
 
     def work(self) -> None:
         """Work through the sources in the plan's order."""
-        stopped = shape_brakes(self._machine, tuple(self._plan.header.policies))
-        say(self._machine, stopped)
-        self.result.failed.update({each.source: each.what for each in stopped if each.source is not None})
+        unread = {str(each["source"]) for each in self._plan.summary.findings if each["kind"] == "failed"}
+        for name in self._plan.header.policies:
+            if name in unread:
+                self.result.failed[name] = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
+                continue
+            try:
+                stopped = shape_brakes(self._machine, (name,))
+            except (SourceFailed, Retriable) as error:
+                self._give_up(name, error)
+                continue
+            say(self._machine, stopped)
+            self.result.failed.update({each.source: each.what for each in stopped if each.source is not None})
         for name, batches in groupby(self._plan.batches(), key=lambda batch: batch.source):
             try:
                 if name in self.result.failed:
@@ -141,17 +150,21 @@ class _Run:
             except (SourceFailed, Retriable, ConfigurationError) as error:
                 if isinstance(error, AuditUnavailable):
                     raise
-                self.result.failed[name] = str(error)
-                self._machine.trail.emit(
-                    Action.SOURCE_FAILED,
-                    {
-                        "event.outcome": "failure",
-                        "event.reason": type(error).__name__,
-                        "retention.run": self.result.run_id,
-                        "retention.source": name,
-                    },
-                    sync=True,
-                )
+                self._give_up(name, error)
+
+    def _give_up(self, name: str, error: RetentionError) -> None:
+        """Leave a source that can't be worked on; the others go on."""
+        self.result.failed[name] = str(error)
+        self._machine.trail.emit(
+            Action.SOURCE_FAILED,
+            {
+                "event.outcome": "failure",
+                "event.reason": type(error).__name__,
+                "retention.run": self.result.run_id,
+                "retention.source": name,
+            },
+            sync=True,
+        )
 
     def _source(self, name: str, batches: Iterable[PlannedBatch]) -> None:
         """Work through the batches of one source."""

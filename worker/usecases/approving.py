@@ -32,6 +32,9 @@ def approve(machine: Machine, path: Path, by: str) -> PlanFile:
         raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
     machine.ledger.approve_plan(plan.header.plan_id, by)
     for source, digest in plan.header.policies.items():
+        if source not in plan.header.shapes:
+            # The source could not be read, so the plan says nothing about it and neither does a yes to the plan.
+            continue
         if machine.ledger.approved_policy(source, digest) is None:
             approve_policy(machine, source, by)
         approve_shape(machine, source, by, expected=plan.header.shapes.get(source))

@@ -147,7 +147,9 @@ class BatchWorker:
             self._machine.trail.reserve(room_for(2 * len(records), 2 * _PAYLOAD_BYTES * len(records)))
             self._machine.faults.reached(BEFORE_LOCK)
             try:
-                return self._attempt(planned, within, attempt, records, barrier.confirm, take=self._take and whole)
+                return self._attempt(
+                    planned, within, attempt, records, barrier.confirm, take=self._take and whole and not self._judge.looks_at_parents
+                )
             except NotWhole:
                 return self._attempt(planned, within, attempt, records, barrier.confirm, take=False)
 
@@ -248,7 +250,8 @@ class BatchWorker:
         detach = relation.disposal is Disposal.DETACH
         if relation.source is not None and not detach:
             judge = self._judge.child_judge(relation)
-            found = self._judge.children(relation, parents, batch.related)
+            standings = {verdict.key: verdict.standing for verdict, _, _ in work.acting}
+            found = self._judge.children(relation, {key: standings[key] for key in parents}, batch.related)
             keys = [verdict.key for _, verdict in found]
             policy = judge.policy
             said = [why(policy, verdict.judged.decision) for _, verdict in found]

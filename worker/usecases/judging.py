@@ -22,7 +22,7 @@ from worker.core.standing import NOTHING, Standing
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row
 from worker.usecases.machine import Machine
-from worker.usecases.matching import StandingIndex, load_standing
+from worker.usecases.matching import StandingIndex, load_standing, merged
 
 Related = Callable[[Sequence[str], Sequence[Key], Sequence[str]], list[tuple[Key, Row]]]
 
@@ -51,6 +51,7 @@ class Judge:
         self.policy = policy
         self.today = today
         self.standing: StandingIndex = load_standing(machine, policy)
+        self._through: dict[Key, list[Standing]] = {}
         self._machine = machine
         self._width = len(policy.source.key)
         self._remaining = [each for each in policy.source.aggregates if each.remaining]
@@ -67,6 +68,11 @@ class Judge:
         layout = (*policy.source.key, *self.columns, *(each.name for each in self._remaining))
         # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
         self._decider = RowDecider(policy, today, _Layout(layout), machine.treaters(policy))
+        self._parents = [
+            (relation, load_standing(machine, machine.policy(relation.source or "")))
+            for relation in policy.source.relations
+            if relation.same_subject
+        ]
         self._children = [relation for relation in policy.source.relations if relation.source and relation.disposal is not None]
         self._child_judges: dict[str, Judge] = {}
 
@@ -88,17 +94,10 @@ class Judge:
 
     def selection(self, *, findings: bool = False, full: bool = False) -> select.Selection:
         """Return what to ask the source for: everything that may be due, with `findings` also what a person must look at."""
-        if full or self.standing.ends_purposes:
+        if full or self.standing.ends_purposes or any(index.ends_purposes for _, index in self._parents):
             return select.EVERYTHING
         due = select.due(self.policy, self.today)
         return select.union(due, select.undetermined(self.policy, self.today)) if findings else due
-
-    def refresh(self) -> None:
-        """Read holds and requests again when the ledger knows of newer ones; the columns must have been asked for with identifiers."""
-        if self._machine.ledger.standing_version() != self.standing.version:
-            self.standing = load_standing(self._machine, self.policy)
-        for judge in self._child_judges.values():
-            judge.refresh()
 
     def key(self, row: Row) -> Key:
         """Return a row's key."""
@@ -114,18 +113,20 @@ class Judge:
 
     def judge(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
         """Return one verdict per row, in their order. `related` reads rows of a relation from where the rows came from."""
+        self._through = self._through_parents(rows, related)
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
-        elif self.standing.empty:
+        elif self.standing.empty and not self._through:
             judge, width = self._decider.judge, self._width
             verdicts = [Verdict(row[:width], row, judge(row), NOTHING) for row in rows]  # type: ignore[arg-type]
         else:
             verdicts = [self._one(row) for row in rows]
         return self._blocked(verdicts, related)
 
-    def alone(self, row: Row) -> Verdict:
-        """Return the verdict on one row without looking at its children or replies."""
-        return self._one(row)
+    def _along_with(self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing]) -> list[Verdict]:
+        """Return the verdicts on rows that go with their parents, without looking at their own children or replies."""
+        self._through = {self.key(row): [parents[parent]] for parent, row in found if parents[parent] is not NOTHING}
+        return [self._one(row) for _, row in found]
 
     def _one(self, row: Row, blocking: tuple[str, ...] = ()) -> Verdict:
         """Return the verdict on one row with what stands for it."""
@@ -134,7 +135,30 @@ class Judge:
         if not self.standing.empty:
             identifiers = {name: row[self._positions[name]] for name in self.standing.columns if name in self._positions}
             standing = self.standing.touching(self.policy.source.name, key, identifiers)
+        if key in self._through:
+            standing = merged([standing, *self._through[key]])
         return Verdict(key, row, self._decider.judge(row, standing, blocking), standing)
+
+    # --- Parents --------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def looks_at_parents(self) -> bool:
+        """Whether something stands that may concern a record through the person its parent is about."""
+        return any(index.of_persons for _, index in self._parents)
+
+    def _through_parents(self, rows: Sequence[Row], related: Related) -> dict[Key, list[Standing]]:
+        """Return what stands for records through parents that are about the same person, by the record's key."""
+        found: dict[Key, list[Standing]] = {}
+        for relation, index in self._parents:
+            if not index.of_persons:
+                continue
+            names = tuple(name for name, _ in index.identifiers)
+            for key, row in related((relation.name,), [self.key(row) for row in rows], names):
+                width = len(relation.key)
+                standing = index.of_person(relation.source or "", row[:width], dict(zip(names, row[width:], strict=True)))
+                if standing is not NOTHING:
+                    found.setdefault(key, []).append(standing)
+        return found
 
     # --- Children -----------------------------------------------------------------------------------------------------------------
 
@@ -144,6 +168,7 @@ class Judge:
         if not keepers and not self._children:
             return verdicts
         leaving = {verdict.key: position for position, verdict in enumerate(verdicts) if deletes(verdict.outcome)}
+        standings = {key: verdicts[position].standing for key, position in leaving.items()}
         blocking: dict[Key, dict[str, None]] = {}
         for key, position in leaving.items():
             for name, column in keepers:
@@ -152,7 +177,7 @@ class Judge:
         for relation in self._children:
             child_source = self._machine.policy(relation.source or "").source
             alone = all(each.disposal is None for each in child_source.relations)
-            for parent, verdict in self.children(relation, list(leaving), related):
+            for parent, verdict in self.children(relation, standings, related):
                 # Rows with children of their own are deleted by their own batches; their parent follows in the next run.
                 if not (alone and deletes(verdict.outcome)):
                     blocking.setdefault(parent, {})[relation.name] = None
@@ -161,13 +186,17 @@ class Judge:
             verdicts[position] = self._one(verdicts[position].row, tuple(names))
         return verdicts
 
-    def children(self, relation: Relation, parents: Sequence[Key], related: Related) -> list[tuple[Key, Verdict]]:
-        """Return (parent's key, verdict) for the rows of a relation that have a policy of their own."""
+    def children(self, relation: Relation, parents: Mapping[Key, Standing], related: Related) -> list[tuple[Key, Verdict]]:
+        """Return (parent's key, verdict) for the rows of a relation that have a policy of their own.
+
+        parents -- the records and what stands for them, which stands for rows that are about the same person too.
+        """
         if not parents or relation.source is None:
             return []
         judge = self.child_judge(relation)
-        found = related((relation.name,), parents, judge.columns)
-        verdicts = [judge.alone(row) for _, row in found]
+        found = related((relation.name,), list(parents), judge.columns)
+        same = any(each.same_subject and each.source == self.policy.source.name for each in judge.policy.source.relations)
+        verdicts = judge._along_with(found, parents if same else dict.fromkeys(parents, NOTHING))  # noqa: SLF001 - another judge
         return [(parent, verdict) for (parent, _), verdict in zip(found, verdicts, strict=True)]
 
     def child_judge(self, relation: Relation) -> Judge:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from worker.clock import local_day
 from worker.core.canonical import canonical
@@ -67,6 +67,15 @@ class StandingIndex:
         """The fields that must be read to match a record; none when nothing is matched by identifier."""
         return tuple(name for name, _ in self.identifiers) if self.by_identifier else ()
 
+    @property
+    def of_persons(self) -> bool:
+        """Whether something stands for a person or for one record, and not for the source or a category as a whole."""
+        return bool(self.by_identifier or self.by_record)
+
+    def of_person(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
+        """Return what stands for the person a record is about, or for the record itself, given its identifier fields."""
+        return replace(self, everywhere=NOTHING).touching(source, key, values) if self.of_persons else NOTHING
+
     def touching(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
         """Return what stands for one record, given its identifier fields."""
         if self.empty:
@@ -120,9 +129,9 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
         identifiers.append((source.options[CASE_FIELD], Identifier.TEXT))
     return StandingIndex(
         version,
-        _merged(everywhere),
-        {each: _merged(standings) for each, standings in by_identifier.items()},
-        {each: _merged(standings) for each, standings in by_record.items()},
+        merged(everywhere),
+        {each: merged(standings) for each, standings in by_identifier.items()},
+        {each: merged(standings) for each, standings in by_record.items()},
         secret,
         tuple(identifiers),
     )
@@ -140,7 +149,7 @@ def _through_aliases(machine: Machine, source: Source, by_identifier: Mapping[by
     return found
 
 
-def _merged(standings: Sequence[Standing]) -> Standing:
+def merged(standings: Sequence[Standing]) -> Standing:
     """Return several standings as one."""
     return Standing(
         tuple(hold for standing in standings for hold in standing.holds),

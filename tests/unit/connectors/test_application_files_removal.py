@@ -206,15 +206,25 @@ def test_a_shared_file_goes_with_the_last_dossier(tmp_path: Path, shared: str) -
 
 
 def test_a_shared_file_stays_while_a_dossier_is_unreadable(tmp_path: Path) -> None:
-    """What an unreadable dossier names can't be known, so the files that it might name stay."""
+    """What a damaged sidecar names can't be known, so the file stays, is said, and goes with a batch after the repair."""
     (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "x.pdf").write_text("x")
-    dossier(tmp_path, "a", attachments=["../shared/x.pdf"])
-    (dossier(tmp_path, "b") / "application.json").write_text('{"attachments": ["../sha')
+    for name in ("x.pdf", "y.pdf", "unnamed.pdf"):
+        (tmp_path / "shared" / name).write_text("x")
+    dossier(tmp_path, "a", attachments=["../shared/x.pdf", "../shared/y.pdf"])
+    damaged = dossier(tmp_path, "b") / "application.json"
+    damaged.write_text('{"attachments": ["../sha')
+    dossier(tmp_path, "c")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
     source = opened(tmp_path, shared="../shared")
-    carry_out(source, Changes(delete=[("a",)]))
+    carry_out(source, Changes(delete=[("a",)]), "first")
+    assert {"shared/x.pdf", "shared/y.pdf", "shared/unnamed.pdf"} == {name for name in content(tmp_path) if name.startswith("shared")}
+    assert "2 shared files outlived" in "".join(str(warning) for warning in source.problems(None, {})[1])
+    damaged.write_text('{"attachments": ["../shared/y.pdf"]}')
+    carry_out(source, Changes(delete=[("c",)]), "second")
+    assert {"shared/y.pdf", "shared/unnamed.pdf"} == {name for name in content(tmp_path) if name.startswith("shared")}
+    assert "outlived" not in "".join(str(warning) for warning in source.problems(None, {})[1])
     source.close()
-    assert (tmp_path / "shared" / "x.pdf").exists()
 
 
 @pytest.mark.parametrize("where", ["mail/second.txt", "mail/first.txt", "application.json"])

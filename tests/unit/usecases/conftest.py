@@ -78,6 +78,12 @@ key = "id"
 [sources.invoices.fields]
 billed_to = { treatment = "clear" }
 issued_on = { type = "date" }
+[sources.invoices.parents.customer]
+table = "customers"
+key = "id"
+match = { id = "customer" }
+source = "customers"
+same_subject = true
 
 [[policies]]
 source = "invoices"

@@ -181,6 +181,22 @@ class TestStanding:
             lab.plan_and_apply(machine)
         assert {2, 3, 4} == set(lab.table("customers"))
 
+    def test_a_hold_on_a_person_keeps_what_belongs_to_them(self, lab: Lab) -> None:
+        """An invoice is about the customer it was sent to: what stands for the customer stands for the invoice, and no other."""
+        with lab.machine() as machine:
+            add_hold(
+                machine,
+                kind="legal",
+                scope="subject",
+                owner="dora",
+                reason="case",
+                review_on=dt.date(2027, 1, 1),
+                identifiers=["old@canary.example"],
+            )
+            lab.plan_and_apply(machine)
+        assert {2, 3, 4, 5} == set(lab.table("customers"))
+        assert {30, 50} == set(lab.table("invoices"))
+
     def test_a_hold_placed_after_the_approval_is_honoured(self, lab: Lab) -> None:
         """Holds are read again for every batch."""
         with lab.machine() as machine:

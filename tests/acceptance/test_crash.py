@@ -1,0 +1,194 @@
+"""A process that dies at any named point leaves nothing that the next start does not put right.
+
+Every case begins with the same approved plan and the same keys. One copy is applied unhurt; another is killed at a point, in the middle of
+its work, and applied again. Both must end with the same content, and the same effects in the audit trail joined to closed batches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import FIRM, Firm, make_firm
+from worker.audit.outcomes import outcomes
+from worker.audit.read import check
+from worker.ports import FAULT_POINTS
+
+SCRIPT = Path(__file__).parent / "crashing.py"
+ROOT = Path(__file__).parents[2]
+
+# Besides the contacts, which go with their notes: members whose address stays as a pseudonym, and dossiers on a disk.
+POLICIES = (
+    FIRM.replace(
+        'email = { type = "email" }\nstatus', 'email = { type = "email", treatment = "pseudonym", domain = "people" }\nstatus'
+    ).replace('source = "members"\ndisposition = "delete"', 'source = "members"\ndisposition = "pseudonymise"')
+    + """
+[sources.applications]
+connector = "application_files"
+table = "applications"
+key = "folder"
+[sources.applications.fields]
+name = { personal = true }
+ended_on = { type = "date", empty = "not_yet", earliest = 2000-01-01 }
+
+[[policies]]
+source = "applications"
+disposition = "delete"
+[[policies.purposes]]
+id = "application"
+basis = "legitimate-interests"
+fields = ["name"]
+start = "ended_on"
+keep = "P8W"
+"""
+)
+
+
+def prepare(folder: Path) -> Firm:
+    """Return a firm with an approved plan of three batches and more in each source."""
+    folder.mkdir()
+    firm = make_firm(folder)
+    firm.policies.write_text(POLICIES, encoding="utf-8")
+    firm.environ["RETENTION_SOURCES__APPLICATIONS__PATH"] = str(folder / "files")
+    firm.environ["RETENTION_BATCH_SIZE"] = "2"
+    firm.sql("UPDATE members SET status = 'unsubscribed', unsubscribed_at = '2026-04-01 08:00:00' WHERE id <= 6")
+    for number in range(9):
+        dossier = folder / "files" / "applications" / f"applicant-{number}"
+        dossier.mkdir(parents=True)
+        facts = {"name": f"Ysolde {number}", "ended_on": "2026-01-15" if number < 6 else "2026-06-15"}
+        (dossier / "application.json").write_text(json.dumps(facts), encoding="utf-8")
+        (dossier / "letter.txt").write_text(f"Dear firm, I am Ysolde {number}.", encoding="utf-8")
+    said = firm("plan", "-o", folder / "plan.jsonl")
+    assert said.code == 0, said.err
+    said = firm("approve", folder / "plan.jsonl")
+    assert said.code == 0, said.err
+    return firm
+
+
+def moved(firm: Firm, folder: Path) -> Firm:
+    """Return a copy of a firm, with everything it keeps, in another folder."""
+    shutil.copytree(firm.folder, folder)
+    environ = {name: value.replace(str(firm.folder), str(folder)) for name, value in firm.environ.items()}
+    return replace(firm, folder=folder, environ=environ, everything=[])
+
+
+def content(firm: Firm) -> dict[str, object]:
+    """Return everything that is in the systems: every row of every table but the worker's own, and every file."""
+    with closing(sqlite3.connect(firm.database)) as connection:
+        tables = {each: connection.execute(f"SELECT * FROM {each} ORDER BY 1").fetchall() for each in ("contacts", "notes", "members")}
+    files = {
+        str(path.relative_to(firm.folder)): path.read_bytes()
+        for path in sorted((firm.folder / "files").rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(firm.folder).parts)
+    }
+    return {**tables, "files": files}
+
+
+def removed_aside(firm: Firm) -> list[Path]:
+    """Return what a crash may have left in the folders that dossiers wait in before they are removed."""
+    return [
+        path
+        for path in (firm.folder / "files").rglob("*")
+        if path.is_file() and "Ysolde" in path.read_text(encoding="utf-8", errors="replace")
+    ]
+
+
+def effects(firm: Firm) -> Counter[tuple[str, str, str]]:
+    """Return the effects that closed batches made of their intents, and check that the trail is whole."""
+    assert [] == list(check(firm.audit))
+    return Counter(
+        (str(each.action), str(each.payload["retention.source"]), str(each.payload["retention.record"])) for each in outcomes(firm.audit)
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Firm:
+    """Return the firm every case begins with; nobody applies it."""
+    return prepare(tmp_path_factory.mktemp("crash") / "prepared")
+
+
+@pytest.fixture(scope="module")
+def unhurt(prepared: Firm) -> Firm:
+    """Return a copy whose plan was applied without a fault."""
+    firm = moved(prepared, prepared.folder.with_name("unhurt"))
+    assert 0 == firm("apply", firm.folder / "plan.jsonl").code
+    assert not firm.sql("SELECT id FROM contacts WHERE id <= 10")
+    assert 3 == len(list((firm.folder / "files" / "applications").glob("applicant-*")))
+    return firm
+
+
+def number_of(point: str, source: str) -> int:
+    """Return how many times a point is passed before the second batch of a source reaches it: sources come in the plan's order."""
+    return {"contacts": 2, "members": 5 + 2, "applications": 5 + 3 + 2}[source]
+
+
+@pytest.mark.parametrize("source", ["contacts", "members", "applications"])
+@pytest.mark.parametrize("point", FAULT_POINTS)
+def test_killed_at_a_point(prepared: Firm, unhurt: Firm, tmp_path: Path, point: str, source: str) -> None:
+    """SIGKILL in a source's second batch: the next start ends every batch, does the rest, and the result is that of an unhurt run."""
+    firm = moved(prepared, tmp_path / "hurt")
+    plan = firm.folder / "plan.jsonl"
+    killed = subprocess.run(
+        [sys.executable, str(SCRIPT), str(plan), point, str(number_of(point, source))],
+        cwd=ROOT,
+        env={**os.environ, **firm.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert -signal.SIGKILL == killed.returncode, killed.stderr.decode()
+    again = firm("apply", plan, "--json")
+    assert 0 == again.code, again.err
+    assert content(unhurt) == content(firm)
+    assert len(removed_aside(unhurt)) == len(removed_aside(firm))
+    assert effects(unhurt) == effects(firm)
+    with firm_machine(firm) as states:
+        assert [] == states
+    assert 0 == firm("verify", again.json["run"]).code
+    assert "Nothing was left open." in firm("reconcile").out
+
+
+class firm_machine:  # noqa: N801 - reads like the context it is
+    """The batches in no final state, and the runs that never ended."""
+
+    def __init__(self, firm: Firm) -> None:
+        self._firm = firm
+
+    def __enter__(self) -> list[object]:
+        with closing(sqlite3.connect(self._firm.state / "ledger.sqlite")) as connection:
+            batches = connection.execute("SELECT batch_id, state FROM batches WHERE state IN ('pending', 'intended')").fetchall()
+            runs = connection.execute("SELECT run_id, state FROM runs WHERE state = 'running'").fetchall()
+        return [*batches, *runs]
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_reconcile_alone_ends_what_was_left(prepared: Firm, tmp_path: Path) -> None:
+    """`reconcile` gives every batch its final state without carrying out anything more."""
+    firm = moved(prepared, tmp_path / "hurt")
+    plan = firm.folder / "plan.jsonl"
+    subprocess.run(
+        [sys.executable, str(SCRIPT), str(plan), "after_commit", "2"],
+        cwd=ROOT,
+        env={**os.environ, **firm.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    left = content(firm)
+    said = firm("reconcile")
+    assert (0, True) == (said.code, "contacts: 1 batches ended as resolved_after_crash" in said.out), said.out + said.err
+    assert left == content(firm)
+    assert "resolved_after_crash" == firm("runs", "--json").json[0]["state"]

@@ -1,0 +1,205 @@
+"""Plans from the outside: what may be applied, what is refused, and that a plan is carried out exactly and once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.acceptance.conftest import DUE, NOON, PEOPLE, Firm
+
+DAY = dt.timedelta(days=1)
+
+
+def test_plan_approve_apply_verify(firm: Firm) -> None:
+    """The ordinary way, with the figures at every step; children that go along are counted and gone."""
+    planned = firm("plan", "--json", "-o", firm.folder / "plan.jsonl")
+    assert 0 == planned.code, planned.err
+    assert {"due": DUE, "kept": PEOPLE - DUE, "total": PEOPLE} == {
+        name: planned.json["sources"]["contacts"][name] for name in ("due", "kept", "total")
+    }
+    assert 0 == firm("approve", firm.folder / "plan.jsonl").code
+    applied = firm("apply", firm.folder / "plan.jsonl", "--json")
+    assert 0 == applied.code, applied.err
+    assert {"acted": DUE, "delete": DUE, "children": DUE} == applied.json["sources"]["contacts"]
+    assert list(range(DUE + 1, PEOPLE + 1)) == firm.contacts()
+    assert [(PEOPLE - DUE,)] == firm.sql("SELECT count(*) FROM notes")
+    assert 0 == firm("verify", applied.json["run"]).code
+    assert "done" == firm("runs", "--json").json[0]["state"]
+
+
+def test_a_plan_changes_nothing(firm: Firm) -> None:
+    """A dry run writes to no source: the database is the same, byte for byte."""
+    firm.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = firm.database.read_bytes()
+    assert 0 == firm("plan", "--full").code
+    assert before == firm.database.read_bytes()
+
+
+def test_applying_twice_equals_applying_once(firm: Firm) -> None:
+    """What a plan did is not done again, and the second call says so without an error."""
+    plan = firm.approved()
+    assert 0 == firm("apply", plan).code
+    left = firm.contacts()
+    again = firm("apply", plan, "--json")
+    assert 0 == again.code, again.err
+    assert left == firm.contacts()
+    assert len(firm.events("retention.record_deleted")) == DUE + 2
+
+
+def test_an_unapproved_plan_is_refused(firm: Firm) -> None:
+    """Nothing is done that nobody said yes to."""
+    said = firm("apply", firm.plan())
+    assert 3 == said.code
+    assert "Nobody has approved this plan" in said.err
+    assert PEOPLE == len(firm.contacts())
+
+
+def test_an_expired_plan_is_refused(firm: Firm) -> None:
+    """An approval is for now: a plan older than P7D is neither applied nor approved."""
+    plan = firm.approved()
+    for verb in ("apply", "approve"):
+        said = firm(verb, plan, now=NOON + 8 * DAY)
+        assert (3, True) == (said.code, "expired" in said.err)
+    assert PEOPLE == len(firm.contacts())
+    assert 0 == firm("apply", plan, now=NOON + 6 * DAY).code
+
+
+def test_a_plan_from_the_future_is_refused(firm: Firm) -> None:
+    """Neither a plan whose clock was ahead nor one that decides for a day to come is carried out."""
+    ahead = firm.approved(now=NOON + 3 * DAY)
+    assert 3 == firm("apply", ahead, now=NOON).code
+    to_come = firm.plan("--as-of", "2026-07-05")
+    assert 3 == firm("approve", to_come).code
+    assert PEOPLE == len(firm.contacts())
+
+
+def test_a_tampered_plan_is_refused(firm: Firm) -> None:
+    """One changed byte anywhere, a line cut off, or a plan of another installation: refused."""
+    plan = firm.approved()
+    whole = plan.read_bytes()
+    for changed in (
+        whole.replace(b'"delete"', b'"treat "', 1),
+        whole[: len(whole) // 2],
+        whole.replace(b'"made_by":"tester"', b'"made_by":"somebod"'),
+    ):
+        plan.write_bytes(changed)
+        said = firm("apply", plan)
+        assert 3 == said.code, said.err
+    assert PEOPLE == len(firm.contacts())
+    plan.write_bytes(whole)
+    assert 0 == firm("apply", plan).code
+
+
+def test_a_changed_policy_makes_the_plan_invalid_and_a_comment_does_not(firm: Firm) -> None:
+    """The digest is over what a policy means: a comment or a description changes nothing, a period does."""
+    plan = firm.approved()
+    firm.rewrite('"Keeping in touch."', '"Keeping in touch with people." # a comment')
+    assert 0 == firm("plan", "show", plan).code
+    original = firm.policies.read_text(encoding="utf-8")
+    firm.rewrite('keep = "P2Y"', 'keep = "P3Y"')
+    said = firm("apply", plan)
+    assert (3, True) == (said.code, "contacts have changed" in said.err)
+    assert PEOPLE == len(firm.contacts())
+    firm.policies.write_text(original, encoding="utf-8")
+    assert 0 == firm("apply", plan).code
+
+
+def test_four_eyes(firm: Firm) -> None:
+    """Where two are asked for, the maker can't approve; somebody else can."""
+    env = {"RETENTION_FOUR_EYES": "true"}
+    plan = firm.plan()
+    assert 3 == firm("approve", plan, env=env).code
+    assert 0 == firm("approve", plan, "--by", "somebody else", env=env).code
+    assert 0 == firm("apply", plan, env=env).code
+
+
+def test_what_changed_since_the_plan_is_left_and_said(firm: Firm) -> None:
+    """A record that changed after it was decided is never acted on; the others are, and the exit code asks for a look."""
+    plan = firm.approved()
+    firm.sql("UPDATE contacts SET last_contact_at = '2022-03-30 12:00:00' WHERE id = 3")
+    firm.sql("UPDATE contacts SET last_contact_at = '2026-06-01 12:00:00' WHERE id = 4")
+    said = firm("apply", plan, "--json")
+    assert 4 == said.code, said.err
+    assert {3, 4} == set(firm.contacts()) & set(range(1, DUE + 1))
+    assert {("changed", "contacts")} == {(each["kind"], each["source"]) for each in said.json["findings"]}
+
+
+def test_a_backlog_is_worked_off_in_tranches(firm: Firm) -> None:
+    """One approval, several calls: each stops after the batch that reaches the number, and says what is left."""
+    env = {"RETENTION_BATCH_SIZE": "2"}
+    plan = firm.approved("--source", "contacts", env=env)
+    left = []
+    for _ in range(4):
+        said = firm("apply", plan, "--at-most", 4, "--json", env=env)
+        assert 0 == said.code, said.err
+        left.append((said.json["left"], len(firm.contacts())))
+    assert [(6, PEOPLE - 4), (2, PEOPLE - 8), (0, PEOPLE - 10), (0, PEOPLE - 10)] == left
+
+
+def test_plan_show_says_what_happens_to_which_fields(firm: Firm) -> None:
+    """A plan can be looked at later: counts, actions with their due days, who made it, whether it is approved."""
+    plan = firm.plan()
+    shown = firm("plan", "show", plan)
+    assert "Nobody has approved it yet." in shown.out
+    firm("approve", plan, "--by", "A. Officer")
+    said = firm("plan", "show", plan, "--json").json
+    assert "A. Officer" == said["approved"]["by"]
+    assert {("contacts", "delete", DUE), ("members", "delete", 2)} == {
+        (each["source"], each["action"], each["records"]) for each in said["actions"]
+    }
+
+
+def test_a_sample_is_shown_on_a_terminal_only(firm: Firm) -> None:
+    """Personal data goes to a person's eyes, not to a file or a pipe; and nothing of it is kept anywhere."""
+    refused = firm("plan", "sample", 3)
+    assert (2, "") == (refused.code, refused.out)
+    shown = firm("plan", "sample", 3, "--source", "contacts", interactive=True)
+    assert 0 == shown.code, shown.err
+    assert 3 == shown.out.count("@firm.example")
+    kept = b"".join(path.read_bytes() for path in firm.state.rglob("*") if path.is_file())
+    assert b"firm.example" not in kept
+
+
+def test_progress_is_shown_on_a_terminal_and_only_on_standard_error(firm: Firm) -> None:
+    """A bar for the person who waits; the results stay clean."""
+    plan = firm.approved()
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, **firm.environ, "TERM": "xterm", "COLUMNS": "120", "RETENTION_PLAN_EXPIRES": "P100Y"}
+    code = (
+        "import datetime as dt, sys\nfrom worker.cli.main import run\nfrom worker.cli.session import Session\n"
+        f"sys.exit(run(['apply', {str(plan)!r}, '--json'], Session(now=lambda: dt.datetime(2026, 6, 30, 10, tzinfo=dt.UTC))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, env=environ, check=False, timeout=60)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:
+        # The other end of a pseudo-terminal that closed reads as an error.
+        pass
+    os.close(ours)
+    assert 0 == done.returncode, seen
+    assert "done" == json.loads(done.stdout)["state"]
+    assert b"Applying contacts" in seen
+
+
+def test_one_source_that_is_down_does_not_stop_the_others(firm: Firm, tmp_path: Path) -> None:
+    """The others are planned and applied, and the exit code says that it is not the whole."""
+    other = {"RETENTION_SOURCES__MEMBERS__URL": "postgresql+psycopg://nobody:none@127.0.0.1:9/none"}
+    plan = tmp_path / "part.jsonl"
+    said = firm("plan", "-o", plan, env=other)
+    assert 5 == said.code, said.err
+    assert "members" in said.err
+    assert "members could not be read" in said.err
+    assert 0 == firm("approve", plan, env=other).code
+    applied = firm("apply", plan, "--json", env=other)
+    assert 5 == applied.code, applied.err
+    assert DUE == applied.json["sources"]["contacts"]["acted"]
+    assert "members" in applied.json["failed"]
+    assert PEOPLE - DUE == len(firm.contacts())
