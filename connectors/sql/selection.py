@@ -142,7 +142,7 @@ class Model:
                 parts = [some(self.storage.doubtful(each, today))]
                 if Empty.UNKNOWN in (aggregate.none, aggregate.reading.empty):
                     parts.append(self._over_rows(Absent(aggregate.name), aggregate, rows))
-                unreadable = self.storage.summary(each).unreadable
+                unreadable = self.storage.summary(each).unreadable if self.storage.doubtful_as_a_group else None
                 if unreadable is not None:
                     counted = sa.select(unreadable).select_from(others.clause).where(where).correlate(rows.clause)
                     parts.append(counted.scalar_subquery() > sa.literal_column("0"))

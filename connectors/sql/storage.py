@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from connectors.sql.expressions import Expression
 from connectors.sql.tables import ColumnInfo
@@ -37,7 +37,12 @@ class Summary:
 
 
 class Storage(Protocol):
-    """How values lie in the columns of one kind of database."""
+    """How values lie in the columns of one kind of database.
+
+    doubtful_as_a_group -- values that are each readable may be unreadable together, so an aggregate has to be asked as a whole.
+    """
+
+    doubtful_as_a_group: ClassVar[bool]
 
     def blank(self, column: Expression, info: ColumnInfo) -> Expression:
         """Whether there is no value: NULL, or a text of nothing but white space."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import ClassVar
 
 import sqlalchemy as sa
 
@@ -26,6 +27,8 @@ _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
 class TypedStorage:
     """What PostgreSQL and MariaDB have in common; the methods without a docstring keep the protocol's promise."""
+
+    doubtful_as_a_group: ClassVar[bool] = False
 
     def blank(self, column: Expression, info: ColumnInfo) -> Expression:  # noqa: D102
         empty = column.is_(None)

@@ -11,8 +11,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -24,9 +22,6 @@ from tests.acceptance.conftest import FIRM, Firm, make_firm
 from worker.audit.outcomes import outcomes
 from worker.audit.read import check
 from worker.ports import FAULT_POINTS
-
-SCRIPT = Path(__file__).parent / "crashing.py"
-ROOT = Path(__file__).parents[2]
 
 # Besides the contacts, which go with their notes: members whose address stays as a pseudonym, and dossiers on a disk.
 POLICIES = (
@@ -112,6 +107,39 @@ def effects(firm: Firm) -> Counter[tuple[str, str, str]]:
     )
 
 
+def left_open(firm: Firm) -> list[tuple[str, str]]:
+    """Return the batches in no final state, and the runs that never ended."""
+    with closing(sqlite3.connect(firm.state / "ledger.sqlite")) as connection:
+        batches = connection.execute("SELECT batch_id, state FROM batches WHERE state IN ('pending', 'intended')").fetchall()
+        return batches + connection.execute("SELECT run_id, state FROM runs WHERE state = 'running'").fetchall()
+
+
+class Killer:
+    """Faults that kill this process when a point is reached for the n-th time, at once and without a word."""
+
+    def __init__(self, point: str, number: int) -> None:
+        self._point = point
+        self._left = number
+
+    def reached(self, point: str) -> None:
+        """Count down, and die."""
+        self._left -= point == self._point
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_at(firm: Firm, point: str, number: int) -> int:
+    """Apply the plan in a process of its own that dies at a point, and return the signal it died of (0: none)."""
+    child = os.fork()
+    if not child:
+        try:
+            firm("apply", firm.folder / "plan.jsonl", faults=Killer(point, number))
+        finally:
+            # Whatever happened, this copy of the test may not go on.
+            os._exit(1)
+    return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Firm:
     """Return the firm every case begins with; nobody applies it."""
@@ -128,7 +156,7 @@ def unhurt(prepared: Firm) -> Firm:
     return firm
 
 
-def number_of(point: str, source: str) -> int:
+def number_of(source: str) -> int:
     """Return how many times a point is passed before the second batch of a source reaches it: sources come in the plan's order."""
     return {"contacts": 2, "members": 5 + 2, "applications": 5 + 3 + 2}[source]
 
@@ -139,56 +167,38 @@ def test_killed_at_a_point(prepared: Firm, unhurt: Firm, tmp_path: Path, point: 
     """SIGKILL in a source's second batch: the next start ends every batch, does the rest, and the result is that of an unhurt run."""
     firm = moved(prepared, tmp_path / "hurt")
     plan = firm.folder / "plan.jsonl"
-    killed = subprocess.run(
-        [sys.executable, str(SCRIPT), str(plan), point, str(number_of(point, source))],
-        cwd=ROOT,
-        env={**os.environ, **firm.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert -signal.SIGKILL == killed.returncode, killed.stderr.decode()
+    assert signal.SIGKILL == killed_at(firm, point, number_of(source))
     again = firm("apply", plan, "--json")
     assert 0 == again.code, again.err
     assert content(unhurt) == content(firm)
     assert len(removed_aside(unhurt)) == len(removed_aside(firm))
     assert effects(unhurt) == effects(firm)
-    with firm_machine(firm) as states:
-        assert [] == states
+    assert [] == left_open(firm)
     assert 0 == firm("verify", again.json["run"]).code
     assert "Nothing was left open." in firm("reconcile").out
-
-
-class firm_machine:  # noqa: N801 - reads like the context it is
-    """The batches in no final state, and the runs that never ended."""
-
-    def __init__(self, firm: Firm) -> None:
-        self._firm = firm
-
-    def __enter__(self) -> list[object]:
-        with closing(sqlite3.connect(self._firm.state / "ledger.sqlite")) as connection:
-            batches = connection.execute("SELECT batch_id, state FROM batches WHERE state IN ('pending', 'intended')").fetchall()
-            runs = connection.execute("SELECT run_id, state FROM runs WHERE state = 'running'").fetchall()
-        return [*batches, *runs]
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def test_reconcile_alone_ends_what_was_left(prepared: Firm, tmp_path: Path) -> None:
     """`reconcile` gives every batch its final state without carrying out anything more."""
     firm = moved(prepared, tmp_path / "hurt")
     plan = firm.folder / "plan.jsonl"
-    subprocess.run(
-        [sys.executable, str(SCRIPT), str(plan), "after_commit", "2"],
-        cwd=ROOT,
-        env={**os.environ, **firm.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    assert signal.SIGKILL == killed_at(firm, "after_commit", 2)
     left = content(firm)
     said = firm("reconcile")
     assert (0, True) == (said.code, "contacts: 1 batches ended as resolved_after_crash" in said.out), said.out + said.err
     assert left == content(firm)
     assert "resolved_after_crash" == firm("runs", "--json").json[0]["state"]
+
+
+@pytest.mark.parametrize("point", ["after_intent", "before_commit", "after_commit"])
+def test_without_a_witness_it_is_read_back(prepared: Firm, unhurt: Firm, tmp_path: Path, point: str) -> None:
+    """Where no marker table is allowed, what happened is read from what is there, and the end says that it is presumed."""
+    firm = moved(prepared, tmp_path / "hurt")
+    firm.environ["RETENTION_SOURCES__CONTACTS__WITNESS_TABLE"] = "false"
+    assert signal.SIGKILL == killed_at(firm, point, 2)
+    again = firm("apply", firm.folder / "plan.jsonl")
+    assert 0 == again.code, again.err
+    assert content(unhurt) == content(firm)
+    assert effects(unhurt) == effects(firm)
+    assert [] == left_open(firm)
+    assert [True] == [each["retention.presumed"] for each in firm.events("retention.batch_closed") if "retention.presumed" in each]

@@ -1,4 +1,4 @@
-"""A firm small enough to be hurt often: three hundred contacts with invoices and notes on a real server, and what a run does to them.
+"""A firm small enough to be hurt often: two hundred and forty contacts with invoices and notes on a real server, and what a run does to them.
 
 Every batch mixes what a run can do. Contacts whose number is divisible by three are due and go with their notes and old invoices; those
 with the remainder one have a young invoice, so that only their address and telephone go; the others were seen lately. From `TREATED` on
@@ -8,7 +8,7 @@ nobody is due as a whole, so the batches there only treat.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +23,10 @@ from worker.usecases.approving import approve, open_plan
 from worker.usecases.machine import Machine
 from worker.usecases.planning import make_plan
 
-CONTACTS = 300
-TREATED = 180
+CONTACTS = 240
+TREATED = 120
 BATCH = 40
-MIXED_BATCH, TREATING_BATCH = 2, 4
+MIXED_BATCH, TREATING_BATCH = 2, 3
 """Which batch of the contacts, counted from one, deletes and treats, and which only treats."""
 TODAY = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -187,8 +187,6 @@ class opened:  # noqa: N801 - it reads as the verb it is
 @dataclass
 class Firm(Installation):
     """The small firm's installation. `url` is the database of all its sources."""
-
-    options: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:

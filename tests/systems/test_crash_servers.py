@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,30 +15,21 @@ from tests.systems.servers.postgres import Postgres
 from tests.systems.small_firm import (
     MIXED_BATCH,
     TREATING_BATCH,
-    At,
     Firm,
-    Unhurt,
     content,
     fill,
     make_firm,
-    opened,
     source_environ,
     unhurt,
 )
 from worker.errors import Refused
 from worker.ports import (
-    AFTER_CLOSE,
     AFTER_COMMIT,
-    AFTER_FSYNC,
     AFTER_INTENT,
-    AFTER_LOCK,
-    AFTER_WRITE,
     BEFORE_COMMIT,
-    BEFORE_LOCK,
     FAULT_POINTS,
 )
 from worker.usecases.approving import open_plan
-from worker.usecases.planning import make_plan
 from worker.usecases.verifying import verify
 
 WAYS = ("postgresql", "mariadb with markers", "mariadb", "postgresql ledger")
@@ -51,25 +42,47 @@ class Place:
 
     way: str
     server: Postgres | MariaDB
-    unhurt: Unhurt
     folder: Path
     made: int = 0
 
-    def firm(self) -> Firm:
-        """Return a firm with a database of its own and the keys of the run that nothing happened to."""
-        self.made += 1
-        url = self.server.new_database("firm")
-        fill(url)
-        return make_firm(self.folder / f"firm-{self.made}", url, keys=self.unhurt.keys, **self.environ())
-
-    def environ(self) -> dict[str, str]:
-        """Return what this way sets."""
+    def __post_init__(self) -> None:
         environ = source_environ(options__lock_timeout="5")
         if self.way == "mariadb with markers":
             environ.update(source_environ(witness_table="yes"))
         if self.way == "postgresql ledger":
             environ["RETENTION_LEDGER"] = self.server.new_database("ledger")
-        return environ
+        self.unhurt = unhurt(self.folder / "unhurt", self.server.new_database("firm"), **environ)
+        if self.way == "postgresql ledger":
+            environ["RETENTION_LEDGER"] = self.server.new_database("ledger")
+        fresh = self.server.new_database("firm")
+        fill(fresh)
+        self.approved = make_firm(self.folder / "approved", fresh, keys=self.unhurt.keys, **environ)
+        self.plan = self.approved.approved().relative_to(self.approved.folder)
+
+    def firm(self) -> tuple[Firm, Path]:
+        """Return a firm of one's own, with a plan that was approved."""
+        self.made += 1
+        folder = self.folder / f"firm-{self.made}"
+        shutil.copytree(self.approved.folder, folder)
+        url = self._copy(self.approved.url)
+        environ = dict(self.approved.environ)
+        if "RETENTION_LEDGER" in environ:
+            environ["RETENTION_LEDGER"] = self._copy(environ["RETENTION_LEDGER"])
+        return replace(self.approved, folder=folder, urls=dict.fromkeys(self.approved.urls, url), environ=environ), folder / self.plan
+
+    def _copy(self, url: str) -> str:
+        """Return a database like the one at an address."""
+        if isinstance(self.server, MariaDB):
+            copied = self.server.new_database("firm")
+            fill(copied)
+            return copied
+        original = url.rpartition("/")[2]
+        name = f"{original}_copy_{self.made}"
+        engine = sa.create_engine(self.server.url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {original}"))
+        engine.dispose()
+        return self.server.url_of(name)
 
     def assert_as_if_nothing_had_happened(self, firm: Firm) -> None:
         """Compare content and effects with those of the run that nothing happened to; no record twice, nothing left open."""
@@ -82,8 +95,7 @@ class Place:
 def place(request: pytest.FixtureRequest, postgres: Postgres, mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Return a place for each way."""
     server: Postgres | MariaDB = mariadb if "mariadb" in request.param else postgres
-    folder = tmp_path_factory.mktemp("crash")
-    return Place(request.param, server, unhurt(folder / "unhurt", server.new_database("firm")), folder)
+    return Place(request.param, server, tmp_path_factory.mktemp("crash"))
 
 
 class TestKilled:
@@ -92,19 +104,17 @@ class TestKilled:
     @pytest.mark.parametrize("point", FAULT_POINTS)
     def test_the_next_start_makes_it_as_if_nothing_had_happened(self, place: Place, point: str) -> None:
         """After a kill in a batch that deletes and treats, applying again gives the content and the effects of a run never hurt."""
-        firm = place.firm()
-        plan = firm.approved()
+        firm, plan = place.firm()
         killed(apply_and_die, firm, plan, point, MIXED_BATCH)
         result = firm.apply(plan)
         assert 0 == result.exit_code, result.as_json()
         place.assert_as_if_nothing_had_happened(firm)
-        assert ["resolved_after_crash", "done"] == [run.state for run in firm.runs()]
+        assert ["done", "resolved_after_crash"] == sorted(run.state for run in firm.runs())
 
     @pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
     def test_also_where_a_batch_only_treats(self, place: Place, point: str) -> None:
         """A batch that deletes nothing is told from one that was rolled back as well: no treatment without its event."""
-        firm = place.firm()
-        plan = firm.approved()
+        firm, plan = place.firm()
         killed(apply_and_die, firm, plan, point, TREATING_BATCH)
         firm.apply(plan)
         place.assert_as_if_nothing_had_happened(firm)
@@ -112,18 +122,16 @@ class TestKilled:
     @pytest.mark.parametrize(("first", "second"), [(AFTER_COMMIT, BEFORE_COMMIT), (AFTER_INTENT, AFTER_COMMIT)])
     def test_two_kills_in_a_row(self, place: Place, first: str, second: str) -> None:
         """The start that ended what the first one left may die too."""
-        firm = place.firm()
-        plan = firm.approved()
+        firm, plan = place.firm()
         killed(apply_and_die, firm, plan, first, MIXED_BATCH)
         killed(apply_and_die, firm, plan, second, 1)
         firm.apply(plan)
         place.assert_as_if_nothing_had_happened(firm)
-        assert ["resolved_after_crash", "resolved_after_crash", "done"] == [run.state for run in firm.runs()]
+        assert ["done", "resolved_after_crash", "resolved_after_crash"] == sorted(run.state for run in firm.runs())
 
     def test_a_kill_while_ending_what_another_kill_left(self, place: Place) -> None:
         """What became of a batch may be said twice; it counts once."""
-        firm = place.firm()
-        plan = firm.approved()
+        firm, plan = place.firm()
         killed(apply_and_die, firm, plan, AFTER_COMMIT, MIXED_BATCH)
         killed(reconcile_and_die, firm, plan)
         firm.apply(plan)
@@ -133,8 +141,7 @@ class TestKilled:
 @pytest.fixture(scope="module")
 def place_on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Return a place with a ledger in a file."""
-    folder = tmp_path_factory.mktemp("crash")
-    return Place("postgresql", postgres, unhurt(folder / "unhurt", postgres.new_database("firm")), folder)
+    return Place("postgresql", postgres, tmp_path_factory.mktemp("crash"))
 
 
 class TestKilledBesideBatches:
@@ -142,21 +149,22 @@ class TestKilledBesideBatches:
 
     def test_between_plan_and_apply(self, place_on_postgres: Place) -> None:
         """A plan is carried out by whoever comes, not by who made it."""
-        firm = place_on_postgres.firm()
+        firm, other = place_on_postgres.firm()
+        other.unlink()
         killed(approve_and_die, firm)
-        [plan] = (firm.folder / "state" / "plans").glob("*.jsonl")
+        [plan] = other.parent.iterdir()
         firm.apply(plan)
         place_on_postgres.assert_as_if_nothing_had_happened(firm)
 
     def test_while_planning(self, place_on_postgres: Place) -> None:
         """Half a plan is no plan: nothing has a plan's name, what is there is refused, and the next plan is whole."""
-        firm = place_on_postgres.firm()
+        firm, other = place_on_postgres.firm()
+        other.unlink()
         before = content(firm.url)
         killed(plan_and_die, firm, 2)
-        plans = firm.folder / "state" / "plans"
-        assert [] == list(plans.glob("*.jsonl"))
+        assert [] == list(other.parent.glob("*.jsonl"))
         with firm.machine() as machine:
-            for part in plans.iterdir():
+            for part in other.parent.iterdir():
                 with pytest.raises(Refused, match="not a whole plan"):
                     open_plan(machine, part)
         assert before == content(firm.url)
@@ -165,11 +173,10 @@ class TestKilledBesideBatches:
 
     def test_what_was_resolved_is_verified_like_everything_else(self, place_on_postgres: Place) -> None:
         """Reading back a run that was killed finds what its audit trail says."""
-        firm = place_on_postgres.firm()
-        plan = firm.approved()
+        firm, plan = place_on_postgres.firm()
         killed(apply_and_die, firm, plan, AFTER_COMMIT, MIXED_BATCH)
         firm.apply(plan)
-        [killed_run, _] = firm.runs()
+        killed_run = next(run for run in firm.runs() if run.state == "resolved_after_crash")
         with firm.machine() as machine:
             found = verify(machine, killed_run.run_id)
         assert found.whole

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from worker.clock import local_day
 from worker.core.canonical import canonical
+from worker.core.facts import UNREADABLE
 from worker.core.model import Identifier, Policy, Source
 from worker.core.refs import REFERENCE_BYTES, token
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
@@ -26,7 +27,7 @@ CASE_FIELD = "case_field"
 
 def identifier_token(secret: bytes, kind: Identifier, value: object) -> bytes | None:
     """Return the keyed form of an identifier; None for nothing, and for a pseudonym, whose person is found through aliases."""
-    text = "" if value is None else str(value)
+    text = "" if value is None or value is UNREADABLE else str(value)
     form = "" if is_pseudonym(text) else canonical(kind, text)
     return token(secret, "identifier", form) if form else None
 
