@@ -62,6 +62,11 @@ def machine(
 def connection(settings: Settings, source: Source, siblings: Mapping[str, Source]) -> Connection:
     """Return where a source is, from the settings; ConfigurationError when nothing says so."""
     given = settings.source(source.name)
+    if given.url is None and given.path is None and not given.options:
+        variable = f"RETENTION_SOURCES__{source.name.upper().replace('-', '_')}"
+        raise ConfigurationError(
+            f"Nothing says where the source {source.name} is: set {variable}__URL (a database) or {variable}__PATH (a folder)."
+        )
     return Connection(
         given.url.get_secret_value() if given.url is not None else None,
         given.path,

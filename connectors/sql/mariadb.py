@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -175,7 +176,7 @@ class MariaDB(MarkerDatabase):
 
 def mariadb_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: ARG001
     """Return the engine for a MariaDB database."""
-    decoders = {**conversions, FIELD_TYPE.BIT: _bits}
+    decoders = {**conversions, FIELD_TYPE.BIT: _bits, FIELD_TYPE.DATE: _date, FIELD_TYPE.DATETIME: _moment, FIELD_TYPE.TIMESTAMP: _moment}
     url = url.set(drivername="mysql+pymysql")
     if "charset" not in url.query:
         url = url.update_query_dict({"charset": "utf8mb4"})
@@ -205,6 +206,22 @@ def refuse_mysql(source: str, place: str, is_mariadb: bool) -> None:  # noqa: FB
     """Raise ConfigurationError when the server is MySQL, on which nothing here was ever tested."""
     if not is_mariadb:
         raise ConfigurationError(f"{source}: {place}: this server is MySQL, which is not supported; MariaDB 10.5 or later is.")
+
+
+def _date(text: str) -> dt.date | str:
+    """Return a DATE; zero dates stay texts, which are no dates. Several times faster than the driver's own."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return text
+
+
+def _moment(text: str) -> dt.datetime | str:
+    """Return a DATETIME as `_date` returns a DATE."""
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        return text
 
 
 def _bits(data: bytes) -> int:

@@ -8,8 +8,6 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.abc import Buffer
-from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from psycopg.types.string import TextLoader
 from sqlalchemy.engine import URL, Engine
 
@@ -44,6 +42,11 @@ _CLASSES = {
     "23": Cause.CONSTRAINT,
     "22": Cause.CONSTRAINT,
     "44": Cause.CONSTRAINT,
+    # What a trigger or a function of the owner's raises concerns the record it raises it for.
+    "P0": Cause.CONSTRAINT,
+    "09": Cause.CONSTRAINT,
+    "27": Cause.CONSTRAINT,
+    "38": Cause.CONSTRAINT,
     "42": Cause.SCHEMA,
 }
 # A refused connection has no code, only the server's words.
@@ -192,16 +195,21 @@ def postgres_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: AR
         pool_size=2,
         max_overflow=8,
         pool_pre_ping=True,
-        connect_args={"autocommit": True, "connect_timeout": 10, "application_name": "retention", "options": "-c timezone=UTC"},
+        connect_args={
+            "autocommit": True,
+            "connect_timeout": 10,
+            "application_name": "retention",
+            "options": "-c timezone=UTC -c datestyle=ISO",
+        },
     )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: psycopg.Connection[Any], _: object) -> None:
         adapters = connection.adapters
-        adapters.register_loader("date", _LenientDate)
-        adapters.register_loader("timestamp", _LenientTimestamp)
-        adapters.register_loader("timestamptz", _LenientTimestamptz)
-        adapters.register_loader("uuid", TextLoader)
+        # Days and instants stay the server's ISO texts: they are read once per day and not once per row, and Python has no date for
+        # infinity and for years before Christ.
+        for name in ("date", "timestamp", "timestamptz", "uuid"):
+            adapters.register_loader(name, TextLoader)
 
     return engine
 
@@ -210,36 +218,6 @@ def refuse_old(source: str, place: str, version: Sequence[int | str]) -> None:
     """Raise ConfigurationError for a server older than PostgreSQL 13, which can't be asked what became of a transaction."""
     if not version or int(version[0]) < _OLDEST:
         raise ConfigurationError(f"{source}: {place}: PostgreSQL {_OLDEST} or later is needed.")
-
-
-class _LenientDate(DateLoader):
-    """Reads dates; what Python has no date for (infinity, years before Christ) stays the server's text, which is no date."""
-
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
-
-
-class _LenientTimestamp(TimestampLoader):
-    """Reads timestamps as `_LenientDate` reads dates."""
-
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
-
-
-class _LenientTimestamptz(TimestamptzLoader):
-    """Reads instants as `_LenientDate` reads dates."""
-
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except psycopg.DataError:
-            return bytes(data).decode()
 
 
 def _array_type(info: ColumnInfo) -> str:

@@ -46,6 +46,10 @@ _CAUSES = {
 }
 
 
+# What is deleted is overwritten; the cache (in KiB) holds what a batch touches, which the default does not.
+_PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "cache_size = -32768")
+
+
 class SQLite(MarkerDatabase):
     """A SQLite file; the methods without a docstring keep `Database`'s promise."""
 
@@ -145,7 +149,7 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
         connection = sqlite3.connect(address, uri=True, timeout=lock_seconds, isolation_level=None, check_same_thread=False)
         try:
             connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
-            for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             if journal:
                 connection.execute("PRAGMA journal_mode = WAL").close()

@@ -181,7 +181,6 @@ def test_killed_at_a_point(prepared: Firm, unhurt: Firm, tmp_path: Path, point: 
 def test_reconcile_alone_ends_what_was_left(prepared: Firm, tmp_path: Path) -> None:
     """`reconcile` gives every batch its final state without carrying out anything more."""
     firm = moved(prepared, tmp_path / "hurt")
-    plan = firm.folder / "plan.jsonl"
     assert signal.SIGKILL == killed_at(firm, "after_commit", 2)
     left = content(firm)
     said = firm("reconcile")

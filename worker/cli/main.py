@@ -112,14 +112,14 @@ def run(args: Sequence[str], session: Session) -> int:
 
 def internal(error: BaseException) -> str:
     """Return what is said about an error nobody foresaw: its type and its place, no text and no values."""
-    frames = extract_tb(error.__traceback__)
-    own = [each for each in frames if f"{Path(each.filename).parent}/".rfind("/worker/") >= 0 or "/connectors/" in each.filename]
+    innermost, *callers = reversed(extract_tb(error.__traceback__))
+    own = [each for each in callers if {"worker", "connectors"} & set(Path(each.filename).parts) and each.filename != __file__]
+    places = " <- ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in (innermost, *own[:2]))
     chain = [type(error).__name__]
     cause = error.__cause__
     while cause is not None:
         chain.append(type(cause).__name__)
         cause = cause.__cause__
-    places = " <- ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in reversed((own or list(frames))[-3:]))
     return (
         f"Internal error: {' from '.join(chain)} at {places}. Its text is withheld because it may quote a record. What was finished before "
         f"stays done. Please report this line with the version ({service_version()}) to those who maintain this program."

@@ -7,6 +7,7 @@ and remembered. What remains per row is reading raw values, which has a short cu
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +26,7 @@ _REMEMBERED = 100_000
 _SUMMARY = 5
 _FEW_VARIANTS = frozenset({str, int, bool, dt.date, type(None)})
 _UTC_TEXT = len("2026-01-31 22:30:00")
+_FRACTION = re.compile(r"\.[0-9]{1,6}")
 _MINUTES = frozenset(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
 _SECONDS = frozenset(f":{second:02}" for second in range(60))
 
@@ -51,7 +53,8 @@ class Judged:
 class RowDecider:
     """Decides about rows of one source on one day.
 
-    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)`); treaters -- by field name, for the treatable fields.
+    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)`);
+    treaters -- by field name, for the treatable fields.
     """
 
     def __init__(self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater]) -> None:
@@ -187,13 +190,20 @@ def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
     def read(raw: Raw) -> Fact:
         if type(raw) is dt.datetime and raw.tzinfo is None:
             day, moment = raw.toordinal(), raw
-        elif type(raw) is str and len(raw) == _UTC_TEXT and raw[10] == " " and raw[11:16] in _MINUTES and raw[16:] in _SECONDS:
+        elif (
+            type(raw) is str
+            and raw[10:11] == " "
+            and raw[11:16] in _MINUTES
+            and raw[16:_UTC_TEXT] in _SECONDS
+            and (len(raw) == _UTC_TEXT or _FRACTION.fullmatch(raw, _UTC_TEXT))
+        ):
+            # A fraction of a second sorts behind its second, so texts compare as the moments they name.
             day, moment = raw[:10], raw  # type: ignore[assignment]
         else:
             return reading.fact(raw, today)
         change = changes.get(day)
         if change is None:
-            change = _day_change(reading, raw, today)
+            change = _day_change(reading, raw[:_UTC_TEXT] if isinstance(raw, str) else raw, today)
             if change is None:
                 return reading.fact(raw, today)
             if len(changes) < _REMEMBERED:

@@ -6,7 +6,6 @@ still personal data (GDPR 4(5)): whoever holds its key can attribute it again.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import ipaddress
@@ -20,6 +19,7 @@ from worker.core.model import Field, Identifier, Treatment, TreatmentKind
 
 MARKER = "p1"
 _LENGTH = 26  # 128 bits in base 32
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SHAPE = re.compile(rf"{MARKER}-([a-z0-9]+(?:-[a-z0-9]+)*)-([a-z2-7]{{{_LENGTH}}})(@[a-z0-9.-]+\.invalid)?")
 UNREADABLE_ADDRESS = "0.0.0.0"  # noqa: S104 - written in place of an IP address that can't be read, never listened on
 _V4_BITS, _V6_BITS = 24, 48
@@ -47,8 +47,17 @@ def pseudonym(key: PseudonymKey, organisation: str, domain: str, field: str, kin
     text = canonical(kind, value)
     message = "\x1f".join((organisation, domain, field, text)).encode(errors="surrogatepass")  # File names may hold lone surrogates.
     digest = hmac.digest(key.secret, message, hashlib.sha256)[:16]
-    body = f"{MARKER}-{key.id}-{base64.b32encode(digest).decode().rstrip('=').lower()}"
+    body = f"{MARKER}-{key.id}-{_base32(digest)}"
     return f"{body}@{domain}.invalid" if kind is Identifier.EMAIL else body
+
+
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+
+
+def _base32(digest: bytes) -> str:
+    """Return 128 bits in base 32 (RFC 4648) without padding, in small letters: ten bits at a time, which is the hot path's way."""
+    number = int.from_bytes(digest, "big") << 2
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def truncated(value: str) -> str:
@@ -113,7 +122,7 @@ def _pseudonym_treater(field: Field, treatment: Treatment, organisation: str, ke
 
 def is_pseudonym(text: str) -> bool:
     """Whether a text is a pseudonym and nothing else."""
-    return _SHAPE.fullmatch(text) is not None
+    return text.startswith(MARKER) and _SHAPE.fullmatch(text) is not None
 
 
 def pseudonym_pattern(field: Field) -> str:

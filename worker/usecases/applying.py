@@ -17,10 +17,11 @@ from typing import Any
 
 from worker.audit.events import Action
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
+from worker.ledger.locks import Held
 from worker.ledger.rows import BatchRow, FindingRow, RunRow
 from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
-from worker.usecases.batching import CHANGED, FAILED, BatchResult, BatchWorker
+from worker.usecases.batching import BUSY, CHANGED, FAILED, BatchResult, BatchWorker
 from worker.usecases.braking import say, shape_brakes
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range, shape_digest
@@ -30,6 +31,8 @@ from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
 _TRIES = 3
+_PUT_OFF = 3
+"""So many batches in a row that can't be had mean that the source can't be worked on now."""
 _DONE_STATES = ("committed", "resolved_after_crash", "presumed")
 
 Progress = Callable[[str, int], None]
@@ -99,7 +102,7 @@ def carry_out(
     """Carry out a plan whose right to be carried out was checked; see `apply_plan`."""
     run_id = f"run-{secrets.token_hex(6)}"
     sources = tuple(plan.header.policies)
-    with machine.ledger.run_lock(sources, run_id=run_id):
+    with machine.ledger.run_lock(sources, run_id=run_id) as lock:
         resolved = reconcile(machine, sources)
         machine.ledger.start_run(
             RunRow(run_id, plan.header.plan_id, kind, plan.header.as_of, machine.now(), socket.gethostname(), os.getpid(), machine.operator)
@@ -109,7 +112,7 @@ def carry_out(
             {"retention.run": run_id, "retention.plan": plan.header.plan_id, "retention.as_of": plan.header.as_of.isoformat()},
             sync=True,
         )
-        run = _Run(machine, plan, RunResult(run_id, plan.header.plan_id, resolved=len(resolved)), at_most, progress)
+        run = _Run(machine, plan, RunResult(run_id, plan.header.plan_id, resolved=len(resolved)), lock, at_most, progress)
         try:
             run.work()
         except BaseException as error:
@@ -121,8 +124,12 @@ def carry_out(
 class _Run:
     """One execution of a plan."""
 
-    def __init__(self, machine: Machine, plan: PlanFile, result: RunResult, at_most: int | None, progress: Progress | None) -> None:
+    def __init__(
+        self, machine: Machine, plan: PlanFile, result: RunResult, lock: Held, at_most: int | None, progress: Progress | None
+    ) -> None:
         self.result = result
+        self._lock = lock
+        self._put_off = 0
         self._machine = machine
         self._plan = plan
         self._room = at_most if at_most is not None else machine.settings.tranche
@@ -182,7 +189,7 @@ class _Run:
                 continue
             if worker is None:
                 secret = ref_key(machine, _row(planned, attempt, result.run_id, "")).secret
-                worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret)
+                worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret, self._lock.confirm)
                 read_back = ReadBack(machine, policy, source, self._plan.header.as_of, secret)
             within = open_range(machine, planned.batch_id, planned.sealed_range)
             row = _row(planned, attempt, result.run_id, seal_range(machine, attempt, within))
@@ -221,7 +228,10 @@ class _Run:
                 self._progress(planned.source, len(planned.records))
 
     def _with_retries(self, worker: BatchWorker, planned: PlannedBatch, attempt: str, row: BatchRow) -> BatchResult:
-        """Carry out a batch, again when the system was only busy; every attempt has an id and an end of its own."""
+        """Carry out a batch, again when the system was only busy; every attempt has an id and an end of its own.
+
+        A batch that somebody else keeps busy is put off to a later run, and the others are done.
+        """
         ledger = self._machine.ledger
         within = open_range(self._machine, row.batch_id, row.sealed_range)
         for number in range(1, _TRIES + 1):
@@ -229,13 +239,22 @@ class _Run:
             if number > 1:
                 ledger.add_batches(row.run_id, [_row(planned, under, row.run_id, seal_range(self._machine, under, within))])
             try:
-                return worker.carry_out(planned, under)
+                outcome = worker.carry_out(planned, under)
             except RetentionError as error:
                 known = ledger.batch(under)
                 if known is not None and known.state == "pending":
                     ledger.close_batch(under, "rolled_back", {}, "")
-                if number == _TRIES or not isinstance(error, Retriable):
+                in_doubt = known is not None and known.state == "intended"
+                if in_doubt or not isinstance(error, Retriable):
                     raise
+                if number == _TRIES:
+                    self._put_off += 1
+                    if self._put_off == _PUT_OFF:
+                        raise
+                    return BatchResult(skipped=Counter({BUSY: len(planned.records)}))
+            else:
+                self._put_off = 0
+                return outcome
         raise AssertionError("unreachable")
 
     def finish(self) -> RunResult:
@@ -267,7 +286,7 @@ class _Run:
                     "retention.count": each.count,
                 },
             )
-        failed_records = sum(outcome.skipped[FAILED] for outcome in result.results.values())
+        failed_records = sum(outcome.skipped[FAILED] + outcome.skipped[BUSY] for outcome in result.results.values())
         if result.failed or failed_records or result.unverified:
             _end(machine, result, "partial", PARTIAL)
         elif result.new_findings:
@@ -280,6 +299,7 @@ class _Run:
 _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
     (CHANGED, "changed", "records changed between plan and run and were left"),
     (FAILED, "failed", "records that the system refused to change"),
+    (BUSY, "failed", "records that somebody else kept busy; a later run does them"),
 )
 
 

@@ -57,8 +57,8 @@ from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, action, why
 _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
 _PAYLOAD_BYTES = 700
 
-CHANGED, HELD, GONE, FAILED, CHILDREN = "changed", "held", "gone", "failed", "children"
-SKIPS = (CHANGED, HELD, GONE, FAILED)
+CHANGED, HELD, GONE, FAILED, BUSY, CHILDREN = "changed", "held", "gone", "failed", "busy", "children"
+SKIPS = (CHANGED, HELD, GONE, FAILED, BUSY)
 """Why a planned record was not acted on."""
 
 
@@ -95,14 +95,24 @@ class _Work:
 
 
 class BatchWorker:
-    """Carries out the batches of one source in one run."""
+    """Carries out the batches of one source in one run. confirm_run -- raises when the run's own lock was lost."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, run_id: str, as_of: dt.date, ref_secret: bytes) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        policy: Policy,
+        source: OpenSource,
+        run_id: str,
+        as_of: dt.date,
+        ref_secret: bytes,
+        confirm_run: Callable[[], None],
+    ) -> None:
         self._machine = machine
         self._policy = policy
         self._source = source
         self._run_id = run_id
         self._ref_secret = ref_secret
+        self._confirm_run = confirm_run
         self._judge = Judge(machine, policy, as_of)
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
@@ -185,6 +195,7 @@ class BatchWorker:
                     batch.write(self._changes(work, whole=len(work.acting) == len(batch.rows)))
                     faults.reached(AFTER_WRITE)
                     confirm_barrier()
+                    self._confirm_run()
                     faults.reached(BEFORE_COMMIT)
                     committing = True
                     batch.commit()
@@ -192,8 +203,11 @@ class BatchWorker:
             except AuditUnavailable:
                 raise
             except RetentionError:
-                if not (committing and self._source.resolve(attempt, batch.witness) is Resolution.COMMITTED):
+                resolution = self._source.resolve(attempt, batch.witness) if committing else Resolution.ROLLED_BACK
+                if resolution is Resolution.ROLLED_BACK:
                     self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
+                if resolution is not Resolution.COMMITTED:
+                    # In doubt, it stays open: saying that it was rolled back could deny an effect. The next start reads it back.
                     raise
         if work.acting and segment is not None:
             self._close(attempt, Closing.COMMITTED, work.effects, segment.root, work.skipped)

@@ -21,7 +21,7 @@ from worker.core.model import Policy
 from worker.core.periods import Period
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
-from worker.errors import Retriable, SourceFailed
+from worker.errors import Problem, Problems, Retriable, SourceFailed
 from worker.ledger.rows import FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
@@ -86,6 +86,7 @@ def make_plan(
 
     as_of -- the local day to decide for (today); sources -- their names, all by default; path -- where the file goes (the plans folder);
     full -- also read what is kept, for exact counts. A source that can't be read is named in `failed` and the others are planned.
+    Raises Problems when a source can't be used as declared.
     """
     now = machine.now()
     day = as_of or machine.today()
@@ -95,13 +96,18 @@ def make_plan(
     opened: dict[str, OpenSource] = {}
     failed: dict[str, str] = {}
     shapes: dict[str, str] = {}
+    problems: list[Problem] = []
     for policy in policies:
         name = policy.source.name
         try:
             opened[name] = machine.open_source(policy.source)
+            problems.extend(opened[name].problems(policy, machine.schedule.sources)[0])
             shapes[name] = shape_digest(opened[name].shape())
         except (SourceFailed, Retriable) as error:
             failed[name] = str(error)
+    if problems:
+        # A table without a key, or a column that can't take its treatment, is no bad night: somebody has to change something first.
+        raise Problems("Sources that can't be used as declared, so there is no plan (`retention sources check` says more):", problems)
     expires = now + _span(Period.parse(machine.settings.plan_expires), machine.today())
     header = Header(plan_id, now, machine.operator, day, expires, {each.source.name: each.digest for each in policies}, shapes, ref_key.id)
     target = path or machine.settings.plans_folder / f"plan-{day.isoformat()}-{plan_id}.jsonl"

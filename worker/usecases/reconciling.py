@@ -20,6 +20,7 @@ from worker.ledger.rows import BatchRow, RunRow
 from worker.ports import OpenSource, Resolution
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
+from worker.usecases.reporting import ACTIONS
 
 _WORDS = {
     str(Action.RECORD_DELETED): "delete",
@@ -47,7 +48,7 @@ def reconcile(machine: Machine, sources: Collection[str]) -> list[BatchRow]:
         counts: dict[str, dict[str, int]] = {}
         for batch in machine.ledger.batches(run.run_id):
             found = counts.setdefault(batch.source, {"acted": 0})
-            found["acted"] += sum((batch.effects or {}).values())
+            found["acted"] += sum((batch.effects or {}).get(each, 0) for each in ACTIONS)
         # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
         over = bool(counts.keys() & set(sources)) or _process_is_gone(run)
         if over and not machine.ledger.unfinished(run.run_id):
@@ -84,20 +85,34 @@ def intents_of(machine: Machine, row: BatchRow) -> list[dict[str, object]]:
 
 
 def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolution:
-    """Presume what became of a batch from what is there: deleted records that are still there mean that it was rolled back."""
-    intents = intents_of(machine, row)
+    """Presume what became of a batch from what is there.
+
+    Records that were to be deleted and are still there mean that it was rolled back. Where none was to be deleted, it was committed when
+    more of the records that are there are treated than not: none was before, and a few may have been changed since.
+    """
+    intents = [each for each in intents_of(machine, row) if each["retention.source"] == row.source]
     deleted = {str(each["retention.record"]) for each in intents if each["event.action"] == str(Action.RECORD_DELETED)}
-    if not deleted:
-        # Treatments are idempotent: presumed not done, the records are simply due again, and treated ones are recognised.
-        return Resolution.PRESUMED_ROLLED_BACK
+    fields = {
+        str(each["retention.record"]): [str(name) for name in names]
+        for each in intents
+        if isinstance(names := each.get("retention.fields"), list)
+    }
+    columns = () if deleted else tuple(dict.fromkeys(name for names in fields.values() for name in names))
+    treaters = machine.treaters(machine.policy(row.source))
     referrer = Referrer(ref_key(machine, row).secret, row.source)
     width = len(source.spec.key)
     within = open_range(machine, row.batch_id, row.sealed_range)
+    treated: Counter[bool] = Counter()
     with source.reader() as reader:
-        for page in reader.rows(EVERYTHING, (), within=within):
-            if any(referrer.reference(found[:width]) in deleted for found in page):
-                return Resolution.PRESUMED_ROLLED_BACK
-    return Resolution.PRESUMED_COMMITTED
+        for page in reader.rows(EVERYTHING, columns, within=within):
+            for found in page:
+                reference = referrer.reference(found[:width])
+                if reference in deleted:
+                    return Resolution.PRESUMED_ROLLED_BACK
+                if not deleted and reference in fields:
+                    values = dict(zip(columns, found[width:], strict=True))
+                    treated[all(treaters[name].is_treated(values[name]) for name in fields[reference])] += 1
+    return Resolution.PRESUMED_COMMITTED if deleted or treated[True] > treated[False] else Resolution.PRESUMED_ROLLED_BACK
 
 
 def ref_key(machine: Machine, row: BatchRow) -> Key:
