@@ -104,7 +104,7 @@ def _measured(database: Database, folder: Path, rows: int, jobs: Iterable[str]) 
 def _told(measures: Iterable[Measure]) -> Iterator[Measure]:
     """Say what was measured as soon as it is known: the whole takes a while."""
     for each in measures:
-        _say(f"{each.database}: {each.job}: {each.way}: {each.seconds:.2f} s, {each.rate:,.0f}/s")
+        _say(f"{each.database}: {each.job}: {each.way}: {each.time.seconds:.2f} s, {each.rate:,.0f}/s")
         yield each
 
 

@@ -16,31 +16,39 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Time:
+    """How long something took. seconds -- on the clock; busy -- seconds of a processor that this process used, servers not counted."""
+
+    seconds: float
+    busy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
-    """How long one way took. job -- delete, pseudonymise or plan; seconds -- wall clock."""
+    """How long one way took. job -- delete, pseudonymise or plan."""
 
     database: str
     job: str
     way: str
     records: int
-    seconds: float
+    time: Time
 
     @property
     def rate(self) -> float:
         """Records a second."""
-        return self.records / self.seconds
+        return self.records / self.time.seconds
 
 
 class Wrong(Exception):
     """A way did not do what it was asked for, so its time means nothing."""
 
 
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Do something and return what it answered and how many seconds it took, the collection of old garbage not counted."""
+def timed(work: Callable[[], T]) -> tuple[T, Time]:
+    """Do something and return what it answered and how long it took, the collection of old garbage not counted."""
     gc.collect()
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), time.process_time()
     answer = work()
-    return answer, time.perf_counter() - begin
+    return answer, Time(time.perf_counter() - begin, time.process_time() - busy)
 
 
 def confirm_deleted(engine: sa.Engine, way: str, left: int) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from bench.data import AS_OF, DUE, Share
 from bench.databases import Database
-from bench.measure import Measure, Wrong, confirm_deleted, confirm_treated, timed
+from bench.measure import Measure, Time, Wrong, confirm_deleted, confirm_treated, timed
 from bench.references import engine_of
 from worker import bootstrap
 from worker.settings import load
@@ -68,8 +68,8 @@ def delete(database: Database, folder: Path, rows: int) -> Iterator[Measure]:
     left = rows - DUE.of(rows)
     for ways in (_plan_and_apply, _run):
         with database.fresh("contacts") as url:
-            for way, seconds in ways(url, folder, "delete", DUE.of(rows)):
-                yield Measure(database.name, "delete", way, DUE.of(rows), seconds)
+            for way, took in ways(url, folder, "delete", DUE.of(rows)):
+                yield Measure(database.name, "delete", way, DUE.of(rows), took)
             with engine_of(database, url) as engine:
                 confirm_deleted(engine, ways.__name__, left)
 
@@ -78,18 +78,18 @@ def pseudonymise(database: Database, folder: Path, rows: int) -> Iterator[Measur
     """Measure the worker pseudonymising what is due: its plan and the apply of that plan, and a whole night run."""
     for ways in (_plan_and_apply, _run):
         with database.fresh("contacts") as url:
-            for way, seconds in ways(url, folder, "pseudonymise", DUE.of(rows)):
-                yield Measure(database.name, "pseudonymise", way, DUE.of(rows), seconds)
+            for way, took in ways(url, folder, "pseudonymise", DUE.of(rows)):
+                yield Measure(database.name, "pseudonymise", way, DUE.of(rows), took)
             with engine_of(database, url) as engine:
                 confirm_treated(engine, ways.__name__, DUE.of(rows))
 
 
-def plan(url: str, folder: Path, disposition: Disposition, share: Share, due: int) -> float:
-    """Return how many seconds a plan takes that acts on so many records; it is made once before, so that the pages are in memory."""
+def plan(url: str, folder: Path, disposition: Disposition, share: Share, due: int) -> Time:
+    """Return how long a plan takes that acts on so many records; it is made once before, so that the pages are in memory."""
     with opened(url, folder, disposition, share) as machine:
         planned(machine, due)
-        _, seconds = timed(lambda: planned(machine, due))
-        return seconds
+        _, took = timed(lambda: planned(machine, due))
+        return took
 
 
 def work_off(url: str, folder: Path, disposition: Disposition, due: int, around: Callable[[Callable[[], RunResult]], RunResult]) -> None:
@@ -134,25 +134,25 @@ def planned(machine: Machine, due: int) -> MadePlan:
     return made
 
 
-def _plan_and_apply(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, float]]:
+def _plan_and_apply(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, Time]]:
     with opened(url, folder, disposition) as machine:
-        made, seconds = timed(lambda: planned(machine, due))
-        yield PLAN, seconds
+        made, took = timed(lambda: planned(machine, due))
+        yield PLAN, took
         approve(machine, made.path, "bench")
-        result, seconds = timed(lambda: apply_plan(machine, open_plan(machine, made.path)))
+        result, took = timed(lambda: apply_plan(machine, open_plan(machine, made.path)))
         _confirm(result, due)
-        yield APPLY, seconds
+        yield APPLY, took
 
 
-def _run(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, float]]:
+def _run(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator[tuple[str, Time]]:
     with opened(url, folder, disposition) as machine:
         approve_policy(machine, SOURCE, "bench")
         approve_shape(machine, SOURCE, "bench")
-        night, seconds = timed(lambda: run(machine))
+        night, took = timed(lambda: run(machine))
         if night.result is None:
             raise Wrong(f"a brake stopped the run: {', '.join(each.what for each in night.tripped)}")
         _confirm(night.result, due)
-        yield RUN, seconds
+        yield RUN, took
 
 
 def _confirm(result: RunResult, due: int) -> None:

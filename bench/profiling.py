@@ -1,4 +1,4 @@
-"""Where the worker's own time goes: the functions with the most time of their own, for the plan and for the apply."""
+"""Where the worker's own time goes, for the plan and for the apply: functions by their own time, then by what they call as well."""
 
 from __future__ import annotations
 
@@ -45,5 +45,7 @@ def _profiled(title: str, work: Callable[[], object]) -> str:
     profiler = cProfile.Profile()
     profiler.runcall(work)
     text = io.StringIO()
-    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(_LINES)
+    stats = pstats.Stats(profiler, stream=text).strip_dirs()
+    for order in ("tottime", "cumulative"):
+        stats.sort_stats(order).print_stats(_LINES)
     return f"{title}\n{text.getvalue().strip()}\n"

@@ -73,9 +73,9 @@ def _measured(
     for way, work in ways.items():
         with database.fresh("contacts") as url, engine_of(database, url) as engine:
             engine.connect().close()
-            _, seconds = timed(partial(work, engine, url))
+            _, took = timed(partial(work, engine, url))
             confirm(engine, way)
-        yield Measure(database.name, job, way, due, seconds)
+        yield Measure(database.name, job, way, due, took)
 
 
 def count(database: Database, url: str, condition: str, rows: int, job: str, expected: int) -> Measure:
@@ -83,10 +83,10 @@ def count(database: Database, url: str, condition: str, rows: int, job: str, exp
     with engine_of(database, url) as engine, engine.connect() as connection:
         question = sa.text(f"SELECT COUNT(*) FROM contacts WHERE {condition}")
         connection.execute(question)
-        answer, seconds = timed(lambda: connection.execute(question).scalar())
+        answer, took = timed(lambda: connection.execute(question).scalar())
     if answer != expected:
         raise Wrong(f"{database.name}, {job}: {answer} rows fulfil the condition, not {expected}")
-    return Measure(database.name, job, COUNT, rows, seconds)
+    return Measure(database.name, job, COUNT, rows, took)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.measure import Measure
+from bench.measure import Measure, Time
 from bench.memory import Peak
 from bench.ours import APPLY, PLAN, RUN
 from bench.references import ARCHIVER, COUNT, LOOP, SINGLE
@@ -31,10 +31,13 @@ GOALS: dict[tuple[str, str], float] = {
 
 def middle(measures: Iterable[Measure]) -> list[Measure]:
     """Return one measure for each way of doing a job, the median of its repetitions, in the order in which they were first made."""
-    grouped: dict[tuple[str, str, str, int], list[float]] = {}
+    grouped: dict[tuple[str, str, str, int], list[Time]] = {}
     for each in measures:
-        grouped.setdefault((each.database, each.job, each.way, each.records), []).append(each.seconds)
-    return [Measure(*names, median(seconds)) for names, seconds in grouped.items()]
+        grouped.setdefault((each.database, each.job, each.way, each.records), []).append(each.time)
+    return [
+        Measure(*names, Time(median(each.seconds for each in times), median(each.busy for each in times)))
+        for names, times in grouped.items()
+    ]
 
 
 def as_json(measures: Sequence[Measure], peaks: Sequence[Peak], rows: int) -> dict[str, Any]:
@@ -48,7 +51,8 @@ def as_json(measures: Sequence[Measure], peaks: Sequence[Peak], rows: int) -> di
                 "job": each.job,
                 "way": each.way,
                 "records": each.records,
-                "seconds": round(each.seconds, 4),
+                "seconds": round(each.time.seconds, 4),
+                "busy": round(each.time.busy, 4),
                 "per_second": round(each.rate),
                 "ratios": {name: round(ratio, 4) for name, ratio in _ratios(each, measures).items()},
                 **({"goal": goal} if (goal := _goal(each)) is not None else {}),
@@ -76,7 +80,7 @@ def _show_job(console: Console, measures: Sequence[Measure]) -> None:
     first = measures[0]
     table = Table(title=f"{first.database}: {first.job} {first.records:,} records", title_justify="left", title_style="bold")
     table.add_column("way")
-    for name in ("seconds", "records/s", "of single", "of loop", "of pt-archiver", "goal"):
+    for name in ("seconds", "own CPU", "records/s", "of single", "of loop", "of pt-archiver", "goal"):
         table.add_column(name, justify="right")
     for each in measures:
         ratios = _ratios(each, measures)
@@ -84,7 +88,8 @@ def _show_job(console: Console, measures: Sequence[Measure]) -> None:
         goal = _goal(each)
         table.add_row(
             each.way,
-            f"{each.seconds:.2f}",
+            f"{each.time.seconds:.2f}",
+            f"{each.time.busy:.2f}",
             f"{each.rate:,.0f}",
             *shares,
             "" if goal is None else f"{goal:.2f}",
@@ -101,7 +106,7 @@ def _show_plans(console: Console, measures: Sequence[Measure]) -> None:
     for name in ("SELECT COUNT(*)", "plan", "times the count"):
         table.add_column(name, justify="right")
     for database, job in dict.fromkeys((each.database, each.job) for each in measures):
-        seconds = {each.way: each.seconds for each in measures if (each.database, each.job) == (database, job)}
+        seconds = {each.way: each.time.seconds for each in measures if (each.database, each.job) == (database, job)}
         counted, planned = seconds[COUNT], seconds[PLAN]
         table.add_row(database, job.removeprefix("plan, "), f"{counted:.3f} s", f"{planned:.3f} s", f"{planned / counted:.1f}")
     console.print(table)

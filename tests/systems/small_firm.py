@@ -1,4 +1,4 @@
-"""A firm small enough to be hurt often: two hundred and forty contacts with invoices and notes on a real server, and what a run does to them.
+"""A firm small enough to be hurt often, on a real server: 240 contacts with invoices and notes, and what a run does to them.
 
 Every batch mixes what a run can do. Contacts whose number is divisible by three are due and go with their notes and old invoices; those
 with the remainder one have a young invoice, so that only their address and telephone go; the others were seen lately. From `TREATED` on
@@ -8,6 +8,7 @@ nobody is due as a whole, so the batches there only treat.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -286,3 +287,17 @@ class At:
         if point == self._point and self._begun == self._batch and not self.happened:
             self.happened = True
             self._does()
+
+
+def sessions_killed(url: str) -> None:
+    """End every session that others have on a database, as an administrator would."""
+    with opened(url) as connection:
+        if connection.dialect.name == "postgresql":
+            own = "datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {own}"))
+            return
+        others = "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+        for number in connection.execute(sa.text(others)).scalars().all():
+            # One that ended by itself meanwhile is as gone as it should be.
+            with suppress(sa.exc.OperationalError):
+                connection.exec_driver_sql(f"KILL {number}")

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from tests.systems.killing import apply_and_die, approve_and_die, killed, plan_and_die, reconcile_and_die
 from tests.systems.servers.mariadb import MariaDB
-from tests.systems.servers.postgres import Postgres
+from tests.systems.servers.postgres import Postgres, running_postgres
+from tests.systems.servers.process import Account, program, running
 from tests.systems.small_firm import (
     MIXED_BATCH,
     TREATING_BATCH,
+    At,
+    EffectKey,
     Firm,
     content,
     fill,
     make_firm,
+    sessions_killed,
     source_environ,
     unhurt,
 )
 from worker.errors import Refused
-from worker.ports import (
-    AFTER_COMMIT,
-    AFTER_INTENT,
-    BEFORE_COMMIT,
-    FAULT_POINTS,
-)
+from worker.ports import AFTER_COMMIT, AFTER_INTENT, AFTER_LOCK, AFTER_WRITE, BEFORE_COMMIT, FAULT_POINTS
 from worker.usecases.approving import open_plan
 from worker.usecases.verifying import verify
 
@@ -181,3 +186,102 @@ class TestKilledBesideBatches:
             found = verify(machine, killed_run.run_id)
         assert found.whole
         assert 2 * 40 == sum(found.gone.values()) + sum(found.treated.values())
+
+
+class TestSessionsKilled:
+    """An administrator, a restart of the network, or a time limit ends the sessions of a run that lives on."""
+
+    @pytest.mark.parametrize("point", [AFTER_LOCK, AFTER_INTENT, AFTER_WRITE, BEFORE_COMMIT])
+    def test_before_the_commit_the_batch_is_done_again(self, place_with_sessions: Place, point: str) -> None:
+        """The batch is rolled back, said to be, and done again in the same run."""
+        firm, plan = place_with_sessions.firm()
+        fault = At(point, MIXED_BATCH, lambda: sessions_killed(firm.url))
+        result = firm.apply(plan, fault)
+        assert fault.happened
+        assert 0 == result.exit_code, result.as_json()
+        place_with_sessions.assert_as_if_nothing_had_happened(firm)
+
+    def test_in_the_commit_without_a_witness_the_source_is_left_alone(self, mariadb: MariaDB, tmp_path: Path) -> None:
+        """Nobody knows what became of a commit that was not answered: the run is partial and says so, the next one finds out."""
+        place = Place("mariadb", mariadb, tmp_path)
+        firm, plan = place.firm()
+        result = firm.apply(plan, At(BEFORE_COMMIT, MIXED_BATCH, lambda: sessions_killed(firm.url)))
+        assert (5, "partial", ["contacts"]) == (result.exit_code, result.state, list(result.failed))
+        assert "whether it is in will be found out" in result.failed["contacts"]
+        firm.apply(plan)
+        # Invoices that went by themselves while the contacts waited have changed what those were decided by: a new plan has them.
+        assert 0 == firm.apply(firm.approved()).exit_code
+        assert place.unhurt.content == content(firm.url)
+        assert sorted(record(each) for each in place.unhurt.effects) == sorted(record(each) for each in firm.done())
+        firm.runs()
+
+    def test_after_the_commit_nothing_is_lost(self, place_with_sessions: Place) -> None:
+        """What was committed stays and is audited, and the run goes on with new sessions."""
+        firm, plan = place_with_sessions.firm()
+        result = firm.apply(plan, At(AFTER_COMMIT, MIXED_BATCH, lambda: sessions_killed(firm.url)))
+        assert 0 == result.exit_code, result.as_json()
+        place_with_sessions.assert_as_if_nothing_had_happened(firm)
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mariadb with markers"])
+def place_with_sessions(
+    request: pytest.FixtureRequest, postgres: Postgres, mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory
+) -> Place:
+    """Return a place on each server."""
+    server: Postgres | MariaDB = mariadb if "mariadb" in request.param else postgres
+    return Place(request.param, server, tmp_path_factory.mktemp("sessions"))
+
+
+def test_a_server_that_stops_in_the_middle(tmp_path: Path) -> None:
+    """The run ends as partial and names the server; when the server is back, what it lost is found out and the rest is done."""
+    with running_postgres(durable=True) as server:
+        expected = unhurt(tmp_path / "unhurt", server.new_database("firm"))
+        url = server.new_database("firm")
+        fill(url)
+        firm = make_firm(tmp_path / "firm", url, keys=expected.keys)
+        plan = firm.approved()
+        result = firm.apply(plan, At(AFTER_WRITE, MIXED_BATCH, lambda: stopped(server.pid)))
+        assert (5, "partial") == (result.exit_code, result.state)
+        assert ["contacts", "invoices"] == sorted(result.failed)
+        assert all("127.0.0.1" in why or "the commit of a batch failed" in why for why in result.failed.values()), result.failed
+        with running_again(server) as port:
+            firm.urls = {name: url.replace(f":{server.port}/", f":{port}/") for name in firm.urls}
+            assert 0 == firm.apply(plan).exit_code
+            assert expected.content == content(firm.url)
+            assert expected.effects == firm.done()
+            firm.runs()
+
+
+def record(effect: EffectKey) -> tuple[str, str]:
+    """Return what was acted on: an invoice may go by itself or with its contact."""
+    source, _, reference = effect
+    return source, reference
+
+
+def stopped(pid: int) -> None:
+    """Stop a PostgreSQL server at once, as a loss of power would, and wait until it is gone."""
+    os.kill(pid, signal.SIGQUIT)
+    until = time.monotonic() + 20
+    while time.monotonic() < until and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        time.sleep(0.02)
+
+
+@contextmanager
+def running_again(server: Postgres) -> Iterator[int]:
+    """Start a stopped server on its data again and yield its new port."""
+    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    binary = program("postgres", *map(str, reversed(bins)))
+
+    def answers(port: int) -> bool:
+        try:
+            psycopg.connect(host="127.0.0.1", port=port, user="retention", password=server.password, dbname="postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def command(port: int) -> list[str | Path]:
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        return [binary, "-D", server.folder / "data", "-p", str(port), *options]
+
+    with running(Account.other_than_root("postgres"), server.folder, command, answers, stop=signal.SIGQUIT) as (_, port):
+        yield port

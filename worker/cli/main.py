@@ -102,9 +102,6 @@ def run(args: Sequence[str], session: Session) -> int:
     except RetentionError as error:
         session.say(str(error), style="red")
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read the output has gone; there is nobody left to tell.
-        return 1
     except Exception as error:  # noqa: BLE001 - the last line: its text is never printed, its type and place are
         session.say(internal(error), style="red")
         return 1

@@ -60,7 +60,7 @@ def report_plan(session: Session, machine: Machine, made: MadePlan, *, as_json: 
     if as_json:
         session.data({**_plan_json(PlanFile(made.path, made.header, made.summary, ""), new), "failed": made.failed, "exit_code": code})
         return code
-    session.show(plan_table(made.header.as_of, made.summary.counts, made.failed))
+    session.show(plan_table(made.header.as_of, made.summary.counts, made.failed, session.out.width))
     if made.findings:
         session.show(finding_table(made.findings, {each.digest for each in new}))
     for name, reason in made.failed.items():
@@ -97,7 +97,7 @@ def show(session: Session, file: Path, *, as_json: bool) -> int:
         yes = {"by": approval.by, "at": approval.at} if approval else None
         session.data({**_plan_json(opened, new), "actions": said, "approved": yes})
         return DONE
-    session.show(plan_table(opened.header.as_of, opened.summary.counts, {}), action_table(actions))
+    session.show(plan_table(opened.header.as_of, opened.summary.counts, {}, session.out.width), action_table(actions))
     if found:
         session.show(finding_table(found, {each.digest for each in new}))
     header = opened.header

@@ -18,24 +18,31 @@ from worker.usecases.explaining import Explanation
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, WORDS
 
 _COLUMNS = ("due", "partly", "held", "waiting", "undetermined", "uncovered", "review", "kept")
-_TITLES = {"partly": "partly due"}
+_SHOWN_IF_ANY = ("held", "waiting", "uncovered", "review")
+"""What most plans have none of: left out when the terminal is too narrow for every column."""
+_TITLES = {"partly": "partly\ndue", "undetermined": "un-\ndetermined"}
+_WIDE = 112
 
 
-def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Table:
-    """Return a plan's counts: one row per source and policy, and how long ago the oldest should have been carried out."""
-    table = _table(f"Plan for {as_of}", "source and policy", caption="oldest overdue: the earliest deadline (due day and window) passed")
-    for title in ("records", *(_TITLES.get(each, each) for each in _COLUMNS), "overdue"):
+def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], width: int = _WIDE) -> Table:
+    """Return a plan's counts: one row per source and policy, and how long ago the oldest should have been carried out.
+
+    width -- columns of the terminal; on a narrow one a column without any number is left out, and the caption says so.
+    """
+    read = [each for name, each in counts.items() if name not in failed]
+    words = [each for each in _COLUMNS if width >= _WIDE or each not in _SHOWN_IF_ANY or any(counted[each] for counted in read)]
+    without = [each for each in _COLUMNS if each not in words]
+    caption = "oldest overdue: the earliest deadline (due day and window) passed"
+    table = _table(f"Plan for {as_of}", "source and\npolicy", caption=caption + (f"; none are {', '.join(without)}" if without else ""))
+    for title in ("records", *(_TITLES.get(each, each) for each in words), "overdue"):
         table.add_column(title, justify="right")
-    table.add_column("oldest overdue")
+    table.add_column("oldest\noverdue", no_wrap=True)
     for name, each in counts.items():
-        if name in failed:
-            table.add_row(name, *["?"] * (len(_COLUMNS) + 2), "could not be read")
-        else:
+        if name not in failed:
             oldest = str(each["oldest_deadline"] or "-")
-            table.add_row(name, *(_number(each[word]) for word in ("total", *_COLUMNS, "overdue")), oldest)
+            table.add_row(name, *(_number(each[word]) for word in ("total", *words, "overdue")), oldest)
     for name in failed:
-        if name not in counts:
-            table.add_row(name, *["?"] * (len(_COLUMNS) + 2), "could not be read")
+        table.add_row(name, *["?"] * (len(words) + 2), "could not be read")
     return table
 
 
@@ -81,7 +88,16 @@ def open_finding_table(found: Sequence[OpenFinding], accepted: Mapping[str, Acce
 def result_table(result: RunResult) -> Table:
     """Return what a run did, by source."""
     table = _table(f"Run {result.run_id}", "source")
-    for title in ("deleted", "pseudonymised", "fields treated", "went along", "gone before", "left: changed", "left: held", "left: failed"):
+    for title in (
+        "deleted",
+        "pseudo-\nnymised",
+        "fields\ntreated",
+        "went\nalong",
+        "gone\nbefore",
+        "left:\nchanged",
+        "left:\nheld",
+        "left:\nfailed",
+    ):
         table.add_column(title, justify="right")
     for name, each in result.results.items():
         effects = [each.effects[word] for word in (DELETE, PSEUDONYMISE, TREAT, "children")]
@@ -160,7 +176,7 @@ def setting_table(rows: Sequence[Shown]) -> Table:
 
 def explanation(each: Explanation) -> list[Table | str]:
     """Return everything that is said about one record: purposes, fields, and what happens."""
-    key = ",".join(str(part) for part in each.key)
+    key = printable(",".join(str(part) for part in each.key))
     table = _table(f"{each.source} {key}: {each.word}", "purpose", "legal basis", "keeps", "state", "facts", "fields", wrap=True)
     for line in each.purposes:
         table.add_row(line.id, line.basis, line.keep, line.state, "\n".join(line.facts), ", ".join(line.fields))
@@ -176,12 +192,24 @@ def sample_table(source: str, columns: Sequence[str], rows: Iterable[Sequence[ob
     """Return records as they are, for a person at a terminal."""
     table = _table(source, *columns, wrap=True)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*("" if value is None else printable(str(value)) for value in row))
     return table
 
 
+def printable(text: str) -> str:
+    """Return a value out of a record so that it can't do anything to a terminal but be read."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
 def _table(title: str | None, *columns: str, caption: str | None = None, wrap: bool = False) -> Table:
-    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table = Table(
+        title=Text(title) if title else None,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title_justify="left",
+        caption_justify="left",
+    )
     table.caption = Text(caption) if caption else None
     for name in columns:
         table.add_column(name, no_wrap=not wrap and name not in {"what", "reason", "clause", "purposes", "value", "fields"})

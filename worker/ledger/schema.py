@@ -25,7 +25,6 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    UniqueConstraint,
     text,
 )
 
@@ -200,7 +199,8 @@ batches = Table(
     Column("digest", String(128)),
     Column("closed_at", Instant),
     _one_of("state", rows.BatchState),
-    UniqueConstraint("run_id", "source", "policy", "number"),
+    # The order in which a run's batches are walked. Attempts and parts of one planned batch share its number.
+    Index("ix_batches_walk", "run_id", "source", "policy", "number", "batch_id"),
     # Batches in a final state stay for years and are never looked for by state.
     Index("ix_batches_unfinished", "run_id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
 )

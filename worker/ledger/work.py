@@ -234,7 +234,7 @@ def _newest() -> Select[Any]:
 
 
 def _walk(table: Any) -> tuple[Any, ...]:
-    return table.c.run_id, table.c.source, table.c.policy, table.c.number
+    return table.c.run_id, table.c.source, table.c.policy, table.c.number, table.c.batch_id
 
 
 def _now_is(connection: Connection, batch_id: str) -> str:

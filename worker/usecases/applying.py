@@ -176,6 +176,7 @@ class _Run:
     def _source(self, name: str, batches: Iterable[PlannedBatch]) -> None:
         """Work through the batches of one source."""
         machine, result = self._machine, self.result
+        self._put_off = 0
         policy = machine.policy(name)
         source = machine.open_source(policy.source)
         if shape_digest(source.shape()) != self._plan.header.shapes.get(name):

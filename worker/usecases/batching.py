@@ -27,7 +27,7 @@ from worker.core.compiled import Judged
 from worker.core.decide import Held
 from worker.core.model import Disposal, Policy, Relation
 from worker.core.refs import Referrer
-from worker.errors import AuditUnavailable, RetentionError, Skippable
+from worker.errors import AuditUnavailable, RetentionError, Retriable, Skippable
 from worker.ledger.rows import BatchRow, Intent
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
@@ -206,6 +206,8 @@ class BatchWorker:
                 resolution = self._source.resolve(attempt, batch.witness) if committing else Resolution.ROLLED_BACK
                 if resolution is Resolution.ROLLED_BACK:
                     self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
+                    if committing:
+                        raise Retriable(f"{planned.source}: the commit of a batch failed, and it was rolled back; try again.") from None
                 if resolution is not Resolution.COMMITTED:
                     # In doubt, it stays open: saying that it was rolled back could deny an effect. The next start reads it back.
                     raise
@@ -221,29 +223,28 @@ class BatchWorker:
     def _sort(self, batch: Batch, planned: PlannedBatch, attempt: str, records: Mapping[str, tuple[str, int]]) -> _Work:
         """Compare what was re-read with what was planned, and sort the records by what happens to them."""
         work = _Work()
-        missing = dict.fromkeys(records)
-        reference_of, fingerprint_of = self._referrer.reference, self._referrer.fingerprint
+        acting, skipped = work.acting, work.skipped
+        reference_of, fingerprint_of, reasons = self._referrer.reference, self._referrer.fingerprint, planned.reasons
         does: dict[Judged, str | None] = {}
         for verdict in self._judge.judge(batch.rows, batch.related):
             reference = reference_of(verdict.key)
             entry = records.get(reference)
             if entry is None:
                 continue
-            del missing[reference]
             fingerprint, position = entry
-            reason = planned.reasons[position]
+            reason = reasons[position]
             judged = verdict.judged
             doing = does.get(judged, "")
             if doing == "":
                 doing = does[judged] = action(judged.decision)
-            if isinstance(judged.decision.outcome, Held):
-                work.skipped.append((reference, HELD))
-            elif doing != reason.action or fingerprint_of(reference, judged.evidence) != fingerprint:
-                work.skipped.append((reference, CHANGED))
+            if doing == reason.action and fingerprint_of(reference, judged.evidence) == fingerprint:
+                acting.append((verdict, reference, reason))
             else:
-                work.acting.append((verdict, reference, reason))
-                work.effects[doing] += 1
-        work.skipped.extend((reference, GONE) for reference in missing)
+                skipped.append((reference, HELD if isinstance(judged.decision.outcome, Held) else CHANGED))
+        work.effects.update(reason.action for _, _, reason in acting)
+        if len(acting) + len(skipped) < len(records):
+            seen = {reference for _, reference, _ in acting} | {reference for reference, _ in skipped}
+            skipped.extend((reference, GONE) for reference in records if reference not in seen)
         self._take_children(work, batch, attempt)
         return work
 

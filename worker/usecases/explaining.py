@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.core.conditions import facts_of
-from worker.core.decide import Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
+from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
 from worker.core.model import DispositionKind
+from worker.core.periods import Anchor, Term
 from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.usecases.judging import Judge, Verdict
@@ -85,9 +86,7 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
             purpose.id,
             purpose.basis.value,
             state_in_words(state),
-            f"{purpose.term.period} from {purpose.term.anchor.value.replace('_', ' ')}"
-            if purpose.term is not None
-            else "no end of its own",
+            _term_in_words(purpose.term),
             purpose.fields,
             tuple(
                 f"{name}: {fact_in_words(facts[name])}"
@@ -106,16 +105,26 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
         day,
         deadline(policy, day, verdict.standing) if day is not None else None,
         lines,
-        {each.name: _field_in_words(each.name, due, decision.uncovered) for each in policy.source.personal},
+        {each.name: _field_in_words(each.name, due, decision) for each in policy.source.personal},
         (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests)),
     )
 
 
-def _field_in_words(name: str, due: dict[str, dt.date], uncovered: tuple[str, ...]) -> str:
+def _term_in_words(term: Term | None) -> str:
+    """Return how long a purpose keeps, and from when."""
+    if term is None:
+        return "no end of its own"
+    anchor = "" if term.anchor is Anchor.DAY else f" from the {term.anchor.value.replace('_', ' ')}"
+    return f"{term.period}{anchor}"
+
+
+def _field_in_words(name: str, due: dict[str, dt.date], decision: Decision) -> str:
     """Return what becomes of one field."""
-    if name in due:
-        return f"due since {due[name]}"
-    return "kept: no purpose covers it" if name in uncovered else "kept"
+    if name not in due:
+        return "kept: no purpose covers it" if name in decision.uncovered else "kept"
+    outcome = decision.outcome.instead_of if isinstance(decision.outcome, Held) else decision.outcome
+    treated = isinstance(outcome, Kept) or (isinstance(outcome, Partly) and name not in outcome.fields)
+    return f"treated already, or nothing in it to treat; was due since {due[name]}" if treated else f"due since {due[name]}"
 
 
 def fact_in_words(fact: Fact) -> str:

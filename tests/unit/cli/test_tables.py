@@ -8,7 +8,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from worker.cli.tables import finding_table, plan_table, result_table, setting_table
+from worker.cli.tables import finding_table, plan_table, printable, result_table, setting_table
 from worker.ledger.rows import FindingRow
 from worker.settings import Shown
 from worker.usecases.applying import RunResult
@@ -55,3 +55,9 @@ def test_a_run_shows_what_was_left_and_what_failed() -> None:
 def test_brackets_are_text() -> None:
     """A value with brackets is shown as it is."""
     assert "[bold]x" in text(setting_table([Shown("A", "[bold]x", "environment")]))
+
+
+def test_a_value_can_do_nothing_to_a_terminal() -> None:
+    """Escape sequences and turned writing directions in a record are shown as signs that do nothing."""
+    assert "\ufffd[31mred\ufffd" == printable("\x1b[31mred\u202e")
+    assert "Zoë 王 'é'" == printable("Zoë 王 'é'")

@@ -215,8 +215,8 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=op.f("fk_batches_run_id")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batches")),
-        sa.UniqueConstraint("run_id", "source", "policy", "number", name=op.f("uq_batches_run_id_source_policy_number")),
     )
+    op.create_index("ix_batches_walk", "batches", ["run_id", "source", "policy", "number", "batch_id"], unique=False)
     op.create_index(
         "ix_batches_unfinished",
         "batches",
