@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.acceptance.conftest import DUE, NOON, PEOPLE, Firm
-from worker.ports import AFTER_LOCK
+from worker.ports import AFTER_LOCK, AFTER_WRITE
 
 DAY = dt.timedelta(days=1)
 
@@ -156,3 +156,23 @@ def _quietly(firm: Firm, plan: object, waiting: _Waiting) -> int:
 
     with machine(load(firm.environ, folder=firm.folder), now=lambda: firm.now, faults=waiting) as joined:
         return apply_plan(joined, open_plan(joined, plan)).exit_code  # type: ignore[arg-type]
+
+
+class _Interrupting:
+    """Faults like a person's Ctrl-C at a point."""
+
+    def reached(self, point: str) -> None:
+        """Interrupt after the write, before the commit."""
+        if point == AFTER_WRITE:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_rolls_its_batch_back(night: Firm) -> None:
+    """Ctrl-C: exit 130, the batch at work is rolled back, and the next call ends what was left and goes on."""
+    plan = night.approved()
+    said = night("apply", plan, faults=_Interrupting())
+    assert (130, True) == (said.code, "rolled back" in said.err)
+    assert PEOPLE == len(night.contacts())
+    assert "failed" == night("runs", "--json").json[0]["state"]
+    assert 0 == night("apply", plan).code
+    assert PEOPLE - DUE == len(night.contacts())

@@ -20,7 +20,7 @@ from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, WORDS
 _COLUMNS = ("due", "partly", "held", "waiting", "undetermined", "uncovered", "review", "kept")
 _SHOWN_IF_ANY = ("held", "waiting", "uncovered", "review")
 """What most plans have none of: left out when the terminal is too narrow for every column."""
-_TITLES = {"partly": "partly\ndue", "undetermined": "un-\ndetermined"}
+_TITLES = {"partly": "partly\ndue", "undetermined": "undeter-\nmined", "overdue": "over-\ndue"}
 _WIDE = 112
 
 
@@ -34,8 +34,8 @@ def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: 
     without = [each for each in _COLUMNS if each not in words]
     caption = "oldest overdue: the earliest deadline (due day and window) passed"
     table = _table(f"Plan for {as_of}", "source and\npolicy", caption=caption + (f"; none are {', '.join(without)}" if without else ""))
-    for title in ("records", *(_TITLES.get(each, each) for each in words), "overdue"):
-        table.add_column(title, justify="right")
+    for title in ("records", *words, "overdue"):
+        table.add_column(_TITLES.get(title, title), justify="right")
     table.add_column("oldest\noverdue", no_wrap=True)
     for name, each in counts.items():
         if name not in failed:
@@ -212,8 +212,12 @@ def _table(title: str | None, *columns: str, caption: str | None = None, wrap: b
     )
     table.caption = Text(caption) if caption else None
     for name in columns:
-        table.add_column(name, no_wrap=not wrap and name not in {"what", "reason", "clause", "purposes", "value", "fields"})
+        table.add_column(name, no_wrap=not wrap and name in _WHOLE, overflow="fold")
     return table
+
+
+_WHOLE = frozenset({"id", "run", "kind", "source", "source and\npolicy", "scope", "version", "received", "for"})
+"""Columns whose values are typed again or read at a glance: the others are broken first when a terminal is narrow."""
 
 
 def _number(value: int) -> str:
