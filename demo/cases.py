@@ -2,7 +2,7 @@
 
 A case says in words what a decision should come to. The words rest on one reference schedule, read on the office's
 default as-of date: contacts two years after the last contact (P2Y), quotes two years, agreements five years after their
-end, invoices seven fiscal years (P7Y after 31 December), members thirty days after they unsubscribe (P30D), address and
+end, invoices seven fiscal years (P7Y after 31 December), members from the day they unsubscribe (P0D, window P30D), address and
 browser of a comment 180 days (P180D), applications eight weeks after the procedure (P8W), a year with consent (P1Y).
 Of a contact, agreements and quotes need every personal field, invoices only name, address and city.
 """

@@ -50,13 +50,12 @@ def write(path: Path, as_of: date, scale: int) -> Part:
         "an internationalised domain, encoded",
         "due: unsubscribed a year ago",
     )
-    border = as_of - timedelta(days=30)
-    around = "thirty days around the as-of date"
-    case("member_due_yesterday", utc(border - timedelta(days=1)), around, "due: the thirty days are over")
-    case("member_due_today", utc(border), around, "kept: through the whole of today")
-    case("member_due_tomorrow", utc(border + timedelta(days=1)), around, "kept: through tomorrow")
-    # 22:30 UTC on the day before the border is already the border day in Amsterdam, in summer.
-    late = utc(border - timedelta(days=1), 22, 30)
+    around = "the day of leaving is the due day, thirty more are allowed to carry it out"
+    case("member_left_yesterday", utc(as_of - timedelta(days=1)), around, "due: not overdue before thirty days")
+    case("member_left_today", utc(as_of, 8), around, "kept: through the whole of today")
+    case("member_overdue", utc(as_of - timedelta(days=31)), around, "due: overdue since yesterday")
+    # 22:30 UTC on the day before is already the as-of date in Amsterdam, in summer.
+    late = utc(as_of - timedelta(days=1), 22, 30)
     case("member_late_evening_utc", late, "it is the next day in Amsterdam", "kept: through the whole of today")
     case("member_unsubscribed_without_date", None, "nobody knows since when", "undetermined: the day is empty")
     case("member_zero_date", "0000-00-00 00:00:00", "zeroes for a date", "undetermined: not a date")

@@ -28,6 +28,12 @@ class Refused(RetentionError):
     exit_code = 3
 
 
+class Busy(Refused):
+    """Another run works on the same sources; the text says which."""
+
+    exit_code = 2
+
+
 class Retriable(RetentionError):
     """The same call may succeed later: a lock, a dropped connection, a busy server."""
 

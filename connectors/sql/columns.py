@@ -73,7 +73,8 @@ def _column(model: Model, rows: Rows, name: str) -> tuple[list[Expression], list
     for aggregate in source.aggregates:
         if aggregate.name == name:
             return _aggregated(model, rows, aggregate), [aggregate.relation]
-    return [rows.column(source.field(name).column)], []
+    field = source.field(name)
+    return [model.storage.shown(Value(rows.column(field.column), column_info(rows.info, field.column), field.reading))], []
 
 
 def _aggregated(model: Model, rows: Rows, aggregate: Aggregate) -> list[Expression]:

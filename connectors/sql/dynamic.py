@@ -146,6 +146,9 @@ class DynamicStorage:
     def differs(self, one: Expression, other: Expression) -> Expression:  # noqa: D102
         return Exact(one).is_distinct_from(Exact(other))
 
+    def shown(self, each: Value) -> Expression:  # noqa: D102
+        return each.column
+
     def summary(self, each: Value) -> Summary:  # noqa: D102
         column, readable = each.column, _is_readable(each.column, each.reading)
         empty = sa.func.coalesce(sa.func.sum(sa.case((self.blank(column, each.info), 1), else_=0)), 0)

@@ -83,3 +83,7 @@ class Storage(Protocol):
     def summary(self, value: Value) -> Summary:
         """Return the aggregate expressions of a date over the rows of a relation."""
         ...  # pragma: no cover
+
+    def shown(self, value: Value) -> Expression:
+        """Return what is selected for the value, so that reading it gives the fact that the value states."""
+        ...  # pragma: no cover

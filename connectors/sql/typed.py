@@ -200,7 +200,11 @@ class TypedStorage:
         odd = self.odd_day(value)
         unreadable = None if odd is None else sa.func.coalesce(sa.func.sum(sa.case((odd, 1), else_=0)), 0)
         blanks = sa.func.count() - sa.func.count(value.column)
-        return Summary(blanks, unreadable, sa.func.min(value.column), sa.func.max(value.column))
+        lowest, highest = (self.shown(Value(end(value.column), value.info, value.reading)) for end in (sa.func.min, sa.func.max))
+        return Summary(blanks, unreadable, lowest, highest)
+
+    def shown(self, each: Value) -> Expression:  # noqa: D102
+        return each.column
 
 
 def _numbers(column: Expression, comparison: Compare) -> Expression:

@@ -96,10 +96,6 @@ class TestOffice:
             "unreadable": {"undetermined"},
         }
         otherwise = {
-            # The shipped policy ends a withdrawn consent that day and allows thirty days to carry it out; the cases count them as a period.
-            "member_due_today": "due",
-            "member_due_tomorrow": "due",
-            "member_late_evening_utc": "due",
             # Consent is two dates and not yet a list of episodes, so one that came too late still counts: kept too long, never too short.
             "application_consent_too_late": "kept",
         }

@@ -129,7 +129,7 @@ class TestMainJob:
 
 
 class Placing:
-    """Places holds from another process's place while a batch is written, and notes when they came into force."""
+    """Places holds while a batch is written, with a ledger opened anew, and notes when they came into force."""
 
     def __init__(self, firm: Firm, people: list[int]) -> None:
         self.in_force_before_commit: bool | None = None
@@ -138,7 +138,7 @@ class Placing:
         self._batch = 0
 
     def reached(self, point: str) -> None:
-        """Begin to place when the second batch has its records; look just before its commit; wait for it before the fourth."""
+        """Begin to place when the second batch has its records, and look just before its commit."""
         self._batch += point == "before_lock"
         if self._batch == MIXED_BATCH and point == AFTER_LOCK:
             self._thread.start()

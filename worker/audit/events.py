@@ -36,8 +36,6 @@ class Action(StrEnum):
     """A plan was not carried out: unapproved, expired, tampered with or outdated."""
     BRAKE_TRIPPED = "retention.brake_tripped"
     """A limit stopped a run before any write."""
-    BATCH_OPENED = "retention.batch_opened"
-    """Work on a batch began."""
     RECORD_DELETED = "retention.record_deleted"
     """Intent: a record is deleted."""
     RECORD_PSEUDONYMISED = "retention.record_pseudonymised"
@@ -50,8 +48,6 @@ class Action(StrEnum):
     """Intent: child rows are cut loose from their record and stay."""
     RECORD_SKIPPED = "retention.record_skipped"
     """A planned record was left as it is: changed, held or failed."""
-    RECORD_DEFERRED = "retention.record_deferred"
-    """A planned record was left for a later run."""
     BATCH_CLOSED = "retention.batch_closed"
     """The end of a batch: what makes its intents effects, or not."""
     BATCH_VERIFIED = "retention.batch_verified"
@@ -78,8 +74,6 @@ class Action(StrEnum):
     """A key was generated; its id, never its value."""
     CLOCK_SUSPECT = "retention.clock_suspect"
     """The clock went back or leapt ahead."""
-    ALIASES_KEPT = "retention.aliases_kept"
-    """Keyed identifiers were kept for a record before its fields are treated."""
 
 
 INTENTS = frozenset(

@@ -17,7 +17,7 @@ from typing import Self
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from worker.errors import ConfigurationError, Refused, RetentionError
+from worker.errors import Busy, ConfigurationError, RetentionError
 from worker.ledger import schema
 from worker.ledger.approvals import Approvals
 from worker.ledger.attention import Attention
@@ -105,11 +105,11 @@ class Ledger(Identity, Approvals, Work, Standing, Attention):
     def run_lock(self, source_names: Sequence[str], *, run_id: str = "") -> Iterator[Held]:
         """Be the only run that acts on these sources; free again when this process dies, however it does.
 
-        run_id -- told to whoever comes second. Raises Refused, at once, when another run has one of them.
+        run_id -- told to whoever comes second. Raises Busy, at once, when another run has one of them.
         """
         with self._locks.runs(source_names) as (held, taken):
             if held is None:
-                raise Refused(self._who_has(taken))
+                raise Busy(self._who_has(taken))
             table = schema.run_locks
             sources = sorted(set(source_names))
             who = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "since": self._now()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from worker.audit.events import Action
 from worker.errors import Refused
 from worker.usecases.applying import Progress, RunResult, carry_out
 from worker.usecases.approving import open_plan
@@ -31,6 +32,7 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
         tripped = clock_brakes(machine)
         if tripped:
             say(machine, tripped)
+            machine.trail.emit(Action.CLOCK_SUSPECT, {"event.reason": tripped[0].what}, sync=True)
             return NightRun(None, None, tripped)
         plan = make_plan(machine, sources=sources, full=full, progress=None)
         tripped = plan_brakes(machine, plan)

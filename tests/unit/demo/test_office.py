@@ -139,7 +139,7 @@ class TestCases:
             ("invoice_2018_06_30", "issued_on", "2018-06-30"),
             ("invoice_of_gone_contact", "contact_id", None),
             ("invoice_without_date", "issued_on", None),
-            ("member_due_today", "unsubscribed_at", "2026-05-31 12:00:00"),
+            ("member_left_today", "unsubscribed_at", "2026-06-30 08:00:00"),
             ("member_unsubscribed_without_date", "unsubscribed_at", None),
             ("comment_due_today", "commented_at", "2026-01-01 12:00:00"),
             ("comment_of_gone_post", "post_id", None),
