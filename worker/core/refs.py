@@ -25,7 +25,9 @@ class Referrer:
     def reference(self, key: Sequence[object]) -> str:
         """Return the reference of a record, 32 hexadecimal digits."""
         state = self._reference.copy()
-        state.update(_key_bytes(key))
+        first = key[0]
+        # Most keys are one whole number; written out here because this is the hot path.
+        state.update(b"i%d" % first if type(first) is int and len(key) == 1 else _key_bytes(key))
         return state.hexdigest()
 
     def fingerprint(self, reference: str, evidence: bytes) -> str:
@@ -37,8 +39,6 @@ class Referrer:
 
 def _key_bytes(key: Sequence[object]) -> bytes:
     """Return an unambiguous form of a key: its type's letter and text, part by part."""
-    if len(key) == 1 and type(key[0]) is int:
-        return b"i%d" % key[0]
     return _SEPARATOR.join(
         b"i%d" % part if type(part) is int else b"b" + part if isinstance(part, bytes) else b"s" + str(part).encode() for part in key
     )
