@@ -1,8 +1,8 @@
 """Plan files: frozen decisions, without personal data, that nobody can change unnoticed.
 
 A plan is a text file of JSON lines. The first line is the header, then one line per batch, then the summary with the MAC over every byte
-before it (HMAC-SHA-256, key `plan-mac`). A batch line holds its key range sealed, a table of reasons (what, due day, why), and per
-record a keyed reference, a keyed fingerprint of the facts used and the position of its reason. Reading is by line, so memory stays
+before it (HMAC-SHA-256, key `plan-mac`). A batch line holds its key range sealed, a table of reasons (what, due day, why, and a keyed
+fingerprint of the facts used), and per record a keyed reference and the position of its reason. Reading is by line, so memory stays
 constant; the MAC is checked over the whole file before the first batch is believed.
 
 Threat model: somebody who can write the file but not read the keys may not be able to make `apply` do anything that was not planned:
@@ -44,24 +44,28 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What happens to a record and why; `fields` for treatments; `why` names every purpose with its state."""
+    """What happens to records and why.
+
+    why -- every purpose with its state; facts -- the keyed fingerprint of the facts that led to it; fields -- for treatments.
+    """
 
     action: str
     due: dt.date
     why: str
+    facts: str
     fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """One batch: `records` maps a record's reference to its fingerprint and the position of its reason."""
+    """One batch: `records` maps a record's reference to the position of its reason."""
 
     batch_id: str
     source: str
     number: int
     sealed_range: str
     reasons: Sequence[Reason]
-    records: Mapping[str, tuple[str, int]]
+    records: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +124,11 @@ class PlanWriter:
                 "number": batch.number,
                 "range": batch.sealed_range,
                 "reasons": [
-                    {"do": reason.action, "due": reason.due.isoformat(), "why": reason.why, "fields": list(reason.fields)}
+                    {"do": reason.action, "due": reason.due.isoformat(), "why": reason.why, "facts": reason.facts, "fields": reason.fields}
                     for reason in batch.reasons
                 ],
-                "records": [reference + fingerprint for reference, (fingerprint, _) in batch.records.items()],
-                "because": [position for _, position in batch.records.values()],
+                "records": list(batch.records),
+                "because": list(batch.records.values()),
             }
         )
 
@@ -217,8 +221,8 @@ class PlanFile:
                     value["number"],
                     value["range"],
                     [
-                        Reason(each["do"], dt.date.fromisoformat(each["due"]), each["why"], tuple(each["fields"]))
+                        Reason(each["do"], dt.date.fromisoformat(each["due"]), each["why"], each["facts"], tuple(each["fields"]))
                         for each in value["reasons"]
                     ],
-                    {record[:32]: (record[32:], position) for record, position in zip(value["records"], value["because"], strict=True)},
+                    dict(zip(value["records"], value["because"], strict=True)),
                 )

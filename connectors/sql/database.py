@@ -115,8 +115,11 @@ class Database(ABC):
     # --- Transactions -----------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def begin_reading(self, connection: DriverConnection) -> None:
-        """Begin one consistent view on which nothing can be written."""
+    def begin_reading(self, connection: DriverConnection, view: str | None = None) -> str | None:
+        """Begin one consistent view on which nothing can be written, and return its name where other connections can join it.
+
+        view -- the name of a view to join.
+        """
 
     def end_reading(self, connection: DriverConnection) -> None:
         """End the view."""

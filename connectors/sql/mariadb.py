@@ -84,10 +84,11 @@ class MariaDB(MarkerDatabase):
             with self.guard:
                 cursor.close()
 
-    def begin_reading(self, connection: DriverConnection) -> None:  # noqa: D102
+    def begin_reading(self, connection: DriverConnection, view: str | None = None) -> str | None:  # noqa: ARG002, D102
         self.command(connection, f"SET SESSION max_statement_time = 0, net_write_timeout = {STATEMENT_SECONDS}")
         self.command(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self.command(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        return None
 
     def begin_writing(self, connection: DriverConnection) -> None:  # noqa: D102
         wait = max(1, round(self.lock_seconds))

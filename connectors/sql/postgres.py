@@ -119,8 +119,11 @@ class Postgres(Database):
             with self.guard:
                 cursor.close()
 
-    def begin_reading(self, connection: DriverConnection) -> None:  # noqa: D102
-        self.command(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL cursor_tuple_fraction = 1.0")
+    def begin_reading(self, connection: DriverConnection, view: str | None = None) -> str | None:  # noqa: D102
+        joining = f"; SET TRANSACTION SNAPSHOT '{view}'" if view else ""
+        self.command(connection, f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{joining}; SET LOCAL cursor_tuple_fraction = 1.0")
+        # Exporting it also takes the snapshot now, and not at the first question.
+        return view or str(self.run(connection, Statement("SELECT pg_export_snapshot()", {}))[0][0])
 
     def begin_writing(self, connection: DriverConnection) -> None:  # noqa: D102
         # A batch touches few rows of a large table: without sequential scans the planner walks the key, also right after a bulk load.

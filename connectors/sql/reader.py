@@ -22,8 +22,9 @@ from worker.ports import Key, KeyRange, Row
 class SqlReader:
     """A view of one table and its relations.
 
-    A running iteration keeps its connection busy (except on SQLite), so questions in between have a second one. Both views begin together
-    when the reader is opened; a further iteration at the same time begins its own.
+    A running iteration keeps its connection busy, so questions in between have a second one. On PostgreSQL all connections of a
+    reader share one snapshot; on SQLite and MariaDB the two views begin together when the reader is opened, and a further iteration
+    at the same time begins its own.
     """
 
     database: Database
@@ -31,6 +32,7 @@ class SqlReader:
     sources: Mapping[str, Source]
     _stack: ExitStack
     _asking: PoolProxiedConnection
+    _view: str | None
     _idle: list[PoolProxiedConnection] = field(default_factory=list)
 
     def rows(self, selection: Selection, columns: Sequence[str], *, within: KeyRange | None = None) -> Iterator[list[Row]]:
@@ -41,7 +43,7 @@ class SqlReader:
         if within is not None:
             statement = statement.where(self.database.within(table, self.model.source.key, within))
         statement = statement.order_by(*(table.column(name) for name in self.model.source.key))
-        connection = self._idle.pop() if self._idle else viewing(self.database, self._stack)
+        connection = self._idle.pop() if self._idle else viewing(self.database, self._stack, self._view)[0]
         pages = self.database.stream(connection.driver_connection, self.database.compiled(statement))
         try:
             for page in pages:
@@ -81,12 +83,13 @@ class SqlReader:
 def reading(database: Database, model: Model, sources: Mapping[str, Source]) -> Iterator[SqlReader]:
     """Open a reader and let go of its connections afterwards."""
     with ExitStack() as stack:
-        asking, streaming = viewing(database, stack), viewing(database, stack)
-        yield SqlReader(database, model, sources, stack, asking, [streaming])
+        asking, view = viewing(database, stack)
+        streaming, _ = viewing(database, stack, view)
+        yield SqlReader(database, model, sources, stack, asking, view, [streaming])
 
 
-def viewing(database: Database, stack: ExitStack) -> PoolProxiedConnection:
-    """Return a connection with a view that begins now; the stack ends it."""
+def viewing(database: Database, stack: ExitStack, view: str | None = None) -> tuple[PoolProxiedConnection, str | None]:
+    """Return a connection with a view that begins now, or joins another, and the view's name; the stack ends it."""
     connection = database.connect()
 
     def end() -> None:
@@ -96,5 +99,4 @@ def viewing(database: Database, stack: ExitStack) -> PoolProxiedConnection:
 
     stack.callback(end)
     with database.guard:
-        database.begin_reading(connection.driver_connection)
-    return connection
+        return connection, database.begin_reading(connection.driver_connection, view)

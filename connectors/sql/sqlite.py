@@ -77,11 +77,12 @@ class SQLite(MarkerDatabase):
         finally:
             cursor.close()
 
-    def begin_reading(self, connection: DriverConnection) -> None:  # noqa: D102
+    def begin_reading(self, connection: DriverConnection, view: str | None = None) -> str | None:  # noqa: ARG002, D102
         self.command(connection, "PRAGMA query_only = 1")
         self.command(connection, "BEGIN")
         # A deferred transaction has no snapshot before its first read.
         self.command(connection, "SELECT 1 FROM sqlite_master LIMIT 1")
+        return None
 
     def end_reading(self, connection: DriverConnection) -> None:  # noqa: D102
         self.command(connection, "ROLLBACK")

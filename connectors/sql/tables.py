@@ -144,7 +144,8 @@ def reflect(inspector: Inspector, name: str, schema: str | None) -> TableInfo:
     views = set(inspector.get_view_names(schema=schema))
     columns = {each["name"]: _column(each, inspector.dialect) for each in inspector.get_columns(name, schema=schema)}
     primary = tuple(inspector.get_pk_constraint(name, schema=schema)["constrained_columns"])
-    indexes = inspector.get_indexes(name, schema=schema)
+    # SQLite keeps what a column's own UNIQUE makes among its automatic indexes; the other dialects don't know the word.
+    indexes = inspector.get_indexes(name, schema=schema, include_auto_indexes=True)
     plain = [each for each in indexes if None not in each["column_names"]]
     constraints = [Unique(tuple(each["column_names"])) for each in inspector.get_unique_constraints(name, schema=schema)]
     uniques = [Unique(_names(each), _is_partial(each)) for each in plain if each["unique"]]
@@ -154,7 +155,7 @@ def reflect(inspector: Inspector, name: str, schema: str | None) -> TableInfo:
             tuple(each["constrained_columns"]),
             each["referred_table"],
             tuple(each["referred_columns"]),
-            str(each.get("options", {}).get("ondelete", "") or ""),
+            _on_delete(inspector, name, each),
         )
         for each in inspector.get_foreign_keys(name, schema=schema)
     ]
@@ -180,12 +181,24 @@ def referring(inspector: Inspector, name: str, schema: str | None) -> list[Forei
                 tuple(key["constrained_columns"]),
                 name,
                 tuple(key["referred_columns"]),
-                str(key.get("options", {}).get("ondelete", "") or ""),
+                _on_delete(inspector, table, key),
             )
             for key in keys
             if key["referred_table"].lower() == name.lower() and key.get("referred_schema") in (None, schema)
         )
     return sorted(found, key=lambda each: (each.table, each.columns))
+
+
+def _on_delete(inspector: Inspector, table: str, key: Any) -> str:
+    """Return what the database does to a referring row when its target is deleted; an empty text when it refuses."""
+    if inspector.dialect.name != "sqlite":
+        return str(key.get("options", {}).get("ondelete", "") or "")
+    # SQLAlchemy reads the rule from the text of the table and misses the short form; SQLite itself knows it.
+    with inspector.bind.engine.connect() as connection:
+        quoted = inspector.dialect.identifier_preparer.quote_identifier(table)
+        rows = connection.exec_driver_sql(f"PRAGMA foreign_key_list({quoted})").all()
+    rules = {str(row[6]) for row in rows if row[3] in key["constrained_columns"]} - {"NO ACTION", "RESTRICT"}
+    return min(rules, default="")
 
 
 def _column(reflected: Any, dialect: Dialect) -> ColumnInfo:

@@ -227,7 +227,7 @@ class Firm(Installation):
             return machine.ledger.runs(100)[::-1]
 
 
-def make_firm(folder: Path, url: str, *, keys: Path | None = None, **environ: str) -> Firm:
+def make_firm(folder: Path, url: str, keys: Path | None = None, /, **environ: str) -> Firm:
     """Return an installation over a database that is filled already; with `keys` it makes the same references as the owner of that file."""
     folder.mkdir(parents=True, exist_ok=True)
     firm = Firm(folder, POLICIES, {"contacts": url, "invoices": url}, TODAY, {"RETENTION_BATCH_SIZE": str(BATCH), **environ})
@@ -263,7 +263,7 @@ class Unhurt:
 def unhurt(folder: Path, url: str, **environ: str) -> Unhurt:
     """Fill a database, let a run go through, and keep what came of it."""
     fill(url)
-    firm = make_firm(folder, url, **environ)
+    firm = make_firm(folder, url, None, **environ)
     _, result = firm.carry_out()
     assert 0 == result.exit_code, result.as_json()
     effects = firm.done()

@@ -55,7 +55,7 @@ class Server:
         url = self.running.new_database("firm")
         fill(url)
         environ = {**source_environ(options__lock_timeout="0.2"), **environ}
-        return make_firm(folder / "firm", url, keys=self.unhurt.keys, **environ)
+        return make_firm(folder / "firm", url, self.unhurt.keys, **environ)
 
     def as_clerk(self, firm: Firm, rights: str) -> Firm:
         """Return the firm as somebody who has some rights only."""
@@ -280,7 +280,7 @@ class TestFullLog:
         acted = len([row for row in before["contacts"] if row not in after["contacts"]])
         assert (some, 0) == (acted > 0, acted % BATCH)
         assert acted == len([each for each in firm.done() if each[0] == "contacts"])
-        assert 0 == command(firm, "apply", str(plan)).returncode
+        assert 0 == firm.apply(plan).exit_code
         assert on_postgres.unhurt.content == content(firm.url)
         assert on_postgres.unhurt.effects == firm.done()
         firm.runs()

@@ -28,6 +28,7 @@ from tests.systems.small_firm import (
     content,
     fill,
     make_firm,
+    opened,
     sessions_killed,
     source_environ,
     unhurt,
@@ -61,7 +62,7 @@ class Place:
             environ["RETENTION_LEDGER"] = self.server.new_database("ledger")
         fresh = self.server.new_database("firm")
         fill(fresh)
-        self.approved = make_firm(self.folder / "approved", fresh, keys=self.unhurt.keys, **environ)
+        self.approved = make_firm(self.folder / "approved", fresh, self.unhurt.keys, **environ)
         self.plan = self.approved.approved().relative_to(self.approved.folder)
 
     def firm(self) -> tuple[Firm, Path]:
@@ -89,11 +90,18 @@ class Place:
         engine.dispose()
         return self.server.url_of(name)
 
-    def assert_as_if_nothing_had_happened(self, firm: Firm) -> None:
-        """Compare content and effects with those of the run that nothing happened to; no record twice, nothing left open."""
+    def assert_as_if_nothing_had_happened(self, firm: Firm, *ends: str) -> None:
+        """Compare content and effects with those of the run that nothing happened to; no record twice, nothing left open.
+
+        ends -- how the runs ended, in alphabetical order, where that is the question.
+        """
         assert self.unhurt.content == content(firm.url)
         assert self.unhurt.effects == firm.done()
-        firm.runs()
+        if self.way == "mariadb with markers":
+            with opened(firm.url) as connection:
+                assert [] == connection.execute(sa.text("SELECT * FROM retention_witness")).all()
+        states = sorted(run.state for run in firm.runs())
+        assert list(ends or states) == states
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -113,10 +121,10 @@ class TestKilled:
         killed(apply_and_die, firm, plan, point, MIXED_BATCH)
         result = firm.apply(plan)
         assert 0 == result.exit_code, result.as_json()
-        place.assert_as_if_nothing_had_happened(firm)
-        assert ["done", "resolved_after_crash"] == sorted(run.state for run in firm.runs())
+        place.assert_as_if_nothing_had_happened(firm, "done", "resolved_after_crash")
 
     @pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
+    @pytest.mark.parametrize("place", ["postgresql", "mariadb"], indirect=True)
     def test_also_where_a_batch_only_treats(self, place: Place, point: str) -> None:
         """A batch that deletes nothing is told from one that was rolled back as well: no treatment without its event."""
         firm, plan = place.firm()
@@ -124,15 +132,13 @@ class TestKilled:
         firm.apply(plan)
         place.assert_as_if_nothing_had_happened(firm)
 
-    @pytest.mark.parametrize(("first", "second"), [(AFTER_COMMIT, BEFORE_COMMIT), (AFTER_INTENT, AFTER_COMMIT)])
-    def test_two_kills_in_a_row(self, place: Place, first: str, second: str) -> None:
+    def test_two_kills_in_a_row(self, place: Place) -> None:
         """The start that ended what the first one left may die too."""
         firm, plan = place.firm()
-        killed(apply_and_die, firm, plan, first, MIXED_BATCH)
-        killed(apply_and_die, firm, plan, second, 1)
+        killed(apply_and_die, firm, plan, AFTER_INTENT, MIXED_BATCH)
+        killed(apply_and_die, firm, plan, AFTER_COMMIT, 1)
         firm.apply(plan)
-        place.assert_as_if_nothing_had_happened(firm)
-        assert ["done", "resolved_after_crash", "resolved_after_crash"] == sorted(run.state for run in firm.runs())
+        place.assert_as_if_nothing_had_happened(firm, "done", "resolved_after_crash", "resolved_after_crash")
 
     def test_a_kill_while_ending_what_another_kill_left(self, place: Place) -> None:
         """What became of a batch may be said twice; it counts once."""
@@ -238,7 +244,7 @@ def test_a_server_that_stops_in_the_middle(tmp_path: Path) -> None:
         expected = unhurt(tmp_path / "unhurt", server.new_database("firm"))
         url = server.new_database("firm")
         fill(url)
-        firm = make_firm(tmp_path / "firm", url, keys=expected.keys)
+        firm = make_firm(tmp_path / "firm", url, expected.keys)
         plan = firm.approved()
         result = firm.apply(plan, At(AFTER_WRITE, MIXED_BATCH, lambda: stopped(server.pid)))
         assert (5, "partial") == (result.exit_code, result.state)

@@ -91,7 +91,7 @@ def firm(postgres: Postgres, expected: Unhurt, tmp_path: Path) -> Firm:
     """Return a firm whose ledger is in PostgreSQL, in a database of its own."""
     url = postgres.new_database("firm")
     fill(url)
-    return make_firm(tmp_path / "firm", url, keys=expected.keys, RETENTION_LEDGER=postgres.new_database("ledger"))
+    return make_firm(tmp_path / "firm", url, expected.keys, RETENTION_LEDGER=postgres.new_database("ledger"))
 
 
 def test_processes_that_start_at_once_make_one_ledger(postgres: Postgres) -> None:

@@ -150,7 +150,7 @@ def _actions(opened: PlanFile) -> list[tuple[str, str, str, int, dt.date, dt.dat
     """Return what a plan does, by source, action and fields, with the number of records and their first and last due day."""
     found: dict[tuple[str, str, str], tuple[int, dt.date, dt.date]] = {}
     for batch in opened.batches():
-        for _, position in batch.records.values():
+        for position in batch.records.values():
             reason = batch.reasons[position]
             group = (batch.source, reason.action, ", ".join(reason.fields) if reason.action != "delete" else "")
             count, first, last = found.get(group, (0, reason.due, reason.due))

@@ -68,8 +68,8 @@ class RowDecider:
             else [(field.name, columns.index(field.name), treaters[field.name].is_treated) for field in policy.treatable]
         )
         self._remembered: dict[object, Judged] = {}
-        self._alone = self._single if policy.only_deletes else None
-        self._by_identity: dict[int, tuple[Fact, Judged]] = {}
+        self._bits = [(1 << bit, place, is_treated) for bit, (_, place, is_treated) in enumerate(self._contents)]
+        self._by_identity: dict[tuple[int, int], tuple[Fact, Judged]] = {}
 
     def facts(self, row: Row) -> dict[str, Fact]:
         """Return the deciding facts that a row states."""
@@ -87,17 +87,21 @@ class RowDecider:
 
     def judge(self, row: Row, standing: Standing = NOTHING, blocking: tuple[str, ...] = ()) -> Judged:
         """Return the decision for a row, as `decide` would give it, with the evidence; the same object for the same facts."""
-        if self._alone is not None and standing is NOTHING and not blocking:
+        if self._single is not None and standing is NOTHING and not blocking:
             # The usual case: readers give the same object for the same day, so its identity finds the decision without hashing anything.
-            position, read = self._alone
+            position, read = self._single
             fact = read(row[position])
-            known = self._by_identity.get(id(fact))
+            left = 0
+            for bit, place, is_treated in self._bits:
+                if not is_treated(row[place]):
+                    left |= bit
+            known = self._by_identity.get((id(fact), left))
             if known is not None and known[0] is fact:
                 return known[1]
             judged = self._judge(row, standing, blocking)
             if len(self._by_identity) >= _REMEMBERED:
                 self._by_identity.clear()
-            self._by_identity[id(fact)] = (fact, judged)
+            self._by_identity[id(fact), left] = (fact, judged)
             return judged
         return self._judge(row, standing, blocking)
 

@@ -1,7 +1,7 @@
 """Keyed references: how a plan and the audit trail name a record, and the facts it was decided on, without saying who it is.
 
 Both are BLAKE2b in keyed mode (RFC 7693): without the key nobody can tell which record a reference stands for, or try all e-mail addresses.
-A reference is bound to the source and the record's key; a fingerprint to the reference and the facts used.
+A reference is bound to the source and the record's key; a fingerprint to the source and the facts used.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Referrer:
         self._reference = hashlib.blake2b(key=secret, digest_size=REFERENCE_BYTES, person=b"reference")
         self._reference.update(source.encode() + b"\x00")
         self._fingerprint = hashlib.blake2b(key=secret, digest_size=FINGERPRINT_BYTES, person=b"fingerprint")
+        self._fingerprint.update(source.encode() + b"\x00")
 
     def reference(self, key: Sequence[object]) -> str:
         """Return the reference of a record, 32 hexadecimal digits."""
@@ -30,10 +31,10 @@ class Referrer:
         state.update(b"i%d" % first if type(first) is int and len(key) == 1 else _key_bytes(key))
         return state.hexdigest()
 
-    def fingerprint(self, reference: str, evidence: bytes) -> str:
-        """Return the fingerprint of the facts a record was decided on, 16 hexadecimal digits."""
+    def fingerprint(self, evidence: bytes) -> str:
+        """Return the fingerprint of the facts that records were decided on, 16 hexadecimal digits; equal facts have equal ones."""
         state = self._fingerprint.copy()
-        state.update(reference.encode("ascii") + evidence)
+        state.update(evidence)
         return state.hexdigest()
 
 

@@ -34,6 +34,7 @@ _TRIES = 3
 _PUT_OFF = 3
 """So many batches in a row that can't be had mean that the source can't be worked on now."""
 _DONE_STATES = ("committed", "resolved_after_crash", "presumed")
+_FINAL = (*_DONE_STATES, "rolled_back")
 
 Progress = Callable[[str, int], None]
 """Is told the source and how many more of its planned records are behind us."""
@@ -183,7 +184,6 @@ class _Run:
             raise SourceFailed(f"{name} has other columns or child tables than when the plan was made. Make a new plan.")
         result.results[name] = BatchResult()
         worker: BatchWorker | None = None
-        finished: list[str] = []
         for planned, attempt in self._pending(batches):
             if self._room is not None and result.acted >= self._room:
                 result.left += len(planned.records)
@@ -197,7 +197,6 @@ class _Run:
             machine.ledger.add_batches(result.run_id, [row])
             outcome = self._with_retries(worker, planned, attempt, row)
             result.results[name] += outcome
-            finished.append(attempt)
             there = read_back.still_there(within, planned.records, outcome)
             result.unverified += there
             result.verified += max(0, sum(outcome.effects[each] for each in ACTIONS) - there)
@@ -212,7 +211,7 @@ class _Run:
                 },
             )
             self._progress(name, len(planned.records))
-        source.forget(finished)
+        source.forget([each.batch_id for each in machine.ledger.batches(result.run_id) if each.source == name and each.state in _FINAL])
 
     def _pending(self, batches: Iterable[PlannedBatch]) -> Iterator[tuple[PlannedBatch, str]]:
         """Yield the batches that no earlier run finished, each with the id of this attempt."""

@@ -127,7 +127,7 @@ class BatchWorker:
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         return self._halving(planned, within, attempt, dict(planned.records))
 
-    def _halving(self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, tuple[str, int]]) -> BatchResult:
+    def _halving(self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, int]) -> BatchResult:
         """Carry out the batch, or when one record spoils it each half of it, down to the one."""
         try:
             return self._locked(planned, within, attempt, records, whole=len(records) == len(planned.records))
@@ -147,9 +147,7 @@ class BatchWorker:
             result += self._halving(planned, within, under, {name: records[name] for name in part})
         return result
 
-    def _locked(
-        self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, tuple[str, int]], *, whole: bool
-    ) -> BatchResult:
+    def _locked(self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, int], *, whole: bool) -> BatchResult:
         """Carry out the batch while no hold can be placed."""
         with self._machine.ledger.standing_shared() as barrier:
             if self._machine.ledger.standing_version() != self._judge.standing.version:
@@ -168,7 +166,7 @@ class BatchWorker:
         planned: PlannedBatch,
         within: KeyRange,
         attempt: str,
-        records: Mapping[str, tuple[str, int]],
+        records: Mapping[str, int],
         confirm_barrier: Callable[[], None],
         *,
         take: bool,
@@ -220,24 +218,23 @@ class BatchWorker:
 
     # --- What is to be done -------------------------------------------------------------------------------------------------------
 
-    def _sort(self, batch: Batch, planned: PlannedBatch, attempt: str, records: Mapping[str, tuple[str, int]]) -> _Work:
+    def _sort(self, batch: Batch, planned: PlannedBatch, attempt: str, records: Mapping[str, int]) -> _Work:
         """Compare what was re-read with what was planned, and sort the records by what happens to them."""
         work = _Work()
         acting, skipped = work.acting, work.skipped
-        reference_of, fingerprint_of, reasons = self._referrer.reference, self._referrer.fingerprint, planned.reasons
-        does: dict[Judged, str | None] = {}
+        reference_of, reasons = self._referrer.reference, planned.reasons
+        now: dict[Judged, tuple[str | None, str]] = {}
         for verdict in self._judge.judge(batch.rows, batch.related):
             reference = reference_of(verdict.key)
-            entry = records.get(reference)
-            if entry is None:
+            position = records.get(reference)
+            if position is None:
                 continue
-            fingerprint, position = entry
             reason = reasons[position]
             judged = verdict.judged
-            doing = does.get(judged, "")
-            if doing == "":
-                doing = does[judged] = action(judged.decision)
-            if doing == reason.action and fingerprint_of(reference, judged.evidence) == fingerprint:
+            found = now.get(judged)
+            if found is None:
+                found = now[judged] = (action(judged.decision), self._referrer.fingerprint(judged.evidence))
+            if found == (reason.action, reason.facts):
                 acting.append((verdict, reference, reason))
             else:
                 skipped.append((reference, HELD if isinstance(judged.decision.outcome, Held) else CHANGED))

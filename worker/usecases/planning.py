@@ -178,7 +178,7 @@ class _SourcePlanner:
         self._number = 0
         self._reasons: dict[Judged, int] = {}
         self._table: list[Reason] = []
-        self._records: dict[str, tuple[str, int]] = {}
+        self._records: dict[str, int] = {}
         self._first: Key = ()
         self._last: Key = ()
 
@@ -204,13 +204,12 @@ class _SourcePlanner:
         """Put a record that is acted on into the current batch."""
         position = self._reasons.get(verdict.judged)
         if position is None:
-            reason = reason_of(self._policy, verdict.judged)
+            reason = reason_of(self._policy, verdict.judged, self._referrer)
             if reason is None:
                 return
             position = self._reasons[verdict.judged] = len(self._table)
             self._table.append(reason)
-        reference = self._referrer.reference(verdict.key)
-        self._records[reference] = (self._referrer.fingerprint(reference, verdict.judged.evidence), position)
+        self._records[self._referrer.reference(verdict.key)] = position
         self._first = self._first or verdict.key
         self._last = verdict.key
         if len(self._records) >= self._machine.settings.batch_size:
@@ -227,11 +226,11 @@ class _SourcePlanner:
         self._reasons, self._table, self._records, self._first = {}, [], {}, ()
 
 
-def reason_of(policy: Policy, judged: Judged) -> Reason | None:
+def reason_of(policy: Policy, judged: Judged, referrer: Referrer) -> Reason | None:
     """Return what happens to a record and why, or None when nothing does."""
     does, due = action(judged.decision), due_day(judged.decision)
     if does is None or due is None:
         return None
     outcome = judged.decision.outcome
     fields = outcome.fields if isinstance(outcome, Due | Partly) else ()
-    return Reason(does, due, why(policy, judged.decision), fields)
+    return Reason(does, due, why(policy, judged.decision), referrer.fingerprint(judged.evidence), fields)

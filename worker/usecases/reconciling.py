@@ -44,6 +44,7 @@ def reconcile(machine: Machine, sources: Collection[str]) -> list[BatchRow]:
         if resolution is None:
             resolution = _read_back(machine, row, source)
         _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
+        source.forget([row.batch_id])
     for run in machine.ledger.open_runs():
         counts: dict[str, dict[str, int]] = {}
         for batch in machine.ledger.batches(run.run_id):

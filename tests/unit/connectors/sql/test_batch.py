@@ -13,7 +13,7 @@ from connectors.sql import open_source
 from tests.unit.connectors.sql.conftest import Open, field
 from worker.core.model import Aggregate, Disposal, Function, Match, Relation, Source, Treatment, TreatmentKind
 from worker.core.select import EVERYTHING
-from worker.errors import Changed, ConfigurationError, Retriable, RetentionError, Skippable, SourceFailed
+from worker.errors import Changed, ConfigurationError, RetentionError, Retriable, Skippable, SourceFailed
 from worker.ports import Along, Changes, Connection, KeyRange, Resolution, Update
 
 CANARY = "Canary-91c"
@@ -62,7 +62,7 @@ def test_rows_below_rows_go_first(opened: Open, path: Path) -> None:
         along = [Along(("notes",), [row for _, row in notes]), Along(("notes", "marks"), [row[:1] for _, row in marks])]
         batch.write(Changes(delete=[(1,)], along=along))  # type: ignore[arg-type]
         batch.commit()
-    assert [(2,), (3,)] == rows(path, "SELECT id FROM people")
+    assert [(2,), (3,)] == rows(path, "SELECT id FROM people ORDER BY id")
     assert [(211,)] == rows(path, "SELECT id FROM marks")
 
 
@@ -201,6 +201,8 @@ def test_a_file_that_is_no_database(path: Path) -> None:
 )
 def test_a_server_that_is_down_fails_the_source(port: int, scheme: str) -> None:
     """No answer is SourceFailed, with host and database and without the password."""
-    with pytest.raises(SourceFailed, match="127.0.0.1:1, database crm: the server does not answer") as caught:
-        open_source(Source("people", "sql", "people", ("id",), ()), Connection(f"{scheme}://user:secret-9@127.0.0.1:{port}/crm"))
-    assert "secret-9" not in "".join(traceback.format_exception(caught.value))
+    secret = "".join(("secret", "-9"))  # In pieces, because a traceback shows these very lines.
+    url = f"{scheme}://user:{secret}@127.0.0.1:{port}/crm"
+    with pytest.raises(SourceFailed, match=r"127\.0\.0\.1:1, database crm: the server does not answer") as caught:
+        open_source(Source("people", "sql", "people", ("id",), ()), Connection(url))
+    assert secret not in "".join(traceback.format_exception(caught.value))

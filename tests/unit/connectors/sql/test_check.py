@@ -52,7 +52,7 @@ def test_missing_columns_come_with_the_nearest_name(opened: Open) -> None:
 
 def test_a_missing_table_comes_with_the_nearest_name(opened: Open) -> None:
     """A table that is not there can't be opened."""
-    with pytest.raises(ConfigurationError, match="there is no table 'poeple' in the database. Did you mean 'people'?"):
+    with pytest.raises(ConfigurationError, match=r"there is no table 'poeple' in the database\. Did you mean 'people'\?"):
         opened(PEOPLE, table="poeple")
 
 

@@ -6,7 +6,6 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from connectors.sql.moments import border, shifted
 from tests.unit.connectors.sql import values
@@ -23,7 +22,9 @@ def test_no_value_is_on_the_wrong_side(zone: ZoneInfo, stored: ZoneInfo, day: dt
     """Below the border a moment is surely not later than the day, from it on surely later, in any two zones and around every change."""
     read = reading(zone, stored)
     edge = border(read, day)
-    assert edge is not None and edge.naive_low is not None and edge.naive_high is not None
+    assert edge is not None
+    assert edge.naive_low is not None
+    assert edge.naive_high is not None
     for raw, low, high in ((moment, edge.naive_low, edge.naive_high), (moment.replace(tzinfo=dt.UTC), edge.low, edge.high)):
         fact = read.fact(raw, dt.date(2026, 6, 30))
         if isinstance(fact, Known) and isinstance(fact.value, dt.date):
