@@ -40,6 +40,7 @@ class MemorySource:
 
     level = Level.PERMANENT
     transactional = True
+    lanes = 1
 
     def __init__(self, source: Source, memory: Memory, sources: Mapping[str, Source] | None = None) -> None:
         if source.table not in memory.tables:

@@ -173,11 +173,16 @@ class Batch(Protocol):
 
 
 class OpenSource(Protocol):
-    """A source as a connector has opened it."""
+    """A source as a connector has opened it.
+
+    level -- how gone a deleted record is; transactional -- a batch that is left without commit leaves nothing behind; lanes -- how many
+    batches may be open at once.
+    """
 
     spec: Source
     level: Level
     transactional: bool
+    lanes: int
 
     def problems(self, policy: Policy | None, schedule_sources: Mapping[str, Source]) -> tuple[list[Problem], list[Problem]]:
         """Return (what makes the source unusable, what a person should know) after comparing what is declared with what is there."""

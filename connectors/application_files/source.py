@@ -43,6 +43,7 @@ class ApplicationFiles:
 
     level = Level.PERMANENT
     transactional = True
+    lanes = 1
 
     def __init__(self, source: Source, layout: Layout, root: int, faults: Faults) -> None:
         self.spec = source

@@ -39,6 +39,8 @@ class SqlSource:
         self._database = database
         self._model = model
         self._referring = referring_keys
+        # SQLite has one writer at a time.
+        self.lanes = 1 if isinstance(database, SQLite) else 2
         self._witnessed = connection.witness_table or isinstance(database, Postgres)
         self._sources: dict[str, Source] = {**connection.siblings, source.name: source}
 

@@ -14,10 +14,8 @@ from sqlalchemy.engine import URL, Engine
 from connectors.sql.database import IDLE_SECONDS, PAGE, STATEMENT_SECONDS, Database, DriverConnection
 from connectors.sql.expressions import WHITESPACE, Expression, Statement, value
 from connectors.sql.failures import Cause
-from connectors.sql.storage import Value
 from connectors.sql.tables import ColumnInfo, Kind, TableInfo
 from connectors.sql.typed import TypedStorage
-from worker.core.facts import FieldType
 from worker.errors import ConfigurationError, Retriable
 from worker.ports import Key, Row
 
@@ -76,12 +74,6 @@ class PostgresStorage(TypedStorage):
 
     def has_time(self, column: Expression) -> Expression:  # noqa: D102
         return sa.func.date_trunc(value("day"), column) != column
-
-    def shown(self, each: Value) -> Expression:  # noqa: D102
-        if each.info.kind is not Kind.NAIVE or each.reading.type is not FieldType.DATE:
-            return each.column
-        day = sa.cast(sa.cast(each.column, sa.Date), sa.Text)
-        return sa.case((self.has_time(each.column), sa.cast(each.column, sa.Text)), else_=day)
 
 
 class Postgres(Database):

@@ -204,7 +204,11 @@ class TypedStorage:
         return Summary(blanks, unreadable, lowest, highest)
 
     def shown(self, each: Value) -> Expression:  # noqa: D102
-        return each.column
+        if each.info.kind is not Kind.NAIVE or each.reading.type is not FieldType.DATE:
+            return each.column
+        # Moments come as texts, and a text with a clock in it is no day: midnight is left out.
+        day = sa.cast(sa.cast(each.column, sa.Date), sa.Text)
+        return sa.case((self.has_time(each.column), sa.cast(each.column, sa.Text)), else_=day)
 
 
 def _numbers(column: Expression, comparison: Compare) -> Expression:

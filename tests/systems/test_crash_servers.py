@@ -258,6 +258,22 @@ def test_a_server_that_stops_in_the_middle(tmp_path: Path) -> None:
             firm.runs()
 
 
+def test_a_crash_in_a_source_that_is_away_does_not_stop_the_others(place_on_postgres: Place) -> None:
+    """Nothing is written to a source whose open batch can't be resolved now; the others are worked on, and later it is resolved."""
+    firm, plan = place_on_postgres.firm()
+    killed(apply_and_die, firm, plan, AFTER_COMMIT, MIXED_BATCH)
+    away = replace(
+        firm, urls={**firm.urls, "contacts": place_on_postgres.server.url_of("no_longer_here").replace("127.0.0.1", "127.0.0.9")}
+    )
+    result = away.apply(plan)
+    assert (5, ["contacts"], ["invoices"]) == (result.exit_code, list(result.failed), list(result.results))
+    assert "left open can't be found out now" in result.failed["contacts"]
+    firm.apply(plan)
+    assert 0 == firm.apply(firm.approved()).exit_code
+    assert place_on_postgres.unhurt.content == content(firm.url)
+    firm.runs()
+
+
 def record(effect: EffectKey) -> tuple[str, str]:
     """Return what was acted on: an invoice may go by itself or with its contact."""
     source, _, reference = effect

@@ -11,6 +11,7 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -104,7 +105,8 @@ def carry_out(
     run_id = f"run-{secrets.token_hex(6)}"
     sources = tuple(plan.header.policies)
     with machine.ledger.run_lock(sources, run_id=run_id) as lock:
-        resolved = reconcile(machine, sources)
+        unresolved: dict[str, str] = {}
+        resolved = reconcile(machine, sources, unresolved)
         machine.ledger.start_run(
             RunRow(run_id, plan.header.plan_id, kind, plan.header.as_of, machine.now(), socket.gethostname(), os.getpid(), machine.operator)
         )
@@ -113,7 +115,9 @@ def carry_out(
             {"retention.run": run_id, "retention.plan": plan.header.plan_id, "retention.as_of": plan.header.as_of.isoformat()},
             sync=True,
         )
-        run = _Run(machine, plan, RunResult(run_id, plan.header.plan_id, resolved=len(resolved)), lock, at_most, progress)
+        run = _Run(
+            machine, plan, RunResult(run_id, plan.header.plan_id, failed=unresolved, resolved=len(resolved)), lock, at_most, progress
+        )
         try:
             run.work()
         except BaseException as error:
@@ -140,6 +144,9 @@ class _Run:
         """Work through the sources in the plan's order."""
         unread = {str(each["source"]) for each in self._plan.summary.findings if each["kind"] == "failed"}
         for name in self._plan.header.policies:
+            if name in self.result.failed:
+                self._give_up(name, SourceFailed(self.result.failed[name]))
+                continue
             if name in unread:
                 self.result.failed[name] = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
                 continue
@@ -183,34 +190,36 @@ class _Run:
         if shape_digest(source.shape()) != self._plan.header.shapes.get(name):
             raise SourceFailed(f"{name} has other columns or child tables than when the plan was made. Make a new plan.")
         result.results[name] = BatchResult()
-        worker: BatchWorker | None = None
-        for planned, attempt in self._pending(batches):
-            if self._room is not None and result.acted >= self._room:
-                result.left += len(planned.records)
-                continue
-            if worker is None:
-                secret = ref_key(machine, _row(planned, attempt, result.run_id, "")).secret
-                worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret, self._lock.confirm)
-                read_back = ReadBack(machine, policy, source, self._plan.header.as_of, secret)
-            within = open_range(machine, planned.batch_id, planned.sealed_range)
-            row = _row(planned, attempt, result.run_id, seal_range(machine, attempt, within))
-            machine.ledger.add_batches(result.run_id, [row])
-            outcome = self._with_retries(worker, planned, attempt, row)
-            result.results[name] += outcome
-            there = read_back.still_there(within, planned.records, outcome)
-            result.unverified += there
-            result.verified += max(0, sum(outcome.effects[each] for each in ACTIONS) - there)
-            machine.trail.emit(
-                Action.BATCH_VERIFIED,
-                {
-                    "event.outcome": "failure" if there else "success",
-                    "retention.run": result.run_id,
-                    "retention.batch": attempt,
-                    "retention.source": name,
-                    "retention.count": there,
-                },
-            )
-            self._progress(name, len(planned.records))
+        with ExitStack() as stack:
+            worker: BatchWorker | None = None
+            for (planned, attempt), following in _with_next(self._pending(batches)):
+                if self._room is not None and result.acted >= self._room:
+                    result.left += len(planned.records)
+                    continue
+                if worker is None:
+                    secret = ref_key(machine, _row(planned, attempt, result.run_id, "")).secret
+                    worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret, self._lock.confirm)
+                    stack.callback(worker.close)
+                    read_back = ReadBack(machine, policy, source, self._plan.header.as_of, secret)
+                within = open_range(machine, planned.batch_id, planned.sealed_range)
+                row = _row(planned, attempt, result.run_id, seal_range(machine, attempt, within))
+                machine.ledger.add_batches(result.run_id, [row])
+                outcome = self._with_retries(worker, planned, attempt, row, following if self._room is None else None)
+                result.results[name] += outcome
+                there = read_back.still_there(within, planned.records, outcome)
+                result.unverified += there
+                result.verified += max(0, sum(outcome.effects[each] for each in ACTIONS) - there)
+                machine.trail.emit(
+                    Action.BATCH_VERIFIED,
+                    {
+                        "event.outcome": "failure" if there else "success",
+                        "retention.run": result.run_id,
+                        "retention.batch": attempt,
+                        "retention.source": name,
+                        "retention.count": there,
+                    },
+                )
+                self._progress(name, len(planned.records))
         source.forget([each.batch_id for each in machine.ledger.batches(result.run_id) if each.source == name and each.state in _FINAL])
 
     def _pending(self, batches: Iterable[PlannedBatch]) -> Iterator[tuple[PlannedBatch, str]]:
@@ -227,7 +236,9 @@ class _Run:
             else:
                 self._progress(planned.source, len(planned.records))
 
-    def _with_retries(self, worker: BatchWorker, planned: PlannedBatch, attempt: str, row: BatchRow) -> BatchResult:
+    def _with_retries(
+        self, worker: BatchWorker, planned: PlannedBatch, attempt: str, row: BatchRow, following: tuple[PlannedBatch, str] | None
+    ) -> BatchResult:
         """Carry out a batch, again when the system was only busy; every attempt has an id and an end of its own.
 
         A batch that somebody else keeps busy is put off to a later run, and the others are done.
@@ -239,7 +250,7 @@ class _Run:
             if number > 1:
                 ledger.add_batches(row.run_id, [_row(planned, under, row.run_id, seal_range(self._machine, under, within))])
             try:
-                outcome = worker.carry_out(planned, under)
+                outcome = worker.carry_out(planned, under, following)
             except RetentionError as error:
                 known = ledger.batch(under)
                 if known is not None and known.state == "pending":
@@ -301,6 +312,17 @@ _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
     (FAILED, "failed", "records that the system refused to change"),
     (BUSY, "failed", "records that somebody else kept busy; a later run does them"),
 )
+
+
+def _with_next(
+    pending: Iterator[tuple[PlannedBatch, str]],
+) -> Iterator[tuple[tuple[PlannedBatch, str], tuple[PlannedBatch, str] | None]]:
+    """Yield every batch with the one that follows it."""
+    present = next(pending, None)
+    while present is not None:
+        following = next(pending, None)
+        yield present, following
+        present = following
 
 
 def _row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:

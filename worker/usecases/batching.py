@@ -49,6 +49,7 @@ from worker.ports import (
     Update,
 )
 from worker.usecases.judging import Judge, Verdict
+from worker.usecases.lanes import Ask, Lanes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
@@ -117,13 +118,20 @@ class BatchWorker:
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
         self._take = policy.only_deletes and all(each.disposal is None for each in policy.source.relations)
+        self._lanes = Lanes(lambda ask: source.batch(ask.attempt, ask.within, ask.selection, ask.columns, take=ask.take))
+        self._following: tuple[PlannedBatch, str] | None = None
 
-    def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
-        """Carry out one batch under the id `attempt`, which the ledger has as pending.
+    def close(self) -> None:
+        """Roll back what was opened ahead of its turn."""
+        self._lanes.close()
+
+    def carry_out(self, planned: PlannedBatch, attempt: str, following: tuple[PlannedBatch, str] | None = None) -> BatchResult:
+        """Carry out one batch under the id `attempt`, which the ledger has as pending; `following` is the one whose turn comes next.
 
         A record that the system refuses to change is set aside: the batch is halved until it stands alone, and the rest is done. Raises
         Retriable when the system may be better later, AuditUnavailable when nothing may be written any more.
         """
+        self._following = following if self._source.lanes > 1 else None
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         return self._halving(planned, within, attempt, dict(planned.records))
 
@@ -175,8 +183,12 @@ class BatchWorker:
         faults, ledger, trail = self._machine.faults, self._machine.ledger, self._machine.trail
         segment = None
         committing = False
-        with self._source.batch(attempt, within, self._judge.selection(), self._judge.columns, take=take) as batch:
+        with self._lanes.batch(self._ask(attempt, within, take=take)) as batch:
             faults.reached(AFTER_LOCK)
+            if take and self._following is not None:
+                next_batch, next_attempt = self._following
+                following = open_range(self._machine, next_batch.batch_id, next_batch.sealed_range)
+                self._lanes.ahead(self._ask(next_attempt, following, take=True))
             work = self._sort(batch, planned, attempt, records)
             if take and len(work.acting) != len(batch.rows):
                 raise NotWhole(f"{planned.source}: not every row of the range is to go")
@@ -215,6 +227,10 @@ class BatchWorker:
             self._close(attempt, Closing.ROLLED_BACK, Counter(), "", work.skipped)
         faults.reached(AFTER_CLOSE)
         return BatchResult(Counter(work.effects), Counter(reason for _, reason in work.skipped), work.along_counts)
+
+    def _ask(self, attempt: str, within: KeyRange, *, take: bool) -> Ask:
+        """Return what a batch is opened with."""
+        return Ask(attempt, within, self._judge.selection(), self._judge.columns, take)
 
     # --- What is to be done -------------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,13 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.keys import Key
 from worker.ledger.rows import BatchRow, RunRow
 from worker.ports import OpenSource, Resolution
@@ -31,35 +32,57 @@ _WORDS = {
 }
 
 
-def reconcile(machine: Machine, sources: Collection[str]) -> list[BatchRow]:
-    """End every batch of these sources that a dead process left open, and the runs they belonged to; return those batches."""
-    left = [row for row in machine.ledger.unfinished() if row.source in sources]
-    for row in left:
-        if row.state == "pending":
-            _close(machine, row, took_effect=False, presumed=False)
+def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None) -> list[BatchRow]:
+    """End every batch of these sources that a dead process left open, and the runs they belonged to; return those batches.
+
+    failed -- takes, by source, why its batches can't be ended now: nothing may be written there. Without it the error is raised.
+    """
+    ended: list[BatchRow] = []
+    for row in machine.ledger.unfinished():
+        if row.source not in sources:
             continue
-        source = machine.open_source(machine.policy(row.source).source)
-        resolution = source.resolve(row.batch_id, row.witness or {})
-        presumed = resolution is None or resolution in (Resolution.PRESUMED_COMMITTED, Resolution.PRESUMED_ROLLED_BACK)
-        if resolution is None:
-            resolution = _read_back(machine, row, source)
-        _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
-        source.forget([row.batch_id])
+        try:
+            _end_batch(machine, row)
+        except (SourceFailed, Retriable) as error:
+            if failed is None:
+                raise
+            failed[row.source] = f"What became of a batch that a crash left open can't be found out now: {error}"
+        else:
+            ended.append(row)
     for run in machine.ledger.open_runs():
         counts: dict[str, dict[str, int]] = {}
+        final: dict[str, list[str]] = {}
         for batch in machine.ledger.batches(run.run_id):
             found = counts.setdefault(batch.source, {"acted": 0})
             found["acted"] += sum((batch.effects or {}).get(each, 0) for each in ACTIONS)
+            final.setdefault(batch.source, []).append(batch.batch_id)
         # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
         over = bool(counts.keys() & set(sources)) or _process_is_gone(run)
         if over and not machine.ledger.unfinished(run.run_id):
+            for name in final.keys() & set(sources):
+                # Witnesses that can't be dropped now do no harm where they are.
+                with suppress(SourceFailed, Retriable):
+                    machine.open_source(machine.policy(name).source).forget(final[name])
             machine.ledger.end_run(run.run_id, "resolved_after_crash", counts, 1)
             machine.trail.emit(
                 Action.RUN_ENDED,
                 {"event.outcome": "unknown", "event.reason": "its process died; resolved by a later run", "retention.run": run.run_id},
                 sync=True,
             )
-    return left
+    return ended
+
+
+def _end_batch(machine: Machine, row: BatchRow) -> None:
+    """Find out what became of a batch, and say it."""
+    if row.state == "pending":
+        _close(machine, row, took_effect=False, presumed=False)
+        return
+    source = machine.open_source(machine.policy(row.source).source)
+    resolution = source.resolve(row.batch_id, row.witness or {})
+    presumed = resolution is None or resolution in (Resolution.PRESUMED_COMMITTED, Resolution.PRESUMED_ROLLED_BACK)
+    if resolution is None:
+        resolution = _read_back(machine, row, source)
+    _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
 
 
 def _process_is_gone(run: RunRow) -> bool:
