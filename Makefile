@@ -9,6 +9,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Another interpreter: make PYTHON=python3.12
 PYTHON ?=
+# Tests side by side; a file stays in one lane, so that each lane has its own servers.
+LANES ?= 2
 # No figures: make test COVERAGE=
 COVERAGE ?= --cov --cov-report=term:skip-covered
 
@@ -21,10 +23,10 @@ demo: $(INSTALLED) ## Build a small office and run the whole job on it
 	@$(BIN)/python -m demo
 
 unit: $(INSTALLED) ## Run the tests that need no server; seconds
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n $(LANES) tests/unit
 
 test: $(INSTALLED) servers ## Run all tests, on real servers too
-	@$(BIN)/python -m pytest $(COVERAGE)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(COVERAGE)
 
 lint: $(INSTALLED) ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
