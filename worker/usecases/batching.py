@@ -14,20 +14,18 @@ fingerprint; what differs is skipped and said. More rows than planned: only refe
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from worker.audit.events import Action, Closing, closing_fields
-from worker.audit.render import compile_template, instant
 from worker.audit.trail import room_for
 from worker.core.compiled import Judged
 from worker.core.decide import Held
 from worker.core.model import Disposal, Policy, Relation
 from worker.core.refs import Referrer
-from worker.errors import AuditUnavailable, RetentionError, Retriable, Skippable
+from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
 from worker.ledger.rows import BatchRow, Intent
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
@@ -48,14 +46,14 @@ from worker.ports import (
     Resolution,
     Update,
 )
-from worker.usecases.judging import Judge, Verdict
+from worker.usecases.intents import IntentLines
+from worker.usecases.judging import Judge, Verdict, deletes
 from worker.usecases.lanes import Ask, Lanes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
-from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, action, why
+from worker.usecases.reporting import DELETE, PSEUDONYMISE, action, why
 
-_ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
 _PAYLOAD_BYTES = 700
 
 CHANGED, HELD, GONE, FAILED, BUSY, CHILDREN = "changed", "held", "gone", "failed", "busy", "children"
@@ -112,7 +110,7 @@ class BatchWorker:
         self._policy = policy
         self._source = source
         self._run_id = run_id
-        self._ref_secret = ref_secret
+        self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
         self._confirm_run = confirm_run
         self._judge = Judge(machine, policy, as_of)
         self._referrer = Referrer(ref_secret, policy.source.name)
@@ -140,6 +138,9 @@ class BatchWorker:
         try:
             return self._locked(planned, within, attempt, records, whole=len(records) == len(planned.records))
         except Skippable:
+            known = self._machine.ledger.batch(attempt)
+            if known is not None and known.state == "pending":
+                self._machine.ledger.close_batch(attempt, "rolled_back", {}, "")
             if len(records) == 1:
                 self._say_skipped(attempt, [(reference, FAILED) for reference in records])
                 return BatchResult(skipped=Counter({FAILED: 1}))
@@ -192,10 +193,10 @@ class BatchWorker:
             work = self._sort(batch, planned, attempt, records)
             if take and len(work.acting) != len(batch.rows):
                 raise NotWhole(f"{planned.source}: not every row of the range is to go")
-            payloads = self._payloads(work, attempt)
             try:
                 if work.acting:
-                    segment = trail.write(payloads)
+                    acting = ((reference, reason) for _, reference, reason in work.acting)
+                    segment = trail.write([*work.children, *self._intents.records(attempt, acting)])
                     faults.reached(AFTER_FSYNC)
                     aliases = self._aliases(work)
                     ledger.intend_with(
@@ -280,6 +281,8 @@ class BatchWorker:
             judge = self._judge.child_judge(relation)
             standings = {verdict.key: verdict.standing for verdict, _, _ in work.acting}
             found = self._judge.children(relation, {key: standings[key] for key in parents}, batch.related)
+            if not all(deletes(verdict.outcome) for _, verdict in found):
+                raise Changed(f"{self._policy.id}: rows of {relation.name} came in that are not due.")
             keys = [verdict.key for _, verdict in found]
             policy = judge.policy
             said = [why(policy, verdict.judged.decision) for _, verdict in found]
@@ -299,50 +302,7 @@ class BatchWorker:
         work.along.append(Along(path, keys, detach=detach))
         work.along_counts[name] += len(keys)
         work.effects[CHILDREN] += len(keys)
-        referrer = Referrer(self._ref_secret, name)
-        fixed = {
-            "@timestamp": instant(self._machine.now()),
-            "event.action": str(Action.CHILD_DETACHED if detach else Action.CHILD_DELETED),
-            "rule.id": policy.id,
-            "rule.version": policy.digest,
-            "retention.run": self._run_id,
-            "retention.batch": attempt,
-            "retention.source": name,
-            "retention.relation": ".".join(path),
-        }
-        render = compile_template(fixed, ["retention.record", "event.reason"])
-        work.children.extend(render(f'"{referrer.reference(key)}"', json.dumps(reason)) for key, reason in zip(keys, said, strict=True))
-
-    def _payloads(self, work: _Work, attempt: str) -> list[bytes]:
-        """Return the intents of a batch as lines of the audit trail."""
-        stamp = instant(self._machine.now())
-        level = "" if self._source.transactional else "read again directly before the write"
-        renderers = {}
-        for does in {reason.action for _, _, reason in work.acting}:
-            fixed = {
-                "@timestamp": stamp,
-                "event.action": str(_ACTIONS[does]),
-                "rule.id": self._policy.id,
-                "rule.version": self._policy.digest,
-                "retention.run": self._run_id,
-                "retention.batch": attempt,
-                "retention.source": self._policy.source.name,
-                "retention.level": str(self._source.level),
-                **({"retention.facts": level} if level else {}),
-            }
-            varying = ["retention.record", "retention.due", "event.reason", *(["retention.fields"] if does != DELETE else [])]
-            renderers[does] = compile_template(fixed, varying)
-        said: dict[int, tuple[str, ...]] = {}
-        lines = list(work.children)
-        for _, reference, reason in work.acting:
-            words = said.get(id(reason))
-            if words is None:
-                words = (f'"{reason.due}"', json.dumps(reason.why))
-                if reason.action != DELETE:
-                    words = (*words, json.dumps(list(reason.fields)))
-                said[id(reason)] = words
-            lines.append(renderers[reason.action](f'"{reference}"', *words))
-        return lines
+        work.children.extend(self._intents.along(attempt, policy, name, path, keys, said, detach=detach))
 
     def _changes(self, work: _Work, *, whole: bool) -> Changes:
         """Return what the source is told to write."""
