@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,7 +88,7 @@ class SqlBatch:
             statement = statement.with_hint(hint, table.clause)
         rows = chosen.assemble(database.run(self._connection, database.compiled(statement)))
         width = len(self._model.source.key)
-        self.rows = sorted(rows, key=lambda row: row[:width])
+        self.rows = sorted(rows, key=itemgetter(0) if width == 1 else itemgetter(slice(width)))
         self._taken = True
 
     def _lock(self, relations: set[str] | frozenset[str]) -> None:

@@ -195,8 +195,7 @@ class BatchWorker:
                 raise NotWhole(f"{planned.source}: not every row of the range is to go")
             try:
                 if work.acting:
-                    acting = ((reference, reason) for _, reference, reason in work.acting)
-                    segment = trail.write([*work.children, *self._intents.records(attempt, acting)])
+                    segment = trail.write([*work.children, *self._intents.records(attempt, work.acting)])
                     faults.reached(AFTER_FSYNC)
                     aliases = self._aliases(work)
                     ledger.intend_with(
@@ -255,7 +254,10 @@ class BatchWorker:
                 acting.append((verdict, reference, reason))
             else:
                 skipped.append((reference, HELD if isinstance(judged.decision.outcome, Held) else CHANGED))
-        work.effects.update(reason.action for _, _, reason in acting)
+        if self._policy.only_deletes:
+            work.effects[DELETE] = len(acting)
+        else:
+            work.effects.update(reason.action for _, _, reason in acting)
         if len(acting) + len(skipped) < len(records):
             seen = {reference for _, reference, _ in acting} | {reference for reference, _ in skipped}
             skipped.extend((reference, GONE) for reference in records if reference not in seen)
@@ -264,6 +266,8 @@ class BatchWorker:
 
     def _take_children(self, work: _Work, batch: Batch, attempt: str) -> None:
         """Add the rows that go, or are cut loose, with the records that are deleted or pseudonymised: deepest first."""
+        if not self._policy.source.relations:
+            return
         deleted = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
         treated = [verdict.key for verdict, _, reason in work.acting if reason.action == PSEUDONYMISE]
         for relation in self._policy.source.relations:
@@ -306,6 +310,8 @@ class BatchWorker:
 
     def _changes(self, work: _Work, *, whole: bool) -> Changes:
         """Return what the source is told to write."""
+        if self._policy.only_deletes:
+            return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
         by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
         for verdict, _, reason in work.acting:
@@ -321,6 +327,8 @@ class BatchWorker:
 
     def _aliases(self, work: _Work) -> bytes:
         """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
+        if self._policy.only_deletes:
+            return b""
         identifiers = {each.name: each.identifier for each in self._policy.source.identifiers}
         secret, source = self._judge.standing.secret, self._policy.source.name
         pairs: list[bytes] = []

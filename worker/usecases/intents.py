@@ -31,8 +31,8 @@ class IntentLines:
         self._run_id = run_id
         self._ref_secret = ref_secret
 
-    def records(self, attempt: str, acting: Iterable[tuple[str, Reason]]) -> list[bytes]:
-        """Return one line per (reference, reason)."""
+    def records(self, attempt: str, acting: Iterable[tuple[object, str, Reason]]) -> list[bytes]:
+        """Return one line per (anything, reference, reason)."""
         fixed = {
             **self._common(self._policy, attempt, self._policy.source.name),
             "retention.level": str(self._source.level),
@@ -45,7 +45,7 @@ class IntentLines:
         }
         words: dict[int, tuple[str, ...]] = {}
         lines: list[bytes] = []
-        for reference, reason in acting:
+        for _, reference, reason in acting:
             found = words.get(id(reason))
             if found is None:
                 found = (f'"{reason.due}"', json.dumps(reason.why))
