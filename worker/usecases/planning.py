@@ -21,13 +21,17 @@ from worker.core.model import Policy
 from worker.core.periods import Period
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
+from worker.core.standing import NOTHING, Standing
 from worker.errors import Problem, Problems, Retriable, SourceFailed
 from worker.ledger.rows import FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
-from worker.usecases.judging import Judge, Verdict
+from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
+
+_TALLIED = 20_000
+"""So many different decisions are counted together; more would be held in memory for nothing."""
 
 Progress = Callable[[str, int], None]
 """Is told the source and how many more of its records were looked at."""
@@ -176,7 +180,9 @@ class _SourcePlanner:
         self._referrer = referrer
         self._prefix = prefix
         self._number = 0
-        self._reasons: dict[Judged, int] = {}
+        self._tally: dict[Judged | tuple[Judged, Standing], int] = {}
+        self._reasons: dict[Judged, Reason | None] = {}
+        self._positions: dict[Judged, int] = {}
         self._table: list[Reason] = []
         self._records: dict[str, int] = {}
         self._first: Key = ()
@@ -185,35 +191,51 @@ class _SourcePlanner:
     def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
         """Read everything that is of interest and write the batches."""
         selection = self._judge.selection(findings=True, full=full)
+        reference_of, size = self._referrer.reference, self._machine.settings.batch_size
         with self._source.reader() as reader:
             for page in reader.rows(selection, self._judge.columns):
-                tally: dict[tuple[Judged, object], int] = {}
                 for verdict in self._judge.judge(page, reader.related):
-                    group = (verdict.judged, verdict.standing)
-                    tally[group] = tally.get(group, 0) + 1
-                    if isinstance(verdict.judged.decision.outcome, Due | Partly):
-                        self._add(verdict, writer)
-                for (judged, standing), count in tally.items():
-                    self.counts.add(judged.decision, standing, count)  # type: ignore[arg-type]
+                    judged = verdict.judged
+                    group: Judged | tuple[Judged, Standing] = judged if verdict.standing is NOTHING else (judged, verdict.standing)
+                    self._tally[group] = self._tally.get(group, 0) + 1
+                    position = self._positions.get(judged)
+                    if position is None:
+                        position = self._position(judged)
+                    if position < 0:
+                        continue
+                    if not self._records:
+                        self._first = verdict.key
+                    self._records[reference_of(verdict.key)] = position
+                    self._last = verdict.key
+                    if len(self._records) >= size:
+                        self._flush(writer)
+                if len(self._tally) > _TALLIED:
+                    self._count()
                 if progress is not None:
                     progress(self._policy.source.name, len(page))
+            self._count()
             self.counts.close(reader.count(EVERYTHING), full=full)
         self._flush(writer)
 
-    def _add(self, verdict: Verdict, writer: PlanWriter) -> None:
-        """Put a record that is acted on into the current batch."""
-        position = self._reasons.get(verdict.judged)
-        if position is None:
-            reason = reason_of(self._policy, verdict.judged, self._referrer)
-            if reason is None:
-                return
-            position = self._reasons[verdict.judged] = len(self._table)
+    def _position(self, judged: Judged) -> int:
+        """Return where the reason of a decision stands in the table of the current batch; -1 for one that nothing is done about."""
+        if judged not in self._reasons:
+            self._reasons[judged] = reason_of(self._policy, judged, self._referrer)
+        reason = self._reasons[judged]
+        position = -1
+        if reason is not None:
+            position = len(self._table)
             self._table.append(reason)
-        self._records[self._referrer.reference(verdict.key)] = position
-        self._first = self._first or verdict.key
-        self._last = verdict.key
-        if len(self._records) >= self._machine.settings.batch_size:
-            self._flush(writer)
+        self._positions[judged] = position
+        return position
+
+    def _count(self) -> None:
+        """Count what was seen since the last time: once per decision and not once per record."""
+        for group, count in self._tally.items():
+            judged, standing = group if isinstance(group, tuple) else (group, NOTHING)
+            self.counts.add(judged.decision, standing, count)
+        self._tally.clear()
+        self._reasons.clear()
 
     def _flush(self, writer: PlanWriter) -> None:
         """Write the current batch, if it holds anything."""
@@ -223,7 +245,7 @@ class _SourcePlanner:
         sealed = seal_range(self._machine, batch_id, KeyRange(self._first, self._last))
         writer.batch(PlannedBatch(batch_id, self._policy.source.name, self._number, sealed, self._table, self._records))
         self._number += 1
-        self._reasons, self._table, self._records, self._first = {}, [], {}, ()
+        self._positions, self._table, self._records = {}, [], {}
 
 
 def reason_of(policy: Policy, judged: Judged, referrer: Referrer) -> Reason | None:
