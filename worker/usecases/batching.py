@@ -329,19 +329,16 @@ class BatchWorker:
         """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
         if self._policy.only_deletes:
             return b""
-        identifiers = {each.name: each.identifier for each in self._policy.source.identifiers}
-        secret, source = self._judge.standing.secret, self._policy.source.name
+        kinds = {each.name: each.identifier for each in self._policy.source.identifiers if each.identifier is not None}
+        secret, source, value = self._judge.standing.secret, self._policy.source.name, self._judge.value
         pairs: list[bytes] = []
         for verdict, _, reason in work.acting:
-            if reason.action == DELETE:
-                continue
+            own: bytes | None = None
             for name in reason.fields:
-                kind = identifiers.get(name)
-                if kind is None:
-                    continue
-                token = identifier_token(secret, kind, self._judge.value(verdict.row, name))
+                token = identifier_token(secret, kinds[name], value(verdict.row, name)) if name in kinds else None
                 if token is not None:
-                    pairs.append(record_token(secret, source, verdict.key) + token)
+                    own = own or record_token(secret, source, verdict.key)
+                    pairs += (own, token)
         return b"".join(pairs)
 
     # --- What is said about it ----------------------------------------------------------------------------------------------------
