@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from connectors.sql.columns import Selected, selected
 from connectors.sql.database import Database, DriverConnection
-from connectors.sql.expressions import Expression
+from connectors.sql.expressions import Expression, Statement
+from connectors.sql.ranged import on_range
 from connectors.sql.related import related_rows, relations_along
 from connectors.sql.selection import Model, column_info, uses_rows
 from connectors.sql.tables import Kind
@@ -63,16 +64,22 @@ class SqlBatch:
             return
         if looks_aside:
             self._lock(looks_aside)
-        statement = self._hinted(sa.select(*chosen.expressions).select_from(table.clause)).where(*self._conditions())
-        statement = statement.order_by(*(table.column(name) for name in model.source.key))
-        if not looks_aside:
-            statement = database.locking(statement, table)
-        self.rows = chosen.assemble(database.run(self._connection, database.compiled(statement)))
 
-    def _conditions(self) -> tuple[Expression, Expression]:
-        """Return range and selection."""
-        table, key = self._model.table.rows, self._model.source.key
-        return self._database.within(table, key, self._wanted.within), self._model.where(self._wanted.selection, table)
+        def build(within: Expression) -> sa.ClauseElement:
+            statement = self._hinted(sa.select(*chosen.expressions).select_from(table.clause)).where(self._selection(), within)
+            statement = statement.order_by(*(table.column(name) for name in model.source.key))
+            return statement if looks_aside else database.locking(statement, table)
+
+        self.rows = chosen.assemble(database.run(self._connection, self._on_range("read", build)))
+
+    def _selection(self) -> Expression:
+        """Return the condition of the selection."""
+        return self._model.where(self._wanted.selection, self._model.table.rows)
+
+    def _on_range(self, name: str, build: Callable[[Expression], sa.ClauseElement]) -> Statement:
+        """Return a statement on the batch's range, built once for all batches with the same selection and columns."""
+        wanted = self._wanted
+        return on_range(self._database, self._model, (name, wanted.selection, wanted.columns), build, wanted.within)
 
     def _hinted(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """Return a select on the table that walks the key."""
@@ -82,11 +89,13 @@ class SqlBatch:
     def _take(self, chosen: Selected) -> None:
         """Delete the rows and read them in one statement."""
         database, table = self._database, self._model.table
-        statement = sa.delete(table.clause).where(*self._conditions()).returning(*chosen.expressions)
-        hint = database.walking_key(table, self._model.source.key)
-        if hint:
-            statement = statement.with_hint(hint, table.clause)
-        rows = chosen.assemble(database.run(self._connection, database.compiled(statement)))
+
+        def build(within: Expression) -> sa.ClauseElement:
+            statement = sa.delete(table.clause).where(self._selection(), within).returning(*chosen.expressions)
+            hint = database.walking_key(table, self._model.source.key)
+            return statement.with_hint(hint, table.clause) if hint else statement
+
+        rows = chosen.assemble(database.run(self._connection, self._on_range("take", build)))
         width = len(self._model.source.key)
         self.rows = sorted(rows, key=itemgetter(0) if width == 1 else itemgetter(slice(width)))
         self._taken = True
@@ -96,8 +105,12 @@ class SqlBatch:
         database, model = self._database, self._model
         table = model.table.rows
         keys = [table.column(name) for name in model.source.key]
-        lock = self._hinted(sa.select(*keys).select_from(table.clause)).where(*self._conditions()).order_by(*keys)
-        found: list[Key] = [tuple(row) for row in database.run(self._connection, database.compiled(database.locking(lock, table)))]
+
+        def build(within: Expression) -> sa.ClauseElement:
+            lock = self._hinted(sa.select(*keys).select_from(table.clause)).where(self._selection(), within)
+            return database.locking(lock.order_by(*keys), table)
+
+        found: list[Key] = [tuple(row) for row in database.run(self._connection, self._on_range("lock", build))]
         for name in sorted(relations):
             if model.source.relation(name).table != model.source.table:
                 related_rows(database, self._connection, model, self._sources, ((name,), found, ()), lock=True)
@@ -153,11 +166,13 @@ class SqlBatch:
         database, table, key = self._database, self._model.table, self._model.source.key
         alone = changes.whole and not changes.updates and not changes.along
         if alone and not uses_rows(self._model.source, self._wanted.selection):
-            statement = sa.delete(table.clause).where(*self._conditions())
-            hint = database.walking_key(table, key)
-            if hint:
-                statement = statement.with_hint(hint, table.clause)
-            done = database.change(self._connection, database.compiled(statement))
+
+            def build(within: Expression) -> sa.ClauseElement:
+                statement = sa.delete(table.clause).where(self._selection(), within)
+                hint = database.walking_key(table, key)
+                return statement.with_hint(hint, table.clause) if hint else statement
+
+            done = database.change(self._connection, self._on_range("delete", build))
         else:
             done = database.delete_keys(self._connection, table, key, changes.delete)
         self._compare(done, len(changes.delete), "records to delete")

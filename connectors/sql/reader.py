@@ -11,6 +11,8 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from connectors.sql.columns import selected
 from connectors.sql.database import Database, DriverConnection, matching_keys
+from connectors.sql.expressions import Expression
+from connectors.sql.ranged import on_range
 from connectors.sql.related import related_rows
 from connectors.sql.selection import Model
 from worker.core.model import Source
@@ -39,12 +41,18 @@ class SqlReader:
         """Yield pages of rows in key order."""
         table = self.model.table.rows
         chosen = selected(self.model, table, self.model.source.key, columns)
-        statement = sa.select(*chosen.expressions).select_from(table.clause).where(self.model.where(selection, table))
-        if within is not None:
-            statement = statement.where(self.database.within(table, self.model.source.key, within))
-        statement = statement.order_by(*(table.column(name) for name in self.model.source.key))
+
+        def build(condition: Expression) -> sa.ClauseElement:
+            statement = sa.select(*chosen.expressions).select_from(table.clause).where(self.model.where(selection, table), condition)
+            return statement.order_by(*(table.column(name) for name in self.model.source.key))
+
+        statement = (
+            self.database.compiled(build(sa.true()))
+            if within is None
+            else on_range(self.database, self.model, ("rows", selection, tuple(columns)), build, within)
+        )
         connection = self._idle.pop() if self._idle else viewing(self.database, self._stack, self._view)[0]
-        pages = self.database.stream(connection.driver_connection, self.database.compiled(statement))
+        pages = self.database.stream(connection.driver_connection, statement)
         try:
             for page in pages:
                 yield chosen.assemble(page)

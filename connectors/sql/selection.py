@@ -6,8 +6,8 @@ column serves it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 import sqlalchemy as sa
@@ -27,12 +27,16 @@ _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A source as it lies in the database: its table, the tables of its relations by name, and how values are stored there."""
+    """A source as it lies in the database: its table, the tables of its relations by name, and how values are stored there.
+
+    statements -- those that were built before, without their range of keys (see `ranged`).
+    """
 
     source: Source
     table: TableInfo
     tables: Mapping[str, TableInfo]
     storage: Storage
+    statements: dict[Hashable, tuple[str, str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def where(self, selection: Selection, rows: Rows) -> Expression:
         """Return the condition under which a row of the source's table may belong to a selection."""
@@ -42,8 +46,8 @@ class Model:
             case Intersection(of):
                 return every(self.where(part, rows) for part in of)
             case Holding(name):
-                field = self.source.field(name)
-                return self.storage.untreated(rows.column(field.column), column_info(rows.info, field.column), field)
+                held = self.source.field(name)
+                return self.storage.untreated(rows.column(held.column), column_info(rows.info, held.column), held)
             case OnOrBefore() | Absent() | Suspect() | Compares():
                 name = selection.comparison.fact if isinstance(selection, Compares) else selection.fact
                 declared = definition(self.source, name)
