@@ -86,26 +86,20 @@ def open_finding_table(found: Sequence[OpenFinding], accepted: Mapping[str, Acce
 
 
 def result_table(result: RunResult) -> Table:
-    """Return what a run did, by source."""
+    """Return what a run did, by source; records that somebody else kept busy have a column when there are any."""
     table = _table(f"Run {result.run_id}", "source")
-    for title in (
-        "deleted",
-        "pseudo-\nnymised",
-        "fields\ntreated",
-        "went\nalong",
-        "gone\nbefore",
-        "left:\nchanged",
-        "left:\nheld",
-        "left:\nfailed",
-    ):
+    busy = any(each.skipped["busy"] for each in result.results.values())
+    skips = ("gone", "changed", "held", "failed", *(("busy",) if busy else ()))
+    done = ("deleted", "pseudo-\nnymised", "fields\ntreated", "went\nalong", "gone\nbefore")
+    titles = (*done, *(f"left:\n{word}" for word in skips[1:]))
+    for title in titles:
         table.add_column(title, justify="right")
     for name, each in result.results.items():
         effects = [each.effects[word] for word in (DELETE, PSEUDONYMISE, TREAT, "children")]
-        skipped = [each.skipped[word] for word in ("gone", "changed", "held", "failed")]
-        table.add_row(name, *(_number(number) for number in (*effects, *skipped)))
+        table.add_row(name, *(_number(number) for number in (*effects, *(each.skipped[word] for word in skips))))
     for name in result.failed:
         if name not in result.results:
-            table.add_row(name, *["?"] * 8)
+            table.add_row(name, *["?"] * len(titles))
     return table
 
 

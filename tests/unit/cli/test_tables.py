@@ -61,3 +61,14 @@ def test_a_value_can_do_nothing_to_a_terminal() -> None:
     """Escape sequences and turned writing directions in a record are shown as signs that do nothing."""
     assert "\ufffd[31mred\ufffd" == printable("\x1b[31mred\u202e")
     assert "Zoë 王 'é'" == printable("Zoë 王 'é'")
+
+
+def test_records_kept_busy_by_somebody_else_are_shown() -> None:
+    """A put-off batch is no silence: its records have a column, which other runs don't need."""
+    busy = BatchResult()
+    busy.skipped["busy"] = 12
+    quiet = RunResult("run-1", "plan-1", results={"contacts": BatchResult()})
+    assert "busy" not in text(result_table(quiet))
+    shown = text(result_table(RunResult("run-1", "plan-1", results={"contacts": busy})))
+    assert "busy" in shown
+    assert "12" in next(line for line in shown.splitlines() if "contacts" in line)
