@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -138,6 +142,9 @@ class Lab:
             folder=self.folder,
         )
         settings.state.mkdir(exist_ok=True)
+        made = settings.state / "ledger.sqlite"
+        if not made.exists():
+            shutil.copy(migrated_ledger(), made)
         schedule = loads(self.policies, "policies.toml", connectors=["memory"])
         with ExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(settings.ledger_url, now=lambda: self.moment))
@@ -176,6 +183,16 @@ class Lab:
     def effects(self) -> list[tuple[str, str]]:
         """Return (action, record) of every effect in the trail, sorted."""
         return sorted((str(each.action), str(each.payload["retention.record"])) for each in outcomes(self.folder / "state" / "audit"))
+
+
+@lru_cache(maxsize=1)
+def migrated_ledger() -> Path:
+    """Return an empty ledger, made once: making it takes longer than most tests."""
+    folder = tempfile.mkdtemp(prefix="retention-ledger-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "ledger.sqlite"
+    Ledger.open(f"sqlite:///{path}", now=lambda: dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).close()
+    return path
 
 
 def customers(*rows: tuple[int, str, str, str]) -> dict[tuple[int], dict[str, object]]:
