@@ -22,7 +22,7 @@ from worker.ledger.locks import Held
 from worker.ledger.rows import BatchRow, FindingRow, RunRow
 from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
-from worker.usecases.batching import BUSY, CHANGED, FAILED, BatchResult, BatchWorker
+from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
 from worker.usecases.braking import say, shape_brakes
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range, shape_digest
@@ -278,6 +278,7 @@ class _Run:
                 for reason, kind, detail in _SKIP_FINDINGS
                 if outcome.skipped[reason]
             )
+        found.extend(self._missing())
         found.extend(FindingRow("failed", name, name, "the source could not be worked on", 1) for name in result.failed)
         if result.unverified:
             found.append(FindingRow("failed", "*", "*", "records are still there after they were reported as done", result.unverified))
@@ -306,6 +307,38 @@ class _Run:
             _end(machine, result, "done", DONE)
         return result
 
+    def _missing(self) -> Iterator[FindingRow]:
+        """Yield a finding for every source in which planned records were not found any more, other than those that this plan itself took.
+
+        A run that finds nothing of what it should act on (another database, somebody else's clean-up) is never a silent success.
+        """
+        along: Counter[str] = Counter()
+        for outcome in self.result.results.values():
+            along += outcome.along
+        before = self._taken_before() if any(outcome.skipped[GONE] for outcome in self.result.results.values()) else 0
+        for name, outcome in self.result.results.items():
+            missing = max(0, outcome.skipped[GONE] - along[name])
+            explained = min(missing, before)
+            before -= explained
+            if missing > explained:
+                yield FindingRow("changed", name, name, "planned records were gone or no longer due", missing - explained)
+
+    def _taken_before(self) -> int:
+        """Return how many records earlier runs of this plan took that its batches may look for again: children, and parts of batches."""
+        ledger, result = self._machine.ledger, self.result
+        earlier = [run for run in ledger.runs(_EARLIER) if run.plan_id == result.plan_id and run.run_id != result.run_id]
+        taken = 0
+        for run in earlier:
+            for batch in ledger.batches(run.run_id):
+                effects = batch.effects or {}
+                is_part = any(mark in batch.batch_id for mark in _PART_MARKS)
+                taken += sum(effects.values()) if is_part else effects.get(CHILDREN, 0)
+        return taken
+
+
+_EARLIER = 1000
+_PART_MARKS = ".+~"
+"""What is put behind a batch's id for its halves, its retries, and its attempts in later runs."""
 
 _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
     (CHANGED, "changed", "records changed between plan and run and were left"),

@@ -137,6 +137,24 @@ class TestApply:
         assert {1, 2, 3, 4, 5} == set(lab.table("customers"))
         assert {"gone": 1, "changed": 1} == dict(result.results["customers"].skipped)
 
+    def test_a_run_that_finds_nothing_of_what_it_should_act_on_says_so(self, lab: Lab) -> None:
+        """Planned records that are not there any more are a finding, never a silent success; children that went along are explained."""
+        with lab.machine() as machine:
+            _, result = lab.plan_and_apply(machine)
+            assert 1 == result.results["invoices"].skipped["gone"]
+            assert "changed" not in {each.kind for each in result.findings}
+        other = type(lab)(lab.folder / "other")
+        other.folder.mkdir()
+        other.memory.tables.update({"customers": {}, "invoices": dict(lab.memory.tables["invoices"]), "notes": {}})
+        other.memory.tables["customers"][1,] = {"id": 1, "name": "n", "email": "e@canary.example", "seen_at": "2020-01-01 10:00:00"}
+        with other.machine() as machine:
+            plan = make_plan(machine)
+            approve(machine, plan.path, "ann")
+            other.memory.tables["customers"][1,]["seen_at"] = "2026-06-01 10:00:00"
+            result = apply_plan(machine, open_plan(machine, plan.path))
+        assert 0 == result.acted
+        assert (4, [1]) == (result.exit_code, [each.count for each in result.findings if each.kind == "changed"])
+
     def test_works_off_a_backlog_in_tranches(self, lab: Lab) -> None:
         """An approved plan can be carried out in parts; each part goes on where the last one stopped."""
         lab.environ["RETENTION_BATCH_SIZE"] = "1"
