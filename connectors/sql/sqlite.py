@@ -111,12 +111,12 @@ class SQLite(MarkerDatabase):
     def update_rows(  # noqa: D102
         self, connection: DriverConnection, table: TableInfo, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
     ) -> int:
-        assigned = ", ".join(f"{self.quote(name)} = ?" for name in columns)
-        found = " AND ".join(f"{self.quote(name)} = ?" for name in key)
-        width = len(key)
+        # The values are numbered as they stand in a row, the key first.
+        assigned = ", ".join(f"{self.quote(name)} = ?{place}" for place, name in enumerate(columns, len(key) + 1))
+        found = " AND ".join(f"{self.quote(name)} = ?{place}" for place, name in enumerate(key, 1))
         cursor = connection.cursor()
         try:
-            cursor.executemany(f"UPDATE {self.quoted(table)} SET {assigned} WHERE {found}", [(*row[width:], *row[:width]) for row in rows])
+            cursor.executemany(f"UPDATE {self.quoted(table)} SET {assigned} WHERE {found}", rows)
             return int(cursor.rowcount)
         finally:
             cursor.close()

@@ -236,11 +236,7 @@ class AuditTrail:
             raise ValueError("an audit payload is one JSON object")
         # One call for all salts; hashing stands outside the lock, for it needs no line numbers.
         salts = os.urandom(SALT_BYTES * count)
-        leaves = [
-            merkle.leaf_hash(salts[start : start + SALT_BYTES], body)
-            for start, body in zip(range(0, SALT_BYTES * count, SALT_BYTES), payloads, strict=True)
-        ]
-        root = merkle.root(leaves).hex()
+        root = merkle.root(merkle.leaf_hashes(salts, SALT_BYTES, payloads)).hex()
         with self._appending:
             self._refuse_when_unusable()
             if self._midway:

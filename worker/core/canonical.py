@@ -15,8 +15,15 @@ from worker.core.model import Identifier
 VERSION = "c1"
 
 
+_EMAIL = f"{VERSION}:{Identifier.EMAIL.value}:"
+
+
 def canonical(kind: Identifier, value: str) -> str:
     """Return the canonical form of an identifier, with version and kind in front; an empty text when nothing is left to compare."""
+    if kind is Identifier.EMAIL and value.isascii():
+        # The long way comes to this for an address in ASCII, which nearly all are.
+        text = value.strip().lower()
+        return _EMAIL + text if text else ""
     text = unicodedata.normalize("NFC", value).strip()
     match kind:
         case Identifier.EMAIL:

@@ -105,6 +105,23 @@ class RowDecider:
             return judged
         return self._judge(row, standing, blocking)
 
+    def judge_plain(self, rows: Sequence[Row]) -> list[Judged]:
+        """Return what `judge` returns for each of many rows for which nothing stands and that nothing keeps."""
+        if self._single is None:
+            return [self._judge(row, NOTHING, ()) for row in rows]
+        # `judge` written out: the calls would cost as much as the look-ups.
+        position, read = self._single
+        bits, known, judged = self._bits, self._by_identity, []
+        for row in rows:
+            fact = read(row[position])
+            left = 0
+            for bit, place, is_treated in bits:
+                if not is_treated(row[place]):
+                    left |= bit
+            found = known.get((id(fact), left))
+            judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
+        return judged
+
     def _judge(self, row: Row, standing: Standing, blocking: tuple[str, ...]) -> Judged:
         """Return the decision for a row, remembered by the values of its facts."""
         untreated = self.untreated(row) if self._contents else None if self.policy.only_deletes else frozenset()

@@ -48,12 +48,14 @@ def _key_bytes(key: Sequence[object]) -> bytes:
 
 def token(secret: bytes, *parts: str) -> bytes:
     """Return the keyed form of an identifier or a record, for matching holds, requests and aliases: 16 bytes."""
-    state = _keyed(secret).copy()
-    state.update("\x1f".join(parts).encode())
+    state = _begun(secret, parts[:-1]).copy()
+    state.update(parts[-1].encode())
     return state.digest()
 
 
-@lru_cache(maxsize=8)
-def _keyed(secret: bytes) -> hashlib.blake2b:
-    """Return the state that has taken in a key: copying it costs half of making it again."""
-    return hashlib.blake2b(key=secret, digest_size=REFERENCE_BYTES, person=b"match")
+@lru_cache(maxsize=64)
+def _begun(secret: bytes, parts: tuple[str, ...]) -> hashlib.blake2b:
+    """Return the state that has taken in a key and all parts but the last: copying it costs half of making it again."""
+    state = hashlib.blake2b(key=secret, digest_size=REFERENCE_BYTES, person=b"match")
+    state.update("".join(f"{part}\x1f" for part in parts).encode())
+    return state

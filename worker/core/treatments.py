@@ -44,20 +44,36 @@ def pseudonym(key: PseudonymKey, organisation: str, domain: str, field: str, kin
     The message is organisation, domain, the field's name and canonical form, separated by U+001F. An e-mail address becomes
     `<pseudonym>@<domain>.invalid` (RFC 2606), so that no mail ever reaches anybody.
     """
-    text = canonical(kind, value)
-    message = "\x1f".join((organisation, domain, field, text)).encode(errors="surrogatepass")  # File names may hold lone surrogates.
-    digest = hmac.digest(key.secret, message, hashlib.sha256)[:16]
-    body = f"{MARKER}-{key.id}-{_base32(digest)}"
-    return f"{body}@{domain}.invalid" if kind is Identifier.EMAIL else body
+    return _pseudonymiser(key, organisation, domain, field, kind)(value)
+
+
+def _pseudonymiser(key: PseudonymKey, organisation: str, domain: str, field: str, kind: Identifier) -> Callable[[str], str]:
+    """Return `pseudonym` for the values of one field: what they have in common is put together once."""
+    head = f"{organisation}\x1f{domain}\x1f{field}\x1f"
+    front, back = f"{MARKER}-{key.id}-", f"@{domain}.invalid" if kind is Identifier.EMAIL else ""
+    secret = key.secret
+
+    def of(value: str) -> str:
+        message = f"{head}{canonical(kind, value)}".encode(errors="surrogatepass")  # File names may hold lone surrogates.
+        return f"{front}{_base32(hmac.digest(secret, message, hashlib.sha256)[:16])}{back}"
+
+    return of
 
 
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def _base32(digest: bytes) -> str:
-    """Return 128 bits in base 32 (RFC 4648) without padding, in small letters: ten bits at a time, which is the hot path's way."""
+    """Return 128 bits in base 32 (RFC 4648) without padding, in small letters: ten bits at a time, written out for the hot path."""
     number = int.from_bytes(digest, "big") << 2
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    # fmt: off
+    return (
+        f"{_PAIRS[number >> 120]}{_PAIRS[number >> 110 & 1023]}{_PAIRS[number >> 100 & 1023]}{_PAIRS[number >> 90 & 1023]}"
+        f"{_PAIRS[number >> 80 & 1023]}{_PAIRS[number >> 70 & 1023]}{_PAIRS[number >> 60 & 1023]}{_PAIRS[number >> 50 & 1023]}"
+        f"{_PAIRS[number >> 40 & 1023]}{_PAIRS[number >> 30 & 1023]}{_PAIRS[number >> 20 & 1023]}{_PAIRS[number >> 10 & 1023]}"
+        f"{_PAIRS[number & 1023]}"
+    )
+    # fmt: on
 
 
 def truncated(value: str) -> str:
@@ -111,13 +127,16 @@ def treater(field: Field, organisation: str, keys: Mapping[str, PseudonymKey]) -
 
 def _pseudonym_treater(field: Field, treatment: Treatment, organisation: str, key: PseudonymKey) -> Treater:
     """Return the treater that writes pseudonyms; one made with any key of ours is recognised by its marker, key id and exact form."""
-    kind = field.identifier or Identifier.TEXT
+    make = _pseudonymiser(key, organisation, treatment.domain, field.name, field.identifier or Identifier.TEXT)
 
-    def treat(raw: Raw) -> Raw:
-        text = str(raw)
-        return raw if _empty(raw) or is_pseudonym(text) else pseudonym(key, organisation, treatment.domain, field.name, kind, text)
+    def is_treated(raw: Raw) -> bool:
+        # `is_pseudonym` written out: asked for every record that is read.
+        if raw is None or raw == "":
+            return True
+        text = raw if type(raw) is str else str(raw)
+        return text.startswith(MARKER) and _SHAPE.fullmatch(text) is not None
 
-    return Treater(field, treat, lambda raw: _empty(raw) or is_pseudonym(str(raw)))
+    return Treater(field, lambda raw: raw if is_treated(raw) else make(str(raw)), is_treated)
 
 
 def is_pseudonym(text: str) -> bool:

@@ -16,6 +16,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -132,11 +133,13 @@ class _Session:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._asking = threading.Lock()
 
     def confirm(self) -> None:
-        """Ask the session that has the lock whether it still lives."""
+        """Ask the session that has the lock whether it still lives; one thread at a time, for a session has one conversation."""
         try:
-            self._connection.execute(text("SELECT 1"))
+            with self._asking:
+                self._connection.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             raise RetentionError(f"A lock in the ledger was lost: {said(error)}. Nothing more is written.") from error
 

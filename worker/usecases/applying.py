@@ -11,29 +11,26 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from worker.audit.events import Action
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.ledger.locks import Held
-from worker.ledger.rows import BatchRow, FindingRow, RunRow
+from worker.ledger.rows import FindingRow, RunRow
 from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
 from worker.usecases.braking import say, shape_brakes
+from worker.usecases.lanes import Lane, batch_row, carried_out, lanes_of
 from worker.usecases.machine import Machine
-from worker.usecases.planning import open_range, seal_range, shape_digest
+from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
 from worker.usecases.reporting import ACTIONS, finding_of
 from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
-_TRIES = 3
-_PUT_OFF = 3
-"""So many batches in a row that can't be had mean that the source can't be worked on now."""
 _DONE_STATES = ("committed", "resolved_after_crash", "presumed")
 _FINAL = (*_DONE_STATES, "rolled_back")
 
@@ -134,7 +131,6 @@ class _Run:
     ) -> None:
         self.result = result
         self._lock = lock
-        self._put_off = 0
         self._machine = machine
         self._plan = plan
         self._room = at_most if at_most is not None else machine.settings.tranche
@@ -184,43 +180,36 @@ class _Run:
     def _source(self, name: str, batches: Iterable[PlannedBatch]) -> None:
         """Work through the batches of one source."""
         machine, result = self._machine, self.result
-        self._put_off = 0
         policy = machine.policy(name)
         source = machine.open_source(policy.source)
         if shape_digest(source.shape()) != self._plan.header.shapes.get(name):
             raise SourceFailed(f"{name} has other columns or child tables than when the plan was made. Make a new plan.")
         result.results[name] = BatchResult()
-        with ExitStack() as stack:
-            worker: BatchWorker | None = None
-            for (planned, attempt), following in _with_next(self._pending(batches)):
-                if self._room is not None and result.acted >= self._room:
-                    result.left += len(planned.records)
-                    continue
-                if worker is None:
-                    secret = ref_key(machine, _row(planned, attempt, result.run_id, "")).secret
-                    worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret, self._lock.confirm)
-                    stack.callback(worker.close)
-                    read_back = ReadBack(machine, policy, source, self._plan.header.as_of, secret)
-                within = open_range(machine, planned.batch_id, planned.sealed_range)
-                row = _row(planned, attempt, result.run_id, seal_range(machine, attempt, within))
-                machine.ledger.add_batches(result.run_id, [row])
-                outcome = self._with_retries(worker, planned, attempt, row, following if self._room is None else None)
-                result.results[name] += outcome
-                there = read_back.still_there(within, planned.records, outcome)
-                result.unverified += there
-                result.verified += max(0, sum(outcome.effects[each] for each in ACTIONS) - there)
-                machine.trail.emit(
-                    Action.BATCH_VERIFIED,
-                    {
-                        "event.outcome": "failure" if there else "success",
-                        "retention.run": result.run_id,
-                        "retention.batch": attempt,
-                        "retention.source": name,
-                        "retention.count": there,
-                    },
-                )
-                self._progress(name, len(planned.records))
+        pending = self._pending(batches)
+        first = next(pending, None)
+        if first is not None:
+            secret = ref_key(machine, batch_row(*first, result.run_id, "")).secret
+
+            def lane() -> Lane:
+                worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret, self._lock.confirm)
+                return Lane(machine, result.run_id, worker, ReadBack(machine, policy, source, self._plan.header.as_of, secret))
+
+            # With a limit every batch is counted before the next one begins.
+            count = lanes_of(policy, source) if self._room is None else 1
+            for done in carried_out(self._within_room(chain([first], pending)), lane, count):
+                result.results[name] += done.outcome
+                result.unverified += done.there
+                result.verified += max(0, sum(done.outcome.effects[each] for each in ACTIONS) - done.there)
+                self._progress(name, len(done.planned.records))
         source.forget([each.batch_id for each in machine.ledger.batches(result.run_id) if each.source == name and each.state in _FINAL])
+
+    def _within_room(self, batches: Iterable[tuple[PlannedBatch, str]]) -> Iterator[tuple[PlannedBatch, str]]:
+        """Yield batches until the tranche is full, and count the records of the others as left."""
+        for planned, attempt in batches:
+            if self._room is not None and self.result.acted >= self._room:
+                self.result.left += len(planned.records)
+            else:
+                yield planned, attempt
 
     def _pending(self, batches: Iterable[PlannedBatch]) -> Iterator[tuple[PlannedBatch, str]]:
         """Yield the batches that no earlier run finished, each with the id of this attempt."""
@@ -235,38 +224,6 @@ class _Run:
                 yield planned, attempt
             else:
                 self._progress(planned.source, len(planned.records))
-
-    def _with_retries(
-        self, worker: BatchWorker, planned: PlannedBatch, attempt: str, row: BatchRow, following: tuple[PlannedBatch, str] | None
-    ) -> BatchResult:
-        """Carry out a batch, again when the system was only busy; every attempt has an id and an end of its own.
-
-        A batch that somebody else keeps busy is put off to a later run, and the others are done.
-        """
-        ledger = self._machine.ledger
-        within = open_range(self._machine, row.batch_id, row.sealed_range)
-        for number in range(1, _TRIES + 1):
-            under = attempt if number == 1 else f"{attempt}+{number}"
-            if number > 1:
-                ledger.add_batches(row.run_id, [_row(planned, under, row.run_id, seal_range(self._machine, under, within))])
-            try:
-                outcome = worker.carry_out(planned, under, following)
-            except RetentionError as error:
-                known = ledger.batch(under)
-                if known is not None and known.state == "pending":
-                    ledger.close_batch(under, "rolled_back", {}, "")
-                in_doubt = known is not None and known.state == "intended"
-                if in_doubt or not isinstance(error, Retriable):
-                    raise
-                if number == _TRIES:
-                    self._put_off += 1
-                    if self._put_off == _PUT_OFF:
-                        raise
-                    return BatchResult(skipped=Counter({BUSY: len(planned.records)}))
-            else:
-                self._put_off = 0
-                return outcome
-        raise AssertionError("unreachable")
 
     def finish(self) -> RunResult:
         """Record findings, end the run, and say how it went."""
@@ -345,22 +302,6 @@ _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
     (FAILED, "failed", "records that the system refused to change"),
     (BUSY, "failed", "records that somebody else kept busy; a later run does them"),
 )
-
-
-def _with_next(
-    pending: Iterator[tuple[PlannedBatch, str]],
-) -> Iterator[tuple[tuple[PlannedBatch, str], tuple[PlannedBatch, str] | None]]:
-    """Yield every batch with the one that follows it."""
-    present = next(pending, None)
-    while present is not None:
-        following = next(pending, None)
-        yield present, following
-        present = following
-
-
-def _row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:
-    """Return a batch as the ledger keeps it."""
-    return BatchRow(attempt, run_id, planned.source, planned.source, planned.number, sealed, len(planned.records))
 
 
 def _end(machine: Machine, result: RunResult, state: Any, exit_code: int, reason: str = "") -> None:

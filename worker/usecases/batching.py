@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -23,7 +23,7 @@ from worker.audit.events import Action, Closing, closing_fields
 from worker.audit.trail import room_for
 from worker.core.compiled import Judged
 from worker.core.decide import Held
-from worker.core.model import Disposal, Policy, Relation
+from worker.core.model import Disposal, Identifier, Policy, Relation
 from worker.core.refs import Referrer
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
 from worker.ledger.rows import BatchRow, Intent
@@ -48,7 +48,6 @@ from worker.ports import (
 )
 from worker.usecases.intents import IntentLines
 from worker.usecases.judging import Judge, Verdict, deletes
-from worker.usecases.lanes import Ask, Lanes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
@@ -116,20 +115,13 @@ class BatchWorker:
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
         self._take = policy.only_deletes and all(each.disposal is None for each in policy.source.relations)
-        self._lanes = Lanes(lambda ask: source.batch(ask.attempt, ask.within, ask.selection, ask.columns, take=ask.take))
-        self._following: tuple[PlannedBatch, str] | None = None
 
-    def close(self) -> None:
-        """Roll back what was opened ahead of its turn."""
-        self._lanes.close()
-
-    def carry_out(self, planned: PlannedBatch, attempt: str, following: tuple[PlannedBatch, str] | None = None) -> BatchResult:
-        """Carry out one batch under the id `attempt`, which the ledger has as pending; `following` is the one whose turn comes next.
+    def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
+        """Carry out one batch under the id `attempt`, which the ledger has as pending.
 
         A record that the system refuses to change is set aside: the batch is halved until it stands alone, and the rest is done. Raises
         Retriable when the system may be better later, AuditUnavailable when nothing may be written any more.
         """
-        self._following = following if self._source.lanes > 1 else None
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         return self._halving(planned, within, attempt, dict(planned.records))
 
@@ -184,12 +176,8 @@ class BatchWorker:
         faults, ledger, trail = self._machine.faults, self._machine.ledger, self._machine.trail
         segment = None
         committing = False
-        with self._lanes.batch(self._ask(attempt, within, take=take)) as batch:
+        with self._source.batch(attempt, within, self._judge.selection(), self._judge.columns, take=take) as batch:
             faults.reached(AFTER_LOCK)
-            if take and self._following is not None:
-                next_batch, next_attempt = self._following
-                following = open_range(self._machine, next_batch.batch_id, next_batch.sealed_range)
-                self._lanes.ahead(self._ask(next_attempt, following, take=True))
             work = self._sort(batch, planned, attempt, records)
             if take and len(work.acting) != len(batch.rows):
                 raise NotWhole(f"{planned.source}: not every row of the range is to go")
@@ -227,10 +215,6 @@ class BatchWorker:
             self._close(attempt, Closing.ROLLED_BACK, Counter(), "", work.skipped)
         faults.reached(AFTER_CLOSE)
         return BatchResult(Counter(work.effects), Counter(reason for _, reason in work.skipped), work.along_counts)
-
-    def _ask(self, attempt: str, within: KeyRange, *, take: bool) -> Ask:
-        """Return what a batch is opened with."""
-        return Ask(attempt, within, self._judge.selection(), self._judge.columns, take)
 
     # --- What is to be done -------------------------------------------------------------------------------------------------------
 
@@ -314,28 +298,35 @@ class BatchWorker:
             return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
         by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+        treating: dict[tuple[str, ...], list[tuple[int, Callable[[object], object]]]] = {}
         for verdict, _, reason in work.acting:
-            if reason.action != DELETE:
-                by_fields.setdefault(reason.fields, []).append(self._treated(verdict, reason.fields))
+            if reason.action == DELETE:
+                continue
+            places = treating.get(reason.fields)
+            if places is None:
+                places = treating[reason.fields] = [(self._judge.position(name), self._treaters[name].treat) for name in reason.fields]
+                by_fields[reason.fields] = []
+            row = verdict.row
+            by_fields[reason.fields].append((*verdict.key, *[treat(row[place]) for place, treat in places]))
         updates = [Update(fields, rows) for fields, rows in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
-
-    def _treated(self, verdict: Verdict, fields: Iterable[str]) -> tuple[object, ...]:
-        """Return a record's key and the new values of some fields."""
-        value, treaters = self._judge.value, self._treaters
-        return (*verdict.key, *(treaters[name].treat(value(verdict.row, name)) for name in fields))
 
     def _aliases(self, work: _Work) -> bytes:
         """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
         if self._policy.only_deletes:
             return b""
         kinds = {each.name: each.identifier for each in self._policy.source.identifiers if each.identifier is not None}
-        secret, source, value = self._judge.standing.secret, self._policy.source.name, self._judge.value
+        secret, source = self._judge.standing.secret, self._policy.source.name
+        treated: dict[tuple[str, ...], list[tuple[int, Identifier]]] = {}
         pairs: list[bytes] = []
         for verdict, _, reason in work.acting:
             own: bytes | None = None
-            for name in reason.fields:
-                token = identifier_token(secret, kinds[name], value(verdict.row, name)) if name in kinds else None
+            places = treated.get(reason.fields)
+            if places is None:
+                places = [(self._judge.position(name), kinds[name]) for name in reason.fields if name in kinds]
+                treated[reason.fields] = places
+            for place, kind in places:
+                token = identifier_token(secret, kind, verdict.row[place])
                 if token is not None:
                     own = own or record_token(secret, source, verdict.key)
                     pairs += (own, token)

@@ -18,6 +18,8 @@ from worker.usecases.machine import Machine
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT
 
 _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
+_GAP = "\x00"
+"""Stands in a line where the reference goes; rendered JSON never holds it."""
 _NOT_LOCKED = "read again directly before the write"
 
 
@@ -43,16 +45,18 @@ class IntentLines:
             does: compile_template({**fixed, "event.action": str(said)}, varying if does == DELETE else [*varying, "retention.fields"])
             for does, said in _ACTIONS.items()
         }
-        words: dict[int, tuple[str, ...]] = {}
+        # Records that share a reason differ in their reference alone, so a line is rendered once a reason and cut where the reference goes.
+        halves: dict[int, tuple[str, str]] = {}
         lines: list[bytes] = []
         for _, reference, reason in acting:
-            found = words.get(id(reason))
+            found = halves.get(id(reason))
             if found is None:
-                found = (f'"{reason.due}"', json.dumps(reason.why))
+                words = [f'"{reason.due}"', json.dumps(reason.why)]
                 if reason.action != DELETE:
-                    found = (*found, json.dumps(list(reason.fields)))
-                words[id(reason)] = found
-            lines.append(render[reason.action](f'"{reference}"', *found))
+                    words.append(json.dumps(list(reason.fields)))
+                before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(_GAP)
+                found = halves[id(reason)] = before, after
+            lines.append(f"{found[0]}{reference}{found[1]}".encode("ascii"))
         return lines
 
     def along(

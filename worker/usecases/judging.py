@@ -107,6 +107,10 @@ class Judge:
         """Return the facts that a verdict rests on."""
         return self._decider.facts(verdict.row)
 
+    def position(self, field: str) -> int:
+        """Return where in a row the raw value of a field stands that is among the columns."""
+        return self._positions[field]
+
     def value(self, row: Row, field: str) -> object:
         """Return a row's raw value of a field that is among the columns."""
         return row[self._positions[field]]
@@ -117,9 +121,10 @@ class Judge:
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
         elif self.standing.empty and not self._through:
-            judge, width = self._decider.judge, self._width
+            width = self._width
             # Made without the named tuple's own constructor, which costs as much as the look-up of the decision.
-            verdicts = [tuple.__new__(Verdict, (row[:width], row, judge(row), NOTHING)) for row in rows]
+            made = zip(rows, self._decider.judge_plain(rows), strict=True)
+            verdicts = [tuple.__new__(Verdict, (row[:width], row, judged, NOTHING)) for row, judged in made]
         else:
             verdicts = [self._one(row) for row in rows]
         return self._blocked(verdicts, related)

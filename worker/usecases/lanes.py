@@ -1,77 +1,149 @@
-"""The second lane: while one batch is judged and written down, the rows of the next one are already being taken.
+"""The lanes of one source: each carries out whole batches, one after the other, and reads every one back.
 
-Only for batches that `take` their rows (tables nothing refers to) and only where the system can have two open at once. Taking is not yet
-doing: nothing of the next batch is decided, written down or committed before its own turn, when the holds are read again under the barrier.
-Whatever was taken and is not wanted any more is rolled back.
+Where the system can have several batches open at once, and no record of the source can be in the way of another (nothing is declared that
+goes with it, waits for it or is counted by it), two lanes run side by side: while the server works on one batch, the other is decided,
+written down or read back. Each lane keeps every promise of `batching` by itself; they share the audit trail, which has one writer at a
+time, and the ledger. What a lane did is told in the order of the plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 
-from worker.core.select import Selection
-from worker.errors import RetentionError
-from worker.ports import Batch, KeyRange
+from worker.audit.events import Action
+from worker.core.model import Policy
+from worker.errors import RetentionError, Retriable
+from worker.ledger.rows import BatchRow
+from worker.planfile import PlannedBatch
+from worker.ports import OpenSource
+from worker.usecases.batching import BUSY, BatchResult, BatchWorker
+from worker.usecases.machine import Machine
+from worker.usecases.planning import open_range, seal_range
+from worker.usecases.verifying import ReadBack
+
+_TRIES = 3
+_PUT_OFF = 3
+"""So many batches in a row that can't be had mean that the source can't be worked on now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a batch is opened with; see `OpenSource.batch`."""
+class Done:
+    """A batch that was carried out and read back. there -- how many of its records are still due although they were not skipped."""
 
-    attempt: str
-    within: KeyRange
-    selection: Selection
-    columns: tuple[str, ...]
-    take: bool
+    planned: PlannedBatch
+    outcome: BatchResult
+    there: int
 
 
-class Lanes:
-    """Opens batches, at most one of them ahead of its turn. Close it: what is still open is rolled back."""
+def lanes_of(policy: Policy, source: OpenSource) -> int:
+    """Return how many batches of a source may be worked on at once."""
+    apart = all(each.disposal is None and not each.recount for each in policy.source.relations)
+    return source.lanes if apart else 1
 
-    def __init__(self, open_batch: Callable[[Ask], AbstractContextManager[Batch]]) -> None:
-        self._open_batch = open_batch
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="lane")
-        self._ahead: tuple[Ask, Future[tuple[ExitStack, Batch]]] | None = None
 
-    def ahead(self, ask: Ask) -> None:
-        """Begin to open a batch whose turn comes next."""
-        self._discard()
-        self._ahead = (ask, self._executor.submit(self._entered, ask))
+def batch_row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:
+    """Return a batch as the ledger keeps it."""
+    return BatchRow(attempt, run_id, planned.source, planned.source, planned.number, sealed, len(planned.records))
 
-    @contextmanager
-    def batch(self, ask: Ask) -> Iterator[Batch]:
-        """Return the batch that is asked for: the one opened ahead if it is the same, else a new one."""
-        if self._ahead is not None and self._ahead[0] == ask:
-            _, future = self._ahead
-            self._ahead = None
-            stack, batch = future.result()
-        else:
-            self._discard()
-            stack, batch = self._entered(ask)
-        with stack:
-            yield batch
 
-    def close(self) -> None:
-        """Roll back what was opened ahead and end the lane."""
-        self._discard()
-        self._executor.shutdown()
+class Lane:
+    """Carries out batches of one source, again when the system was only busy, and reads each back."""
 
-    def _entered(self, ask: Ask) -> tuple[ExitStack, Batch]:
-        """Open a batch and return it with what closes it."""
-        stack = ExitStack()
-        return stack, stack.enter_context(self._open_batch(ask))
+    def __init__(self, machine: Machine, run_id: str, worker: BatchWorker, read_back: ReadBack) -> None:
+        self._machine = machine
+        self._run_id = run_id
+        self._worker = worker
+        self._read_back = read_back
+        self._put_off = 0
 
-    def _discard(self) -> None:
-        """Roll back what was opened ahead; whatever went wrong in opening it will show again when it is opened in its turn."""
-        if self._ahead is None:
-            return
-        _, future = self._ahead
-        self._ahead = None
+    def carry_out(self, planned: PlannedBatch, attempt: str) -> Done:
+        """Carry out one batch and read it back; see `BatchWorker.carry_out` for what it raises."""
+        machine = self._machine
+        outcome = self._with_retries(planned, attempt)
+        within = open_range(machine, planned.batch_id, planned.sealed_range)
+        there = self._read_back.still_there(within, planned.records, outcome)
+        machine.trail.emit(
+            Action.BATCH_VERIFIED,
+            {
+                "event.outcome": "failure" if there else "success",
+                "retention.run": self._run_id,
+                "retention.batch": attempt,
+                "retention.source": planned.source,
+                "retention.count": there,
+            },
+        )
+        return Done(planned, outcome, there)
+
+    def _with_retries(self, planned: PlannedBatch, attempt: str) -> BatchResult:
+        """Carry out a batch; every attempt has an id and an end of its own.
+
+        A batch that somebody else keeps busy is put off to a later run, and the others are done.
+        """
+        ledger = self._machine.ledger
+        within = open_range(self._machine, planned.batch_id, planned.sealed_range)
+        for number in range(1, _TRIES + 1):
+            under = attempt if number == 1 else f"{attempt}+{number}"
+            ledger.add_batches(self._run_id, [batch_row(planned, under, self._run_id, seal_range(self._machine, under, within))])
+            try:
+                outcome = self._worker.carry_out(planned, under)
+            except RetentionError as error:
+                known = ledger.batch(under)
+                if known is not None and known.state == "pending":
+                    ledger.close_batch(under, "rolled_back", {}, "")
+                in_doubt = known is not None and known.state == "intended"
+                if in_doubt or not isinstance(error, Retriable):
+                    raise
+                if number == _TRIES:
+                    self._put_off += 1
+                    if self._put_off == _PUT_OFF:
+                        raise
+                    return BatchResult(skipped=Counter({BUSY: len(planned.records)}))
+            else:
+                self._put_off = 0
+                return outcome
+        raise AssertionError("unreachable")
+
+
+def carried_out(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
+    """Carry out batches (each with the id of this attempt) in so many lanes and yield what was done, in their order.
+
+    When one fails, no more are begun, those that run are finished and yielded, and then its error is raised.
+    """
+    if count == 1:
+        lane = make()
+        for planned, attempt in batches:
+            yield lane.carry_out(planned, attempt)
+        return
+    free: SimpleQueue[Lane] = SimpleQueue()
+    for _ in range(count):
+        free.put(make())
+
+    def work(planned: PlannedBatch, attempt: str) -> Done:
+        lane = free.get()
         try:
-            stack, _ = future.result()
-        except RetentionError:
-            return
-        stack.close()
+            return lane.carry_out(planned, attempt)
+        finally:
+            free.put(lane)
+
+    running: deque[Future[Done]] = deque()
+    failed: BaseException | None = None
+    with ThreadPoolExecutor(count, thread_name_prefix="lane") as executor:
+        for planned, attempt in batches:
+            running.append(executor.submit(work, planned, attempt))
+            if len(running) < count:
+                continue
+            failed = running[0].exception()
+            if failed is not None:
+                break
+            yield running.popleft().result()
+        for future in running:
+            error = future.exception()
+            failed = failed or error
+            if error is None:
+                yield future.result()
+    if failed is not None:
+        raise failed

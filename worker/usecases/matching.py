@@ -34,7 +34,8 @@ def identifier_token(secret: bytes, kind: Identifier, value: object) -> bytes | 
 
 def record_token(secret: bytes, source: str, key: Sequence[object]) -> bytes:
     """Return the keyed form of a record's key, for holds on one record and for aliases."""
-    return token(secret, "record", source, *(f"{type(part).__name__}:{part}" for part in key))
+    # One part for the whole key: what all records of a source have in common is then hashed once.
+    return token(secret, "record", source, "\x1f".join([f"{type(part).__name__}:{part}" for part in key]))
 
 
 @dataclass(frozen=True)
