@@ -35,6 +35,10 @@ def _closes(day: dt.date, anchor: Anchor, fiscal_year: FiscalYear) -> bool:
         return _closes_month(day)
     if anchor is Anchor.END_OF_CALENDAR_YEAR:
         return (day + ONE_DAY).year > day.year
+    if any(day + ONE_DAY == first for first, _ in fiscal_year.odd):
+        return True
+    if listed := [last for first, last in fiscal_year.odd if first <= day <= last]:
+        return day in listed
     if (fiscal_year.month, fiscal_year.day) == (2, 28):
         return day.month == 2 and _closes_month(day)
     return (day.month, day.day) == (fiscal_year.month, fiscal_year.day)
@@ -42,16 +46,39 @@ def _closes(day: dt.date, anchor: Anchor, fiscal_year: FiscalYear) -> bool:
 
 @lru_cache(maxsize=20_000)
 def last_day(start: dt.date, term: Term, extra: Period) -> dt.date:
-    """Return the last day of keeping, found by walking."""
+    """Return the last day of keeping, found by walking: the first day on which the present or a kept earlier promise lets go."""
+    promised = [_counted(start, term, extra, term.period)]
+    for earlier in term.was:
+        if earlier.through >= start:
+            over = _counted(start, term, extra, earlier.period)
+            if not term.stretch or earlier.through >= over:
+                promised.append(over)
+    return min(promised)
+
+
+@lru_cache(maxsize=20_000)
+def _counted(start: dt.date, term: Term, extra: Period, period: Period) -> dt.date:
+    """Return the last day under one period: counted in calendar years, and for a floor in fiscal years too."""
     day = start
     while not _closes(day, term.anchor, term.fiscal_year):
         day += ONE_DAY
-    month_end = term.anchor is not Anchor.DAY and _closes_month(day) and term.fiscal_year != FiscalYear(4, 5)
-    if term.anchor in (Anchor.END_OF_MONTH, Anchor.END_OF_CALENDAR_YEAR):
-        month_end = True
+    anchored = term.anchor is not Anchor.DAY
+    months = period.months + extra.months
+    rest = 7 * (period.weeks + extra.weeks) + period.days + extra.days
+    years = period.years + extra.years
+    calendar = _on(day, 12 * years + months, rest, anchored)
+    if term.anchor is not Anchor.END_OF_FISCAL_YEAR or term.bound.value != "floor" or not term.fiscal_year.odd:
+        return calendar
+    while years:
+        day += ONE_DAY
+        years -= _closes(day, term.anchor, term.fiscal_year)
+    return max(calendar, _on(day, months, rest, anchored))
+
+
+def _on(day: dt.date, months: int, rest: int, anchored: bool) -> dt.date:
+    """Return the day that lies so many months and then days later; from an anchor at a month's end whole months end on a month's end."""
+    month_end = anchored and _closes_month(day)
     nominal = day.day
-    months = 12 * (term.period.years + extra.years) + term.period.months + extra.months
-    rest = 7 * (term.period.weeks + extra.weeks) + term.period.days + extra.days
     if months:
         while months:
             day += ONE_DAY
@@ -201,6 +228,8 @@ def decide(
     asked = [each for each in standing.requests if policy.source.controller or each.kind.value == "restrict"]
 
     def states(extra: Period) -> list[State]:
+        if policy.effective is not None and policy.effective > today:
+            return [("running", None) for _ in policy.purposes]
         return [purpose_state(each, facts, asked, today, extra) for each in policy.purposes]
 
     now = states(Period())

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.calendars import terms
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 from worker.core.model import (
@@ -34,7 +35,7 @@ from worker.core.model import (
     Treatment,
     TreatmentKind,
 )
-from worker.core.periods import NO_TIME, Anchor, FiscalYear, Period, Term
+from worker.core.periods import NO_TIME, Period
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union
 from worker.core.standing import Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import PseudonymKey
@@ -70,13 +71,6 @@ days = st.one_of(st.sampled_from(_EDGES), st.dates(dt.date(2018, 1, 1), dt.date(
 """Start days, month ends and leap days among them."""
 todays = st.one_of(st.sampled_from(_EDGES), st.dates(dt.date(2022, 1, 1), dt.date(2027, 1, 31)))
 """Days on which decisions are made."""
-
-fiscal_years = st.sampled_from([FiscalYear(), FiscalYear(6, 30), FiscalYear(2, 28), FiscalYear(4, 5), FiscalYear(9, 30)])
-periods = st.one_of(
-    st.sampled_from([Period.parse(text) for text in ("P0D", "P4W", "P8W", "P1M", "P6M", "P1Y", "P2Y", "P30D", "P1Y6M", "P1M1D")]),
-    st.builds(Period, st.integers(0, 7), st.integers(0, 14), st.integers(0, 9), st.integers(0, 40)),
-)
-terms = st.builds(Term, periods, st.sampled_from(Anchor), fiscal_years)
 
 STARTS = ("left_on", "contacted_at", "quoted_on", "ends_on", "last_invoice_on")
 """The facts that may start a period."""
@@ -202,6 +196,7 @@ def policies(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Policy:
         tuple(dispositions),
         window=Period(days=7),
         zone=source.fields[0].reading.zone,
+        effective=draw(st.sampled_from((None, None, None, dt.date(2024, 2, 29)))),
     )
 
 

@@ -164,6 +164,25 @@ class TestExplain:
         assert ("kept", None) == (kept["word"], kept["due"])
         assert "due" == firm("explain", "contacts", "30", "--as-of", "2029-01-01", "--json").json["records"][0]["word"]
 
+    def test_backups(self, firm: Firm) -> None:
+        """What would be deleted is gone from backups a declared while after the day that is asked about; nothing is said without one."""
+        assert firm("explain", "contacts", "3", "--json").json["records"][0]["backups"] is None
+        firm.rewrite('table = "contacts"', 'table = "contacts"\nbackups = "P35D"')
+        assert "Deleted on 2026-06-30, it is gone from backups after 2026-08-04." in " ".join(firm("explain", "contacts", "3").out.split())
+        later = firm("explain", "contacts", "3", "--as-of", "2026-12-31", "--json").json["records"][0]
+        assert ("2026-12-31", "2027-02-04") == (later["as_of"], later["backups"])
+        assert firm("explain", "contacts", "30", "--json").json["records"][0]["backups"] is None
+
+    def test_a_policy_that_is_not_in_force_yet(self, firm: Firm) -> None:
+        """Until its day nothing is due, and that is the reason given; on its day everything is that would have been."""
+        firm.rewrite('source = "contacts"\ndisposition', 'source = "contacts"\neffective = 2026-07-01\ndisposition')
+        said = firm("explain", "contacts", "3", "--json").json["records"][0]
+        assert ("kept", None) == (said["word"], said["due"])
+        assert "the policy is not in force yet" in said["purposes"][0]["state"]
+        assert 0 == firm("apply", firm.approved("--source", "contacts")).code
+        assert PEOPLE == len(firm.contacts())
+        assert "2024-03-04" == firm("explain", "contacts", "3", "--as-of", "2026-07-01", "--json").json["records"][0]["due"]
+
     def test_a_person_over_all_sources(self, firm: Firm) -> None:
         """The identifier is read from standard input, and everything about the person is explained."""
         said = firm("explain", "--subject", "-", "--json", typed="Q25@firm.example\n")

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from worker.core.periods import Anchor, FiscalYear, Period, Term
-from worker.policyfile.loading import check_text
+from worker.policyfile.loading import check_text, loads
 from worker.policyfile.schema import keys_at
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
 _MARKER = r"<!-- example: (?P<name>\w+)(?:, after (?P<after>\w+))?(?:; (?P<verdict>refused|warns): (?P<said>.*?))? -->"
 _MARKED = re.compile(_MARKER + r"\n```toml\n(?P<text>.*?)```", re.DOTALL)
 _ROW = re.compile(r"^\| [^|]+ \| (\d{4}-\d\d-\d\d) \| ([^|]+) \| (P\w+) \| (\d{4}-\d\d-\d\d) \| (\d{4}-\d\d-\d\d) \|$", re.MULTILINE)
+
+_DRAWN = re.compile(r"<!-- drawn: (\w+)/([\w-]+) -->\n```\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class TestExamples:
         "path",
         [
             ("organisation",),
+            ("organisation", "fiscal_years", 0),
+            ("periods", "x"),
             ("sources", "x"),
             ("sources", "x", "fields", "y"),
             ("sources", "x", "children", "y"),
@@ -71,6 +75,7 @@ class TestExamples:
             ("policies", 0),
             ("policies", 0, "purposes", 0),
             ("policies", 0, "purposes", 0, "start"),
+            ("policies", 0, "purposes", 0, "was", 0),
             ("policies", 0, "disposition", 0),
             ("policies", 0, "examples", 0),
             ("policies", 0, "examples", 0, "request"),
@@ -82,6 +87,19 @@ class TestExamples:
         keys = keys_at(path)
         assert keys
         assert [] == [key for key in keys if not re.search(rf"\b{key}\b", PAGE)]
+
+
+def drawn(term: Term, start: dt.date) -> str:
+    """Return the calendar of one event: a line a year, a letter a month."""
+    due, counted_from = term.due(start), term.counted_from(start)
+    lines = [f"event {start}, {f'counted from {counted_from}, ' if counted_from != start else ''}kept through {due}"]
+    lines.append("      J F M A M J J A S O N D")
+    first, last = (start.year, start.month), (due.year, due.month)
+    for year in range(start.year, due.year + 1):
+        months = [(year, month) for month in range(1, 13)]
+        marks = ("x" if each == last else "o" if each == first else "=" if first < each < last else "." for each in months)
+        lines.append(f"{year}  {' '.join(marks)}")
+    return "\n".join(lines)
 
 
 class TestCalendar:
@@ -97,6 +115,18 @@ class TestCalendar:
         assert dt.date.fromisoformat(through) == term.due(dt.date.fromisoformat(started))
         assert dt.timedelta(days=1) == dt.date.fromisoformat(first) - dt.date.fromisoformat(through)
 
+    @pytest.mark.parametrize("calendar", _DRAWN.findall(PAGE), ids=lambda calendar: f"{calendar[0]}/{calendar[1]}")
+    def test_each_drawing(self, calendar: tuple[str, str, str]) -> None:
+        """A calendar that is drawn for a purpose of an example is the one that the purpose's term gives for its events."""
+        name, purpose, text = calendar
+        schedule = loads(next(each.text for each in examples() if each.name == name), "policies.toml")
+        term = next(each.term for policy in schedule.policies for each in policy.purposes if each.id == purpose)
+        assert term is not None
+        starts = re.findall(r"^event (\d{4}-\d\d-\d\d),", text, re.MULTILINE)
+        assert "\n\n".join(drawn(term, dt.date.fromisoformat(start)) for start in starts) == text.strip("\n")
+
     def test_rows_are_found(self) -> None:
         """The calendar has rows, so that the test above proves something."""
         assert 13 == len(_ROW.findall(PAGE))
+        assert len(_DRAWN.findall(PAGE)) == PAGE.count("J F M A M J J A S O N D") - PAGE.count("\n\nevent ")
+        assert len(_DRAWN.findall(PAGE)) >= 5

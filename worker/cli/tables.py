@@ -179,7 +179,8 @@ def explanation(each: Explanation) -> list[Table | str]:
         fields.add_row(name, said)
     days = f" The last day was {each.due}; it has to be carried out by {each.deadline}." if each.due else ""
     stands = f" In its way or for it: {', '.join(each.standing)}." if each.standing else ""
-    return [table, fields, f"{each.outcome}{days}{stands}\n"]
+    backups = f" Deleted on {each.as_of}, it is gone from backups after {each.backups}." if each.backups else ""
+    return [table, fields, f"{each.outcome}{days}{backups}{stands}\n"]
 
 
 def sample_table(source: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

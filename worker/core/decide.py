@@ -20,7 +20,7 @@ from typing import Protocol, assert_never
 from worker.core.conditions import Truth, evaluate
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
 from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step, day
-from worker.core.periods import NEVER, NO_TIME, Period, Term
+from worker.core.periods import NEVER, NO_TIME, Period
 from worker.core.standing import NOTHING, RequestKind, Standing
 
 # --- The state of one purpose ---------------------------------------------------------------------------------------------------------
@@ -57,6 +57,8 @@ class Undetermined:
 
 
 PurposeState = Running | Ended | NeverApplied | Undetermined
+
+_NOT_IN_FORCE = Running(None, "the policy is not in force yet")
 
 
 def start_of(event: StartEvent, facts: Mapping[str, Fact]) -> Fact:
@@ -118,8 +120,7 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
         case NotApplicable():
             return NeverApplied("its start event does not apply")
         case Known(value):
-            term = Term(purpose.term.period + extra, purpose.term.anchor, purpose.term.fiscal_year)
-            due = term.due(value) if isinstance(value, dt.date) else NEVER
+            due = purpose.term.longer(extra).due(value) if isinstance(value, dt.date) else NEVER
             return Ended(due, "its period is over") if due < today else Running(due, "its period runs")
         case other:
             assert_never(other)
@@ -238,17 +239,19 @@ def decide(
     """Decide about one record on a local day of the organisation.
 
     facts -- every name in `policy.deciding`; untreated -- the personal fields that still hold something to treat (None: all of them);
-    blocking -- relations with rows that keep the record from being deleted.
+    blocking -- relations with rows that keep the record from being deleted. Before the policy is in force every purpose is running,
+    whatever was requested.
     """
     if not policy.source.controller:
         standing = Standing(standing.holds, tuple(each for each in standing.requests if each.kind is RequestKind.RESTRICT))
-    states = tuple(purpose_state(each, facts, standing, today) for each in policy.purposes)
 
-    def later(extra: Period) -> tuple[PurposeState, ...]:
+    def states(extra: Period) -> tuple[PurposeState, ...]:
+        if not policy.in_force(today):
+            return (_NOT_IN_FORCE,) * len(policy.purposes)
         return tuple(purpose_state(each, facts, standing, today, extra) for each in policy.purposes)
 
     chosen = choose(policy.dispositions, facts)
-    return conclude(policy, states, chosen, standing, untreated=untreated, blocking=blocking, later=later)
+    return conclude(policy, states(NO_TIME), chosen, standing, untreated=untreated, blocking=blocking, later=states)
 
 
 def choose(dispositions: Sequence[Disposition], facts: Mapping[str, Fact]) -> Disposition | str:

@@ -158,6 +158,8 @@ class Source:
 
     connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
     identify a record; controller -- False where records are processed for somebody else; options -- the connector's own.
+    For people: controller_name -- for whom they are processed; backups -- how long after its deletion a record is gone from backups too,
+    None when nobody said; recipients -- with whom the records are shared.
     """
 
     name: str
@@ -169,6 +171,9 @@ class Source:
     relations: tuple[Relation, ...] = ()
     controller: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
+    controller_name: str = ""
+    backups: Period | None = None
+    recipients: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -217,7 +222,8 @@ class Purpose:
 
     start None or term None -- kept until something else ends it (a withdrawal, an objection, an erasure); consent -- the named consent it
     rests on; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal claims, so an
-    erasure request does not end it (GDPR 17(3)(e)).
+    erasure request does not end it (GDPR 17(3)(e)). For people: period_name -- the standard period that `term` was taken from;
+    recipients -- with whom its fields are shared.
     """
 
     id: str
@@ -231,6 +237,8 @@ class Purpose:
     marketing: bool = False
     legal_claim: bool = False
     description: str = ""
+    period_name: str = ""
+    recipients: tuple[str, ...] = ()
 
 
 class DispositionKind(StrEnum):
@@ -259,7 +267,12 @@ class Disposition:
 
 @dataclass(frozen=True)
 class Policy:
-    """The retention rules for one source."""
+    """The retention rules for one source.
+
+    effective -- the first local day on which it decides anything, None for always. For people: version -- its number or name (events name
+    the digest); clause and statement -- the promise that it keeps and the document it stands in; owner -- who answers for it; lead -- how
+    long before its due day a record is shown as coming up.
+    """
 
     source: Source
     purposes: tuple[Purpose, ...]
@@ -271,6 +284,15 @@ class Policy:
     clause: str = ""
     description: str = ""
     digest: str = ""
+    version: str = ""
+    effective: dt.date | None = None
+    owner: str = ""
+    lead: Period = NO_TIME
+    statement: str = ""
+
+    def in_force(self, today: dt.date) -> bool:
+        """Whether the policy decides anything on a local day of the organisation."""
+        return self.effective is None or self.effective <= today
 
     @property
     def id(self) -> str:
@@ -315,13 +337,29 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class StandardPeriod:
+    """A period with a name, defined once for the whole file (a standard deletion period of DIN 66398)."""
+
+    name: str
+    period: Period
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Organisation:
-    """Whose policies these are. `zone` is the IANA zone in which days are counted."""
+    """Whose policies these are.
+
+    zone -- the IANA zone in which days are counted; window, lead, owner -- what holds for policies that don't say; periods -- the standard
+    periods by name.
+    """
 
     name: str
     zone: ZoneInfo
     fiscal_year: FiscalYear
     window: Period
+    lead: Period = NO_TIME
+    owner: str = ""
+    periods: Mapping[str, StandardPeriod] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 Periods are ISO 8601-1:2019 calendar durations without fractions or times (`P8W`, `P2Y`, `P1Y6M`, `P0D`). Months and years are counted
 from the original start day and clamped to the last day of a month that is too short, never added step by step, never rolled over a
 weekend (the Dutch Algemene termijnenwet does not apply to retention periods).
+
+A `Term` is one function from start day to due day, and it never goes back: a later event is never due sooner. That is what makes the cutoff
+possible, and it holds with fiscal years of any length and with any list of earlier promises.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ import calendar
 import datetime as dt
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _PATTERN = re.compile(r"P(?=\d)(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?", re.ASCII)
 NEVER = dt.date.max
 """The due day of something that never falls due: no day lies after it."""
+_ONE_DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -91,10 +95,15 @@ class Bound(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FiscalYear:
-    """The day on which an organisation's fiscal year ends; 28 February means the last day of February."""
+    """The day on which an organisation's fiscal year ends; 28 February means the last day of February.
+
+    odd -- fiscal years that were shorter or longer, or ended on another day, as (first day, last day): ascending, without overlap. The
+    year before one of them ends on the day before its first at the latest.
+    """
 
     month: int = 12
     day: int = 31
+    odd: tuple[tuple[dt.date, dt.date], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> FiscalYear:
@@ -112,15 +121,28 @@ class FiscalYear:
         return self.day >= calendar.monthrange(2023, self.month)[1]
 
     def end(self, year: int) -> dt.date:
-        """Return the end of the fiscal year that ends in a calendar year."""
+        """Return the regular end of the fiscal year that ends in a calendar year."""
         return dt.date(year, self.month, calendar.monthrange(year, self.month)[1] if self.month_end else self.day)
 
     def end_after(self, day: dt.date) -> dt.date:
         """Return the end of the fiscal year that holds a day; NEVER beyond the calendar."""
         end = self.end(day.year)
-        if day <= end:
-            return end
-        return self.end(day.year + 1) if day.year < dt.MAXYEAR else NEVER
+        if end < day:
+            end = self.end(day.year + 1) if day.year < dt.MAXYEAR else NEVER
+        for first, last in self.odd:
+            if first <= day <= last:
+                return last
+            if day < first <= end:
+                return first - _ONE_DAY
+        return end
+
+    def years_after(self, end: dt.date, years: int) -> dt.date:
+        """Return the end of the fiscal year that comes so many fiscal years after the one with this end; NEVER beyond the calendar."""
+        for _ in range(years):
+            if end == NEVER:
+                break
+            end = self.end_after(end + _ONE_DAY)
+        return end
 
 
 CALENDAR_YEAR = FiscalYear()
@@ -128,12 +150,35 @@ CALENDAR_YEAR = FiscalYear()
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A period that was promised before: to whom the event happened on or before the day `through`."""
+
+    period: Period
+    through: dt.date
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
-    """How long something is kept from its start event: the one function from a start day to a due day."""
+    """How long something is kept from its start event: the one function from a start day to a due day.
+
+    bound -- with the end of a fiscal year as anchor, a floor takes the later of so many fiscal and so many calendar years, a ceiling counts
+    calendar years; was -- what was promised before; stretch -- a longer period holds for what was collected under a shorter promise too,
+    unless its time was over already.
+    """
 
     period: Period
     anchor: Anchor = Anchor.DAY
     fiscal_year: FiscalYear = CALENDAR_YEAR
+    bound: Bound = Bound.CEILING
+    was: tuple[Earlier, ...] = ()
+    stretch: bool = False
+
+    def longer(self, extra: Period) -> Term:
+        """Return the term whose period, and every period that was promised before, is longer by `extra`."""
+        if extra == NO_TIME:
+            return self
+        was = tuple(Earlier(earlier.period + extra, earlier.through) for earlier in self.was)
+        return replace(self, period=self.period + extra, was=was)
 
     def counted_from(self, start: dt.date) -> dt.date:
         """Return the day the period is counted from: the event's day, or the end of the year or month that holds it."""
@@ -148,15 +193,37 @@ class Term:
                 return self.fiscal_year.end_after(start)
 
     def due(self, start: dt.date) -> dt.date:
-        """Return the due day, the last day of keeping, for an event on a day (local to the organisation)."""
-        month_end = self.anchor in (Anchor.END_OF_MONTH, Anchor.END_OF_CALENDAR_YEAR) or (
-            self.anchor is Anchor.END_OF_FISCAL_YEAR and self.fiscal_year.month_end
-        )
-        return self.period.after(self.counted_from(start), month_end=month_end)
+        """Return the due day, the last day of keeping, for an event on a day (local to the organisation).
+
+        Of the present period and those promised since the event, the one that ends first decides: a shorter period holds for everybody at
+        once, a longer one for new events only. With `stretch` it holds for all of which the earlier time was not over on `through`.
+        """
+        due = self._due(start, self.period)
+        for earlier in self.was:
+            if start <= earlier.through:
+                before = self._due(start, earlier.period)
+                if before < due and (before <= earlier.through or not self.stretch):
+                    due = before
+        return due
+
+    def _due(self, start: dt.date, period: Period) -> dt.date:
+        """Return the due day under one period."""
+        end = self.counted_from(start)
+        due = period.after(end, month_end=self.anchor is not Anchor.DAY and _ends_month(end))
+        if self.bound is Bound.FLOOR and self.anchor is Anchor.END_OF_FISCAL_YEAR and self.fiscal_year.odd:
+            # Regular fiscal years are as long as calendar years, so only here the two counts may differ.
+            end = self.fiscal_year.years_after(end, period.years)
+            due = max(due, replace(period, years=0).after(end, month_end=_ends_month(end)))
+        return due
 
     def cutoff(self, today: dt.date) -> dt.date | None:
         """Return the latest start day whose due day lies before today, or None: `start <= cutoff` if and only if `due(start) < today`."""
         return cutoff(self.due, today)
+
+
+def _ends_month(day: dt.date) -> bool:
+    """Whether a day is the last of its month."""
+    return day.day == calendar.monthrange(day.year, day.month)[1]
 
 
 def cutoff(due: Callable[[dt.date], dt.date], today: dt.date) -> dt.date | None:

@@ -14,7 +14,7 @@ from typing import assert_never
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
 from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, Source
-from worker.core.periods import NO_TIME, Period, Term, cutoff
+from worker.core.periods import NO_TIME, Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ NOTHING = Union(())
 
 
 def due(policy: Policy, today: dt.date) -> Selection:
-    """Return the selection of everything that a policy may act on, on a local day of the organisation."""
+    """Return the selection of everything that a policy may act on, on a local day of the organisation; nothing before it is in force."""
+    if not policy.in_force(today):
+        return NOTHING
     parts: list[Selection] = [
         _all(_field_due(policy, positions, today, after) for positions in _groups(policy))
         for after in _steps(policy, DispositionKind.DELETE, DispositionKind.REVIEW)
@@ -93,6 +95,8 @@ def due(policy: Policy, today: dt.date) -> Selection:
 
 def undetermined(policy: Policy, today: dt.date) -> Selection:
     """Return the selection of records that an unknown fact leaves open, or that no purpose covers although the policy lists purposes."""
+    if not policy.in_force(today):
+        return NOTHING
     parts: list[Selection] = []
     for purpose in policy.purposes:
         suspects = [Suspect(name, today) for name in (purpose.start.facts if purpose.start and purpose.term else ())]
@@ -129,8 +133,7 @@ def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> S
     """Select records for which a purpose has ended by its own period; an absent member counts only where it may not apply."""
     if purpose.start is None or purpose.term is None:
         return NOTHING
-    term = Term(purpose.term.period + extra, purpose.term.anchor, purpose.term.fiscal_year)
-    latest = cutoff(term.due, today)
+    latest = purpose.term.longer(extra).cutoff(today)
     if latest is None:
         return NOTHING
     happened = [OnOrBefore(name, latest) for name in purpose.start.facts]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
@@ -96,6 +96,7 @@ def gaps(policy: Policy) -> Gaps:
 
     Tries every combination that conditions tell apart, up to a limit; without unknown facts, which keep and report by themselves.
     """
+    policy = replace(policy, effective=None)
     uncovered: dict[str, Mapping[str, Fact]] = {}
     unmatched: Mapping[str, Fact] | None = None
     constants = _constants(policy)

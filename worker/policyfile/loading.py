@@ -13,12 +13,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from worker.core.model import Organisation, Policy, Schedule, Source
+from worker.core.model import Organisation, Policy, Schedule, Source, StandardPeriod
+from worker.core.periods import NO_TIME, Period
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences
 from worker.policyfile.document import Complaints, Document
 from worker.policyfile.normalform import digest
+from worker.policyfile.periods import check_names, resolved, with_odd_years
 from worker.policyfile.policies import Entry, duplicates, policy
 from worker.policyfile.retention import Line, lines
 from worker.policyfile.shaping import Shaped, shape
@@ -92,8 +94,7 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
     shaped = shape(document, complaints)
     if shaped is None:
         return _finished(None, [], complaints, 0)
-    head = shaped.file.organisation
-    organisation = Organisation(head.name, head.timezone, head.fiscal_year_ends, head.window)
+    organisation = _organisation(shaped, complaints)
     sources = _sources(shaped, organisation, connectors, complaints)
     entries = _policies(shaped, organisation, sources, complaints)
     ran = 0
@@ -115,6 +116,26 @@ def _finished(schedule: Schedule | None, policies: list[Policy], complaints: Com
     sound = schedule if not complaints.problems else None
     decided = tuple(line for each in policies for line in lines(each)) if sound is not None else ()
     return Report(sound, ordered(complaints.problems), ordered(complaints.warnings), ran, decided)
+
+
+def _organisation(shaped: Shaped, complaints: Complaints) -> Organisation:
+    """Return the organisation with its calendar and its standard periods."""
+    head = shaped.file.organisation
+    check_names(shaped.file.periods, complaints)
+    standards = {
+        name: StandardPeriod(name, each) if isinstance(each, Period) else StandardPeriod(name, each.keep, each.description)
+        for name, each in shaped.file.periods.items()
+    }
+    years = zip(shaped.paths(("organisation", "fiscal_years")), head.fiscal_years, strict=True)
+    return Organisation(
+        head.name,
+        head.timezone,
+        with_odd_years(head.fiscal_year_ends, [(path, each.first, each.last) for path, each in years], complaints),
+        resolved(("organisation", "window"), head.window, standards, complaints) or NO_TIME,
+        resolved(("organisation", "lead"), head.lead, standards, complaints) or NO_TIME,
+        head.owner,
+        standards,
+    )
 
 
 def _sources(

@@ -1,9 +1,9 @@
 """The digest of a policy: what an approval is given for, and what tells that a policy has changed since.
 
 It is taken over a normal form of everything a decision or a write depends on, and of nothing else: comments, descriptions,
-clauses, examples and the order in which fields, facts or purposes stand change nothing. A value that equals its default in
-`worker.core.model` is left out, so that a later version with one more thing to declare does not ask for every approval again;
-whoever changes a default, or the meaning of a word, must raise FORM.
+clauses, owners, recipients, names of periods, examples and the order in which fields, facts or purposes stand change nothing. A value
+that equals its default in `worker.core.model` is left out, so that a later version with one more thing to declare does not ask for every
+approval again; whoever changes a default, or the meaning of a word, must raise FORM.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from worker.core.periods import Period
 FORM = 1
 """The version of the normal form; a digest of one form never equals one of another."""
 
-_FOR_PEOPLE = frozenset({("Policy", "description"), ("Policy", "clause"), ("Policy", "digest"), ("Purpose", "description")})
+_LEFT_OUT = frozenset(
+    {
+        *(("Policy", each) for each in ("digest", "description", "clause", "statement", "version", "owner", "lead")),
+        *(("Source", each) for each in ("controller_name", "backups", "recipients")),
+        *(("Purpose", each) for each in ("description", "period_name", "recipients")),
+        ("Term", "bound"),
+    }
+)
+"""What is for people or for views, the digest itself, and a term's bound, which is that of its purpose."""
 _UNORDERED = frozenset(
     {
         ("Policy", "purposes"),
@@ -82,7 +90,7 @@ def _members(value: Any) -> dict[str, Any]:
         each = getattr(value, member.name)
         factory = member.default_factory
         default = factory() if factory is not dataclasses.MISSING else member.default
-        if (kind, member.name) in _FOR_PEOPLE or each == default:
+        if (kind, member.name) in _LEFT_OUT or each == default:
             continue
         normal = _normal(each)
         members[member.name] = sorted(normal, key=_json) if (kind, member.name) in _UNORDERED else normal

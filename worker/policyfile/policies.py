@@ -18,9 +18,10 @@ from worker.core.model import (
     StartEvent,
     Step,
 )
-from worker.core.periods import NO_TIME, Anchor, Period, Term
+from worker.core.periods import NO_TIME, Anchor, Bound, Earlier, Period, Term
 from worker.policyfile.conditions import FactNames, condition
 from worker.policyfile.document import Complaints, nearest, shortened
+from worker.policyfile.periods import INDEFINITE, Written, resolved
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
 from worker.policyfile.shaping import Shaped
@@ -52,20 +53,32 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         _purpose(place, each, source, facts, organisation, complaints) for place, each in zip(places, shape.purposes, strict=True)
     )
     _check_ids(places, purposes, complaints)
-    dispositions = _dispositions((*path, "disposition"), shape, facts, complaints)
+    dispositions = _dispositions((*path, "disposition"), shape, facts, organisation, complaints)
     found = Policy(
         source,
         purposes,
         dispositions,
-        window=shape.window if shape.window is not None else organisation.window,
+        window=_own((*path, "window"), shape.window, organisation.window, organisation, complaints),
         zone=organisation.zone,
         fiscal_year=organisation.fiscal_year,
         categories=tuple(shape.categories),
         clause=shape.clause,
         description=shape.description,
+        version=shape.version,
+        effective=shape.effective,
+        owner=shape.owner or organisation.owner,
+        lead=_own((*path, "lead"), shape.lead, organisation.lead, organisation, complaints),
+        statement=shape.statement,
     )
-    sound = not complaints.troubled(path) and not complaints.troubled(("sources", source.name))
+    about: tuple[Path, ...] = (path, ("sources", source.name), ("organisation", "fiscal_years"), ("periods",))
+    sound = not any(complaints.troubled(each) for each in about)
     return Entry(found, shape, path, tuple(shaped.paths((*path, "examples"))), facts, sound)
+
+
+def _own(path: Path, value: Written | None, default: Period, organisation: Organisation, complaints: Complaints) -> Period:
+    """Return a period of the policy, or the organisation's where the policy gives none."""
+    found = resolved(path, value, organisation.periods, complaints) if value is not None else None
+    return found if found is not None else default
 
 
 # --- Purposes -------------------------------------------------------------------------------------------------------------------------
@@ -88,19 +101,46 @@ def _purpose(
     anchor, event = Anchor.DAY, None
     if shape.start is not None:
         anchor, event = _anchored((*path, "start"), shape.start, facts, complaints)
+    keep = None
+    if shape.keep is not None:
+        keep = resolved((*path, "keep"), shape.keep, organisation.periods, complaints, also=(INDEFINITE,))
+    was = _was(path, shape, organisation, complaints)
     return Purpose(
         shape.id,
         shape.basis,
         tuple(shape.fields),
         event if shape.keep is not None else None,
-        Term(shape.keep, anchor, organisation.fiscal_year) if shape.keep is not None and event is not None else None,
+        Term(keep, anchor, organisation.fiscal_year, shape.bound, was, shape.stretch) if keep is not None and event is not None else None,
         condition(shape.when, (*path, "when"), facts, complaints) if shape.when is not None else None,
         shape.bound,
         shape.consent,
         shape.marketing,
         shape.legal_claim,
         shape.description,
+        period_name=shape.keep if isinstance(shape.keep, str) else "",
+        recipients=tuple(shape.recipients),
     )
+
+
+def _was(path: Path, shape: PurposeShape, organisation: Organisation, complaints: Complaints) -> tuple[Earlier, ...]:
+    """Return the periods that were promised before, the oldest first."""
+    found: list[Earlier] = []
+    for number, each in enumerate(shape.was):
+        place = (*path, "was", number)
+        period = resolved((*place, "keep"), each.keep, organisation.periods, complaints)
+        if number and each.through <= shape.was[number - 1].through:
+            complaints.problem((*place, "through"), f"{each.through} does not lie after the one before", "Give the oldest promise first.")
+        elif period is not None:
+            found.append(Earlier(period, each.through))
+    if shape.was and shape.keep is None:
+        what = "what is kept without an end can't say how long it was kept before"
+        complaints.problem((*path, "was"), what, "Make what was collected under the earlier period a purpose of its own.")
+    if shape.stretch and not shape.was:
+        complaints.problem((*path, "stretch"), "there is no earlier period to stretch", "Declare `was`, or leave it out.")
+    if shape.was and shape.bound is Bound.FLOOR and not shape.stretch:
+        what = "lets go of earlier events after the shorter period that was promised, although the period is a floor"
+        complaints.warn((*path, "was"), what, "Say stretch = true if the law asks for the longer one there too.")
+    return tuple(found)
 
 
 def _check_fields(path: Path, shape: PurposeShape, source: Source, complaints: Complaints) -> None:
@@ -188,7 +228,9 @@ def _check_day(path: Path, name: str, facts: FactNames, complaints: Complaints) 
 # --- Dispositions ---------------------------------------------------------------------------------------------------------------------
 
 
-def _dispositions(path: Path, shape: PolicyShape, facts: FactNames, complaints: Complaints) -> tuple[Disposition, ...]:
+def _dispositions(
+    path: Path, shape: PolicyShape, facts: FactNames, organisation: Organisation, complaints: Complaints
+) -> tuple[Disposition, ...]:
     """Return the dispositions of a policy in the order in which they are tried."""
     if not isinstance(shape.disposition, list):
         return (Disposition((Step(shape.disposition),)),)
@@ -199,21 +241,24 @@ def _dispositions(path: Path, shape: PolicyShape, facts: FactNames, complaints: 
         if each.when is None and number < last:
             complaints.problem(place, "has no condition, so those after it are never chosen")
         when = condition(each.when, (*place, "when"), facts, complaints) if each.when is not None else None
-        found.append(Disposition(_steps(place, each, complaints), when))
+        found.append(Disposition(_steps(place, each, organisation, complaints), when))
     return tuple(found)
 
 
-def _steps(path: Path, shape: DispositionShape, complaints: Complaints) -> tuple[Step, ...]:
+def _steps(path: Path, shape: DispositionShape, organisation: Organisation, complaints: Complaints) -> tuple[Step, ...]:
     """Return a chain of steps, each later than the one before."""
     steps = [Step(shape.do)]
     for number, each in enumerate(shape.then):
         place = (*path, "then", number)
         if steps[-1].kind is DispositionKind.DELETE:
             complaints.problem(place, "comes after 'delete', which leaves nothing to do")
-        if _days(each.after) <= _days(steps[-1].after):
-            what = f"{shortened(str(each.after))} does not lie after the step before; every step counts from the same start event"
+        after = resolved((*place, "after"), each.after, organisation.periods, complaints)
+        if after is None:
+            continue
+        if _days(after) <= _days(steps[-1].after):
+            what = f"{shortened(str(after))} does not lie after the step before; every step counts from the same start event"
             complaints.problem((*place, "after"), what)
-        steps.append(Step(each.do, each.after))
+        steps.append(Step(each.do, after))
     return tuple(steps)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.model import Combine, Policy, Purpose, StartEvent, TreatmentKind
-from worker.core.periods import Anchor, Bound
+from worker.core.periods import Anchor, Bound, Term
 
 _ANCHORS = {
     Anchor.DAY: "{}",
@@ -37,14 +38,15 @@ _SIGNS = {
 class Line:
     """One personal field of one policy.
 
-    purposes -- each purpose that lists it, in words; treatment -- what happens to it when it is due and its record stays; text -- the
-    whole in one sentence.
+    purposes -- each purpose that lists it, in words; treatment -- what happens to it when it is due and its record stays; effective -- the
+    first day on which any of it counts, None for always; text -- the whole in one sentence.
     """
 
     policy: str
     field: str
     purposes: tuple[str, ...]
     treatment: str
+    effective: dt.date | None = None
 
     @property
     def text(self) -> str:
@@ -53,7 +55,8 @@ class Line:
         if not self.purposes:
             return f"{name}: no purpose of its own"
         decides = "decides" if len(self.purposes) == 1 else "the one that ends last decides"
-        return f"{name}: {'; '.join(self.purposes)} - {decides}"
+        since = f" from {self.effective} on" if self.effective is not None else ""
+        return f"{name}: {'; '.join(self.purposes)} - {decides}{since}"
 
 
 def lines(policy: Policy) -> Iterator[Line]:
@@ -64,7 +67,7 @@ def lines(policy: Policy) -> Iterator[Line]:
         if kind is TreatmentKind.CONSTANT and field.treatment is not None:
             treatment = f"constant {field.treatment.value!r}"
         positions = policy.purposes_of.get(field.name, ())
-        yield Line(policy.id, field.name, tuple(purpose_in_words(policy.purposes[each]) for each in positions), treatment)
+        yield Line(policy.id, field.name, tuple(purpose_in_words(policy.purposes[each]) for each in positions), treatment, policy.effective)
 
 
 def purpose_in_words(purpose: Purpose) -> str:
@@ -73,9 +76,19 @@ def purpose_in_words(purpose: Purpose) -> str:
         kept = "without an end of its own"
     else:
         bound = "at least" if purpose.bound is Bound.FLOOR else "at most"
-        kept = f"{bound} {purpose.term.period} from {_ANCHORS[purpose.term.anchor].format(start_in_words(purpose.start))}"
+        named = f" ({purpose.period_name})" if purpose.period_name else ""
+        kept = f"{bound} {purpose.term.period}{named} from {_ANCHORS[purpose.term.anchor].format(start_in_words(purpose.start))}"
+        kept += promises_in_words(purpose.term)
     when = f", when {condition_in_words(purpose.when)}" if purpose.when is not None else ""
     return f"{purpose.id} ({purpose.basis.value}): {kept}{when}"
+
+
+def promises_in_words(term: Term) -> str:
+    """Return what was promised before, to stand behind the present period; empty when it was always the same."""
+    if not term.was:
+        return ""
+    meant = "what was over on" if term.stretch else "events through"
+    return f" (before: {', '.join(f'{each.period} for {meant} {each.through}' for each in term.was)})"
 
 
 def start_in_words(start: StartEvent) -> str:

@@ -18,6 +18,7 @@ from worker.core.facts import Empty
 from worker.core.model import Disposal, DispositionKind, LegalBasis
 from worker.core.periods import CALENDAR_YEAR, Bound, FiscalYear, Period
 from worker.core.standing import RequestKind
+from worker.policyfile.periods import INDEFINITE, NAME, Written, written
 
 TAGS = frozenset({"as text", "as list", "as table"})
 """What pydantic adds to the place of an error inside a value that may have several kinds; no part of the path in the file."""
@@ -54,8 +55,8 @@ def _period(value: object) -> Period:
     return Period.parse(value)
 
 
-def _keep(value: object) -> Period | None:
-    return None if value == "indefinite" else _period(value)
+def _keep(value: object) -> Written | None:
+    return None if value == INDEFINITE else written(value)
 
 
 _FOREIGN_ZONES = ("posix/", "right/", "localtime", "posixrules", "Factory")
@@ -94,8 +95,9 @@ def _either(message: str) -> Discriminator:
 
 
 _PERIOD_PATTERN = r"^P(?=\d)(\d{1,4}Y)?(\d{1,5}M)?(\d{1,6}W)?(\d{1,7}D)?$"
-Duration = Annotated[Period, PlainValidator(_period), _text(_PERIOD_PATTERN)]
-Keep = Annotated[Period | None, PlainValidator(_keep), _text(rf"{_PERIOD_PATTERN}|^indefinite$")]
+OwnPeriod = Annotated[Period, PlainValidator(_period), _text(_PERIOD_PATTERN)]
+Duration = Annotated[Written, PlainValidator(written), _text(f"{_PERIOD_PATTERN}|{NAME}")]
+Keep = Annotated[Written | None, PlainValidator(_keep), _text(f"{_PERIOD_PATTERN}|{NAME}")]
 Zone = Annotated[ZoneInfo, PlainValidator(zone), WithJsonSchema({"type": "string", "examples": ["Europe/Amsterdam", "UTC"]})]
 StoredZone = Annotated[
     ZoneInfo | Literal["offset"], PlainValidator(_stored_zone), WithJsonSchema({"type": "string", "examples": ["UTC", "offset"]})
@@ -105,7 +107,7 @@ YearEnd = Annotated[FiscalYear, PlainValidator(_fiscal_year), _text(r"^\d\d-\d\d
 NAME_PATTERNS = {
     r"^[a-z][a-z0-9_]{0,62}$": "a name of small letters, digits and _ that begins with a letter",
     r"^[A-Za-z_][A-Za-z0-9_]{0,62}$": "a name of letters, digits and _ that does not begin with a digit",
-    r"^[a-z][a-z0-9_-]{0,62}$": "a name of small letters, digits, - and _ that begins with a letter",
+    NAME: "a name of small letters, digits, - and _ that begins with a letter",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "a name of small letters, digits and - between them, as in an Internet domain",
 }
 _SOURCE, _FIELD, _ID, _DOMAIN = (StringConstraints(pattern=pattern) for pattern in NAME_PATTERNS)
@@ -148,13 +150,36 @@ def _empty(factory: Callable[[], object], text: str) -> Any:
 # --- Sources --------------------------------------------------------------------------------------------------------------------------
 
 
+class FiscalYearShape(Shape):
+    """A fiscal year that was shorter or longer than usual, or ended on another day."""
+
+    first: Days = _described("Its first day.")
+    last: Days = _described("Its last day.")
+
+
+class StandardPeriodShape(Shape):
+    """A period with a name."""
+
+    keep: OwnPeriod = _described("The period.")
+    description: str = _default("", "For people; changes nothing.")
+
+
+NamedPeriod = Annotated[
+    Annotated[OwnPeriod, Tag("as text")] | Annotated[StandardPeriodShape, Tag("as table")],
+    _either('must be a period such as \'P8W\', or { keep = "...", description = "..." }'),
+]
+
+
 class OrganisationShape(Shape):
     """Whose policies these are, and how its days are counted."""
 
     name: Text = _described("The organisation's name; pseudonyms are made for it and for no other.")
     timezone: Zone = _described("The time zone in which days are counted.")
     fiscal_year_ends: YearEnd = _default(CALENDAR_YEAR, "The last day of the fiscal year, MM-DD; 12-31 unless said otherwise.")
+    fiscal_years: list[FiscalYearShape] = _empty(list, "Fiscal years that were shorter or longer, or ended on another day.")
     window: Duration = _default(Period(), "How long after the due day a disposition may take, for policies that don't say; P0D.")
+    lead: Duration = _default(Period(), "How long before its due day a record is shown as coming up, for policies that don't say; P0D.")
+    owner: str = _default("", "Who answers for the policies that name nobody.")
 
 
 class ConstantShape(Shape):
@@ -243,6 +268,9 @@ class SourceShape(Shape):
     key: TextOrTexts = _described("The columns that identify a record.")
     subject: list[str] = _empty(list, "The fields that recognise the person a record is about.")
     processor: bool = _switch("The records are processed for somebody else, who decides about requests.")
+    controller_name: Text | None = _optional("For whom they are processed, with `processor`.")
+    backups: OwnPeriod | None = _optional("How long after its deletion a record is gone from backups too.")
+    recipients: list[Text] = _empty(list, "With whom the records are shared.")
     options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
     fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
     facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
@@ -275,6 +303,13 @@ class StartShape(CombineShape):
     end_of_month: AnchoredStart | None = _optional("Count from the last day of the event's month.")
 
 
+class EarlierShape(Shape):
+    """A period that was promised before."""
+
+    keep: Duration = _described("How long it was.")
+    through: Days = _described("The last day on which it was promised.")
+
+
 class PurposeShape(Shape):
     """Why fields are kept, and until when."""
 
@@ -288,12 +323,15 @@ class PurposeShape(Shape):
         ]
         | None
     ) = _optional("The event from which the period runs.")
-    keep: Keep = _described("How long: an ISO 8601 calendar period, or 'indefinite'.")
+    keep: Keep = _described("How long: an ISO 8601 calendar period, the name of one under [periods], or 'indefinite'.")
+    was: list[EarlierShape] = _empty(list, "How long it was before, for events through a day; the oldest first.")
+    stretch: bool = _switch("A longer period holds for earlier events too, unless their time was over.")
     when: Condition | None = _optional("The purpose applies only to records for which this is true.")
     bound: Annotated[Bound, Field(strict=False)] = _default(Bound.CEILING, "Whether the period is the most allowed or the least required.")
     consent: Id | None = _optional("The named consent that it rests on, with basis consent.")
     marketing: bool = _switch("Direct marketing: an objection ends it that day.")
     legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
+    recipients: list[Text] = _empty(list, "With whom these fields are shared for it.")
     description: str = _default("", "For people; changes nothing.")
 
 
@@ -343,12 +381,19 @@ class PolicyShape(Shape):
     """The retention rules for one source."""
 
     source: str = _described("The source it is about.")
+    version: str = _default("", "Its version, for people.")
+    effective: Days | None = _optional("The first day on which it decides anything.")
     disposition: Annotated[
         Annotated[Kind, Tag("as text")] | Annotated[Annotated[list[DispositionShape], Field(min_length=1)], Tag("as list")],
         _either("must be 'delete', 'pseudonymise', 'review' or a list of tables with `do`"),
     ] = _described("What happens to a record that nothing needs any more; nothing is deleted unless this says so.")
     window: Duration | None = _optional("How long after the due day the disposition may take; the organisation's unless said otherwise.")
+    lead: Duration | None = _optional(
+        "How long before its due day a record is shown as coming up; the organisation's unless said otherwise."
+    )
+    owner: str = _default("", "Who answers for it; the organisation's unless said otherwise.")
     clause: str = _default("", "Where the organisation promised this.")
+    statement: str = _default("", "In which document it promised this.")
     description: str = _default("", "For people; changes nothing.")
     categories: list[Id] = _empty(list, "Categories of records, by which holds can be placed.")
     purposes: Annotated[list[PurposeShape], Field(min_length=1)] = _described("Why fields are kept, and until when.")
@@ -360,5 +405,6 @@ class FileShape(Shape):
 
     version: Literal[1] = _described("The version of this file's grammar.")
     organisation: OrganisationShape = _described("Whose policies these are.")
+    periods: dict[Id, NamedPeriod] = _empty(dict, "Standard periods by name, to be used wherever a period can stand.")
     sources: dict[SourceName, SourceShape] = _empty(dict, "The sets of records, by name.")
     policies: list[PolicyShape] = _empty(list, "The retention rules, one policy a source.")

@@ -103,7 +103,7 @@ def _place(document: Document, location: tuple[str | int, ...], numbers: Mapping
 
 def _unit(path: Path, *, unknown_key: bool) -> Path:
     """Return what is set aside for an error at a path: an unknown key alone, else the smallest thing that means something by itself."""
-    part_of = {"sources": _PARTS_OF_A_SOURCE, "policies": _PARTS_OF_A_POLICY}
+    part_of = {"sources": _PARTS_OF_A_SOURCE, "policies": _PARTS_OF_A_POLICY, "periods": ()}
     if unknown_key or len(path) <= 1:
         return path[:1] if not unknown_key else path
     if path[0] not in part_of:

@@ -50,6 +50,8 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
     }
     for each in (each for each in shape.facts if each in shape.fields):
         complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
+    if shape.controller_name is not None and not shape.processor:
+        complaints.problem((*path, "controller_name"), "names for whom the records are processed", "Say processor = true, or leave it out.")
     return Source(
         name,
         shape.connector,
@@ -60,6 +62,9 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         relations,
         controller=not shape.processor,
         options=dict(shape.options),
+        controller_name=shape.controller_name or "",
+        backups=shape.backups,
+        recipients=tuple(shape.recipients),
     )
 
 

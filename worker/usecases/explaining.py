@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from worker.core.conditions import facts_of
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import DispositionKind
+from worker.core.model import DispositionKind, Source
 from worker.core.periods import Anchor, Term
 from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError, Retriable, SourceFailed
+from worker.policyfile.retention import promises_in_words
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token
@@ -34,7 +35,11 @@ class PurposeLine:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything `explain` says about one record. due and deadline are local days, None when nothing is due."""
+    """Everything `explain` says about one record.
+
+    as_of -- the local day for which it holds; due and deadline are local days, None when nothing is due; backups -- when the record would
+    be deleted on that day: the last day on which backups may still hold it, None when nobody said how long they do.
+    """
 
     source: str
     key: tuple[object, ...]
@@ -45,6 +50,8 @@ class Explanation:
     purposes: tuple[PurposeLine, ...]
     fields: dict[str, str]
     standing: tuple[str, ...]
+    as_of: dt.date
+    backups: dt.date | None
 
 
 def explain_record(machine: Machine, source: str, key: str, as_of: dt.date | None = None) -> Explanation:
@@ -107,7 +114,18 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
         lines,
         {each.name: _field_in_words(each.name, due, decision) for each in policy.source.personal},
         (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests)),
+        judge.today,
+        last_day_in_backups(policy.source, decision.outcome, judge.today),
     )
+
+
+def last_day_in_backups(source: Source, outcome: Outcome, today: dt.date) -> dt.date | None:
+    """Return the last day on which backups may hold a record that is deleted on a day; None when it isn't, or when nobody said."""
+    match outcome:
+        case Due(DispositionKind.DELETE) if source.backups is not None:
+            return source.backups.after(today)
+        case _:
+            return None
 
 
 def _term_in_words(term: Term | None) -> str:
@@ -115,7 +133,7 @@ def _term_in_words(term: Term | None) -> str:
     if term is None:
         return "no end of its own"
     anchor = "" if term.anchor is Anchor.DAY else f" from the {term.anchor.value.replace('_', ' ')}"
-    return f"{term.period}{anchor}"
+    return f"{term.period}{anchor}{promises_in_words(term)}"
 
 
 def _field_in_words(name: str, due: dict[str, dt.date], decision: Decision) -> str:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -504,7 +505,7 @@ def due_days(found: Outcome) -> dict[str, dt.date]:
 @given(st.data(), policies(), purposes("added"), todays)
 def test_a_purpose_more_never_makes_sooner(data: st.DataObject, policy: Policy, added: Purpose, today: dt.date) -> None:
     """Adding a purpose to fields of which each has an ended one never makes anything due, or due sooner."""
-    longer = Policy(policy.source, (*policy.purposes, added), policy.dispositions, policy.window, policy.zone)
+    longer = replace(policy, purposes=(*policy.purposes, added))
     facts = data.draw(facts_for(longer, today))
     before, after = decide(facts, policy, NOTHING, today), decide(facts, longer, NOTHING, today)
     ended = {
@@ -528,7 +529,7 @@ def test_the_order_of_purposes_does_not_matter(data: st.DataObject, policy: Poli
     """There are no priorities: the same purposes in any order decide the same."""
     facts = data.draw(facts_for(policy, today))
     order = data.draw(st.permutations(policy.purposes))
-    shuffled = Policy(policy.source, tuple(order), policy.dispositions, policy.window, policy.zone)
+    shuffled = replace(policy, purposes=tuple(order))
     first, second = decide(facts, policy, standing, today), decide(facts, shuffled, standing, today)
     assert (first.outcome, first.uncovered, set(first.undetermined)) == (second.outcome, second.uncovered, set(second.undetermined))
 

@@ -145,13 +145,25 @@ id = "administration"
 basis = "legal-obligation"
 fields = ["billing_name"]
 start = { end_of_calendar_year = { all_of = ["issued_on"] } }
-keep = "P7Y"
+keep = "tax"
+was = [{ keep = "P5Y", through = 2000-12-31 }]
+stretch = true
 bound = "floor"
 
 [[policies.examples]]
 given = { issued_on = 2018-06-30 }
 due = 2025-12-31
+
+[periods]
+tax = { keep = "P7Y", description = "Seven years." }
+short = "P8W"
+
+[[organisation.fiscal_years]]
+first = 2001-01-01
+last = 2002-06-30
 """
+
+YEAR = FiscalYear(6, 30, ((dt.date(2001, 1, 1), dt.date(2002, 6, 30)),))
 
 
 def line_of(text: str, fragment: str) -> int:
@@ -172,7 +184,7 @@ class TestARightFile:
     def test_organisation_and_windows(self) -> None:
         """The organisation's zone and fiscal year hold for every policy, its window for those that name none."""
         schedule = loads(VALID, "policies.toml")
-        assert (ZoneInfo("Europe/Amsterdam"), FiscalYear(6, 30)) == (schedule.organisation.zone, schedule.organisation.fiscal_year)
+        assert (ZoneInfo("Europe/Amsterdam"), YEAR) == (schedule.organisation.zone, schedule.organisation.fiscal_year)
         assert [("customers", Period(days=30)), ("invoices", Period(days=7))] == [(each.id, each.window) for each in schedule.policies]
         assert {ZoneInfo("Europe/Amsterdam")} == {each.zone for each in schedule.policies}
 
@@ -224,7 +236,7 @@ class TestARightFile:
         assert contact.start is not None
         assert (("last_contact_at", "closed_on"), Combine.LATEST_OF) == (contact.start.facts, contact.start.combine)
         assert invoices.term is not None
-        assert (Anchor.END_OF_FISCAL_YEAR, FiscalYear(6, 30), Period(years=7)) == (
+        assert (Anchor.END_OF_FISCAL_YEAR, YEAR, Period(years=7)) == (
             invoices.term.anchor,
             invoices.term.fiscal_year,
             invoices.term.period,
