@@ -1,8 +1,8 @@
 """What is known of the consents that a purpose rests on.
 
-A consent is a list of episodes and only the latest counts: given on a day, and perhaps withdrawn on that day or later; given and withdrawn on
-one day, it is withdrawn (GDPR 7(3)). A source states a consent as facts. One that the source does not declare is taken to be in force until
-somebody asks to withdraw it.
+A consent is a list of episodes and only the latest counts: given on a day, and perhaps withdrawn on that day or later; on one day the
+withdrawal wins (GDPR 7(3)). A source states a consent as facts; one that the source does not declare is taken to be in force until somebody
+asks to withdraw it.
 """
 
 from __future__ import annotations

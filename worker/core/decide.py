@@ -31,8 +31,8 @@ from worker.core.standing import NOTHING, RequestKind, Standing
 class Running:
     """The purpose still needs its fields.
 
-    until -- its due day when that is known, else None; waiting_since -- the last day that is known of a start event that has not happened yet,
-    when that day lies longer ago than the purpose's own period: a person has to look.
+    until -- its due day when that is known, else None; waiting_since -- the last day that is known of a start event that has not happened
+    yet, when that day lies longer ago than the purpose's own period: a person has to look.
     """
 
     until: dt.date | None
@@ -197,8 +197,8 @@ def _by_request(
 
     Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, not before that day: a
     planned end lies ahead, so the contract still runs. Legal obligation, public task, vital interests and legal claims stay. Withdrawal
-    (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, each on
-    the day it was received.
+    (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, each
+    on the day it was received.
     """
     days: list[tuple[dt.date, str]] = []
     for request in standing.requests:

@@ -3,7 +3,7 @@
 A selection is a tree of comparisons with constants, without negation, so a connector may replace any part by something wider (in the end by
 `Everything`) and the promise still holds. `due` leaves out what has nothing left to treat; `undetermined` finds what a person must look at.
 
-A consent that came too late would be a comparison of two facts, which no selection can say: every record for which it was given is selected.
+Whether a consent came too late is a comparison of two facts, which no selection can say: every record with that consent is selected.
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ _UNORDERED = frozenset(
         ("Source", "fields"),
         ("Source", "aggregates"),
         ("Source", "relations"),
+        ("Source", "consents"),
+        ("Purpose", "consents"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

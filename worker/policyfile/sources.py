@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.model import Aggregate, Field, Function, Identifier, Match, Recount, Relation, Source, Treatment, TreatmentKind
 from worker.policyfile.conditions import RESERVED, FactNames
+from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, ParentShape, SourceShape
@@ -50,7 +51,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
     }
     for each in (each for each in shape.facts if each in shape.fields):
         complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
-    return Source(
+    found = Source(
         name,
         shape.connector,
         shape.table,
@@ -61,6 +62,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         controller=not shape.processor,
         options=dict(shape.options),
     )
+    return replace(found, consents=consents(shape.consents, found, fact_names(found, complaints), complaints))
 
 
 def fact_names(source: Source, complaints: Complaints) -> FactNames:
