@@ -148,10 +148,42 @@ def _start(event: StartEvent, facts: Mapping[str, Fact]) -> dt.date | str:
     return happened[-1]
 
 
-def _asked_to_end(purpose: Purpose, request: Request, contract_over: dt.date | None) -> dt.date | None:
+def _stated(name: str | None, facts: Mapping[str, Fact]) -> Any:
+    """Return a fact's day, or a word for why there is none."""
+    if name is None or isinstance(facts[name], NotYet | NotApplicable):
+        return "none"
+    fact = facts[name]
+    return fact.value if isinstance(fact, Known) else "unknown"
+
+
+def _consents(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact]) -> dict[str, tuple[Any, Any]]:
+    """Return for every consent that the source declares: when it was given, and when withdrawn if that counts."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for consent in policy.source.consents:
+        if consent.name in purpose.consents:
+            given, withdrawn = _stated(consent.given, facts), _stated(consent.withdrawn, facts)
+            old = isinstance(given, dt.date) and isinstance(withdrawn, dt.date) and withdrawn < given
+            found[consent.name] = (given, "none" if old else withdrawn)
+    return found
+
+
+def _withdrawn_by(request: Request, purpose: Purpose, consents: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Whether a request takes back one of a purpose's consents, as it stood on that day."""
+    if request.consent is None and not purpose.consents:
+        return True
+    for name in purpose.consents:
+        given = consents.get(name, ("none", "none"))[0]
+        if request.consent in (None, name) and not (isinstance(given, dt.date) and given > request.received_on):
+            return True
+    return False
+
+
+def _asked_to_end(
+    purpose: Purpose, request: Request, contract_over: dt.date | None, consents: Mapping[str, tuple[Any, Any]]
+) -> dt.date | None:
     """Return the day from which a request leaves a purpose without ground, or None."""
     kind, basis = request.kind.value, purpose.basis.value
-    if kind == "withdraw" and basis == "consent" and (request.consent is None or request.consent == purpose.consent):
+    if kind == "withdraw" and basis == "consent" and _withdrawn_by(request, purpose, consents):
         return request.received_on
     if kind == "object" and request.marketing and purpose.marketing:
         return request.received_on
@@ -163,27 +195,45 @@ def _asked_to_end(purpose: Purpose, request: Request, contract_over: dt.date | N
     return None
 
 
-def purpose_state(purpose: Purpose, facts: Mapping[str, Fact], asked: Iterable[Request], today: dt.date, extra: Period) -> State:
+def purpose_state(
+    policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], asked: Iterable[Request], today: dt.date, extra: Period
+) -> State:
     """Return *running*, *ended*, *never applied* or *undetermined*, and the last day where there is one."""
     truths = {True} if purpose.when is None else possible(purpose.when, facts)
-    if truths == {False}:
+    consents = _consents(policy, purpose, facts)
+    base: State = ("no base", None)
+    if purpose.extends is not None:
+        (extended,) = [each for each in policy.purposes if each.id == purpose.extends]
+        base = purpose_state(policy, extended, facts, [], today, Period())
+    if truths == {False} or base[0] == "never applied" or any(given == "none" for given, _ in consents.values()):
         return "never applied", None
     start = "no start" if purpose.start is None else _start(purpose.start, facts)
-    own: dt.date | None = None
-    unknown = truths != {True}
+    unknown = truths != {True} or base[0] == "undetermined" or any("unknown" in each for each in consents.values())
     contract_over = start if isinstance(start, dt.date) and start < today and not unknown else None
-    if not unknown and purpose.start is not None and purpose.term is not None:
-        if start == "not applicable":
+    last: list[dt.date] = []
+    if not unknown:
+        if base[1] is not None and any(given > base[1] for given, _ in consents.values()):
             return "never applied", None
-        unknown = start == "unknown"
-        own = last_day(start, purpose.term, extra) if isinstance(start, dt.date) else None
-    ends = [end for request in asked if (end := _asked_to_end(purpose, request, contract_over)) is not None]
-    last = [last_day(min(ends), Term(Period()), extra)] if ends else []
-    if own is not None:
-        last.append(own)
+        if purpose.start is not None and purpose.term is not None:
+            if start == "not applicable":
+                return "never applied", None
+            unknown = start == "unknown"
+            last = [last_day(start, purpose.term, extra)] if isinstance(start, dt.date) else []
+        last += [last_day(day, Term(Period()), extra) for _, day in consents.values() if isinstance(day, dt.date)]
+    ends = [end for request in asked if (end := _asked_to_end(purpose, request, contract_over, consents)) is not None]
+    last += [last_day(min(ends), Term(Period()), extra)] if ends else []
     if not last:
         return ("undetermined" if unknown else "running"), None
     return ("ended" if min(last) < today else "running"), min(last)
+
+
+def waits_too_long(purpose: Purpose, facts: Mapping[str, Fact], state: State, today: dt.date) -> bool:
+    """Whether a purpose waits for an event although its period from every day that is known of it is over."""
+    if state != ("running", None) or purpose.start is None or purpose.term is None or _start(purpose.start, facts) != "not yet":
+        return False
+    stated = [_stated(name, facts) for name in (*purpose.start.facts, purpose.since)]
+    ends = [last_day(day, purpose.term, Period()) for day in stated if isinstance(day, dt.date)]
+    return bool(ends) and all(end < today for end in ends)
 
 
 # --- The record -----------------------------------------------------------------------------------------------------------------------
@@ -230,7 +280,7 @@ def decide(
     def states(extra: Period) -> list[State]:
         if policy.effective is not None and policy.effective > today:
             return [("running", None) for _ in policy.purposes]
-        return [purpose_state(each, facts, asked, today, extra) for each in policy.purposes]
+        return [purpose_state(policy, each, facts, asked, today, extra) for each in policy.purposes]
 
     now = states(Period())
     due, uncovered = _due_fields(policy, now)

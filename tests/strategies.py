@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotY
 from worker.core.model import (
     Aggregate,
     Combine,
+    Consent,
     Disposition,
     DispositionKind,
     Field,
@@ -78,6 +80,10 @@ _PERSONAL = ("name", "email", "phone", "ip")
 _TEXTS = ("open", "won", "lost")
 
 
+_NEWS = Consent("news", "agreed_on", "withdrew_on")
+_CONSENTS = ((), (_NEWS,), (_NEWS,), (_NEWS, Consent("future-use", "contacted_at")), (Consent("future-use", "agreed_on", "ends_on"),))
+
+
 @st.composite
 def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
     """Draw a source whose fields have fixed names and types, and random meanings of emptiness."""
@@ -100,6 +106,8 @@ def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
             fact("contacted_at", FieldType.TIMESTAMP, draw(st.sampled_from((ZoneInfo("UTC"), ZoneInfo("America/New_York"))))),
             fact("quoted_on", FieldType.DATE),
             fact("ends_on", FieldType.DATE, planned=True),
+            fact("agreed_on", FieldType.DATE, planned=draw(st.booleans())),
+            fact("withdrew_on", FieldType.DATE, planned=draw(st.booleans())),
             fact("status", FieldType.TEXT),
             fact("hired", FieldType.BOOLEAN),
             fact("amount", FieldType.NUMBER),
@@ -121,6 +129,7 @@ def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
             ),
         ),
         controller=draw(st.sampled_from((True, True, True, False))),
+        consents=draw(st.sampled_from(_CONSENTS)),
     )
 
 
@@ -158,7 +167,8 @@ def purposes(draw: st.DrawFn, name: str = "purpose") -> Purpose:
         StartEvent, st.lists(st.sampled_from(STARTS), min_size=1, max_size=3, unique=True).map(tuple), st.sampled_from(Combine)
     )
     endless = draw(st.integers(0, 5)) == 0
-    basis = draw(st.sampled_from(LegalBasis))
+    basis = draw(st.sampled_from((*LegalBasis, LegalBasis.CONSENT, LegalBasis.CONSENT)))
+    rests = basis is LegalBasis.CONSENT
     return Purpose(
         name,
         basis,
@@ -166,9 +176,10 @@ def purposes(draw: st.DrawFn, name: str = "purpose") -> Purpose:
         None if endless and draw(st.booleans()) else draw(start),
         None if endless else draw(terms),
         draw(st.one_of(st.none(), conditions)),
-        consent=draw(st.sampled_from((None, "news", "future-use"))) if basis is LegalBasis.CONSENT else None,
+        consents=draw(st.sampled_from(((), ("news",), ("news",), ("future-use",), ("news", "future-use")))) if rests else (),
         marketing=draw(st.booleans()),
         legal_claim=draw(st.integers(0, 3)) == 0,
+        since=None if endless else draw(st.sampled_from((None, "quoted_on", "last_invoice_on"))),
     )
 
 
@@ -184,15 +195,20 @@ _CHAINS = (
 
 @st.composite
 def policies(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Policy:
-    """Draw a policy with one to three purposes and one or two dispositions."""
+    """Draw a policy with one to three purposes, of which consents extend earlier ones, and one or two dispositions."""
     chosen = st.sampled_from(_CHAINS)
     dispositions = [Disposition(draw(chosen), draw(conditions))] if draw(st.booleans()) else []
     if draw(st.integers(0, 5)):
         dispositions.append(Disposition(draw(chosen)))
     source = draw(sources(zone=zone))
+    listed: list[Purpose] = []
+    for number in range(draw(st.integers(1, 3))):
+        each = draw(purposes(f"purpose-{number}"))
+        extended = draw(st.sampled_from((None, *(other.id for other in listed)))) if each.consents else None
+        listed.append(replace(each, extends=extended))
     return Policy(
         source,
-        tuple(draw(purposes(f"purpose-{number}")) for number in range(draw(st.integers(1, 3)))),
+        tuple(listed),
         tuple(dispositions),
         window=Period(days=7),
         zone=source.fields[0].reading.zone,
@@ -210,12 +226,18 @@ def _absences(*meanings: Empty) -> tuple[Fact, ...]:
 def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact]:
     """Draw the facts of one record that fit the declarations of a policy's source; days lie ahead only where that is planned."""
     past = days.map(lambda value: Known(min(value, today)))
+
+    def ahead(name: str) -> st.SearchStrategy[Fact]:
+        return days.map(Known) if policy.source.field(name).reading.planned else past
+
     values: dict[str, st.SearchStrategy[Fact]] = {
         "left_on": past,
         "contacted_at": past,
         "quoted_on": past,
         "last_invoice_on": past,
         "ends_on": days.map(Known),
+        "agreed_on": ahead("agreed_on"),
+        "withdrew_on": ahead("withdrew_on"),
         "status": st.sampled_from(_TEXTS).map(Known),
         "hired": st.booleans().map(Known),
         "has_replies": st.booleans().map(Known),
@@ -320,6 +342,8 @@ def rows_for(draw: st.DrawFn, policy: Policy, columns: tuple[str, ...], count: i
         "left_on": dates,
         "quoted_on": dates,
         "ends_on": dates,
+        "agreed_on": dates,
+        "withdrew_on": dates,
         "contacted_at": timestamps,
         "status": st.one_of(st.sampled_from(_TEXTS), garbage),
         "hired": st.one_of(st.sampled_from((0, 1, 1.0, True, False, "yes", None)), garbage),

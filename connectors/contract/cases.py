@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from connectors.contract.harness import COLUMNS, TODAY, ZONE, Record
 from worker.core.compiled import fact_reader
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step
+from worker.core.model import Consent, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step
 from worker.core.periods import Period, Term
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union
 from worker.core.treatments import PseudonymKey, Treater, treater
@@ -82,7 +83,7 @@ def random_selection(draw: random.Random, depth: int = 3) -> Selection:
 
 
 def policies(source: Source) -> tuple[Policy, ...]:
-    """Return policies over `FIELDS` that delete, treat, and do both."""
+    """Return policies over `FIELDS` that delete, treat, do both, and rest on a consent."""
     personal = tuple(field.name for field in source.personal)
     contact = Purpose("contact", LegalBasis.LEGITIMATE_INTERESTS, personal, StartEvent(("seen_on",)), Term(Period(years=2)))
     work = Purpose("work", LegalBasis.CONTRACT, ("name", "email"), StartEvent(("left_on", "asked_on")), Term(Period(years=5)))
@@ -94,6 +95,17 @@ def policies(source: Source) -> tuple[Policy, ...]:
         Term(Period(weeks=8)),
         when=Compare("hired", Op.EQ, (False,)),
     )
+    consent = Consent("future-use", "asked_on", "left_on")
+    longer = Purpose(
+        "longer",
+        LegalBasis.CONSENT,
+        personal,
+        StartEvent(("left_on", "seen_on")),
+        Term(Period(years=3)),
+        consents=("future-use",),
+        extends="contact",
+        since="asked_on",
+    )
     delete = Disposition((Step(DispositionKind.DELETE),))
     closed = Disposition((Step(DispositionKind.DELETE),), when=Compare("status", Op.EQ, ("closed",)))
     treat = Disposition((Step(DispositionKind.PSEUDONYMISE), Step(DispositionKind.DELETE, Period(years=1))))
@@ -101,6 +113,8 @@ def policies(source: Source) -> tuple[Policy, ...]:
         Policy(source, (contact,), (delete,), zone=ZONE),
         Policy(source, (contact, work, hiring), (closed, treat), zone=ZONE),
         Policy(source, (contact, hiring), (treat,), zone=ZONE),
+        Policy(replace(source, consents=(consent,)), (contact, longer), (delete,), zone=ZONE),
+        Policy(replace(source, consents=(consent,)), (replace(longer, consents=(), extends=None),), (delete,), zone=ZONE),
     )
 
 

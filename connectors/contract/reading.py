@@ -65,7 +65,7 @@ class ReadingContract(Contract):
                 assert len(found) == reader.count(selection), selection
 
     def test_selections_of_policies_never_miss(self, harness: Harness, source: OpenSource) -> None:
-        """What `decide` would act on, or calls undetermined, is in the selections that are made for it."""
+        """What `decide` would act on, calls undetermined or finds waiting too long, is in the selections that are made for it."""
         draw = seeded(7)
         records = {harness.key(number): kept(harness, random_record(draw, harness.odd_dates)) for number in range(120)}
         harness.fill(records)
@@ -76,7 +76,7 @@ class ReadingContract(Contract):
                 acted = self._keys(source, reader.rows(due(policy, TODAY), COLUMNS))
                 open_ = self._keys(source, reader.rows(undetermined(policy, TODAY), COLUMNS))
             assert {key for key, each in decided.items() if isinstance(each.outcome, Partly | Due | Waiting)} <= acted
-            assert {key for key, each in decided.items() if each.undetermined or each.uncovered} <= open_
+            assert {key for key, each in decided.items() if each.undetermined or each.uncovered or each.waiting} <= open_
 
     def test_values_mean_the_same(self, harness: Harness, source: OpenSource) -> None:
         """Every value comes back so that it means the same fact, and empty values stay empty."""

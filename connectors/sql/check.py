@@ -237,10 +237,10 @@ def _check_triggers(checked: Checked) -> None:
 
 
 def _check_indexes(checked: Checked) -> None:
-    """Report start columns and relation columns without index: every run would read the whole table."""
+    """Report columns that clocks and consents run by, and relation columns, without index: every run would read the whole table."""
     source, policy = checked.model.source, checked.policy
-    starts = dict.fromkeys(name for each in (policy.purposes if policy else ()) for name in (each.start.facts if each.start else ()))
-    for name in starts:
+    days = dict.fromkeys(name for each in policy.purposes for name in policy.days_of(each)) if policy else {}
+    for name in days:
         aggregate = next((each for each in source.aggregates if each.name == name), None)
         if aggregate is not None:
             relation = source.relation(aggregate.relation)

@@ -72,6 +72,7 @@ class TestExamples:
             ("sources", "x", "children", "y"),
             ("sources", "x", "parents", "y"),
             ("sources", "x", "facts", "y"),
+            ("sources", "x", "consents", "y"),
             ("policies", 0),
             ("policies", 0, "purposes", 0),
             ("policies", 0, "purposes", 0, "start"),

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from worker.core.conditions import Truth, evaluate
+from worker.core.consents import NotAgreed, agreement, withdraws
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step, day
+from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step, day
 from worker.core.periods import NEVER, NO_TIME, Period
 from worker.core.standing import NOTHING, RequestKind, Standing
 
@@ -28,10 +29,15 @@ from worker.core.standing import NOTHING, RequestKind, Standing
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The purpose still needs its fields; `until` is its due day when that is known, else None."""
+    """The purpose still needs its fields.
+
+    until -- its due day when that is known, else None; waiting_since -- the last day that is known of a start event that has not happened
+    yet, when that day lies longer ago than the purpose's own period: a person has to look.
+    """
 
     until: dt.date | None
     why: str
+    waiting_since: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +98,59 @@ def start_of(event: StartEvent, facts: Mapping[str, Fact]) -> Fact:
     return Known(max(days))
 
 
-def purpose_state(purpose: Purpose, facts: Mapping[str, Fact], standing: Standing, today: dt.date, extra: Period = NO_TIME) -> PurposeState:
+def purpose_state(
+    policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], standing: Standing, today: dt.date, extra: Period = NO_TIME
+) -> PurposeState:
     """Return what one purpose is for one record on a day; `extra` is added to its period for a later step of a chain."""
+    state = _own_state(policy, purpose, facts, today, extra)
+    if isinstance(state, NeverApplied):
+        return state
+    contract_end = None if isinstance(state, Undetermined) else _contract_end(purpose, facts, today)
+    ended = _by_request(policy.source, purpose, facts, contract_end, standing)
+    return _at_the_latest(state, extra.after(ended.on), ended.why, today) if ended is not None else state
+
+
+def _own_state(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extra: Period) -> PurposeState:
+    """Return the state that the facts give a purpose, whatever anybody asked for.
+
+    What certainly never applied is told before what nobody knows. A consent that was given after the purpose it extends had ended came too
+    late: what is due is not revived.
+    """
     applies = evaluate(purpose.when, facts) if purpose.when is not None else Truth.TRUE
+    agreed = agreement(policy.source, purpose, facts)
+    extended = _own_state(policy, policy.purpose(purpose.extends), facts, today, NO_TIME) if purpose.extends is not None else None
     if applies is Truth.FALSE:
         return NeverApplied("its condition is false")
-    state = _by_period(purpose, facts, today, extra) if applies is Truth.TRUE else Undetermined("its condition is unknown")
-    ended = _by_request(purpose, None if isinstance(state, Undetermined) else _contract_end(purpose, facts, today), standing)
-    if ended is None or isinstance(state, NeverApplied):
+    if isinstance(agreed, NotAgreed):
+        return NeverApplied("its consent was not given")
+    if isinstance(extended, NeverApplied):
+        return NeverApplied(f"{purpose.extends}, which it extends, never applied")
+    if applies is Truth.UNKNOWN:
+        return Undetermined("its condition is unknown")
+    if isinstance(agreed, Unknown):
+        return Undetermined(agreed.why)
+    if isinstance(extended, Undetermined):
+        return Undetermined(f"{purpose.extends}, which it extends, is undetermined")
+    end = _last_day(extended)
+    if end is not None and agreed.on is not None and agreed.on > end:
+        return NeverApplied(f"its consent was given after {purpose.extends}, which it extends, had ended")
+    state = _by_period(purpose, facts, today, extra)
+    if agreed.withdrawn is None or isinstance(state, NeverApplied):
         return state
-    last = extra.after(ended.on)
-    own = state.on if isinstance(state, Ended) else state.until if isinstance(state, Running) else None
-    if own is not None and own <= last:  # A request never makes anything last longer than its own period.
+    return _at_the_latest(state, extra.after(agreed.withdrawn), "its consent was withdrawn", today)
+
+
+def _last_day(state: PurposeState | None) -> dt.date | None:
+    """Return the last day on which a purpose needs its fields, None when there is none or nobody knows."""
+    return state.on if isinstance(state, Ended) else state.until if isinstance(state, Running) else None
+
+
+def _at_the_latest(state: PurposeState, last: dt.date, why: str, today: dt.date) -> PurposeState:
+    """Return the state of a purpose that ends on a day at the latest: nothing that ends it makes it last longer than its own period."""
+    own = _last_day(state)
+    if own is not None and own <= last:
         return state
-    return Ended(last, ended.why) if last < today else Running(last, ended.why)
+    return Ended(last, why) if last < today else Running(last, why)
 
 
 def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extra: Period) -> PurposeState:
@@ -116,7 +161,7 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
         case Unknown(why):
             return Undetermined(why)
         case NotYet():
-            return Running(None, "its start event has not happened yet")
+            return Running(None, "its start event has not happened yet", _waiting_since(purpose, facts, today))
         case NotApplicable():
             return NeverApplied("its start event does not apply")
         case Known(value):
@@ -124,6 +169,15 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
             return Ended(due, "its period is over") if due < today else Running(due, "its period runs")
         case other:
             assert_never(other)
+
+
+def _waiting_since(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
+    """Return the last known day of a start event that has not happened yet, when the purpose's period from that day on is over."""
+    if purpose.start is None or purpose.term is None:
+        return None
+    stated = [facts[name] for name in (*purpose.start.facts, purpose.since) if name is not None]
+    known = [found for fact in stated if isinstance(fact, Known) and (found := day(fact.value)) is not None]
+    return max(known) if known and purpose.term.due(max(known)) < today else None
 
 
 def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
@@ -137,12 +191,15 @@ def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -
             return None
 
 
-def _by_request(purpose: Purpose, contract_end: dt.date | None, standing: Standing) -> Ended | None:
+def _by_request(
+    source: Source, purpose: Purpose, facts: Mapping[str, Fact], contract_end: dt.date | None, standing: Standing
+) -> Ended | None:
     """Return the end that a request of the subject puts to a purpose, or None.
 
     Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, not before that day: a
     planned end lies ahead, so the contract still runs. Legal obligation, public task, vital interests and legal claims stay. Withdrawal
-    (7(3)) ends what rests on the named consent, an objection to direct marketing (21(3)) ends that, each on the day it was received.
+    (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, each
+    on the day it was received.
     """
     days: list[tuple[dt.date, str]] = []
     for request in standing.requests:
@@ -152,7 +209,7 @@ def _by_request(purpose: Purpose, contract_end: dt.date | None, standing: Standi
                     days.append((max(request.received_on, contract_end), "the subject asked for erasure"))
                 elif purpose.basis in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
                     days.append((request.received_on, "the subject asked for erasure"))
-            case RequestKind.WITHDRAW if purpose.basis is LegalBasis.CONSENT and request.consent in (None, purpose.consent):
+            case RequestKind.WITHDRAW if purpose.basis is LegalBasis.CONSENT and withdraws(request, source, purpose, facts):
                 days.append((request.received_on, "its consent was withdrawn"))
             case RequestKind.OBJECT if request.marketing and purpose.marketing:
                 days.append((request.received_on, "the subject objected to direct marketing"))
@@ -218,13 +275,15 @@ class Decision:
     """What is decided for one record, with its reasons.
 
     purposes -- one state per purpose of the policy, in order; undetermined -- the ids of purposes that an unknown fact left open;
-    uncovered -- the personal fields that no purpose covers.
+    uncovered -- the personal fields that no purpose covers; waiting -- the ids of purposes that have waited for their start event longer
+    than their own period.
     """
 
     outcome: Outcome
     purposes: tuple[PurposeState, ...]
     undetermined: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 def decide(
@@ -248,7 +307,7 @@ def decide(
     def states(extra: Period) -> tuple[PurposeState, ...]:
         if not policy.in_force(today):
             return (_NOT_IN_FORCE,) * len(policy.purposes)
-        return tuple(purpose_state(each, facts, standing, today, extra) for each in policy.purposes)
+        return tuple(purpose_state(policy, each, facts, standing, today, extra) for each in policy.purposes)
 
     chosen = choose(policy.dispositions, facts)
     return conclude(policy, states(NO_TIME), chosen, standing, untreated=untreated, blocking=blocking, later=states)
@@ -277,12 +336,14 @@ def conclude(
 ) -> Decision:
     """Return what the purposes' states mean for the record; see `decide`. `later` gives the states with a longer period, for chains."""
     due, uncovered = due_fields(policy, states)
-    undetermined = tuple(purpose.id for purpose, state in zip(policy.purposes, states, strict=True) if isinstance(state, Undetermined))
+    named = [(purpose.id, state) for purpose, state in zip(policy.purposes, states, strict=True)]
+    undetermined = tuple(name for name, state in named if isinstance(state, Undetermined))
+    waiting = tuple(name for name, state in named if isinstance(state, Running) and state.waiting_since is not None)
     outcome: Outcome = _outcome(policy, due, chosen, untreated, blocking, later)
     suspended = standing.suspending
     if suspended and isinstance(outcome, Partly | Due | Waiting):
         outcome = Held(suspended, outcome)
-    return Decision(outcome, states, undetermined, uncovered)
+    return Decision(outcome, states, undetermined, uncovered, waiting)
 
 
 class LaterStates(Protocol):

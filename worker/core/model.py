@@ -153,6 +153,15 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """A named consent as a source states it: the facts that hold the days on which it was last given and last withdrawn."""
+
+    name: str
+    given: str
+    withdrawn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One set of records in one system.
 
@@ -174,6 +183,7 @@ class Source:
     controller_name: str = ""
     backups: Period | None = None
     recipients: tuple[str, ...] = ()
+    consents: tuple[Consent, ...] = ()
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -188,6 +198,10 @@ class Source:
             if candidate.name == name:
                 return candidate
         raise KeyError(name)
+
+    def consents_of(self, purpose: Purpose) -> tuple[Consent, ...]:
+        """Return the declared consents among those that a purpose rests on."""
+        return tuple(each for each in self.consents if each.name in purpose.consents)
 
     @property
     def identifiers(self) -> tuple[Field, ...]:
@@ -220,10 +234,11 @@ class StartEvent:
 class Purpose:
     """Why fields are kept, and until when.
 
-    start None or term None -- kept until something else ends it (a withdrawal, an objection, an erasure); consent -- the named consent it
-    rests on; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal claims, so an
-    erasure request does not end it (GDPR 17(3)(e)). For people: period_name -- the standard period that `term` was taken from;
-    recipients -- with whom its fields are shared.
+    start None or term None -- kept until something else ends it (a withdrawal, an objection, an erasure); consents -- the named consents it
+    rests on, on all of them; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal
+    claims, so an erasure request does not end it (GDPR 17(3)(e)); extends -- the purpose that it prolongs and can't revive;
+    since -- a fact from whose day on an event that has not happened yet is waited for. For people: period_name -- the standard period that
+    `term` was taken from; recipients -- with whom its fields are shared.
     """
 
     id: str
@@ -233,10 +248,12 @@ class Purpose:
     term: Term | None = None
     when: Condition | None = None
     bound: Bound = Bound.CEILING
-    consent: str | None = None
+    consents: tuple[str, ...] = ()
     marketing: bool = False
     legal_claim: bool = False
     description: str = ""
+    extends: str | None = None
+    since: str | None = None
     period_name: str = ""
     recipients: tuple[str, ...] = ()
 
@@ -299,6 +316,20 @@ class Policy:
         """The policy's name in plans and events: that of its source."""
         return self.source.name
 
+    def purpose(self, name: str) -> Purpose:
+        """Return a purpose by its id; KeyError when there is none."""
+        for candidate in self.purposes:
+            if candidate.id == name:
+                return candidate
+        raise KeyError(name)
+
+    def days_of(self, purpose: Purpose) -> tuple[str, ...]:
+        """Return the names of the facts whose days tell whether a purpose runs: of its start event, of its waiting, of its consents."""
+        names = dict.fromkeys(purpose.start.facts if purpose.start else ())
+        consents = self.source.consents_of(purpose)
+        more = (purpose.since, *(name for each in consents for name in (each.given, each.withdrawn)))
+        return tuple(names | dict.fromkeys(name for name in more if name is not None))
+
     @cached_property
     def purposes_of(self) -> dict[str, tuple[int, ...]]:
         """For every personal field that does not follow its record: the positions of the purposes that list it."""
@@ -326,10 +357,10 @@ class Policy:
 
     @cached_property
     def deciding(self) -> tuple[str, ...]:
-        """The names of all facts that conditions and start events use, each once, in a fixed order."""
+        """The names of all facts that clocks, consents and conditions use, each once, in a fixed order."""
         names: dict[str, None] = {}
         for purpose in self.purposes:
-            names.update(dict.fromkeys(purpose.start.facts if purpose.start else ()))
+            names.update(dict.fromkeys(self.days_of(purpose)))
             names.update(dict.fromkeys(facts_of(purpose.when)))
         for disposition in self.dispositions:
             names.update(dict.fromkeys(facts_of(disposition.when)))

@@ -2,6 +2,8 @@
 
 A selection is a tree of comparisons with constants, without negation, so a connector may replace any part by something wider (in the end by
 `Everything`) and the promise still holds. `due` leaves out what has nothing left to treat; `undetermined` finds what a person must look at.
+
+Whether a consent came too late is a comparison of two facts, which no selection can say: every record with that consent is selected.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import assert_never
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
 from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, Source
-from worker.core.periods import NO_TIME, Period
+from worker.core.periods import NO_TIME, Period, cutoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,18 @@ def due(policy: Policy, today: dt.date) -> Selection:
 
 
 def undetermined(policy: Policy, today: dt.date) -> Selection:
-    """Return the selection of records that an unknown fact leaves open, or that no purpose covers although the policy lists purposes."""
+    """Return the selection of records that a person must look at.
+
+    Those that an unknown fact leaves open, that wait for an event longer than they should, or that no purpose covers although the policy
+    lists purposes.
+    """
     if not policy.in_force(today):
         return NOTHING
     parts: list[Selection] = []
     for purpose in policy.purposes:
-        suspects = [Suspect(name, today) for name in (purpose.start.facts if purpose.start and purpose.term else ())]
-        parts.append(_all([_may_be(purpose.when, wanted=True, today=today), _any(suspects)]))
+        names = [*(purpose.start.facts if purpose.start and purpose.term else ()), *_consent_facts(policy.source, purpose)]
+        suspects = [Suspect(name, today) for name in names]
+        parts.append(_all([_may_be(purpose.when, wanted=True, today=today), _any([*suspects, _waiting(policy.source, purpose, today)])]))
         parts.append(_unknown(purpose.when, today))
     parts.extend(
         _all(_never_applied(policy, policy.purposes[position], today) for position in positions)
@@ -130,7 +137,16 @@ def _field_due(policy: Policy, positions: Iterable[int], today: dt.date, extra: 
 
 
 def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Selection:
-    """Select records for which a purpose has ended by its own period; an absent member counts only where it may not apply."""
+    """Select records for which a purpose has ended by its own period or by a withdrawal of a consent that was given."""
+    consents = source.consents_of(purpose)
+    last = cutoff(extra.after, today)
+    withdrawn = [OnOrBefore(each.withdrawn, last) for each in consents if each.withdrawn is not None and last is not None]
+    ends = _any([_over(source, purpose, today, extra), *withdrawn])
+    return _all([_may_be(purpose.when, wanted=True, today=today), *(_there(each.given) for each in consents), ends])
+
+
+def _over(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Selection:
+    """Select records for which a purpose's own period is over; an absent member counts only where it may not apply."""
     if purpose.start is None or purpose.term is None:
         return NOTHING
     latest = purpose.term.longer(extra).cutoff(today)
@@ -138,17 +154,32 @@ def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> S
         return NOTHING
     happened = [OnOrBefore(name, latest) for name in purpose.start.facts]
     if purpose.start.combine is Combine.EARLIEST_OF or len(happened) == 1:
-        started = _any(happened)
-    else:
-        optional = purpose.start.combine is Combine.LATEST_OF
-        members = (_any([each, Absent(each.fact)]) if optional and _may_not_apply(source, each.fact) else each for each in happened)
-        started = _all([_any(happened), *members])
-    return _all([_may_be(purpose.when, wanted=True, today=today), started])
+        return _any(happened)
+    optional = purpose.start.combine is Combine.LATEST_OF
+    members = (_any([each, Absent(each.fact)]) if optional and _may_not_apply(source, each.fact) else each for each in happened)
+    return _all([_any(happened), *members])
+
+
+def _waiting(source: Source, purpose: Purpose, today: dt.date) -> Selection:
+    """Select records for which a purpose waits for its start event although a known day of it lies longer ago than its own period."""
+    if purpose.start is None or purpose.term is None:
+        return NOTHING
+    names, latest = purpose.start.facts, cutoff(purpose.term.due, today)
+    open_ = [Absent(name) for name in names if Empty.NOT_YET in _meanings(source, name)]
+    if latest is None or not open_:
+        return NOTHING
+    known = [OnOrBefore(name, latest) for name in (*names, purpose.since) if name is not None]
+    return _all([_any(open_), _any(known), *(_any([Absent(name), OnOrBefore(name, latest)]) for name in names)])
 
 
 def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selection:
     """Select records to which a purpose may never have applied."""
     parts = [] if purpose.when is None else [_may_be(purpose.when, wanted=False, today=today)]
+    consents = policy.source.consents_of(purpose)
+    parts.extend(Absent(each.given) for each in consents if _meanings(policy.source, each.given) != {Empty.UNKNOWN})
+    if purpose.extends is not None:
+        parts.append(_never_applied(policy, policy.purpose(purpose.extends), today))
+        parts.append(_all(_there(each.given) for each in consents))
     if purpose.start is not None and purpose.term is not None:
         absent = [Absent(name) for name in purpose.start.facts if _may_not_apply(policy.source, name)]
         everyone = len(absent) == len(purpose.start.facts)
@@ -159,13 +190,27 @@ def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selectio
     return _any(parts)
 
 
+def _consent_facts(source: Source, purpose: Purpose) -> list[str]:
+    """Return the names of the facts that state the consents of a purpose."""
+    return [name for each in source.consents_of(purpose) for name in (each.given, each.withdrawn) if name is not None]
+
+
+def _there(fact: str) -> Selection:
+    """Select records for which a fact is known."""
+    return Compares(Compare(fact, Op.EXISTS, (True,)))
+
+
 def _may_not_apply(source: Source, fact: str) -> bool:
     """Whether a fact can be *not applicable*: only where the policy declares what emptiness means."""
+    return Empty.NOT_APPLICABLE in _meanings(source, fact)
+
+
+def _meanings(source: Source, fact: str) -> set[Empty]:
+    """Return what it can mean that a fact is not there."""
     declared = definition(source, fact)
     if isinstance(declared, Field):
-        return declared.reading.empty is Empty.NOT_APPLICABLE
-    member = declared.reading.empty if declared.reading else Empty.UNKNOWN
-    return Empty.NOT_APPLICABLE in (declared.none, member)
+        return {declared.reading.empty}
+    return {declared.none, declared.reading.empty if declared.reading else Empty.UNKNOWN}
 
 
 def definition(source: Source, fact: str) -> Field | Aggregate:

@@ -21,7 +21,7 @@ BatchState = Literal["pending", "intended", "committed", "rolled_back", "resolve
 HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
-FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed"]
+FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting"]
 
 RunCounts = Mapping[str, Mapping[str, int]]
 """By source, then by word. The word `acted` is how many records the run acted on: the jump brake reads it."""

@@ -46,6 +46,16 @@ class FactNames:
         return ("sources", self.source, "fields" if name in self.fields else "facts", name)
 
 
+def check_day(path: Path, name: str, facts: FactNames, complaints: Complaints, why: str) -> None:
+    """Check that a fact exists and is a day; `why` says in the problem what a day is needed for."""
+    if not complaints.known(path, "fact", name, facts.types, facts.declared):
+        return
+    if facts.types[name] is not FieldType.DATE:
+        days = [each for each, kind in facts.types.items() if kind is FieldType.DATE]
+        hint = nearest(name, days) or (f"Days: {', '.join(days)}." if days else "")
+        complaints.problem(path, f"{name!r} is a {facts.types[name].value}; {why}", hint, about=facts.path(name))
+
+
 def condition(table: Mapping[str, Any], path: Path, facts: FactNames, complaints: Complaints, depth: int = 0) -> Condition:
     """Return the condition that a table states: all of its entries. What is wrong is complained about and left out."""
     parts: list[Condition] = []

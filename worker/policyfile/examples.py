@@ -155,7 +155,7 @@ def _word(decision: Decision) -> str:
     """Return a decision as one of the words an example may expect."""
     match decision.outcome:
         case Kept():
-            return "undetermined" if decision.undetermined else "kept"
+            return "undetermined" if decision.undetermined else "review" if decision.waiting else "kept"
         case Partly():
             return "partly"
         case Due(kind):
@@ -183,6 +183,8 @@ def _said(policy: Policy, decision: Decision) -> str:
 def _state(state: PurposeState) -> str:
     """Return the state of a purpose in words."""
     match state:
+        case Running(None, why, dt.date() as since):
+            return f"runs ({why}, and {since} lies longer ago than its period)"
         case Running(until, why):
             return f"runs until {until} ({why})" if until is not None else f"runs ({why})"
         case Ended(on, why):

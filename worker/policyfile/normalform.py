@@ -42,6 +42,8 @@ _UNORDERED = frozenset(
         ("Source", "fields"),
         ("Source", "aggregates"),
         ("Source", "relations"),
+        ("Source", "consents"),
+        ("Purpose", "consents"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from worker.core.facts import FieldType
 from worker.core.model import (
     Combine,
     Disposition,
     DispositionKind,
-    LegalBasis,
     Organisation,
     Policy,
     Purpose,
@@ -19,14 +17,16 @@ from worker.core.model import (
     Step,
 )
 from worker.core.periods import NO_TIME, Anchor, Bound, Earlier, Period, Term
-from worker.policyfile.conditions import FactNames, condition
-from worker.policyfile.document import Complaints, nearest, shortened
+from worker.policyfile.conditions import FactNames, check_day, condition
+from worker.policyfile.consents import check_extensions, named
+from worker.policyfile.document import Complaints, shortened
 from worker.policyfile.periods import INDEFINITE, Written, resolved
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
 from worker.policyfile.shaping import Shaped
 from worker.policyfile.sources import fact_names
 
+_FROM_A_DAY = "a period runs from a date or a timestamp"
 _ANCHORS = (Anchor.END_OF_FISCAL_YEAR, Anchor.END_OF_CALENDAR_YEAR, Anchor.END_OF_MONTH)
 
 
@@ -53,6 +53,7 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         _purpose(place, each, source, facts, organisation, complaints) for place, each in zip(places, shape.purposes, strict=True)
     )
     _check_ids(places, purposes, complaints)
+    check_extensions(places, purposes, source, complaints)
     dispositions = _dispositions((*path, "disposition"), shape, facts, organisation, complaints)
     found = Policy(
         source,
@@ -89,10 +90,6 @@ def _purpose(
 ) -> Purpose:
     """Return one purpose."""
     _check_fields((*path, "fields"), shape, source, complaints)
-    if shape.consent is not None and shape.basis is not LegalBasis.CONSENT:
-        complaints.problem((*path, "consent"), f"a purpose with the basis {shape.basis.value!r} rests on no consent")
-    if shape.consent is None and shape.basis is LegalBasis.CONSENT:
-        complaints.warn(path, "does not name its consent, so only a withdrawal of every consent ends it", "Declare `consent`.")
     if shape.start is None and shape.keep is not None:
         complaints.problem(path, "a period needs a `start`, the event from which it runs", "Or keep = 'indefinite'.")
     if shape.start is not None and shape.keep is None:
@@ -105,6 +102,10 @@ def _purpose(
     if shape.keep is not None:
         keep = resolved((*path, "keep"), shape.keep, organisation.periods, complaints, also=(INDEFINITE,))
     was = _was(path, shape, organisation, complaints)
+    if shape.since is not None:
+        check_day((*path, "since"), shape.since, facts, complaints, _FROM_A_DAY)
+        if shape.start is None:
+            complaints.problem((*path, "since"), "there is no `start` that could be waited for")
     return Purpose(
         shape.id,
         shape.basis,
@@ -113,10 +114,12 @@ def _purpose(
         Term(keep, anchor, organisation.fiscal_year, shape.bound, was, shape.stretch) if keep is not None and event is not None else None,
         condition(shape.when, (*path, "when"), facts, complaints) if shape.when is not None else None,
         shape.bound,
-        shape.consent,
+        named(path, shape, source, complaints),
         shape.marketing,
         shape.legal_claim,
         shape.description,
+        extends=shape.extends,
+        since=shape.since,
         period_name=shape.keep if isinstance(shape.keep, str) else "",
         recipients=tuple(shape.recipients),
     )
@@ -197,7 +200,7 @@ def _combined(start: CombineShape) -> dict[Combine, list[str]]:
 def _event(path: Path, start: str | CombineShape, facts: FactNames, complaints: Complaints) -> StartEvent | None:
     """Return a start event of one fact or of several."""
     if isinstance(start, str):
-        _check_day(path, start, facts, complaints)
+        check_day(path, start, facts, complaints, _FROM_A_DAY)
         return StartEvent((start,))
     combined = _combined(start)
     if len(combined) != 1:
@@ -206,23 +209,11 @@ def _event(path: Path, start: str | CombineShape, facts: FactNames, complaints: 
     ((combine, names),) = combined.items()
     for number, name in enumerate(names):
         place = (*path, combine.value, number)
-        _check_day(place, name, facts, complaints)
+        check_day(place, name, facts, complaints, _FROM_A_DAY)
         if name in names[:number]:
             complaints.problem(place, f"{name!r} is listed twice")
     # One fact alone is the same event however it is combined, and so the same policy.
     return StartEvent(tuple(names), combine if len(names) > 1 else Combine.LATEST_OF)
-
-
-def _check_day(path: Path, name: str, facts: FactNames, complaints: Complaints) -> None:
-    """Check that a fact exists and is a day, so that a period can run from it."""
-    if not complaints.known(path, "fact", name, facts.types, facts.declared):
-        return
-    if facts.types[name] is not FieldType.DATE:
-        days = [each for each, kind in facts.types.items() if kind is FieldType.DATE]
-        hint = nearest(name, days) or (f"Days: {', '.join(days)}." if days else "")
-        complaints.problem(
-            path, f"{name!r} is a {facts.types[name].value}; a period runs from a date or a timestamp", hint, about=facts.path(name)
-        )
 
 
 # --- Dispositions ---------------------------------------------------------------------------------------------------------------------

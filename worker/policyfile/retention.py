@@ -71,7 +71,7 @@ def lines(policy: Policy) -> Iterator[Line]:
 
 
 def purpose_in_words(purpose: Purpose) -> str:
-    """Return a purpose as: id, period, start event, condition."""
+    """Return a purpose as: id, period, start event, condition, consents."""
     if purpose.term is None or purpose.start is None:
         kept = "without an end of its own"
     else:
@@ -80,7 +80,9 @@ def purpose_in_words(purpose: Purpose) -> str:
         kept = f"{bound} {purpose.term.period}{named} from {_ANCHORS[purpose.term.anchor].format(start_in_words(purpose.start))}"
         kept += promises_in_words(purpose.term)
     when = f", when {condition_in_words(purpose.when)}" if purpose.when is not None else ""
-    return f"{purpose.id} ({purpose.basis.value}): {kept}{when}"
+    rests = f", while the consent {' and '.join(purpose.consents)} stands" if purpose.consents else ""
+    in_time = f", if it was given before the end of {purpose.extends}" if purpose.extends is not None else ""
+    return f"{purpose.id} ({purpose.basis.value}): {kept}{when}{rests}{in_time}"
 
 
 def promises_in_words(term: Term) -> str:

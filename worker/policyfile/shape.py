@@ -121,6 +121,10 @@ TextOrTexts = Annotated[
     Annotated[Text, Tag("as text")] | Annotated[Texts, Tag("as list")],
     _either("must be a text or a list of texts"),
 ]
+IdOrIds = Annotated[
+    Annotated[Id, Tag("as text")] | Annotated[Annotated[list[Id], Field(min_length=1)], Tag("as list")],
+    _either("must be a name or a list of names"),
+]
 Days = dt.date
 Condition = Annotated[dict[str, Any], WithJsonSchema({FORM: "Condition"})]
 Given = Annotated[Any, WithJsonSchema({FORM: "Given"})]
@@ -260,6 +264,13 @@ class FactShape(Shape):
     remaining: bool = _switch("Count only rows that this same policy does not delete.")
 
 
+class ConsentShape(Shape):
+    """A consent of the person a record is about, as the record states it."""
+
+    given: Text = _described("The fact that holds the day on which it was given; not given while there is none.")
+    withdrawn: Text | None = _optional("The fact that holds the day on which it was withdrawn; only a request withdraws it without.")
+
+
 class SourceShape(Shape):
     """One set of records in one system."""
 
@@ -274,6 +285,7 @@ class SourceShape(Shape):
     options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
     fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
     facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
+    consents: dict[Id, ConsentShape] = _empty(dict, "Consents that the records state, by name.")
     children: dict[FieldName, ChildShape] = _empty(dict, "Rows of other tables that point to a record, by name.")
     parents: dict[FieldName, ParentShape] = _empty(dict, "Rows of other tables that a record points to, by name.")
 
@@ -328,7 +340,9 @@ class PurposeShape(Shape):
     stretch: bool = _switch("A longer period holds for earlier events too, unless their time was over.")
     when: Condition | None = _optional("The purpose applies only to records for which this is true.")
     bound: Annotated[Bound, Field(strict=False)] = _default(Bound.CEILING, "Whether the period is the most allowed or the least required.")
-    consent: Id | None = _optional("The named consent that it rests on, with basis consent.")
+    consent: IdOrIds | None = _optional("The named consent that it rests on, with basis consent, or a list: it rests on all of them.")
+    extends: str | None = _optional("The purpose that it prolongs: a consent that is given after the end of that one changes nothing.")
+    since: Text | None = _optional("The fact from whose day on a start event that has not happened yet is waited for.")
     marketing: bool = _switch("Direct marketing: an objection ends it that day.")
     legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
     recipients: list[Text] = _empty(list, "With whom these fields are shared for it.")

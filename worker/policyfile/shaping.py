@@ -21,7 +21,7 @@ from worker.policyfile.schema import keys_at
 from worker.policyfile.shape import NAME_PATTERNS, TAGS, FileShape
 
 _SPARE_ORGANISATION = {"name": "unnamed", "timezone": "UTC"}
-_PARTS_OF_A_SOURCE = ("fields", "facts", "children", "parents")
+_PARTS_OF_A_SOURCE = ("fields", "facts", "consents", "children", "parents")
 _PARTS_OF_A_POLICY = ("purposes", "examples")
 _ROUNDS = 8
 _WORDS = {

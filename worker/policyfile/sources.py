@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.model import Aggregate, Field, Function, Identifier, Match, Recount, Relation, Source, Treatment, TreatmentKind
 from worker.policyfile.conditions import RESERVED, FactNames
+from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, ParentShape, SourceShape
@@ -52,7 +53,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
     if shape.controller_name is not None and not shape.processor:
         complaints.problem((*path, "controller_name"), "names for whom the records are processed", "Say processor = true, or leave it out.")
-    return Source(
+    found = Source(
         name,
         shape.connector,
         shape.table,
@@ -66,6 +67,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         backups=shape.backups,
         recipients=tuple(shape.recipients),
     )
+    return replace(found, consents=consents(shape.consents, found, fact_names(found, complaints), complaints))
 
 
 def fact_names(source: Source, complaints: Complaints) -> FactNames:

@@ -23,7 +23,7 @@ from worker.usecases.standing import tokens_of, typed_key
 
 @dataclass(frozen=True, slots=True)
 class PurposeLine:
-    """One purpose of one record, in words. `facts` are the start facts and conditions with what is known of them."""
+    """One purpose of one record, in words. `facts` are those of its clock, consents and condition with what is known of them."""
 
     id: str
     basis: str
@@ -95,10 +95,7 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
             state_in_words(state),
             _term_in_words(purpose.term),
             purpose.fields,
-            tuple(
-                f"{name}: {fact_in_words(facts[name])}"
-                for name in dict.fromkeys((*(purpose.start.facts if purpose.start else ()), *facts_of(purpose.when)))
-            ),
+            tuple(f"{name}: {fact_in_words(facts[name])}" for name in dict.fromkeys((*policy.days_of(purpose), *facts_of(purpose.when)))),
         )
         for purpose, state in zip(policy.purposes, decision.purposes, strict=True)
     )

@@ -58,6 +58,8 @@ def word(policy: Policy, decision: Decision) -> str:
         case Kept():
             if decision.undetermined:
                 return UNDETERMINED
+            if decision.waiting:
+                return REVIEW
             return UNCOVERED if set(decision.uncovered) - set(gaps(policy)) else KEPT
         case _:
             assert_never(decision.outcome)
@@ -90,6 +92,8 @@ def due_day(decision: Decision) -> dt.date | None:
 def state_in_words(state: PurposeState) -> str:
     """Return a purpose's state as a phrase; days are the last day of keeping."""
     match state:
+        case Running(None, why, dt.date() as since):
+            return f"running: {why}, and {since} lies longer ago than its period"
         case Running(None, why):
             return f"running: {why}"
         case Running(until, why):
@@ -142,6 +146,8 @@ class SourceCounts:
                 self.findings["undetermined", f"{purpose.id}: {state.why}"] += count
         if isinstance(decision.outcome, Undecided):
             self.findings["undetermined", f"disposition: {decision.outcome.why}"] += count
+        for purpose_id in decision.waiting:
+            self.findings["waiting", f"{purpose_id}: its start event is waited for longer than its own period"] += count
         for name in decision.uncovered:
             if name not in gaps(self.policy):
                 self.findings["uncovered", f"{name}: every purpose that lists it never applied"] += count

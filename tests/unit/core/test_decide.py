@@ -300,7 +300,7 @@ class TestRequests:
     )
     def test_every_basis(self, basis: LegalBasis, erase: str, withdraw: str, objection: str) -> None:
         """What each kind of request ends; exporting and restricting end nothing, and an unverified erasure neither."""
-        held = purpose(keep="P5Y", basis=basis, consent="news" if basis is B.CONSENT else None)
+        held = purpose(keep="P5Y", basis=basis, consents=("news",) if basis is B.CONSENT else ())
 
         def effect(standing: Standing, asked_of: Purpose = held) -> str:
             state = decide(spoken("2026-01-01"), plain_policy(asked_of, source=SOURCE), standing, TODAY).purposes[0]
@@ -315,12 +315,12 @@ class TestRequests:
 
     def test_other_consent_stays(self) -> None:
         """Withdrawing one named consent leaves what rests on another."""
-        held = purpose(basis=B.CONSENT, consent="future-use")
+        held = purpose(basis=B.CONSENT, consents=("future-use",))
         assert Kept() == outcome(spoken("2026-01-01"), held, standing=asked(RequestKind.WITHDRAW, consent="news"))
 
     def test_withdrawal_falls_back_to_the_base_term(self) -> None:
         """An applicant's year ends with the consent; the eight weeks that need none remain."""
-        weeks, year = purpose("procedure", keep="P8W"), purpose("later", keep="P1Y", basis=B.CONSENT, consent="future-use")
+        weeks, year = purpose("procedure", keep="P8W"), purpose("later", keep="P1Y", basis=B.CONSENT, consents=("future-use",))
         gone = asked(RequestKind.WITHDRAW, day="2026-05-10", consent="future-use")
         facts = spoken("2026-05-01")
         assert Kept() == outcome(facts, weeks, year, standing=gone, today=dt.date(2026, 6, 26))
@@ -471,9 +471,9 @@ def test_agrees_with_the_calendar_walked_day_by_day(
     assert states == [state_of(each) for each in decision.purposes]
     assert expected == plain(decision.outcome)
     assert uncovered == decision.uncovered
-    assert (
-        tuple(each.id for each, (word, _) in zip(policy.purposes, states, strict=True) if word == "undetermined") == decision.undetermined
-    )
+    named = list(zip(policy.purposes, states, strict=True))
+    assert tuple(each.id for each, (word, _) in named if word == "undetermined") == decision.undetermined
+    assert tuple(each.id for each, state in named if oracle.waits_too_long(each, facts, state, today)) == decision.waiting
 
 
 def acts(decision: Decision) -> bool:

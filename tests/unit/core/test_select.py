@@ -123,7 +123,7 @@ def test_never_misses(
         if any(step == Step(step.kind) and step.kind is not DispositionKind.PSEUDONYMISE for step in steps):
             assert selects(due(policy, today), facts, holding)
     listed = {name for each in policy.purposes for name in each.fields}
-    if decision.undetermined or set(decision.uncovered) & listed:
+    if decision.undetermined or decision.waiting or set(decision.uncovered) & listed:
         assert selects(undetermined(policy, today), facts, holding)
 
 

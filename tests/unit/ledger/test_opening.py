@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sqlite3
 import stat
@@ -11,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -18,9 +20,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 import worker.ledger
-from tests.unit.ledger.conftest import Clock
+from tests.unit.ledger.conftest import START, Clock
 from worker.errors import ConfigurationError
-from worker.ledger import Ledger, schema
+from worker.ledger import FindingRow, Ledger, schema
 
 
 def test_a_missing_ledger_is_made_for_its_owner_only(url: str, clock: Clock) -> None:
@@ -93,6 +95,28 @@ def test_migrations_know_the_same_states_as_the_code(ledger: Ledger, tmp_path: P
     for table in schema.metadata.tables:
         assert direct.get_check_constraints(table) == migrated.get_check_constraints(table)
     engine.dispose()
+
+
+def test_acceptances_outlive_a_new_kind_of_finding(url: str, clock: Clock) -> None:
+    """A ledger of the first schema takes the newer kinds, and what a person accepted stays accepted."""
+    Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(worker.ledger.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        old = FindingRow("overdue", "crm", "crm", "past the deadline", 2)
+        row = {"digest": old.digest, "first_seen": clock(), "last_seen": clock(), "run_id": "r", **dataclasses.asdict(old)}
+        connection.execute(schema.findings.insert().values(row))
+        yes = {"digest": old.digest, "owner": "o", "reason": "r", "expires_on": START.date(), "max_count": 2, "at": clock()}
+        connection.execute(schema.accepted_findings.insert().values(yes))
+    engine.dispose()
+
+    with Ledger.open(url, now=clock) as ledger:
+        ledger.record_findings("run-2", [old, FindingRow("waiting", "crm", "crm", "account", 1)])
+        assert {"overdue", "waiting"} == {each.finding.kind for each in ledger.open_findings()}
+        assert [(old.digest, "o", 2)] == [(each.digest, each.owner, each.max_count) for each in ledger.accepted()]
 
 
 def test_a_newer_ledger_is_refused(url: str, ledger: Ledger) -> None:

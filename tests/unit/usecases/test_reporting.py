@@ -1,0 +1,43 @@
+"""What is said about records, one word and one finding at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from worker.core.decide import Decision, Kept, NeverApplied, Running, Undetermined
+from worker.core.facts import Empty, FieldType, Reading
+from worker.core.model import Field, LegalBasis, Policy, Purpose, Source
+from worker.core.standing import NOTHING
+from worker.ledger.rows import FindingRow
+from worker.usecases.reporting import KEPT, REVIEW, UNDETERMINED, SourceCounts, state_in_words, why, word
+
+_NAME = Field("name", "name", Reading(FieldType.TEXT, Empty.UNKNOWN, ZoneInfo("UTC")), personal=True)
+POLICY = Policy(Source("files", "x", "files", ("id",), (_NAME,)), (Purpose("account", LegalBasis.CONTRACT, ("name",)),), ())
+WAITS = Running(None, "its start event has not happened yet", dt.date(2019, 3, 1))
+WAITING = Decision(Kept(), (WAITS,), waiting=("account",))
+
+
+def test_waiting_too_long_is_a_review() -> None:
+    """A record that waits too long is for a person to review, unless something about it is unknown."""
+    assert [REVIEW, UNDETERMINED, KEPT] == [
+        word(POLICY, WAITING),
+        word(POLICY, Decision(Kept(), (Undetermined("x"),), ("account",), (), ("account",))),
+        word(POLICY, Decision(Kept(), (NeverApplied("x"),))),
+    ]
+
+
+def test_waiting_too_long_is_a_finding() -> None:
+    """Such records are counted per source and purpose, and nothing is done to them nor late."""
+    counts = SourceCounts(POLICY, dt.date(2026, 7, 1))
+    counts.add(WAITING, NOTHING, 3)
+    counts.close(10, full=False)
+    expected = FindingRow("waiting", "files", "files", "account: its start event is waited for longer than its own period", 3)
+    assert [expected] == counts.rows()
+    assert (3, 7, 0) == (counts.words[REVIEW], counts.words[KEPT], counts.overdue)
+
+
+def test_the_day_is_said() -> None:
+    """The reason names the day that lies too long ago."""
+    assert "running: its start event has not happened yet, and 2019-03-01 lies longer ago than its period" == state_in_words(WAITS)
+    assert "2019-03-01" in why(POLICY, WAITING)
