@@ -64,7 +64,8 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         clause=shape.clause,
         description=shape.description,
     )
-    sound = not complaints.troubled(path) and not complaints.troubled(("sources", source.name))
+    about: list[Path] = [path, ("sources", source.name), *(("facts", each.name) for each in source.shared)]
+    sound = not any(complaints.troubled(each) for each in about)
     return Entry(found, shape, path, tuple(shaped.paths((*path, "examples"))), facts, sound)
 
 
@@ -175,7 +176,7 @@ def _event(path: Path, start: str | CombineShape, facts: FactNames, complaints: 
 
 def _check_day(path: Path, name: str, facts: FactNames, complaints: Complaints) -> None:
     """Check that a fact exists and is a day, so that a period can run from it."""
-    if not complaints.known(path, "fact", name, facts.types, facts.declared):
+    if not facts.known(path, name, complaints):
         return
     if facts.types[name] is not FieldType.DATE:
         days = [each for each, kind in facts.types.items() if kind is FieldType.DATE]
