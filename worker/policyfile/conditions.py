@@ -48,7 +48,7 @@ class FactNames:
         """Whether a name is that of a fact of the source; noted as a problem unless it is one that has something wrong with it."""
         if name in self.elsewhere and name not in self.types:
             what = f"{name!r} is a fact over several sources, and {self.source!r} is not one of them"
-            complaints.problem(path, what, f'Add uses = ["{name}"] to the source.')
+            complaints.problem(path, what, f'Add uses = ["{name}"] to the source.', about=("sources", self.source, "uses"))
             return False
         return complaints.known(path, "fact", name, self.types, self.declared)
 

@@ -64,7 +64,7 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         clause=shape.clause,
         description=shape.description,
     )
-    about: list[Path] = [path, ("sources", source.name), *(("facts", each.name) for each in source.shared)]
+    about: list[Path] = [path, ("sources", source.name), *(("facts", name) for name in found.deciding)]
     sound = not any(complaints.troubled(each) for each in about)
     return Entry(found, shape, path, tuple(shaped.paths((*path, "examples"))), facts, sound)
 

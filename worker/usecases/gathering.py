@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from worker.core.facts import UNREADABLE, Fact, Raw, Unknown
+from worker.core.facts import Fact, Raw, Unknown, Unreadable
 from worker.core.model import Field, Member, Policy, SharedFact, Source
 from worker.core.refs import REFERENCE_BYTES
 from worker.core.select import EVERYTHING
@@ -183,7 +183,7 @@ def _read(machine: Machine, index: SubjectIndex, member: Member, position: int, 
             told: list[tuple[Sequence[bytes], Seen]] = []
             for row in page:
                 values = dict(zip(columns, row[width:], strict=True))
-                if any(values[name] is UNREADABLE for name in names):
+                if any(isinstance(values[name], Unreadable) for name in names):
                     # It may be about anybody, and the latest of all.
                     return f"a record of {source.name} can't be read"
                 told.append((tokens.of(row[:width], values), _said(member, position, values, today)))  # type: ignore[arg-type]
