@@ -240,7 +240,8 @@ def _check_indexes(checked: Checked) -> None:
     """Report start columns and relation columns without index: every run would read the whole table."""
     source, policy = checked.model.source, checked.policy
     starts = dict.fromkeys(name for each in (policy.purposes if policy else ()) for name in (each.start.facts if each.start else ()))
-    for name in starts:
+    # A fact over several sources is read whole, whatever index there is.
+    for name in (each for each in starts if source.shared_fact(each) is None):
         aggregate = next((each for each in source.aggregates if each.name == name), None)
         if aggregate is not None:
             relation = source.relation(aggregate.relation)

@@ -63,6 +63,7 @@ class TestExamples:
         "path",
         [
             ("organisation",),
+            ("facts", "x"),
             ("sources", "x"),
             ("sources", "x", "fields", "y"),
             ("sources", "x", "children", "y"),

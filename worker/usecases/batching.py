@@ -120,7 +120,8 @@ class BatchWorker:
         self._judge = self._new_judge()
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
-        self._take = policy.only_deletes and all(each.disposal is None for each in policy.source.relations)
+        # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
+        self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
         self._lanes = Lanes(lambda ask: source.batch(ask.attempt, ask.within, ask.selection, ask.columns, take=ask.take))
         self._following: tuple[PlannedBatch, str] | None = None
 
@@ -219,6 +220,7 @@ class BatchWorker:
                     faults.reached(BEFORE_COMMIT)
                     committing = True
                     batch.commit()
+                    self._gathered.treated(kept[0])
                     faults.reached(AFTER_COMMIT)
             except AuditUnavailable:
                 raise

@@ -62,6 +62,11 @@ class Gathered:
         """Return what gives the records of a policy's source their shared facts; None when the policy decides by none."""
         return Joined(self, policy) if policy.shared else None
 
+    def treated(self, aliases: bytes) -> None:
+        """Take note of records whose identifiers were just treated, so that they are still found; aliases -- as the ledger keeps them."""
+        for index in self.indexes.values():
+            index.also(_pairs(aliases))
+
 
 class Joined:
     """Gives records of one source the facts that lie in several. columns -- the fields that have to be read for that."""

@@ -185,6 +185,7 @@ class _SourcePlanner:
         self._referrer = referrer
         self._prefix = prefix
         self._number = 0
+        self._passed = 0
         self._tally: dict[Judged | tuple[Judged, Standing], int] = {}
         self._reasons: dict[Judged, Reason | None] = {}
         self._positions: dict[Judged, int] = {}
@@ -214,6 +215,10 @@ class _SourcePlanner:
                     self._last = verdict.key
                     if len(self._records) >= size:
                         self._flush(writer)
+                self._passed += len(page)
+                if self._policy.shared and self._passed >= size:
+                    # A batch reads its whole range again, and its selection leaves nothing out.
+                    self._flush(writer)
                 if len(self._tally) > _TALLIED:
                     self._count()
                 if progress is not None:
@@ -244,6 +249,7 @@ class _SourcePlanner:
 
     def _flush(self, writer: PlanWriter) -> None:
         """Write the current batch, if it holds anything."""
+        self._passed = 0
         if not self._records:
             return
         batch_id = f"{self._prefix}-{self._number}"

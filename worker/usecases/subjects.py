@@ -34,13 +34,15 @@ _ADD = f"INSERT INTO subject VALUES (?1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT (token)
 _LEADER = "SELECT leader FROM subject WHERE token = ?"
 _FOLLOW = "UPDATE subject SET leader = ? WHERE token = ?"
 _FOLLOWERS = "SELECT token, there, day, ahead, unsure FROM subject WHERE token > ? AND leader <> token ORDER BY token LIMIT ?"
+_ALSO = "INSERT OR IGNORE INTO subject SELECT ?1, leader, 0, 0, 0, 0 FROM subject WHERE token = ?2"
 _SEEN = "SELECT there, day, ahead, unsure FROM subject WHERE token = (SELECT leader FROM subject WHERE token = ?)"
 
 
 class SubjectIndex:
     """Takes in what records say, by the tokens they carry, and answers what all records of a subject say together.
 
-    First everything is added, then it is sealed, then it is asked. RetentionError when the file can't be made or written.
+    First everything is added, then it is sealed, then it is asked; `also` is for what becomes of the records meanwhile. RetentionError when
+    the file can't be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,6 +101,11 @@ class SubjectIndex:
                 self._connection.executemany(_FOLLOW, ((leader, row[0]) for leader, row in zip(leaders, page, strict=True)))
                 last = page[-1][0]
             self._connection.execute("COMMIT")
+
+    def also(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Let tokens stand for what others were joined to, after the sealing: (new token, known token); unknown ones change nothing."""
+        with _explained():
+            self._connection.executemany(_ALSO, pairs)
 
     def seen(self, tokens: Iterable[bytes]) -> Seen:
         """Return what all records of the subjects of some tokens say together."""

@@ -220,6 +220,27 @@ class TestJoining:
             table(shop, "calls", call(7, "+31612345678", "2026-06-02"))
             assert {1: Known(dt.date(2026, 6, 2))} == facts(machine, "people")
 
+    def test_treated_as_reported(self, shop: Lab) -> None:
+        """A record that was just pseudonymised is read back with its person's value: its own old day alone would call for the next step."""
+        steps = 'disposition = [{ do = "pseudonymise", then = [{ do = "delete", after = "P1Y" }] }]'
+        shop.policies = shop.policies.replace('disposition = "delete"', steps, 1)
+        table(shop, "people", person(1, "2020-01-01", "ada@canary.example", "0031612345678"))
+        table(shop, "mails", mail(1, "ada@canary.example", "2024-06-01"), mail(2, "", "2026-06-01"))
+        with shop.machine() as machine:
+            result = shop.plan_and_apply(machine)[1]
+        assert str(shop.table("people")[1]["email"]).startswith("p1-")
+        assert (0, 0) == (result.unverified, result.exit_code)
+
+    def test_batches_stay_small(self, shop: Lab) -> None:
+        """A batch reads its range whole, so the range ends before many records that are kept, however few of them are due."""
+        shop.environ["RETENTION_BATCH_SIZE"] = "10"
+        table(shop, "people", *(person(number, "2020-01-01" if number % 100 == 0 else "2026-01-01") for number in range(400)))
+        with shop.machine() as machine, pytest.MonkeyPatch.context() as patched:
+            patched.setattr("connectors.memory._PAGE", 10)
+            plan, result = shop.plan_and_apply(machine)
+            batches = [each for each in machine.ledger.batches(result.run_id) if each.source == "people"]
+        assert (4, 4, 396) == (plan.acting["people"], len(batches), len(shop.table("people")))
+
     def test_a_source_that_only_uses_it(self, shop: Lab) -> None:
         """Records of a source that has no such day take the others'; who can't be looked for is unknown, who isn't found as declared."""
         shop.policies = shop.policies.replace('table = "calls"', 'uses = ["last_contact"]\ntable = "calls"')
