@@ -67,6 +67,7 @@ class TestExamples:
             ("organisation",),
             ("organisation", "fiscal_years", 0),
             ("periods", "x"),
+            ("facts", "x"),
             ("sources", "x"),
             ("sources", "x", "fields", "y"),
             ("sources", "x", "children", "y"),

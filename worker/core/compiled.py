@@ -149,7 +149,12 @@ def _evidence(facts: Mapping[str, Fact], untreated: frozenset[str] | None) -> by
 
 
 def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fact]:
-    """Return the function from a raw value (of an aggregate: its summary) to the fact of that name."""
+    """Return the function from a raw value to the fact of that name.
+
+    The raw value of an aggregate is its summary; that of a fact over several sources is the fact itself, which was gathered before.
+    """
+    if policy.source.shared_fact(name) is not None:
+        return lambda raw: raw if isinstance(raw, Fact) else Unknown("not gathered")
     declared = definition(policy.source, name)
     if isinstance(declared, Aggregate):
         aggregate = declared

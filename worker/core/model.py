@@ -162,11 +162,42 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One source that a shared fact is taken from.
+
+    days -- its fields that are looked at; identifiers -- those by which its records are joined to a subject. Both without what only the
+    source's own policy needs (treatments), so that a change of that is no change of the fact.
+    """
+
+    source: str
+    table: str
+    days: tuple[Field, ...]
+    identifiers: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFact:
+    """The latest day over the records of several sources about one subject (last contact over quotes, mails and calls).
+
+    none -- what it means that no member has a record about the subject.
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    none: Empty = Empty.UNKNOWN
+
+    def member(self, source: str) -> Member | None:
+        """Return what the fact takes from a source, None when it takes nothing."""
+        return next((each for each in self.members if each.source == source), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One set of records in one system.
 
     connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
-    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own.
+    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; shared -- the
+    facts over several sources that its policy may use: those it is a member of, and those it lists under `uses`.
     For people: controller_name -- for whom they are processed; backups -- how long after its deletion a record is gone from backups too,
     None when nobody said; recipients -- with whom the records are shared.
     """
@@ -184,6 +215,7 @@ class Source:
     backups: Period | None = None
     recipients: tuple[str, ...] = ()
     consents: tuple[Consent, ...] = ()
+    shared: tuple[SharedFact, ...] = ()
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -202,6 +234,16 @@ class Source:
     def consents_of(self, purpose: Purpose) -> tuple[Consent, ...]:
         """Return the declared consents among those that a purpose rests on."""
         return tuple(each for each in self.consents if each.name in purpose.consents)
+
+    def shared_fact(self, name: str) -> SharedFact | None:
+        """Return a fact over several sources by its name, None when the name stands for something else."""
+        return next((each for each in self.shared if each.name == name), None)
+
+    @property
+    def contributed(self) -> tuple[Field, ...]:
+        """The day fields that facts over several sources take from this one, each once."""
+        members = [member for each in self.shared if (member := each.member(self.name)) is not None]
+        return tuple({day.name: day for member in members for day in member.days}.values())
 
     @property
     def identifiers(self) -> tuple[Field, ...]:
@@ -366,6 +408,11 @@ class Policy:
             names.update(dict.fromkeys(facts_of(disposition.when)))
         return tuple(names)
 
+    @cached_property
+    def shared(self) -> tuple[SharedFact, ...]:
+        """The facts over several sources that this policy decides by; they have to be gathered before anything is judged."""
+        return tuple(each for each in self.source.shared if each.name in self.deciding)
+
 
 @dataclass(frozen=True, slots=True)
 class StandardPeriod:
@@ -395,11 +442,12 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A whole policy file: the organisation, every source it names, and the policies, one a source."""
+    """A whole policy file: the organisation, every source it names, the policies, one a source, and the facts over several sources."""
 
     organisation: Organisation
     sources: Mapping[str, Source]
     policies: tuple[Policy, ...]
+    facts: tuple[SharedFact, ...] = ()
 
     def policy(self, source: str) -> Policy | None:
         """Return the policy of a source, or None for a source without one (a gap that the reports show)."""

@@ -15,7 +15,7 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
-from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, Source
+from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, SharedFact, Source
 from worker.core.periods import NO_TIME, Period, cutoff
 
 
@@ -92,7 +92,7 @@ def due(policy: Policy, today: dt.date) -> Selection:
             holders = policy.purposes_of.get(field.name)
             needed = _groups(policy) if holders is None else (holders,)
             parts.append(_all([Holding(field.name), *(_field_due(policy, positions, today, NO_TIME) for positions in needed)]))
-    return _any(parts)
+    return _visible(policy.source, _any(parts))
 
 
 def undetermined(policy: Policy, today: dt.date) -> Selection:
@@ -114,7 +114,21 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
         for positions in _groups(policy)
         if positions
     )
-    return _any(parts)
+    return _visible(policy.source, _any(parts))
+
+
+def _visible(source: Source, selection: Selection) -> Selection:
+    """Return a selection widened to everything wherever it asks for a fact that no system can see from inside one source."""
+    match selection:
+        case Union(of):
+            return _any(_visible(source, part) for part in of)
+        case Intersection(of):
+            return _all(_visible(source, part) for part in of)
+        case Holding():
+            return selection
+        case _:
+            name = selection.comparison.fact if isinstance(selection, Compares) else selection.fact
+            return EVERYTHING if source.shared_fact(name) is not None else selection
 
 
 def _steps(policy: Policy, *kinds: DispositionKind) -> list[Period]:
@@ -207,14 +221,25 @@ def _may_not_apply(source: Source, fact: str) -> bool:
 
 def _meanings(source: Source, fact: str) -> set[Empty]:
     """Return what it can mean that a fact is not there."""
+    shared = source.shared_fact(fact)
+    if shared is not None:
+        return absences(shared)
     declared = definition(source, fact)
     if isinstance(declared, Field):
         return {declared.reading.empty}
     return {declared.none, declared.reading.empty if declared.reading else Empty.UNKNOWN}
 
 
+def absences(shared: SharedFact) -> set[Empty]:
+    """Return what it can mean that a fact over several sources has no day: no record, or an empty value in one."""
+    return {shared.none, *(day.reading.empty for member in shared.members for day in member.days)}
+
+
 def definition(source: Source, fact: str) -> Field | Aggregate:
-    """Return the field or aggregate that a fact's name stands for; KeyError when there is neither."""
+    """Return the field or aggregate that a fact's name stands for; KeyError when there is neither.
+
+    These are what a connector can be asked for; facts over several sources are not among them.
+    """
     for aggregate in source.aggregates:
         if aggregate.name == fact:
             return aggregate

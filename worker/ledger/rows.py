@@ -109,6 +109,19 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HighWater:
+    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects.
+
+    source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal; made and
+    read by `worker.usecases.gathering`.
+    """
+
+    source: str
+    field: str
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """What is written down about a batch before its source commits. aliases -- see `Ledger.keep_aliases`."""
 
@@ -119,6 +132,7 @@ class Intent:
     count: int
     root: str
     aliases: bytes = b""
+    high_water: tuple[HighWater, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,13 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     text,
 )
 
 from worker.ledger import rows
 
-HEAD = "0002w"
+HEAD = "0003"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -292,6 +293,19 @@ aliases = Table(
     Column("blob", LargeBinary, nullable=False),
     Column("at", Instant, nullable=False),
     Index("ix_aliases_source_alias_id", "source", "alias_id"),
+)
+
+high_water = Table(
+    "high_water",
+    metadata,
+    Column("high_water_id", Integer, primary_key=True),
+    Column("batch_id", String(64), ForeignKey("batches.batch_id"), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("field", String(200), nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("batch_id", "source", "field"),
+    Index("ix_high_water_source_field_high_water_id", "source", "field", "high_water_id"),
 )
 
 marks = Table(

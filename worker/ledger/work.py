@@ -23,6 +23,7 @@ BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed
 
 _PAGE = 500
 _TOKEN_BYTES = 16
+_DAY_BYTES = 4
 
 _RUN = columns(schema.runs, RunRow)
 _BATCH = columns(schema.batches, BatchRow)
@@ -112,7 +113,7 @@ class Work(Store):
             self._intend(connection, Intent(batch_id, witness, stream, first, count, root))
 
     def intend_with(self, intent: Intent) -> None:
-        """Do what `intend` does, with the batch's aliases in the same transaction."""
+        """Do what `intend` does, with the batch's aliases and high-water marks in the same transaction."""
         with self._write() as connection:
             self._intend(connection, intent)
 
@@ -195,6 +196,24 @@ class Work(Store):
             yield from (row.blob for row in found)
             last = found[-1].alias_id
 
+    def high_water(self, source: str, field: str) -> Iterator[bytes]:
+        """Yield the kept blobs of a field's days in the order they were kept, with no transaction left open."""
+        table = schema.high_water
+        last = 0
+        while True:
+            wanted = (
+                select(table.c.high_water_id, table.c.blob)
+                .where(table.c.source == source, table.c.field == field, table.c.high_water_id > last)
+                .order_by(table.c.high_water_id)
+                .limit(20)
+            )
+            with self._read() as connection:
+                found = connection.execute(wanted).all()
+            if not found:
+                return
+            yield from (row.blob for row in found)
+            last = found[-1].high_water_id
+
     def _intend(self, connection: Connection, intent: Intent) -> None:
         if intent.aliases:
             source = connection.execute(select(schema.batches.c.source).where(schema.batches.c.batch_id == intent.batch_id)).scalar()
@@ -212,6 +231,11 @@ class Work(Store):
         if connection.execute(_INTEND, row).rowcount == 0:
             state = _now_is(connection, intent.batch_id)
             raise RetentionError(f"The batch {intent.batch_id} can't be written: {state}. Nothing was written.")
+        for each in intent.high_water:
+            if not each.blob or len(each.blob) % (_TOKEN_BYTES + _DAY_BYTES):
+                raise ValueError("a high-water mark is made of 16-byte tokens, each with a day in 4 bytes")
+            kept = {"batch_id": intent.batch_id, **values(each), "at": self._now()}
+            connection.execute(insert(schema.high_water).values(kept))
 
     def _keep_aliases(self, connection: Connection, batch_id: str, source: str, blob: bytes) -> None:
         if not blob or len(blob) % (2 * _TOKEN_BYTES):

@@ -33,22 +33,35 @@ _EXPECTED = {
 class FactNames:
     """The facts of a source by name, with what they are compared as (timestamps are days by then).
 
-    declared -- all names that stand in the file, also those that have something wrong with them.
+    declared -- all names that stand in the file, also those that have something wrong with them; shared -- those over several sources;
+    elsewhere -- facts over several sources that this one has nothing to do with.
     """
 
     source: str
     types: Mapping[str, FieldType]
     declared: Collection[str]
     fields: Collection[str]
+    shared: Collection[str] = ()
+    elsewhere: Collection[str] = ()
+
+    def known(self, path: Path, name: str, complaints: Complaints) -> bool:
+        """Whether a name is that of a fact of the source; noted as a problem unless it is one that has something wrong with it."""
+        if name in self.elsewhere and name not in self.types:
+            what = f"{name!r} is a fact over several sources, and {self.source!r} is not one of them"
+            complaints.problem(path, what, f'Add uses = ["{name}"] to the source.', about=("sources", self.source, "uses"))
+            return False
+        return complaints.known(path, "fact", name, self.types, self.declared)
 
     def path(self, name: str) -> Path:
         """Return where a fact is declared."""
+        if name in self.shared:
+            return ("facts", name)
         return ("sources", self.source, "fields" if name in self.fields else "facts", name)
 
 
 def check_day(path: Path, name: str, facts: FactNames, complaints: Complaints, why: str) -> None:
     """Check that a fact exists and is a day; `why` says in the problem what a day is needed for."""
-    if not complaints.known(path, "fact", name, facts.types, facts.declared):
+    if not facts.known(path, name, complaints):
         return
     if facts.types[name] is not FieldType.DATE:
         days = [each for each, kind in facts.types.items() if kind is FieldType.DATE]
@@ -75,7 +88,7 @@ def condition(table: Mapping[str, Any], path: Path, facts: FactNames, complaints
                     parts.append(Negated(condition(value, place, facts, complaints, depth + 1)))
                 else:
                     complaints.problem(place, "must be a table with a condition")
-            case _ if complaints.known(place, "fact", name, facts.types, facts.declared):
+            case _ if facts.known(place, name, complaints):
                 parts.extend(_comparisons(name, facts, value, place, complaints))
     return parts[0] if len(parts) == 1 else Every(tuple(parts))
 

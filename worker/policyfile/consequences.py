@@ -15,6 +15,7 @@ from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
 from worker.core.model import DispositionKind, Function, LegalBasis, Policy
+from worker.core.select import absences
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -147,9 +148,12 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
 def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
     """Yield the values of a fact that conditions could tell apart, and the ways in which it may be missing."""
+    shared = policy.source.shared_fact(name)
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
-    reading = aggregate.reading if aggregate is not None else policy.source.field(name).reading
-    if aggregate is not None and reading is None:
+    reading = aggregate.reading if aggregate is not None else policy.source.field(name).reading if shared is None else None
+    if shared is not None:
+        kind, missing = FieldType.DATE, absences(shared)
+    elif aggregate is not None and reading is None:
         kind, missing = (FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN), {Empty.UNKNOWN}
     elif reading is not None:
         kind, missing = reading.type, {reading.empty} | ({aggregate.none} if aggregate is not None else set())

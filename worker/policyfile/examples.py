@@ -94,7 +94,7 @@ def _facts(entry: Entry, path: Path, example: ExampleShape, complaints: Complain
     facts: dict[str, Fact] = dict.fromkeys(entry.policy.deciding, Unknown("the example does not give it"))
     for name, value in example.given.items():
         place = (*path, "given", name)
-        if complaints.known(place, "fact", name, entry.facts.types, entry.facts.declared):
+        if entry.facts.known(place, name, complaints):
             fact = _missing(value, place, complaints) if isinstance(value, dict) else _fact(entry.policy, name, value)
             if fact is None and not isinstance(value, dict):
                 complaints.problem(place, f"does not fit {name!r}, which is a {entry.facts.types[name].value}")
@@ -115,6 +115,8 @@ def _missing(value: Mapping[str, object], path: Path, complaints: Complaints) ->
 
 def _fact(policy: Policy, name: str, value: object) -> Fact | None:
     """Return a value as the fact it would become if a system held it; None when it is of the wrong type."""
+    if policy.source.shared_fact(name) is not None:
+        return _read(Reading(FieldType.DATE, Empty.UNKNOWN, policy.zone), value)
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
     if aggregate is not None and aggregate.reading is None:
         kind = FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN

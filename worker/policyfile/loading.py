@@ -1,6 +1,6 @@
 """Reading a whole policy file: every problem in it told at once, or a schedule in which every name is declared and every type matches.
 
-    document -> shape -> sources -> policies -> consequences -> examples
+    document -> shape -> sources -> facts over several of them -> policies -> consequences -> examples
 
 Each stage goes on with what the one before could make sense of, so that one mistake does not hide the others. A file with a problem
 gives no schedule at all: half a policy file is not enforced.
@@ -24,6 +24,7 @@ from worker.policyfile.periods import check_names, resolved, with_odd_years
 from worker.policyfile.policies import Entry, duplicates, policy
 from worker.policyfile.retention import Line, lines
 from worker.policyfile.shaping import Shaped, shape
+from worker.policyfile.sharedfacts import shared_facts, with_shared
 from worker.policyfile.sources import check_relations, source
 
 
@@ -96,6 +97,8 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
         return _finished(None, [], complaints, 0)
     organisation = _organisation(shaped, complaints)
     sources = _sources(shaped, organisation, connectors, complaints)
+    facts = shared_facts(shaped.file, sources, complaints)
+    sources = with_shared(shaped.file, sources, facts, complaints)
     entries = _policies(shaped, organisation, sources, complaints)
     ran = 0
     for entry in entries:
@@ -104,7 +107,7 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
         if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
             ran += examples.run(entry, complaints)
     found = tuple(dataclasses.replace(entry.policy, digest=digest(entry.policy)) for entry in entries)
-    return _finished(Schedule(organisation, sources, found), [entry.policy for entry in entries], complaints, ran)
+    return _finished(Schedule(organisation, sources, found, facts), [entry.policy for entry in entries], complaints, ran)
 
 
 def _finished(schedule: Schedule | None, policies: list[Policy], complaints: Complaints, ran: int) -> Report:

@@ -48,12 +48,20 @@ _UNORDERED = frozenset(
         ("Relation", "recount"),
         ("Recount", "where"),
         ("Aggregate", "where"),
+        ("Source", "shared"),
+        ("SharedFact", "members"),
+        ("Member", "days"),
+        ("Member", "identifiers"),
     }
 )
 
 
 def digest(policy: Policy) -> str:
-    """Return `sha256:` and the hexadecimal SHA-256 of the policy's normal form, its source and its calendar included."""
+    """Return `sha256:` and the hexadecimal SHA-256 of the policy's normal form, its source and its calendar included.
+
+    A fact over several sources belongs to every policy that uses it, and to no other one, whoever takes part in it.
+    """
+    policy = dataclasses.replace(policy, source=dataclasses.replace(policy.source, shared=policy.shared))
     text = _json({"form": FORM, "policy": _normal(policy)})
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -71,7 +71,13 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         lead=_own((*path, "lead"), shape.lead, organisation.lead, organisation, complaints),
         statement=shape.statement,
     )
-    about: tuple[Path, ...] = (path, ("sources", source.name), ("organisation", "fiscal_years"), ("periods",))
+    about: list[Path] = [
+        path,
+        ("sources", source.name),
+        ("organisation", "fiscal_years"),
+        ("periods",),
+        *(("facts", name) for name in found.deciding),
+    ]
     sound = not any(complaints.troubled(each) for each in about)
     return Entry(found, shape, path, tuple(shaped.paths((*path, "examples"))), facts, sound)
 

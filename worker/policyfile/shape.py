@@ -271,6 +271,13 @@ class ConsentShape(Shape):
     withdrawn: Text | None = _optional("The fact that holds the day on which it was withdrawn; only a request withdraws it without.")
 
 
+class SharedFactShape(Shape):
+    """A fact over several sources: the latest day over all records about one subject."""
+
+    latest: Texts = _described("The day fields that are looked at: source.field.")
+    none: EmptyMeans | None = _optional("What it means that no source has a record about the subject; unknown unless said otherwise.")
+
+
 class SourceShape(Shape):
     """One set of records in one system."""
 
@@ -286,6 +293,7 @@ class SourceShape(Shape):
     fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
     facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
     consents: dict[Id, ConsentShape] = _empty(dict, "Consents that the records state, by name.")
+    uses: list[str] = _empty(list, "Facts over several sources that its policy uses although none of its fields is part of them.")
     children: dict[FieldName, ChildShape] = _empty(dict, "Rows of other tables that point to a record, by name.")
     parents: dict[FieldName, ParentShape] = _empty(dict, "Rows of other tables that a record points to, by name.")
 
@@ -420,5 +428,6 @@ class FileShape(Shape):
     version: Literal[1] = _described("The version of this file's grammar.")
     organisation: OrganisationShape = _described("Whose policies these are.")
     periods: dict[Id, NamedPeriod] = _empty(dict, "Standard periods by name, to be used wherever a period can stand.")
+    facts: dict[FieldName, SharedFactShape] = _empty(dict, "Facts over several sources, by name.")
     sources: dict[SourceName, SourceShape] = _empty(dict, "The sets of records, by name.")
     policies: list[PolicyShape] = _empty(list, "The retention rules, one policy a source.")

@@ -106,6 +106,8 @@ def _unit(path: Path, *, unknown_key: bool) -> Path:
     part_of = {"sources": _PARTS_OF_A_SOURCE, "policies": _PARTS_OF_A_POLICY, "periods": ()}
     if unknown_key or len(path) <= 1:
         return path[:1] if not unknown_key else path
+    if path[0] == "facts":
+        return path[:2]
     if path[0] not in part_of:
         return path[:1]
     of_part = len(path) >= 4 and path[2] in part_of[str(path[0])]

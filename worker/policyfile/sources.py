@@ -81,9 +81,19 @@ def fact_names(source: Source, complaints: Complaints) -> FactNames:
                 types[each.name] = FieldType.BOOLEAN
             case Function.LATEST | Function.EARLIEST:
                 types[each.name] = FieldType.DATE
+    types.update({each.name: FieldType.DATE for each in source.shared if each.name not in types})
     days = {name: FieldType.DATE if kind is FieldType.TIMESTAMP else kind for name, kind in types.items()}
-    fields = complaints.document.names(("sources", source.name, "fields"))
-    return FactNames(source.name, days, {*fields, *complaints.document.names(("sources", source.name, "facts"))}, fields)
+    document = complaints.document
+    fields, own = document.names(("sources", source.name, "fields")), document.names(("sources", source.name, "facts"))
+    broken = {name for name in document.names(("facts",)) if complaints.troubled(("facts", name))}
+    return FactNames(
+        source.name,
+        days,
+        {*fields, *own, *broken},
+        fields,
+        shared={each.name for each in source.shared} - {*fields, *own},
+        elsewhere={*document.names(("facts",))} - broken,
+    )
 
 
 # --- Fields ---------------------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
 from worker.usecases.braking import say, shape_brakes
+from worker.usecases.gathering import Gathered, facts_used, gather
 from worker.usecases.lanes import Lane, batch_row, carried_out, lanes_of
 from worker.usecases.machine import Machine
 from worker.usecases.planning import shape_digest
@@ -31,6 +32,7 @@ from worker.usecases.reporting import ACTIONS, finding_of
 from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
+_UNREAD = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
 _DONE_STATES = ("committed", "resolved_after_crash", "presumed")
 _FINAL = (*_DONE_STATES, "rolled_back")
 
@@ -138,13 +140,30 @@ class _Run:
 
     def work(self) -> None:
         """Work through the sources in the plan's order."""
+        self._set_aside()
+        acting = [self._machine.policy(name) for name in self._plan.header.policies if self._acts(name) and name not in self.result.failed]
+        with gather(self._machine, acting, self._plan.header.as_of) as gathered:
+            for policy in acting:
+                unknown = [gathered.unknown[each.name] for each in facts_used(self._machine, [policy]) if each.name in gathered.unknown]
+                if unknown:
+                    self._give_up(policy.source.name, SourceFailed(f"{unknown[0]}, and {policy.source.name} is decided by it."))
+            self._work(gathered)
+
+    def _acts(self, name: str) -> bool:
+        """Whether the plan does anything in a source."""
+        return any(self._plan.summary.counts.get(name, {}).get("actions", {}).values())
+
+    def _set_aside(self) -> None:
+        """Set aside the sources that can't be worked on: unread when the plan was made, failing now, or with another shape."""
         unread = {str(each["source"]) for each in self._plan.summary.findings if each["kind"] == "failed"}
+        for name in sorted(unread - set(self._plan.header.policies)):
+            self.result.failed[name] = _UNREAD
         for name in self._plan.header.policies:
             if name in self.result.failed:
                 self._give_up(name, SourceFailed(self.result.failed[name]))
                 continue
             if name in unread:
-                self.result.failed[name] = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
+                self.result.failed[name] = _UNREAD
                 continue
             try:
                 stopped = shape_brakes(self._machine, (name,))
@@ -153,11 +172,14 @@ class _Run:
                 continue
             say(self._machine, stopped)
             self.result.failed.update({each.source: each.what for each in stopped if each.source is not None})
+
+    def _work(self, gathered: Gathered) -> None:
+        """Work through the batches."""
         for name, batches in groupby(self._plan.batches(), key=lambda batch: batch.source):
             try:
                 if name in self.result.failed:
                     continue
-                self._source(name, batches)
+                self._source(name, batches, gathered)
             except (SourceFailed, Retriable, ConfigurationError) as error:
                 if isinstance(error, AuditUnavailable):
                     raise
@@ -177,7 +199,7 @@ class _Run:
             sync=True,
         )
 
-    def _source(self, name: str, batches: Iterable[PlannedBatch]) -> None:
+    def _source(self, name: str, batches: Iterable[PlannedBatch], gathered: Gathered) -> None:
         """Work through the batches of one source."""
         machine, result = self._machine, self.result
         policy = machine.policy(name)
@@ -191,8 +213,8 @@ class _Run:
             secret = ref_key(machine, batch_row(*first, result.run_id, "")).secret
 
             def lane() -> Lane:
-                worker = BatchWorker(machine, policy, source, result.run_id, self._plan.header.as_of, secret, self._lock.confirm)
-                return Lane(machine, result.run_id, worker, ReadBack(machine, policy, source, self._plan.header.as_of, secret))
+                worker = BatchWorker(machine, policy, source, result.run_id, gathered, secret, self._lock.confirm)
+                return Lane(machine, result.run_id, worker, ReadBack(machine, policy, source, gathered, secret))
 
             # With a limit every batch is counted before the next one begins.
             count = lanes_of(policy, source) if self._room is None else 1

@@ -13,7 +13,6 @@ fingerprint; what differs is skipped and said. More rows than planned: only refe
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from worker.core.decide import Held
 from worker.core.model import Disposal, Identifier, Policy, Relation
 from worker.core.refs import Referrer
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, Intent
+from worker.ledger.rows import BatchRow, HighWater, Intent
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
     AFTER_CLOSE,
@@ -46,6 +45,7 @@ from worker.ports import (
     Resolution,
     Update,
 )
+from worker.usecases.gathering import Gathered, high_water
 from worker.usecases.intents import IntentLines
 from worker.usecases.judging import Judge, Verdict, deletes
 from worker.usecases.machine import Machine
@@ -90,10 +90,14 @@ class _Work:
     along: list[Along] = field(default_factory=list)
     along_counts: Counter[str] = field(default_factory=Counter)
     children: list[bytes] = field(default_factory=list)
+    leaving: list[tuple[Judge, list[Verdict]]] = field(default_factory=list)
 
 
 class BatchWorker:
-    """Carries out the batches of one source in one run. confirm_run -- raises when the run's own lock was lost."""
+    """Carries out the batches of one source in one run.
+
+    gathered -- the facts over several sources; confirm_run -- raises when the run's own lock was lost.
+    """
 
     def __init__(
         self,
@@ -101,7 +105,7 @@ class BatchWorker:
         policy: Policy,
         source: OpenSource,
         run_id: str,
-        as_of: dt.date,
+        gathered: Gathered,
         ref_secret: bytes,
         confirm_run: Callable[[], None],
     ) -> None:
@@ -111,10 +115,17 @@ class BatchWorker:
         self._run_id = run_id
         self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
         self._confirm_run = confirm_run
-        self._judge = Judge(machine, policy, as_of)
+        self._gathered = gathered
+        self._judge = self._new_judge()
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
-        self._take = policy.only_deletes and all(each.disposal is None for each in policy.source.relations)
+        # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
+        self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
+
+    def _new_judge(self) -> Judge:
+        """Return a judge that knows what stands now; where other sources' facts take days from here, it asks for what is kept of them."""
+        contributes = bool(self._policy.source.contributed)
+        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=contributes)
 
     def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
         """Carry out one batch under the id `attempt`, which the ledger has as pending.
@@ -152,7 +163,7 @@ class BatchWorker:
         """Carry out the batch while no hold can be placed."""
         with self._machine.ledger.standing_shared() as barrier:
             if self._machine.ledger.standing_version() != self._judge.standing.version:
-                self._judge = Judge(self._machine, self._policy, self._judge.today)
+                self._judge = self._new_judge()
             self._machine.trail.reserve(room_for(2 * len(records), 2 * _PAYLOAD_BYTES * len(records)))
             self._machine.faults.reached(BEFORE_LOCK)
             try:
@@ -185,9 +196,9 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting)])
                     faults.reached(AFTER_FSYNC)
-                    aliases = self._aliases(work)
+                    kept = (self._aliases(work), self._high_water(work))
                     ledger.intend_with(
-                        Intent(attempt, dict(batch.witness), segment.stream, segment.first, segment.count, segment.root, aliases)
+                        Intent(attempt, dict(batch.witness), segment.stream, segment.first, segment.count, segment.root, *kept)
                     )
                     faults.reached(AFTER_INTENT)
                     batch.write(self._changes(work, whole=len(work.acting) == len(batch.rows)))
@@ -197,6 +208,7 @@ class BatchWorker:
                     faults.reached(BEFORE_COMMIT)
                     committing = True
                     batch.commit()
+                    self._gathered.treated(kept[0])
                     faults.reached(AFTER_COMMIT)
             except AuditUnavailable:
                 raise
@@ -272,6 +284,7 @@ class BatchWorker:
             if not all(deletes(verdict.outcome) for _, verdict in found):
                 raise Changed(f"{self._policy.id}: rows of {relation.name} came in that are not due.")
             keys = [verdict.key for _, verdict in found]
+            work.leaving.append((judge, [verdict for _, verdict in found]))
             policy = judge.policy
             said = [why(policy, verdict.judged.decision) for _, verdict in found]
         else:
@@ -331,6 +344,18 @@ class BatchWorker:
                     own = own or record_token(secret, source, verdict.key)
                     pairs += (own, token)
         return b"".join(pairs)
+
+    def _high_water(self, work: _Work) -> tuple[HighWater, ...]:
+        """Return the days that facts over several sources go on to count after these records are disposed of."""
+        acting = (self._judge, [verdict for verdict, _, _ in work.acting])
+        return tuple(
+            each
+            for judge, verdicts in (acting, *work.leaving)
+            if judge.policy.source.contributed
+            for each in high_water(
+                judge.policy.source, judge.standing.secret, judge.today, ((verdict.key, judge.values(verdict)) for verdict in verdicts)
+            )
+        )
 
     # --- What is said about it ----------------------------------------------------------------------------------------------------
 

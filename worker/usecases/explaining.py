@@ -14,6 +14,7 @@ from worker.core.periods import Anchor, Term
 from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.policyfile.retention import promises_in_words
+from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token
@@ -57,8 +58,9 @@ class Explanation:
 def explain_record(machine: Machine, source: str, key: str, as_of: dt.date | None = None) -> Explanation:
     """Explain one record by its key; ConfigurationError when there is no such record."""
     policy = machine.policy(source)
-    judge = Judge(machine, policy, as_of or machine.today(), identifiers=True)
-    with machine.open_source(policy.source).reader() as reader:
+    today = as_of or machine.today()
+    with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:
+        judge = Judge(machine, policy, today, gathered, identifiers=True)
         row = reader.get(typed_key(policy.source, key), judge.columns)
         if row is None:
             raise ConfigurationError(f"{source} has no record with that key.")
@@ -69,19 +71,19 @@ def explain_subject(machine: Machine, identifiers: Sequence[str], as_of: dt.date
     """Explain every record about a person, over all sources; a source that can't be read is yielded as (source, why)."""
     wanted = {bytes.fromhex(each) for each in tokens_of(machine, identifiers)}
     secret = machine.keyring.match().secret
-    for policy in machine.policies():
-        kinds = [(each.name, each.identifier) for each in policy.source.identifiers if each.identifier is not None]
-        if not kinds:
-            continue
-        judge = Judge(machine, policy, as_of or machine.today(), identifiers=True)
-        try:
-            with machine.open_source(policy.source).reader() as reader:
-                for page in reader.rows(EVERYTHING, judge.columns):
-                    for row in page:
-                        if any(identifier_token(secret, kind, judge.value(row, name)) in wanted for name, kind in kinds):
-                            yield _explanation(judge, judge.judge([row], reader.related)[0])
-        except (SourceFailed, Retriable) as error:
-            yield policy.source.name, str(error)
+    policies = [each for each in machine.policies() if each.source.identifiers]
+    with gather(machine, policies, as_of or machine.today()) as gathered:
+        for policy in policies:
+            kinds = [(each.name, each.identifier) for each in policy.source.identifiers if each.identifier is not None]
+            judge = Judge(machine, policy, gathered.today, gathered, identifiers=True)
+            try:
+                with machine.open_source(policy.source).reader() as reader:
+                    for page in reader.rows(EVERYTHING, judge.columns):
+                        for row in page:
+                            if any(identifier_token(secret, kind, judge.value(row, name)) in wanted for name, kind in kinds):
+                                yield _explanation(judge, judge.judge([row], reader.related)[0])
+            except (SourceFailed, Retriable) as error:
+                yield policy.source.name, str(error)
 
 
 def _explanation(judge: Judge, verdict: Verdict) -> Explanation:

@@ -21,6 +21,7 @@ _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYM
 _GAP = "\x00"
 """Stands in a line where the reference goes; rendered JSON never holds it."""
 _NOT_LOCKED = "read again directly before the write"
+_GATHERED = "read again in all their sources before the first batch, not locked"
 
 
 class IntentLines:
@@ -32,13 +33,16 @@ class IntentLines:
         self._source = source
         self._run_id = run_id
         self._ref_secret = ref_secret
+        shared = ", ".join(each.name for each in policy.shared)
+        said = ("" if source.transactional else _NOT_LOCKED, f"{shared}: {_GATHERED}" if shared else "")
+        self._not_locked = "; ".join(each for each in said if each)
 
     def records(self, attempt: str, acting: Iterable[tuple[object, str, Reason]]) -> list[bytes]:
         """Return one line per (anything, reference, reason)."""
         fixed = {
             **self._common(self._policy, attempt, self._policy.source.name),
             "retention.level": str(self._source.level),
-            **({} if self._source.transactional else {"retention.facts": _NOT_LOCKED}),
+            **({"retention.facts": self._not_locked} if self._not_locked else {}),
         }
         varying = ["retention.record", "retention.due", "event.reason"]
         render = {

@@ -21,6 +21,7 @@ from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Rela
 from worker.core.standing import NOTHING, Standing
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row
+from worker.usecases.gathering import Gathered
 from worker.usecases.machine import Machine
 from worker.usecases.matching import StandingIndex, load_standing, merged
 
@@ -44,10 +45,13 @@ class Verdict(NamedTuple):
 class Judge:
     """Judges rows of one source for one day.
 
-    columns -- what has to be read for every row; identifiers -- ask for the identifier fields although nothing stands (for aliases).
+    columns -- what has to be read for every row; gathered -- the facts over several sources; identifiers -- ask for the identifier fields
+    although nothing stands, and for the days that other sources' decisions take from here: what has to be kept of a record that goes.
     """
 
-    def __init__(self, machine: Machine, policy: Policy, today: dt.date, *, identifiers: bool = False) -> None:
+    def __init__(
+        self, machine: Machine, policy: Policy, today: dt.date, gathered: Gathered | None = None, *, identifiers: bool = False
+    ) -> None:
         self.policy = policy
         self.today = today
         self.standing: StandingIndex = load_standing(machine, policy)
@@ -57,15 +61,23 @@ class Judge:
         self._remaining = [each for each in policy.source.aggregates if each.remaining]
         if len(self._remaining) > 1:
             raise ConfigurationError(f"{policy.id}: only one fact may count what remains.")
-        names = dict.fromkeys(name for name in fact_columns(policy) if name not in {each.name for each in self._remaining})
+        self._gathered = gathered if gathered is not None else Gathered(today, self.standing.secret)
+        self._joined = self._gathered.joined(policy)
+        virtual = {*(each.name for each in self._remaining), *(each.name for each in policy.shared)}
+        names = dict.fromkeys(name for name in fact_columns(policy) if name not in virtual)
         if identifiers or self.standing.by_identifier:
             names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
+        if identifiers:
+            names.update(dict.fromkeys(each.name for each in policy.source.contributed))
+        if self._joined is not None:
+            names.update(dict.fromkeys(self._joined.columns))
         for each in self._remaining:
             names.update(dict.fromkeys(self._match_fields(each)))
         names.update(dict.fromkeys(RELATION + relation.name for relation in self._keepers()))
         self.columns: tuple[str, ...] = tuple(names)
         self._positions = {name: self._width + position for position, name in enumerate(self.columns)}
-        layout = (*policy.source.key, *self.columns, *(each.name for each in self._remaining))
+        shared = self._joined.names if self._joined is not None else ()
+        layout = (*policy.source.key, *self.columns, *shared, *(each.name for each in self._remaining))
         # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
         self._decider = RowDecider(policy, today, _Layout(layout), machine.treaters(policy))
         self._parents = [
@@ -117,6 +129,7 @@ class Judge:
 
     def judge(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
         """Return one verdict per row, in their order. `related` reads rows of a relation from where the rows came from."""
+        rows = self._with_shared(rows)
         self._through = self._through_parents(rows, related)
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
@@ -129,10 +142,21 @@ class Judge:
             verdicts = [self._one(row) for row in rows]
         return self._blocked(verdicts, related)
 
+    def _with_shared(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return rows with the facts that lie in several sources behind their columns."""
+        joined, width = self._joined, self._width
+        if joined is None:
+            return rows
+        return [(*row, *joined.facts(self.key(row), dict(zip(self.columns, row[width:], strict=True)))) for row in rows]
+
+    def values(self, verdict: Verdict) -> dict[str, object]:
+        """Return the raw values of a verdict's row by the names of the columns that were asked for."""
+        return dict(zip(self.columns, verdict.row[self._width :], strict=False))
+
     def _along_with(self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing]) -> list[Verdict]:
         """Return the verdicts on rows that go with their parents, without looking at their own children or replies."""
         self._through = {self.key(row): [parents[parent]] for parent, row in found if parents[parent] is not NOTHING}
-        return [self._one(row) for _, row in found]
+        return [self._one(row) for row in self._with_shared([row for _, row in found])]
 
     def _one(self, row: Row, blocking: tuple[str, ...] = ()) -> Verdict:
         """Return the verdict on one row with what stands for it."""
@@ -209,7 +233,7 @@ class Judge:
         """Return the judge of a relation's own source."""
         name = relation.source or ""
         if name not in self._child_judges:
-            self._child_judges[name] = Judge(self._machine, self._machine.policy(name), self.today, identifiers=True)
+            self._child_judges[name] = Judge(self._machine, self._machine.policy(name), self.today, self._gathered, identifiers=True)
         return self._child_judges[name]
 
     # --- Threads ------------------------------------------------------------------------------------------------------------------
@@ -224,7 +248,7 @@ class Judge:
         while frontier:
             asked.update(frontier)
             found = related((aggregate.relation,), frontier, self.columns)
-            for parent, row in found:
+            for (parent, _), row in zip(found, self._with_shared([row for _, row in found]), strict=True):
                 key = self.key(row)
                 nodes.setdefault(key, row)
                 replies.setdefault(key, [])

@@ -26,6 +26,7 @@ from worker.errors import Problem, Problems, Retriable, SourceFailed
 from worker.ledger.rows import FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
+from worker.usecases.gathering import Gathered, gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
@@ -89,7 +90,8 @@ def make_plan(
     """Make a plan and write its file.
 
     as_of -- the local day to decide for (today); sources -- their names, all by default; path -- where the file goes (the plans folder);
-    full -- also read what is kept, for exact counts. A source that can't be read is named in `failed` and the others are planned.
+    full -- also read what is kept, for exact counts. A source that can't be read is named in `failed` and the others are planned; a fact
+    over several sources of which one can't be read is unknown, and what depends on it is kept.
     Raises Problems when a source can't be used as declared.
     """
     now = machine.now()
@@ -116,12 +118,13 @@ def make_plan(
     header = Header(plan_id, now, machine.operator, day, expires, {each.source.name: each.digest for each in policies}, shapes, ref_key.id)
     target = path or machine.settings.plans_folder / f"plan-{day.isoformat()}-{plan_id}.jsonl"
     counts: dict[str, SourceCounts] = {}
-    with PlanWriter(target, header, machine.keyring.plan_mac().secret) as writer:
+    with gather(machine, policies, day, failed) as gathered, PlanWriter(target, header, machine.keyring.plan_mac().secret) as writer:
+        failed.update(gathered.failed)
         for position, policy in enumerate(policies):
             name = policy.source.name
             if name in failed:
                 continue
-            planner = _SourcePlanner(machine, policy, opened[name], day, Referrer(ref_key.secret, name), f"{plan_id}-{position}")
+            planner = _SourcePlanner(machine, policy, opened[name], gathered, Referrer(ref_key.secret, name), f"{plan_id}-{position}")
             try:
                 planner.read(writer, full=full, progress=progress)
             except (SourceFailed, Retriable) as error:
@@ -135,7 +138,9 @@ def make_plan(
     )
     if day == machine.today():
         # A look at another day says nothing about what stands open today.
-        covered = [name for name in counts if name not in failed]
+        # A source without a policy is looked at only when it is gathered from.
+        looked_at = {*counts, *(name for name in gathered.read if machine.schedule.policy(name) is None)}
+        covered = [name for name in sorted(looked_at) if name not in failed]
         machine.ledger.record_findings(plan_id, findings, covered=[*covered, *(() if sources else ("*",))])
     machine.trail.emit(
         Action.PLAN_MADE,
@@ -171,15 +176,16 @@ def _hold_reviews(machine: Machine, today: dt.date) -> Iterable[FindingRow]:
 class _SourcePlanner:
     """Plans one source: reads pages, judges, fills batches."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, today: dt.date, referrer: Referrer, prefix: str) -> None:
-        self.counts = SourceCounts(policy, today)
+    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, referrer: Referrer, prefix: str) -> None:
+        self.counts = SourceCounts(policy, gathered.today)
         self._machine = machine
         self._policy = policy
         self._source = source
-        self._judge = Judge(machine, policy, today)
+        self._judge = Judge(machine, policy, gathered.today, gathered)
         self._referrer = referrer
         self._prefix = prefix
         self._number = 0
+        self._passed = 0
         self._tally: dict[Judged | tuple[Judged, Standing], int] = {}
         self._reasons: dict[Judged, Reason | None] = {}
         self._positions: dict[Judged, int] = {}
@@ -209,6 +215,10 @@ class _SourcePlanner:
                     self._last = verdict.key
                     if len(self._records) >= size:
                         self._flush(writer)
+                self._passed += len(page)
+                if self._policy.shared and self._passed >= size:
+                    # A batch reads its whole range again, and its selection leaves nothing out.
+                    self._flush(writer)
                 if len(self._tally) > _TALLIED:
                     self._count()
                 if progress is not None:
@@ -239,6 +249,7 @@ class _SourcePlanner:
 
     def _flush(self, writer: PlanWriter) -> None:
         """Write the current batch, if it holds anything."""
+        self._passed = 0
         if not self._records:
             return
         batch_id = f"{self._prefix}-{self._number}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from worker.core.model import Policy
 from worker.ports import Key, Row
+from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.reporting import action, due_day
@@ -27,12 +28,13 @@ def sample(machine: Machine, policy: Policy, number: int, as_of: dt.date | None 
     as_of -- the local day to decide for, today by default. Memory is constant in the number of records.
     """
     pick = random.SystemRandom()
-    judge = Judge(machine, policy, as_of or machine.today())
+    today = as_of or machine.today()
     names = tuple(each.name for each in policy.source.personal)
     kept: list[tuple[Key, str, dt.date | None]] = []
     seen = 0
     rows: list[tuple[object, ...]] = []
-    with machine.open_source(policy.source).reader() as reader:
+    with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:
+        judge = Judge(machine, policy, today, gathered)
         for page in reader.rows(judge.selection(), judge.columns):
             for verdict in judge.judge(page, reader.related):
                 does = action(verdict.judged.decision)

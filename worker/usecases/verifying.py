@@ -6,7 +6,6 @@ again at any later time and thoroughly: every record of the batches' key ranges 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError
 from worker.ports import KeyRange, OpenSource
 from worker.usecases.batching import BatchResult
+from worker.usecases.gathering import Gathered
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
@@ -28,8 +28,8 @@ from worker.usecases.reporting import action
 class ReadBack:
     """Reads back batches of one source right after their commit, on a connection of its own."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, as_of: dt.date, ref_secret: bytes) -> None:
-        self._judge = Judge(machine, policy, as_of)
+    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes) -> None:
+        self._judge = Judge(machine, policy, gathered.today, gathered)
         self._source = source
         self._referrer = Referrer(ref_secret, policy.source.name)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.ledger.conftest import Clock, Rows
 from worker.errors import RetentionError
-from worker.ledger import BatchEnd, BatchRow, BatchState, Intent, Ledger, RunEnd, RunState
+from worker.ledger import BatchEnd, BatchRow, BatchState, HighWater, Intent, Ledger, RunEnd, RunState
 
 ROOT = "ab" * 32
 
@@ -230,3 +230,32 @@ class TestAliases:
             ledger.intend_with(Intent(f"run-1-crm-{number}", {}, "s", 0, 1, ROOT, aliases=blob))
 
         assert blobs == list(ledger.aliases("crm"))
+
+
+class TestHighWater:
+    def test_kept_with_the_intent_by_source_and_field(self, ledger: Ledger, rows: Rows) -> None:
+        """One blob per batch and field, of the batch's source or of children that go along; more than a page, in order."""
+        ledger.start_run(rows.run())
+        ledger.add_batches("run-1", [rows.batch(number) for number in range(45)])
+        blobs = [bytes([number]) * 20 for number in range(45)]
+        for number, blob in enumerate(blobs):
+            marks = (HighWater("crm", "met_on", blob), HighWater("crm", "asked_on", b"a" * 20), HighWater("mails", "met_on", b"m" * 40))
+            ledger.intend_with(Intent(f"run-1-crm-{number}", {}, "s", 0, 1, ROOT, high_water=marks))
+
+        assert blobs == list(ledger.high_water("crm", "met_on"))
+        assert [b"m" * 40] * 45 == list(ledger.high_water("mails", "met_on"))
+        assert [] == list(ledger.high_water("mails", "asked_on"))
+
+    def test_an_intent_that_is_refused_leaves_nothing(self, running: Ledger) -> None:
+        """The marks are durable together with the intent, or not at all."""
+        intend(running, "run-1-crm-1")
+        with pytest.raises(RetentionError, match="it is intended"):
+            running.intend_with(Intent("run-1-crm-1", {}, "s", 0, 1, ROOT, high_water=(HighWater("crm", "met_on", b"a" * 20),)))
+        assert [] == list(running.high_water("crm", "met_on"))
+
+    @pytest.mark.parametrize("blob", [b"", b"a" * 16, b"a" * 21])
+    def test_a_torn_mark_is_refused(self, running: Ledger, blob: bytes) -> None:
+        """A torn entry would shift every one behind it; nothing is intended then."""
+        with pytest.raises(ValueError, match="16-byte"):
+            running.intend_with(Intent("run-1-crm-1", {}, "s", 0, 1, ROOT, high_water=(HighWater("crm", "met_on", blob),)))
+        assert "pending" == state(running, "run-1-crm-1")

@@ -1,6 +1,6 @@
 """Findings of the kind waiting: an event that is waited for longer than the period that it would start.
 
-Revision ID: 0002w
+Revision ID: 0002
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002w"
+revision = "0002"
 down_revision: str | None = "0001"
 branch_labels = None
 depends_on = None

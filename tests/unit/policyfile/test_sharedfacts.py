@@ -1,0 +1,194 @@
+"""Facts over several sources in the policy file: what they become, what is refused, and which policies they belong to."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from worker.core.facts import Empty
+from worker.core.model import Schedule
+from worker.policyfile import loads
+from worker.policyfile.loading import check_text
+
+TEXT = """\
+version = 1
+[organisation]
+name = "Office"
+timezone = "Europe/Amsterdam"
+
+[facts.last_contact]
+latest = ["people.met_on", "people.wrote_at", "mails.sent_on"]
+
+[sources.people]
+connector = "crm"
+table = "people"
+key = "id"
+subject = ["email"]
+[sources.people.fields]
+name = { personal = true }
+email = { type = "email" }
+met_on = { type = "date", empty = "not_applicable" }
+wrote_at = { type = "timestamp", timezone = "UTC", empty = "not_applicable" }
+left_on = { type = "date", treatment = "clear", empty = "not_applicable" }
+
+[sources.mails]
+connector = "crm"
+table = "mails"
+key = "id"
+subject = ["address"]
+[sources.mails.fields]
+address = { type = "email", personal = true }
+sent_on = { type = "date" }
+
+[sources.letters]
+connector = "crm"
+table = "letters"
+key = "id"
+uses = ["last_contact"]
+subject = ["email"]
+[sources.letters.fields]
+email = { type = "email", personal = true }
+
+[sources.logs]
+connector = "crm"
+table = "logs"
+key = "id"
+[sources.logs.fields]
+ip = { treatment = "clear" }
+
+[[policies]]
+source = "people"
+disposition = "delete"
+[[policies.purposes]]
+id = "contact"
+basis = "legitimate-interests"
+fields = ["name", "email", "left_on"]
+start = { end_of_calendar_year = { latest_of = ["last_contact", "left_on"] } }
+keep = "P2Y"
+when = { last_contact = { ge = 2000-01-01 } }
+[[policies.examples]]
+given = { last_contact = 2023-05-01, left_on = { is = "not_applicable" } }
+due = 2025-12-31
+
+[[policies]]
+source = "mails"
+disposition = "delete"
+[[policies.purposes]]
+id = "mail"
+basis = "legitimate-interests"
+fields = ["address"]
+start = "sent_on"
+keep = "P1Y"
+
+[[policies]]
+source = "letters"
+disposition = "delete"
+[[policies.purposes]]
+id = "letter"
+basis = "legitimate-interests"
+fields = ["email"]
+start = "last_contact"
+keep = "P2Y"
+"""
+
+
+def loaded(*changes: tuple[str, str]) -> Schedule:
+    """Return the schedule of the text with some changes."""
+    text = TEXT
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return loads(text, "policies.toml")
+
+
+def test_what_it_becomes() -> None:
+    """Its members by source, each with its days and its identifiers, known to those that feed it or use it."""
+    schedule = loaded()
+    (shared,) = schedule.facts
+    assert [("people", ["met_on", "wrote_at"], ["email"]), ("mails", ["sent_on"], ["address"])] == [
+        (each.source, [day.name for day in each.days], [identifier.name for identifier in each.identifiers]) for each in shared.members
+    ]
+    assert Empty.UNKNOWN is shared.none
+    assert {"people": 1, "mails": 1, "letters": 1, "logs": 0} == {name: len(each.shared) for name, each in schedule.sources.items()}
+    assert {"people": ["met_on", "wrote_at"], "mails": ["sent_on"], "letters": [], "logs": []} == {
+        name: [day.name for day in each.contributed] for name, each in schedule.sources.items()
+    }
+    assert {"people": (shared,), "mails": (), "letters": (shared,)} == {each.id: each.shared for each in schedule.policies}
+
+
+def test_decided_by_like_any_day() -> None:
+    """Conditions, combinations, anchors and examples take it; an example that does not come true is told."""
+    report = check_text(TEXT.replace("due = 2025-12-31", "due = 2025-05-01"), "policies.toml")
+    assert ["expected 'delete or pseudonymise or review' on 2025-05-02"] == [each.what[:57] for each in report.problems]
+    assert 1 == check_text(TEXT, "policies.toml").examples_run
+    assert dt.date(2000, 1, 1) in loaded().policies[0].purposes[0].when.values  # type: ignore[union-attr]
+
+
+REFUSED = [
+    ('"mails.sent_on"]', '"mails.sent_an"]', 7, "facts.last_contact.latest", "there is no field \"sent_an\". Did you mean 'sent_on'?"),
+    ('"mails.sent_on"]', '"mail.sent_on"]', 7, "facts.last_contact.latest", "there is no source \"mail\". Did you mean 'mails'?"),
+    ('"mails.sent_on"]', '"sent_on"]', 7, "facts.last_contact.latest", "must name a source and its field"),
+    (
+        '"mails.sent_on"]',
+        '"mails.address"]',
+        7,
+        "facts.last_contact.latest",
+        "'mails.address' is a text; the latest",
+    ),
+    ('"mails.sent_on"]', '"mails.sent_on", "mails.sent_on"]', 7, "facts.last_contact.latest", "'mails.sent_on' is listed twice"),
+    ('"mails.sent_on"]', '"people.left_on"]', 7, "facts.last_contact.latest", "'people.left_on' has a treatment"),
+    ('latest = ["people', 'lates = ["people', 7, "facts.last_contact.lates", "unknown key \"lates\". Did you mean 'latest'?"),
+    ('subject = ["address"]\n', "", 7, "facts.last_contact.latest", "'mails' has no subject fields"),
+    ('uses = ["last_contact"]\nsubject = ["email"]', 'uses = ["last_contact"]', 34, "sources.letters.uses", "has no subject fields"),
+    ('uses = ["last_contact"]', 'uses = ["last_contract"]', 34, "sources.letters.uses", "Did you mean 'last_contact'?"),
+    ("[facts.last_contact]", "[facts.met_on]", 6, "facts.met_on", "'met_on' is the name of a field or fact of 'people' too"),
+    ("[facts.last_contact]", "[facts.any]", 6, "facts.any", "a meaning of its own in conditions"),
+    ('uses = ["last_contact"]\n', "", 76, "purposes[letter].start", "'letters' is not one of them. Add uses = [\"last_contact\"]"),
+    ('latest = ["people.met_on", "people.wrote_at", "mails.sent_on"]', "latest = 3", 7, "facts.last_contact.latest", "must be a list"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "path", "said"), REFUSED, ids=lambda value: str(value)[:30])
+def test_refused(old: str, new: str, line: int, path: str, said: str) -> None:
+    """What is wrong is told with its line, its key path and what to do; and once, not again wherever the fact is used."""
+    assert old in TEXT
+    problems = check_text(TEXT.replace(old, new, 1), "policies.toml").problems
+    about = [str(each) for each in problems if path in each.where]
+    assert [True] == [said in each for each in about], [str(each) for each in problems]
+    if old.startswith(('"', "uses", "subject", "latest")):
+        assert [line] == [each.line for each in problems], [str(each) for each in problems]
+
+
+def test_rows_that_would_go_unseen() -> None:
+    """Children that are the records of a member have to say so, or their days would be lost with them."""
+    children = '[sources.logs.children.mails]\ntable = "mails"\nkey = "id"\nmatch = { log = "id" }\non_delete = "delete"\n'
+    report = check_text(TEXT.replace("[sources.logs.fields]", children + "[sources.logs.fields]"), "policies.toml")
+    assert ["its rows are the records of 'mails', from which 'last_contact' takes days. Add source = 'mails'."] == [
+        f"{each.what} {each.hint}" for each in report.problems
+    ]
+    mended = children + 'source = "mails"\n'
+    assert () == check_text(TEXT.replace("[sources.logs.fields]", mended + "[sources.logs.fields]"), "policies.toml").problems
+
+
+def digests(*changes: tuple[str, str]) -> dict[str, str]:
+    """Return the digest of every policy."""
+    return {each.id: each.digest for each in loaded(*changes).policies}
+
+
+CHANGED = [
+    (('"people.wrote_at", ', ""), {"people", "letters"}),
+    (('"mails.sent_on"]', '"mails.sent_on"]\nnone = "not_applicable"'), {"people", "letters"}),
+    (('sent_on = { type = "date" }', 'sent_on = { type = "date", planned = true }'), {"people", "mails", "letters"}),
+    (('table = "mails"', 'table = "post"'), {"people", "mails", "letters"}),
+    (('"people.met_on", "people.wrote_at", "mails.sent_on"', '"mails.sent_on", "people.wrote_at", "people.met_on"'), set()),
+    (('uses = ["last_contact"]', 'uses = ["last_contact"] # again'), set()),
+    (('address = { type = "email", personal = true }', 'address = { type = "email", personal = true, treatment = "clear" }'), {"mails"}),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGED, ids=range(len(CHANGED)))
+def test_an_approval_covers_it(change: tuple[str, str], expected: set[str]) -> None:
+    """A changed fact is another version of every policy that uses it, and of no other; order changes nothing."""
+    before, after = digests(), digests(change)
+    assert expected == {name for name in before if before[name] != after[name]}

@@ -1,0 +1,256 @@
+"""Facts over several sources: the latest day of one person's records in the CRM, the mail archive and the call list together.
+
+Before a plan is made, and again before a plan is carried out, the records of all members are read once and brought together by keyed
+identifiers; every source then uses the same value. Nothing holds the other sources still meanwhile: a record's own day is read again under
+its lock, the others' are as they were when they were gathered, and the intents say so.
+
+Disposing of a record never moves the clock back. A batch keeps what its records said as pairs of (keyed identifiers, day), durable
+before it writes (`high_water`), and gathering takes those in like records. A member that can't be read makes the whole fact unknown, for
+everybody: nothing is ever due because somebody's mail server was down.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from worker.core.facts import Fact, Raw, Unknown, Unreadable
+from worker.core.model import Field, Member, Policy, SharedFact, Source
+from worker.core.refs import REFERENCE_BYTES
+from worker.core.select import EVERYTHING
+from worker.core.shared import NOTHING, Seen, fact_of, left_behind, seen, together
+from worker.errors import ConfigurationError, Retriable, SourceFailed
+from worker.ledger.rows import HighWater
+from worker.ports import Key
+from worker.usecases.machine import Machine
+from worker.usecases.matching import identifier_token, record_token
+from worker.usecases.subjects import SubjectIndex
+
+_DAY_BYTES = 4
+_ENTRY = REFERENCE_BYTES + _DAY_BYTES
+_SAME_RECORD = 1 << 31
+"""Set in an entry's day: its token belongs to the same record as the entry before."""
+
+
+def facts_used(machine: Machine, policies: Iterable[Policy]) -> tuple[SharedFact, ...]:
+    """Return the facts over several sources that judging by these policies needs, those of their children's policies among them."""
+    found: dict[str, SharedFact] = {}
+    for policy in policies:
+        children = [machine.schedule.policy(each.source) for each in policy.source.relations if each.source and each.disposal is not None]
+        for each in (policy, *(child for child in children if child is not None)):
+            found.update({shared.name: shared for shared in each.shared})
+    return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The gathered facts, ready to be asked for.
+
+    unknown -- by fact, why it is unknown for everybody; failed -- by source, why it could not be read; read -- the sources that were.
+    """
+
+    today: dt.date
+    secret: bytes = field(repr=False)
+    indexes: Mapping[str, SubjectIndex] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
+
+    def joined(self, policy: Policy) -> Joined | None:
+        """Return what gives the records of a policy's source their shared facts; None when the policy decides by none."""
+        return Joined(self, policy) if policy.shared else None
+
+    def treated(self, aliases: bytes) -> None:
+        """Take note of records whose identifiers were just treated, so that they are still found; aliases -- as the ledger keeps them."""
+        for index in self.indexes.values():
+            index.also(_pairs(aliases))
+
+
+class Joined:
+    """Gives records of one source the facts that lie in several. columns -- the fields that have to be read for that."""
+
+    def __init__(self, gathered: Gathered, policy: Policy) -> None:
+        source = policy.source
+        self._gathered = gathered
+        self._tokens = Tokens(gathered.secret, source.name, source.identifiers)
+        self._members = [(shared, _position(shared, source.name), shared.member(source.name)) for shared in policy.shared]
+        days = {day.name: None for _, _, member in self._members if member is not None for day in member.days}
+        self.names = tuple(shared.name for shared in policy.shared)
+        self.columns = (*(each.name for each in source.identifiers), *days)
+        self._facts: dict[tuple[str, Seen], Fact] = {}
+
+    def facts(self, key: Key, values: Mapping[str, Raw]) -> tuple[Fact, ...]:
+        """Return the shared facts of one record, in the order of `names`; `values` holds its `columns` by name."""
+        tokens = self._tokens.of(key, values)
+        return tuple(self._fact(shared, position, member, tokens, values) for shared, position, member in self._members)
+
+    def _fact(self, shared: SharedFact, position: int, member: Member | None, tokens: Sequence[bytes], values: Mapping[str, Raw]) -> Fact:
+        """Return one fact: what was gathered about the record's subject, and what the record itself says now."""
+        index = self._gathered.indexes.get(shared.name)
+        if index is None:
+            return Unknown(self._gathered.unknown.get(shared.name, "not gathered"))
+        what = index.seen(tokens)
+        if member is not None:
+            what = together(what, _said(member, position, values, self._gathered.today))
+        elif not what.there and not self._tokens.identify(values):
+            return Unknown("nothing to find its subject by")
+        # One object for one value, by which the decider finds its decision again.
+        return self._facts.setdefault((shared.name, what), fact_of(shared, what))
+
+
+class Tokens:
+    """Makes the tokens by which the records of one source are joined to subjects.
+
+    A record has one for every identifier that it has; where one is missing or was treated, also its own, to which aliases lead.
+    """
+
+    def __init__(self, secret: bytes, source: str, identifiers: Sequence[Field]) -> None:
+        self._secret = secret
+        self._source = source
+        self._kinds = [(each.name, each.identifier) for each in identifiers if each.identifier is not None]
+
+    def of(self, key: Key, values: Mapping[str, Raw]) -> list[bytes]:
+        """Return the different tokens of one record, given its identifier fields."""
+        found = self._identifiers(values)
+        if len(found) < len(self._kinds):
+            found.append(record_token(self._secret, self._source, key))
+        return list(dict.fromkeys(found))
+
+    def identify(self, values: Mapping[str, Raw]) -> bool:
+        """Whether a record has any identifier at all."""
+        return bool(self._identifiers(values))
+
+    def _identifiers(self, values: Mapping[str, Raw]) -> list[bytes]:
+        tokens = (identifier_token(self._secret, kind, values[name]) for name, kind in self._kinds)
+        return [each for each in tokens if each is not None]
+
+
+def _position(shared: SharedFact, source: str) -> int:
+    """Return the place of a source among the members; one that is none never says anything."""
+    return next((number for number, each in enumerate(shared.members) if each.source == source), 0)
+
+
+def _said(member: Member, position: int, values: Mapping[str, Raw], today: dt.date) -> Seen:
+    """Return what one record of a member says."""
+    return together(*(seen(day.reading.fact(values[day.name], today), position) for day in member.days))
+
+
+# --- Gathering --------------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def gather(machine: Machine, policies: Iterable[Policy], today: dt.date, failed: Mapping[str, str] | None = None) -> Iterator[Gathered]:
+    """Read the members of every shared fact that these policies use, and bring together what they say on a local day.
+
+    failed -- sources that are known not to answer, with the reason: they are not asked again. Reads nothing when no fact is used. Memory is
+    constant in the number of records; afterwards nothing of it is left.
+    """
+    secret = machine.keyring.match().secret
+    broken = dict(failed or {})
+    indexes: dict[str, SubjectIndex] = {}
+    unknown: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    done: set[str] = set()
+    with ExitStack() as stack:
+        for shared in facts_used(machine, policies):
+            index = stack.enter_context(SubjectIndex(machine.settings.state))
+            for position, member in enumerate(shared.members):
+                if member.source not in broken:
+                    try:
+                        why = _read(machine, index, member, position, (secret, today))
+                    except (SourceFailed, Retriable, ConfigurationError) as error:
+                        broken[member.source] = failures[member.source] = str(error)
+                    else:
+                        done.add(member.source)
+                if member.source in broken:
+                    why = f"{member.source} could not be read"
+                if why:
+                    unknown.setdefault(shared.name, why)
+            if shared.name not in unknown:
+                # After the records: whatever was treated or deleted since they were read has left its pairs in the ledger before it went.
+                _remember(machine, index, shared)
+                index.seal()
+                indexes[shared.name] = index
+        yield Gathered(today, secret, indexes, unknown, failures, frozenset(done))
+
+
+def _read(machine: Machine, index: SubjectIndex, member: Member, position: int, how: tuple[bytes, dt.date]) -> str:
+    """Take in all records of a member; returns why nobody can tell whom they are about, an empty text when all is well."""
+    secret, today = how
+    source = machine.schedule.sources[member.source]
+    tokens = Tokens(secret, source.name, member.identifiers)
+    columns = tuple(dict.fromkeys(each.name for each in (*member.identifiers, *member.days)))
+    width, names = len(source.key), [each.name for each in member.identifiers]
+    with machine.open_source(source).reader() as reader:
+        for page in reader.rows(EVERYTHING, columns):
+            told: list[tuple[Sequence[bytes], Seen]] = []
+            for row in page:
+                values = dict(zip(columns, row[width:], strict=True))
+                if any(isinstance(values[name], Unreadable) for name in names):
+                    # It may be about anybody, and the latest of all.
+                    return f"a record of {source.name} can't be read"
+                told.append((tokens.of(row[:width], values), _said(member, position, values, today)))  # type: ignore[arg-type]
+            index.add(told)
+    return ""
+
+
+def _remember(machine: Machine, index: SubjectIndex, shared: SharedFact) -> None:
+    """Take in what records said that were disposed of, and by which identifiers treated ones were known."""
+    for source in (each for each in machine.schedule.sources.values() if each.shared_fact(shared.name) is not None):
+        for blob in machine.ledger.aliases(source.name):
+            index.add((pair, NOTHING) for pair in _pairs(blob))
+    for member in shared.members:
+        for day in member.days:
+            for blob in machine.ledger.high_water(member.source, day.name):
+                index.add(unpacked(blob))
+
+
+def _pairs(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the (record token, identifier token) pairs of an alias blob."""
+    for start in range(0, len(blob), 2 * REFERENCE_BYTES):
+        middle = start + REFERENCE_BYTES
+        yield blob[start:middle], blob[middle : middle + REFERENCE_BYTES]
+
+
+# --- What stays of records that go ------------------------------------------------------------------------------------------------------
+
+
+def high_water(source: Source, secret: bytes, today: dt.date, records: Iterable[tuple[Key, Mapping[str, Raw]]]) -> list[HighWater]:
+    """Return what has to be kept of records that are disposed of today, one for each day field that shared facts take from their source.
+
+    records -- key, and by name the source's identifiers and contributed fields.
+    """
+    tokens = Tokens(secret, source.name, source.identifiers)
+    days: dict[str, dict[tuple[bytes, ...], int]] = {each.name: {} for each in source.contributed}
+    for key, values in records:
+        own = tuple(tokens.of(key, values))
+        for each in source.contributed:
+            last = left_behind(seen(each.reading.fact(values[each.name], today), 0), today)
+            days[each.name][own] = max(days[each.name].get(own, 0), last)
+    return [HighWater(source.name, name, packed(found)) for name, found in days.items() if found]
+
+
+def packed(days: Mapping[tuple[bytes, ...], int]) -> bytes:
+    """Return days by the tokens of their record as one blob: for every token its 16 bytes and 4 of the day's ordinal, big-endian."""
+    return b"".join(
+        token + (day | (_SAME_RECORD if number else 0)).to_bytes(_DAY_BYTES, "big")
+        for tokens, day in days.items()
+        for number, token in enumerate(tokens)
+    )
+
+
+def unpacked(blob: bytes) -> Iterator[tuple[list[bytes], Seen]]:
+    """Yield (tokens, what the record said) for every record of a blob that `packed` made."""
+    tokens: list[bytes] = []
+    day = 0
+    for start in range(0, len(blob), _ENTRY):
+        token, number = blob[start : start + REFERENCE_BYTES], int.from_bytes(blob[start + REFERENCE_BYTES : start + _ENTRY], "big")
+        if not number & _SAME_RECORD and tokens:
+            yield tokens, Seen(1, day)
+            tokens = []
+        tokens.append(token)
+        day = number & ~_SAME_RECORD
+    if tokens:
+        yield tokens, Seen(1, day)
