@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from worker.core.decide import Running
-from worker.core.model import Policy, Schedule, Source
+from worker.core.model import Disposal, Policy, Schedule, Source
 from worker.core.select import EVERYTHING, union
 from worker.errors import Retriable, SourceFailed
 from worker.policyfile.changes import changes
@@ -73,6 +73,7 @@ class State(StrEnum):
     """What became of a policy between two files."""
 
     CHANGED = "changed"
+    RELATED = "children changed"
     APPEARS = "appears"
     DISAPPEARS = "disappears"
     MOVED = "moved"
@@ -83,8 +84,7 @@ class PolicyComparison:
     """What changes under one policy.
 
     words -- what the new file says otherwise; total -- how many records there are; effects -- how many of them are concerned. A policy
-    that moved to another table or key has no counts: its records can't be told to be the same. A changed policy without words has related
-    sources that changed.
+    that moved to another table or key has no counts: its records can't be told to be the same.
     """
 
     policy: str
@@ -252,7 +252,9 @@ def _state(before: Policy | None, after: Policy | None) -> State:
         return State.APPEARS
     if after is None:
         return State.DISAPPEARS
-    return State.CHANGED if _identity(before.source) == _identity(after.source) else State.MOVED
+    if _identity(before.source) != _identity(after.source):
+        return State.MOVED
+    return State.CHANGED if before.digest != after.digest else State.RELATED
 
 
 def _identity(source: Source) -> tuple[object, ...]:
@@ -260,23 +262,19 @@ def _identity(source: Source) -> tuple[object, ...]:
     return source.connector, source.table, source.key
 
 
-def _reach(schedule: Schedule, source: Source) -> list[str]:
-    """Return the names of the sources that a decision about a source may look at: its own, its children's, its parents'."""
-    return [source.name, *dict.fromkeys(each.source for each in schedule.sources[source.name].relations if each.source is not None)]
-
-
 def _declared_alike(old: Schedule, new: Schedule, before: Source, after: Source) -> bool:
     """Whether two files declare a source, and the sources it is related to, alike, so that one reader serves both."""
-    names = _reach(old, before)
-    return names == _reach(new, after) and all(old.sources.get(name) == new.sources.get(name) for name in names)
+    names = {each.name for each in (before, after)} | {each.source for each in (*before.relations, *after.relations) if each.source}
+    return all(old.sources.get(name) == new.sources.get(name) for name in names)
 
 
 def _alike(old: Schedule, new: Schedule, name: str) -> bool:
-    """Whether nothing that decides about a policy's records differs."""
+    """Whether nothing that decides about a policy's records differs: the policy, related declarations, policies of rows that go along."""
     before, after = old.policy(name), new.policy(name)
     if before is None or after is None or not _declared_alike(old, new, before.source, after.source):
         return False
-    return all(_digest(old, each) == _digest(new, each) for each in _reach(old, before.source))
+    along = {each.source for each in before.source.relations if each.source and each.disposal not in (None, Disposal.DETACH)}
+    return all(_digest(old, each) == _digest(new, each) for each in (name, *along))
 
 
 def _digest(schedule: Schedule, name: str) -> str:

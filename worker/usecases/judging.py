@@ -69,7 +69,9 @@ class Judge:
             for relation in policy.source.relations
             if relation.same_subject
         ]
-        self._children = [relation for relation in policy.source.relations if relation.source and relation.disposal is not None]
+        # Rows that are only cut loose stay as they are, so they keep nothing from being deleted.
+        staying = (None, Disposal.DETACH)
+        self._children = [relation for relation in policy.source.relations if relation.source and relation.disposal not in staying]
         self._turn_to(today)
 
     def on(self, today: dt.date) -> Judge:
