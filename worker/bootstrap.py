@@ -9,6 +9,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -61,6 +62,17 @@ def machine(
                         trail.opened.emit(Action.KEY_CREATED, {"retention.key": key_id})
             finally:
                 trail.close()
+
+
+@contextmanager
+def beside(joined: Machine, schedule: Schedule) -> Iterator[Machine]:
+    """Give the same machine with the policies of another file, its sources opened as that file declares them."""
+    _keep_apart(joined.settings, schedule)
+    sources = _Sources(joined.settings, schedule.sources)
+    try:
+        yield replace(joined, schedule=schedule, open_source=sources.open)
+    finally:
+        sources.close()
 
 
 def _collect_rarely() -> None:

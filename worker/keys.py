@@ -64,6 +64,7 @@ class Keyring:
         self._path = path
         self._entries = entries
         self._mutex = threading.Lock()
+        self._lasting = True
 
     @classmethod
     def open(cls, path: Path, *, allow_create: bool = True) -> Keyring:
@@ -83,6 +84,12 @@ class Keyring:
                 "holds and requests no longer match the people they stand for."
             )
         return cls(path, entries or ())
+
+    def unsaved(self) -> Keyring:
+        """Return the same keys for somebody who only looks: one that is missing is made for the moment and never written."""
+        other = Keyring(self._path, self._entries)
+        other._lasting = False
+        return other
 
     @property
     def path(self) -> Path:
@@ -191,6 +198,13 @@ class Keyring:
         key = _last_of(self._entries, family)
         if key is not None:
             return key
+        if not self._lasting:
+            with self._mutex:
+                key = _last_of(self._entries, family)
+                if key is None:
+                    key = _made(family, self._entries)
+                    self._entries = (*self._entries, _Entry(family, key))
+            return key
         with self._mutex, _creating(self._path):
             # Read again under the lock: another creator may have been first, and its key is the one that counts.
             entries = _read(self._path)
@@ -201,12 +215,15 @@ class Keyring:
             self._entries = entries or ()
             key = _last_of(self._entries, family)
             if key is None:
-                taken = {entry.key.id for entry in self._entries}
-                key = Key(_new_id(family, taken), secrets.token_bytes(_SECRET_BYTES))
+                key = _made(family, self._entries)
                 extended = (*self._entries, _Entry(family, key))
                 _write(self._path, extended)
                 self._entries = extended
             return key
+
+
+def _made(family: str, entries: tuple[_Entry, ...]) -> Key:
+    return Key(_new_id(family, {entry.key.id for entry in entries}), secrets.token_bytes(_SECRET_BYTES))
 
 
 def _by_id(entries: tuple[_Entry, ...], key_id: str) -> Key | None:

@@ -50,6 +50,15 @@ class TestGenerating:
         """A key's id is a letter and six hexadecimal digits."""
         assert all(re.fullmatch(r"[ampsc]-[0-9a-f]{6}", key.id) for key in all_families(Keyring.open(path)))
 
+    def test_who_only_looks_makes_no_lasting_key(self, path: Path) -> None:
+        """Keys that exist are the same ones; one that doesn't is made for the moment, stays the same for it, and is written nowhere."""
+        ring = Keyring.open(path)
+        looking = ring.unsaved()
+        assert looking.match() == looking.match()
+        assert not path.exists()
+        kept = ring.match()
+        assert kept == ring.unsaved().match()
+
     def test_only_the_owner_can_read_what_is_made(self, path: Path) -> None:
         """File and folder are made for their owner alone, whatever the umask is, and no draft is left."""
         before = os.umask(0)

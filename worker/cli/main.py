@@ -14,7 +14,7 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import attention, explaining, plans, policies, runs, standing
+from worker.cli import ahead, attention, explaining, plans, policies, runs, standing
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -84,8 +84,11 @@ for _command in (
     attention.findings,
     standing.hold,
     standing.request,
+    ahead.forecast,
+    ahead.upcoming,
 ):
     retention.add_command(_command)
+policies.policies.add_command(ahead.diff)
 
 
 def run(args: Sequence[str], session: Session) -> int:

@@ -71,12 +71,12 @@ class Session:
         return load(self.settings.policies, connectors=registry.names())
 
     @contextmanager
-    def machine(self) -> Iterator[Machine]:
-        """Give everything joined together for as long as the command works."""
+    def machine(self, schedule: Schedule | None = None) -> Iterator[Machine]:
+        """Give everything joined together for as long as the command works; with these policies, by default those of the policy file."""
         settings = self.settings
         if self.own_process:
             log.configure(json=settings.log_format == "json", level="debug" if self.verbose else settings.log_level)
-        with bootstrap.machine(settings, now=self.now, faults=self.faults) as joined:
+        with bootstrap.machine(settings, schedule=schedule, now=self.now, faults=self.faults) as joined:
             yield joined
 
     @property

@@ -14,13 +14,16 @@ from worker.core.model import Policy
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
 from worker.usecases.applying import RunResult
+from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.explaining import Explanation
-from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT, WORDS
+from worker.usecases.forecasting import FALLS, Forecast, Upcoming
+from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
 
 _COLUMNS = ("due", "partly", "held", "waiting", "undetermined", "uncovered", "review", "kept")
 _SHOWN_IF_ANY = ("held", "waiting", "uncovered", "review")
 """What most plans have none of: left out when the terminal is too narrow for every column."""
 _TITLES = {"partly": "partly\ndue", "undetermined": "undeter-\nmined", "overdue": "over-\ndue"}
+_FALLS = {DUE: "record", PARTLY: "some fields", REVIEW: "review"}
 _WIDE = 112
 
 
@@ -181,6 +184,65 @@ def explanation(each: Explanation) -> list[Table | str]:
     stands = f" In its way or for it: {', '.join(each.standing)}." if each.standing else ""
     backups = f" Deleted on {each.as_of}, it is gone from backups after {each.backups}." if each.backups else ""
     return [table, fields, f"{each.outcome}{days}{backups}{stands}\n"]
+
+
+def forecast_table(made: Forecast) -> Table:
+    """Return what falls due in each month: policies down, months across; some fields and reviews in rows of their own."""
+    caption = "Each record counts once, in the month of its first due day; what is due now waits for the next run."
+    table = _table(f"What falls due, as of {made.as_of}", "policy", "what", caption=caption)
+    years = ["" if at and month.month > 1 else f"{month:%Y}" for at, month in enumerate(made.months)]
+    months = [f"{year}\n{month:%m}" for year, month in zip(years, made.months, strict=True)]
+    for title in ("records", "due\nnow", *months, "later\nor never"):
+        table.add_column(title, justify="right")
+    for each in made.policies:
+        for word in FALLS:
+            counts = [each.counts[word, step] for step in range(len(months) + 1)]
+            if word == DUE:
+                table.add_row(each.policy, "record", _number(each.total), *map(_number, counts), _number(each.rest))
+            elif any(counts):
+                table.add_row("", _FALLS[word], "", *map(_number, counts), "")
+    for name in made.failed:
+        table.add_row(name, "could not be read", *["?"] * (len(months) + 3))
+    return table
+
+
+def upcoming_table(today: dt.date, rows: Sequence[Upcoming]) -> Table:
+    """Return what falls due in the coming days, by policy, with its owner and the first due day."""
+    table = _table(f"What falls due from {today} on", "policy", "owner", "until")
+    for word in FALLS:
+        table.add_column(_FALLS[word], justify="right")
+    table.add_column("first day")
+    for each in rows:
+        table.add_row(
+            each.policy, each.owner or "-", str(each.until), *(_number(each.number(word)) for word in FALLS), str(each.first or "-")
+        )
+    return table
+
+
+def upcoming_record_table(each: Upcoming, key: Sequence[str]) -> Table:
+    """Return the keys of what falls due, the first first, for a person at a terminal."""
+    table = _table(each.policy, *key, "what", "last day")
+    for parts, word, day in sorted(each.records, key=lambda one: one[2]):
+        table.add_row(*(printable(str(part)) for part in parts), _FALLS[word], str(day))
+    return table
+
+
+def comparison_table(made: Comparison) -> Table:
+    """Return how many records two policy files treat differently, by policy."""
+    table = _table(f"What changes, as of {made.as_of}", "policy", "state", caption=f"due days through {made.until} are compared")
+    titles = {"newly undetermined": "newly\nundeter-\nmined", "no longer due": "no\nlonger", "due now": "due\nnow"}
+    effects = (Effect.NOW, Effect.EARLIER, Effect.LATER, Effect.NEVER, Effect.OTHERWISE, Effect.UNDETERMINED, Effect.UNCHANGED)
+    for title in ("records", *(titles.get(each.value, each.value) for each in effects)):
+        table.add_column(title, justify="right")
+    for each in made.policies:
+        unknown = each.state is State.MOVED
+        cells = (
+            ["?"] * (len(effects) + 1) if unknown else [_number(number) for number in (each.total, *(each.effects[one] for one in effects))]
+        )
+        table.add_row(each.policy, each.state.value, *cells)
+    for name in made.failed:
+        table.add_row(name, "could not be read", *["?"] * (len(effects) + 1))
+    return table
 
 
 def sample_table(source: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

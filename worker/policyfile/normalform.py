@@ -66,6 +66,12 @@ def digest(policy: Policy) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+def differing(old: object, new: object) -> tuple[str, ...]:
+    """Return the names of the members in which two values of one class of the model differ, what is only for people left out."""
+    before, after = _members(old), _members(new)
+    return tuple(each.name for each in dataclasses.fields(new) if before.get(each.name) != after.get(each.name))  # type: ignore[arg-type]
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 

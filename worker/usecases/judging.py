@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import NamedTuple
 
 from worker.core import select
@@ -53,9 +54,7 @@ class Judge:
         self, machine: Machine, policy: Policy, today: dt.date, gathered: Gathered | None = None, *, identifiers: bool = False
     ) -> None:
         self.policy = policy
-        self.today = today
         self.standing: StandingIndex = load_standing(machine, policy)
-        self._through: dict[Key, list[Standing]] = {}
         self._machine = machine
         self._width = len(policy.source.key)
         self._remaining = [each for each in policy.source.aggregates if each.remaining]
@@ -76,17 +75,32 @@ class Judge:
         names.update(dict.fromkeys(RELATION + relation.name for relation in self._keepers()))
         self.columns: tuple[str, ...] = tuple(names)
         self._positions = {name: self._width + position for position, name in enumerate(self.columns)}
-        shared = self._joined.names if self._joined is not None else ()
-        layout = (*policy.source.key, *self.columns, *shared, *(each.name for each in self._remaining))
-        # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
-        self._decider = RowDecider(policy, today, _Layout(layout), machine.treaters(policy))
         self._parents = [
             (relation, load_standing(machine, machine.policy(relation.source or "")))
             for relation in policy.source.relations
             if relation.same_subject
         ]
-        self._children = [relation for relation in policy.source.relations if relation.source and relation.disposal is not None]
+        # Rows that are only cut loose stay as they are, so they keep nothing from being deleted.
+        staying = (None, Disposal.DETACH)
+        self._children = [relation for relation in policy.source.relations if relation.source and relation.disposal not in staying]
+        self._turn_to(today)
+
+    def on(self, today: dt.date) -> Judge:
+        """Return the judge of the same records for another day; what was loaded, such as holds and requests, is shared."""
+        other = copy(self)
+        other._turn_to(today, self)  # noqa: SLF001 - a copy of this judge
+        return other
+
+    def _turn_to(self, today: dt.date, origin: Judge | None = None) -> None:
+        """Begin to judge for a day; `origin` is the judge this one is a copy of."""
+        self.today = today
+        self._origin = origin
+        self._through: dict[Key, list[Standing]] = {}
         self._child_judges: dict[str, Judge] = {}
+        shared = self._joined.names if self._joined is not None else ()
+        layout = (*self.policy.source.key, *self.columns, *shared, *(each.name for each in self._remaining))
+        # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
+        self._decider = RowDecider(self.policy, today, _Layout(layout), self._machine.treaters(self.policy))
 
     def _keepers(self) -> list[Relation]:
         """Return the relations whose rows keep the record from being deleted, and have no policy of their own."""
@@ -233,7 +247,11 @@ class Judge:
         """Return the judge of a relation's own source."""
         name = relation.source or ""
         if name not in self._child_judges:
-            self._child_judges[name] = Judge(self._machine, self._machine.policy(name), self.today, self._gathered, identifiers=True)
+            self._child_judges[name] = (
+                self._origin.child_judge(relation).on(self.today)
+                if self._origin is not None
+                else Judge(self._machine, self._machine.policy(name), self.today, self._gathered, identifiers=True)
+            )
         return self._child_judges[name]
 
     # --- Threads ------------------------------------------------------------------------------------------------------------------

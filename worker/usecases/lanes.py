@@ -40,8 +40,8 @@ class Done:
 
 
 def lanes_of(policy: Policy, source: OpenSource) -> int:
-    """Return how many batches of a source may be worked on at once; one where facts gathered from other sources are asked for."""
-    apart = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.shared
+    """Return how many batches of a source may be worked on at once; one where facts over several sources are at stake."""
+    apart = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.source.shared
     return source.lanes if apart else 1
 
 
