@@ -18,6 +18,17 @@ from worker.core.facts import Empty, Reading
 from worker.core.periods import CALENDAR_YEAR, NO_TIME, Bound, FiscalYear, Period, Term
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What people call something, by language (ISO 639-1), as it stands in a sentence; empty where nobody said. Changes no decision."""
+
+    nl: str = ""
+    en: str = ""
+
+
+UNLABELLED = Label()
+
+
 class LegalBasis(StrEnum):
     """The six grounds of GDPR article 6(1)."""
 
@@ -63,7 +74,7 @@ class Field:
     """A named piece of a record.
 
     column -- its name in the system; identifier -- set when the field recognises the subject; follows_record -- due when every other
-    personal field of the record is due.
+    personal field of the record is due; label -- what people call it; values -- what people say when it has a value.
     """
 
     name: str
@@ -73,6 +84,8 @@ class Field:
     treatment: Treatment | None = None
     identifier: Identifier | None = None
     follows_record: bool = False
+    label: Label = UNLABELLED
+    values: tuple[tuple[str, Label], ...] = ()
 
 
 class Disposal(StrEnum):
@@ -139,7 +152,8 @@ class Aggregate:
     """A fact computed over the rows of a relation.
 
     column and reading -- what `latest` and `earliest` look at; none -- what no rows mean; an empty member means what `reading.empty` says
-    (not yet: the whole has not happened yet); remaining -- count only rows that this same policy does not delete (replies that stay).
+    (not yet: the whole has not happened yet); remaining -- count only rows that this same policy does not delete (replies that stay);
+    label and values -- as of a field.
     """
 
     name: str
@@ -150,6 +164,8 @@ class Aggregate:
     none: Empty = Empty.UNKNOWN
     where: tuple[Match, ...] = ()
     remaining: bool = False
+    label: Label = UNLABELLED
+    values: tuple[tuple[str, Label], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +173,8 @@ class Source:
     """One set of records in one system.
 
     connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
-    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own.
+    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; label -- what
+    people call the records.
     """
 
     name: str
@@ -169,6 +186,7 @@ class Source:
     relations: tuple[Relation, ...] = ()
     controller: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
+    label: Label = UNLABELLED
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -217,7 +235,7 @@ class Purpose:
 
     start None or term None -- kept until something else ends it (a withdrawal, an objection, an erasure); consent -- the named consent it
     rests on; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal claims, so an
-    erasure request does not end it (GDPR 17(3)(e)).
+    erasure request does not end it (GDPR 17(3)(e)); label -- what it is for, in the words of a privacy statement.
     """
 
     id: str
@@ -231,6 +249,7 @@ class Purpose:
     marketing: bool = False
     legal_claim: bool = False
     description: str = ""
+    label: Label = UNLABELLED
 
 
 class DispositionKind(StrEnum):

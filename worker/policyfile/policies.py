@@ -24,7 +24,7 @@ from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
 from worker.policyfile.shaping import Shaped
-from worker.policyfile.sources import fact_names
+from worker.policyfile.sources import fact_names, label
 
 _ANCHORS = (Anchor.END_OF_FISCAL_YEAR, Anchor.END_OF_CALENDAR_YEAR, Anchor.END_OF_MONTH)
 
@@ -100,6 +100,7 @@ def _purpose(
         shape.marketing,
         shape.legal_claim,
         shape.description,
+        label=label(shape.label),
     )
 
 
