@@ -10,14 +10,16 @@ from worker.cli.session import Session
 from worker.errors import ConfigurationError
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement, unlabelled
 
-_LANG = click.option("--lang", type=click.Choice([each.value for each in Lang]), default=Lang.EN.value, show_default=True, help="In which language.")
+_LANG = click.option(
+    "--lang", type=click.Choice([each.value for each in Lang]), default=Lang.EN.value, show_default=True, help="In which language."
+)
 _OUTPUT = click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it, instead of standard output."
 )
 _SHOWN = 12
 
 
-def _format(of: type[StatementFormat] | type[RegisterFormat]) -> click.Choice[str]:
+def _format(of: type[StatementFormat | RegisterFormat]) -> click.Choice[str]:
     """Return the formats that a paper can be written in."""
     return click.Choice([each.value for each in of])
 

@@ -110,7 +110,8 @@ DUTCH = Language(
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
         Phrase.FOLLOWS: "Tegelijk met de laatste van deze gegevens verwijderen we ook {fields}.",
         Phrase.PSEUDONYMS: (
-            "Gepseudonimiseerde gegevens blijven persoonsgegevens: wie de sleutel heeft, die wij apart bewaren, kan ze weer tot jou herleiden."
+            "Gepseudonimiseerde gegevens blijven persoonsgegevens: wie de sleutel heeft, kan ze weer tot jou herleiden. Die sleutel "
+            "bewaren we apart."
         ),
         Phrase.FOR_CLIENT: (
             "We verwerken deze gegevens in opdracht van een klant, die erover beslist. Je verzoeken geven we aan die klant door."
@@ -121,9 +122,9 @@ DUTCH = Language(
         Title.INTRODUCTION: "{organisation} bewaart persoonsgegevens niet langer dan nodig is voor de doelen hieronder.",
         Title.REGISTER: "Register van verwerkingsactiviteiten",
         Title.SCOPE: (
-            "{organisation}: doelen, grondslagen, categorieën, ontvangers en bewaartermijnen (AVG 30 lid 1 onder b, c, d en f), gemaakt uit het "
-            "beleid dat wordt uitgevoerd. Contactgegevens, doorgifte aan derde landen en beveiligingsmaatregelen staan er niet in en moeten "
-            "worden aangevuld."
+            "{organisation}: doelen, grondslagen, categorieën, ontvangers en bewaartermijnen (AVG 30 lid 1 onder b, c, d en f), gemaakt "
+            "uit het beleid dat wordt uitgevoerd. Contactgegevens, doorgifte aan derde landen en beveiligingsmaatregelen staan er niet in "
+            "en moeten worden aangevuld."
         ),
         Title.CLASSES: "Verwijderklassen",
         Title.CLASSES_SCOPE: "Elk startmoment met elke termijn die ermee begint, en de doelen in die klasse (naar DIN 66398).",
@@ -144,9 +145,11 @@ DUTCH = Language(
     },
     closing=(
         "Bewaren we dezelfde gegevens voor meer dan één doel, dan telt het doel dat het langst duurt.",
-        "Je kunt ons altijd vragen je gegevens te wissen, je toestemming intrekken of bezwaar maken. We bewaren dan alleen nog wat voor de "
-        "overige doelen nodig is, bijvoorbeeld omdat de wet het voorschrijft, en laten je weten welke dat zijn en tot wanneer.",
-        "Zolang de gegevens nodig zijn voor een juridisch geschil, of als je ons hebt gevraagd het gebruik te beperken, verwijderen we ze niet.",
+        (
+            "Je kunt ons altijd vragen je gegevens te wissen, je toestemming intrekken of bezwaar maken. We bewaren dan alleen nog wat voor "
+            "de overige doelen nodig is, bijvoorbeeld omdat de wet het voorschrijft, en laten je weten welke dat zijn en tot wanneer."
+        ),
+        "Zolang de gegevens nodig zijn voor een juridisch geschil, of je ons vroeg het gebruik te beperken, verwijderen we niets.",
         "Kunnen we niet vaststellen of een termijn voorbij is, dan verwijderen we niet automatisch, maar kijkt een van ons ernaar.",
     ),
 )

@@ -109,7 +109,9 @@ ENGLISH = Language(
         Phrase.WINDOW: "We do so within {period}.",
         Phrase.EARLIER: "Data that no purpose needs any more do not wait for the rest: {treatments}.",
         Phrase.FOLLOWS: "With the last of these data we also remove {fields}.",
-        Phrase.PSEUDONYMS: "Pseudonymised data still are personal data: whoever holds the key, which we keep apart, could trace them back to you.",
+        Phrase.PSEUDONYMS: (
+            "Pseudonymised data still are personal data: whoever holds the key could trace them back to you. We keep that key apart."
+        ),
         Phrase.FOR_CLIENT: "We process these data on behalf of a client, who decides about them. We pass on your requests to that client.",
     },
     titles={
@@ -117,9 +119,9 @@ ENGLISH = Language(
         Title.INTRODUCTION: "{organisation} keeps personal data no longer than the purposes below need them.",
         Title.REGISTER: "Record of processing activities",
         Title.SCOPE: (
-            "{organisation}: purposes, legal bases, categories, recipients and time limits (GDPR 30(1)(b), (c), (d) and (f)), made from the "
-            "policies that are enforced. Contact details, transfers to third countries and security measures do not stand in them and have to "
-            "be added."
+            "{organisation}: purposes, legal bases, categories, recipients and time limits (GDPR 30(1)(b), (c), (d) and (f)), made from "
+            "the policies that are enforced. Contact details, transfers to third countries and security measures do not stand in them "
+            "and have to be added."
         ),
         Title.CLASSES: "Deletion classes",
         Title.CLASSES_SCOPE: "Every start event with every period that runs from it, and the purposes in that class (after DIN 66398).",
@@ -140,8 +142,10 @@ ENGLISH = Language(
     },
     closing=(
         "If we keep the same data for more than one purpose, the purpose that lasts longest decides.",
-        "You may ask us to erase your data, withdraw a consent or object at any time. We then keep nothing longer than for the purposes that "
-        "remain, such as what the law requires us to keep, and tell you which those are and until when.",
+        (
+            "You may ask us to erase your data, withdraw a consent or object at any time. We then keep only what the other purposes need, "
+            "for instance because the law requires it, and tell you which those are and until when."
+        ),
         "While a legal dispute needs the data, or you asked us to restrict their use, we do not delete them.",
         "When we cannot tell whether a period is over, we do not delete automatically; one of us looks at it.",
     ),

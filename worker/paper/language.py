@@ -104,10 +104,11 @@ class Title(StrEnum):
 class Language:
     """The words of one language.
 
-    locale -- for dates, numbers and lists (Unicode CLDR); numerals -- one, two, ... in words; units -- singular and plural; bases -- why,
-    as a privacy statement says it, and articles -- as a register does; anchors -- {event}; combined -- {all} members with "and", the
-    {first}, the {others} with "or"; bounds -- {period}; same and ordered -- {fact} and {value} after "if", and the opposite; counted --
-    {fact} in the plural and {value}; at_once -- the period of no days; steps -- a main clause after an adverb; treatments -- {fields}; closing -- what holds everywhere.
+    locale -- for dates, numbers and lists (Unicode CLDR); numerals -- one, two, ... in words; units -- singular and plural; truth -- yes
+    and no; bases -- why, as a privacy statement says it, and articles -- as a register does; anchors -- {event}; combined -- {all} members
+    with "and", the {first}, the {others} with "or"; bounds -- {period}; same and ordered -- {fact} and {value} after "if", and the
+    opposite; counted -- {fact} in the plural and {value}; at_once -- the period of no days; steps -- a main clause after an adverb;
+    treatments -- {fields}; closing -- what holds everywhere.
     """
 
     lang: Lang

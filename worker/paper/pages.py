@@ -30,7 +30,7 @@ def _environment(layout: Page) -> jinja2.Environment:
     """Return how the templates of a layout are read: a missing value is an error, and every value is escaped."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("worker.paper"),
-        autoescape=layout is Page.HTML,
+        autoescape=layout is Page.HTML,  # noqa: S701 - Markdown has an escaping of its own
         finalize=_plain if layout is Page.MARKDOWN else None,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -20,7 +20,7 @@ from worker.paper.pages import Page, page
 from worker.paper.view import Row, Section, View, view
 from worker.paper.wording import period
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets read wide signs as well
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # Spreadsheets read wide signs, too.
 _COLUMNS = (
     Title.PEOPLE,
     Title.PURPOSE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, Schedule, Step, TreatmentKind
+from worker.core.model import Aggregate, Disposition, DispositionKind, Field, LegalBasis, Policy, Purpose, Schedule, Step, TreatmentKind
 from worker.core.periods import NO_TIME, Bound, Period
 from worker.paper.language import End, Lang, Language, Phrase
 from worker.paper.wording import Fact, condition, data, facts_of, named, period, spoken, start
@@ -41,7 +41,8 @@ class Section:
     """One policy in words.
 
     data -- every personal field with a purpose; alike -- every purpose needs all of them; client -- a sentence when they are processed for
-    somebody else, else empty; afterwards -- sentences about what happens then; notes -- sentences about single fields and pseudonyms; uncovered -- fields that no purpose lists.
+    somebody else, else empty; afterwards -- sentences about what happens then; notes -- sentences about single fields and pseudonyms;
+    uncovered -- fields that no purpose lists.
     """
 
     policy: str
@@ -89,7 +90,8 @@ def unlabelled(schedule: Schedule, lang: Lang) -> tuple[str, ...]:
             if not getattr(source.label, lang.value):
                 yield name
             used = {*(policy.deciding if policy is not None else ()), *(each.name for each in source.personal)}
-            for each in (*source.fields, *source.aggregates):
+            facts: tuple[Field | Aggregate, ...] = (*source.fields, *source.aggregates)
+            for each in facts:
                 if each.name in used and not getattr(each.label, lang.value) and not _said_by_value(each.values, lang):
                     yield f"{name}.{each.name}"
             for purpose in policy.purposes if policy is not None else ():

@@ -45,7 +45,8 @@ class Fact:
 
 def facts_of(source: Source, language: Language) -> Mapping[str, Fact]:
     """Return every fact that a policy about a source may use, as a language calls it."""
-    return {each.name: _fact(each, language) for each in (*source.fields, *source.aggregates)}
+    declared: tuple[Field | Aggregate, ...] = (*source.fields, *source.aggregates)
+    return {each.name: _fact(each, language) for each in declared}
 
 
 def _fact(declared: Field | Aggregate, language: Language) -> Fact:

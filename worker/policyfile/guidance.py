@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, evaluate, facts_of
-from worker.core.facts import Empty, Fact, Known
+from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, evaluate
+from worker.core.facts import Empty, Fact, Known, Scalar
 from worker.core.model import LegalBasis, Policy, Purpose
 from worker.core.periods import Bound, Period, Term
-from worker.policyfile.consequences import constants_of, possible
+from worker.policyfile.consequences import possible
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
 from worker.policyfile.positions import Path
@@ -30,19 +30,19 @@ _APPLICANTS = frozenset(
 )
 _USUAL, _WITH_CONSENT = Period(weeks=4), Period(years=1)
 _AUTHORITY = (
-    "The Dutch data protection authority (Autoriteit Persoonsgegevens, on job applications) calls four weeks after the procedure usual, and at "
-    "most a year with the applicant's consent. Shorten it, ask for consent, or be ready to explain it."
+    "The Dutch data protection authority (Autoriteit Persoonsgegevens, on job applications) calls four weeks after the procedure usual, "
+    "and at most a year with the applicant's consent. Shorten it, ask for consent, or be ready to explain it."
 )
 
 
 def check(entry: Entry, complaints: Complaints) -> None:
     """Warn about what a sound policy says."""
-    places = [(*entry.path, "purposes", number) for number in entry.numbers]
-    for place, purpose in zip(places, entry.policy.purposes, strict=True):
+    places: list[Path] = [(*entry.path, "purposes", number) for number, _ in enumerate(entry.policy.purposes)]
+    for place, purpose, shape in zip(places, entry.policy.purposes, entry.shape.purposes, strict=True):
         _check_condition((*place, "when"), entry.policy, purpose.when, complaints)
         _check_consent(place, entry.policy, purpose, complaints)
         _check_applicants(place, entry.policy, purpose, complaints)
-        if purpose.basis is LegalBasis.LEGAL_OBLIGATION and purpose.term is not None and "bound" not in entry.bounded(purpose.id):
+        if purpose.basis is LegalBasis.LEGAL_OBLIGATION and purpose.term is not None and "bound" not in shape.model_fields_set:
             what = "a law says how long something is kept at least, and this period is the most that is allowed"
             complaints.warn(place, what, 'Say bound = "floor", or bound = "ceiling" when this law forbids keeping it longer.')
     for number, disposition in enumerate(entry.policy.dispositions):
@@ -63,9 +63,11 @@ def _check_condition(place: Path, policy: Policy, condition: Condition | None, c
 
 def satisfiable(policy: Policy, condition: Condition) -> bool:
     """Whether some combination of facts makes a condition true, found by trying; True when there are too many to try."""
-    constants = constants_of([condition])
-    names = tuple(dict.fromkeys(facts_of(condition)))
-    choices = [_choices(policy, name, constants.get(name, [])) for name in names]
+    constants: dict[str, list[Scalar]] = {}
+    for each in _comparisons(condition):
+        constants.setdefault(each.fact, []).extend(each.values)
+    names = tuple(constants)
+    choices = [_choices(policy, name, constants[name]) for name in names]
     combinations = itertools.product(*choices)
     for combination in itertools.islice(combinations, _TRIES):
         if evaluate(condition, dict(zip(names, combination, strict=True))) is Truth.TRUE:
@@ -73,9 +75,9 @@ def satisfiable(policy: Policy, condition: Condition) -> bool:
     return next(combinations, None) is not None
 
 
-def _choices(policy: Policy, name: str, constants: Sequence[object]) -> list[Fact]:
+def _choices(policy: Policy, name: str, constants: list[Scalar]) -> list[Fact]:
     """Return the values of a fact that a condition could tell apart; between two numbers there may be a third."""
-    found = list(dict.fromkeys(possible(policy, name, [each for each in constants if isinstance(each, str | int | Decimal | dt.date)])))
+    found = list(dict.fromkeys(possible(policy, name, constants)))
     counted = any(each.name == name for each in policy.source.aggregates)
     numbers = sorted({each for each in constants if isinstance(each, int | Decimal) and not isinstance(each, bool)})
     if not counted:
@@ -90,7 +92,7 @@ def _check_consent(place: Path, policy: Policy, purpose: Purpose, complaints: Co
     """Warn about a consent that every record has, because nothing says who gave it (GDPR 7(1): it must be shown that it was given)."""
     if purpose.basis is LegalBasis.CONSENT and not _says_who(policy, purpose):
         what = "rests on consent, and no fact says who gave it: every record counts as consent"
-        complaints.warn(place, what, "Add `when` with the day on which consent was given, { exists = true }, or with the status that means it.")
+        complaints.warn(place, what, "Add `when` with the day on which it was given, { exists = true }, or with the status that means it.")
 
 
 def _says_who(policy: Policy, purpose: Purpose) -> bool:
@@ -141,7 +143,9 @@ def _check_contradictions(places: Sequence[Path], policy: Policy, complaints: Co
                     f"at most {most.term.period} contradicts at least {least.term.period} of {least.id!r}, from the same start event for "
                     f"{', '.join(repr(each) for each in shared)}: what lasts longest wins, so {least.id!r} does"
                 )
-                complaints.warn((*place, "keep"), what, "Leave the shared fields out of one of the two, or give them conditions that differ.")
+                complaints.warn(
+                    (*place, "keep"), what, "Leave the shared fields out of one of the two, or give both conditions that differ."
+                )
 
 
 def _ends_before(first: Term, second: Term) -> bool:
@@ -166,18 +170,17 @@ def _check_applicants(place: Path, policy: Policy, purpose: Purpose, complaints:
 
 
 def _check_starts(policy: Policy, complaints: Complaints) -> None:
-    """Warn about start events that writing to a record moves, so that its period begins again whenever anybody, we too, touches it."""
+    """Warn about start events that writing to a record moves, so that its period begins again whenever anybody, we too, touches it.
+
+    That a start event has a treatment of its own is refused already, wherever the treatment could be carried out.
+    """
     started = {name for purpose in policy.purposes if purpose.start is not None for name in purpose.start.facts}
-    columns = [(("fields", each.name), each.name, each.column) for each in policy.source.fields]
+    columns: list[tuple[Path, str, str]] = [(("fields", each.name), each.name, each.column) for each in policy.source.fields]
     columns += [(("facts", each.name), each.name, each.column or "") for each in policy.source.aggregates]
     for inside, name, column in columns:
         if name in started and any(_MOVED.search(_snake(each)) for each in (name, column)):
             what = "starts a period and is called like a column that every change moves, our own writes among them"
             complaints.warn(("sources", policy.id, *inside), what, "Start from the day of an event, such as the last contact.")
-    for field in policy.treatable:
-        if field.name in started:
-            what = "starts a period and has a treatment, so our own writes would move or remove the start"
-            complaints.warn(("sources", policy.id, "fields", field.name), what, "Leave its treatment out, or start from another fact.")
 
 
 def _snake(name: str) -> str:

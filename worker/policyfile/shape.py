@@ -310,7 +310,7 @@ class PurposeShape(Shape):
     marketing: bool = _switch("Direct marketing: an objection ends it that day.")
     legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
     description: str = _default("", "For people; changes nothing.")
-    label: LabelShape = _default(LabelShape(), "What it is for, in the words of a privacy statement, by language; instead of `description`.")
+    label: LabelShape = _default(LabelShape(), "What it is for, as a privacy statement says it, by language.")
 
 
 Kind = Annotated[DispositionKind, Field(strict=False)]
