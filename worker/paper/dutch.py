@@ -41,7 +41,7 @@ DUTCH = Language(
     combined={
         Combine.LATEST_OF: "{first} of, als dat later is, {others}",
         Combine.EARLIEST_OF: "{first} of, als dat eerder is, {others}",
-        Combine.ALL_OF: "de dag waarop {all} allemaal hebben plaatsgevonden",
+        Combine.ALL_OF: "het laatste van {all} (als alles is gebeurd)",
     },
     bounds={Bound.CEILING: "maximaal {period}", Bound.FLOOR: "minimaal {period}"},
     same={
@@ -108,7 +108,7 @@ DUTCH = Language(
         Phrase.AFTER_STEP: "{period} later {step}",
         Phrase.WINDOW: "Dat doen we binnen {period}.",
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
-        Phrase.FOLLOWS: "Tegelijk met de laatste van deze gegevens verwijderen we ook {fields}.",
+        Phrase.FOLLOWS: "Met de laatste van deze gegevens verwijderen we ook {fields}.",
         Phrase.PSEUDONYMS: (
             "Gepseudonimiseerde gegevens blijven persoonsgegevens: wie de sleutel heeft, kan ze weer tot jou herleiden. Die sleutel "
             "bewaren we apart."
@@ -146,10 +146,10 @@ DUTCH = Language(
     closing=(
         "Bewaren we dezelfde gegevens voor meer dan één doel, dan telt het doel dat het langst duurt.",
         (
-            "Je kunt ons altijd vragen je gegevens te wissen, je toestemming intrekken of bezwaar maken. We bewaren dan alleen nog wat voor "
-            "de overige doelen nodig is, bijvoorbeeld omdat de wet het voorschrijft, en laten je weten welke dat zijn en tot wanneer."
+            "Je kunt ons altijd vragen je gegevens te wissen, je toestemming intrekken of bezwaar maken. We bewaren dan alleen nog wat "
+            "voor de overige doelen nodig is, bijvoorbeeld omdat de wet het voorschrijft, en laten je weten welke dat zijn en tot wanneer."
         ),
-        "Zolang de gegevens nodig zijn voor een juridisch geschil, of je ons vroeg het gebruik te beperken, verwijderen we niets.",
+        "Zolang er een juridisch geschil over loopt, of als je ons vroeg het gebruik te beperken, verwijderen we niets.",
         "Kunnen we niet vaststellen of een termijn voorbij is, dan verwijderen we niet automatisch, maar kijkt een van ons ernaar.",
     ),
 )

@@ -41,7 +41,7 @@ ENGLISH = Language(
     combined={
         Combine.LATEST_OF: "the latest of {all}",
         Combine.EARLIEST_OF: "the earliest of {all}",
-        Combine.ALL_OF: "the day by which {all} have all taken place",
+        Combine.ALL_OF: "the last of {all} (once all have happened)",
     },
     bounds={Bound.CEILING: "at most {period}", Bound.FLOOR: "at least {period}"},
     same={

@@ -96,8 +96,9 @@ def _check_consent(place: Path, policy: Policy, purpose: Purpose, complaints: Co
 
 
 def _says_who(policy: Policy, purpose: Purpose) -> bool:
-    """Whether a purpose applies to some records and not to others by a status, or by a day that may be missing."""
-    if any(part.op is Op.EXISTS or not isinstance(part.values[0], dt.date | Decimal) for part in _comparisons(purpose.when)):
+    """Whether a purpose applies to some records and not to others by a status, by rows, or by a day that may be missing."""
+    computed = {each.name for each in policy.source.aggregates}
+    if any(part.op is Op.EXISTS or part.fact in computed or isinstance(part.values[0], str | bool) for part in _comparisons(purpose.when)):
         return True
     starts = purpose.start.facts if purpose.start is not None else ()
     return any(_may_not_apply(policy, name) for name in starts)

@@ -126,7 +126,7 @@ due = 2027-03-01
 outcome = "delete"
 
 [[policies.examples]]
-given = { last_contact_at = 2014-03-01, closed_on = 2014-02-01, invoice_count = 1, last_invoice_on = 2018-06-30, vip = false, status = "a", score = 1 }
+given = { last_contact_at = 2014-03-01, closed_on = 2014-02-01, invoice_count = 1, last_invoice_on = 2018-06-30, vip = false, status = "a" }
 today = 2021-01-01
 outcome = "partly"
 
