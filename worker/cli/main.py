@@ -14,7 +14,7 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import ahead, attention, explaining, plans, policies, runs, standing
+from worker.cli import ahead, attention, explaining, paper, plans, policies, runs, standing
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -89,6 +89,8 @@ for _command in (
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)
+policies.policies.add_command(paper.write_statement)
+policies.policies.add_command(paper.write_register)
 
 
 def run(args: Sequence[str], session: Session) -> int:

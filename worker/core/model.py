@@ -18,6 +18,17 @@ from worker.core.facts import Empty, Reading
 from worker.core.periods import CALENDAR_YEAR, NO_TIME, Bound, FiscalYear, Period, Term
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What people call something, by language (ISO 639-1), as it stands in a sentence; empty where nobody said. Changes no decision."""
+
+    nl: str = ""
+    en: str = ""
+
+
+UNLABELLED = Label()
+
+
 class LegalBasis(StrEnum):
     """The six grounds of GDPR article 6(1)."""
 
@@ -63,7 +74,7 @@ class Field:
     """A named piece of a record.
 
     column -- its name in the system; identifier -- set when the field recognises the subject; follows_record -- due when every other
-    personal field of the record is due.
+    personal field of the record is due; label -- what people call it; values -- what people say when it has a value.
     """
 
     name: str
@@ -73,6 +84,8 @@ class Field:
     treatment: Treatment | None = None
     identifier: Identifier | None = None
     follows_record: bool = False
+    label: Label = UNLABELLED
+    values: tuple[tuple[str, Label], ...] = ()
 
 
 class Disposal(StrEnum):
@@ -139,7 +152,8 @@ class Aggregate:
     """A fact computed over the rows of a relation.
 
     column and reading -- what `latest` and `earliest` look at; none -- what no rows mean; an empty member means what `reading.empty` says
-    (not yet: the whole has not happened yet); remaining -- count only rows that this same policy does not delete (replies that stay).
+    (not yet: the whole has not happened yet); remaining -- count only rows that this same policy does not delete (replies that stay);
+    label and values -- as of a field.
     """
 
     name: str
@@ -150,6 +164,8 @@ class Aggregate:
     none: Empty = Empty.UNKNOWN
     where: tuple[Match, ...] = ()
     remaining: bool = False
+    label: Label = UNLABELLED
+    values: tuple[tuple[str, Label], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +215,7 @@ class Source:
     identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; shared -- the
     facts over several sources that its policy may use: those it is a member of, and those it lists under `uses`.
     For people: controller_name -- for whom they are processed; backups -- how long after its deletion a record is gone from backups too,
-    None when nobody said; recipients -- with whom the records are shared.
+    None when nobody said; recipients -- with whom the records are shared; label -- what people call the records.
     """
 
     name: str
@@ -216,6 +232,7 @@ class Source:
     recipients: tuple[str, ...] = ()
     consents: tuple[Consent, ...] = ()
     shared: tuple[SharedFact, ...] = ()
+    label: Label = UNLABELLED
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -280,7 +297,7 @@ class Purpose:
     rests on, on all of them; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal
     claims, so an erasure request does not end it (GDPR 17(3)(e)); extends -- the purpose that it prolongs and can't revive;
     since -- a fact from whose day on an event that has not happened yet is waited for. For people: period_name -- the standard period that
-    `term` was taken from; recipients -- with whom its fields are shared.
+    `term` was taken from; recipients -- with whom its fields are shared; label -- what it is for, in the words of a privacy statement.
     """
 
     id: str
@@ -298,6 +315,7 @@ class Purpose:
     since: str | None = None
     period_name: str = ""
     recipients: tuple[str, ...] = ()
+    label: Label = UNLABELLED
 
 
 class DispositionKind(StrEnum):

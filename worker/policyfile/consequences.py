@@ -101,7 +101,7 @@ def gaps(policy: Policy) -> Gaps:
     uncovered: dict[str, Mapping[str, Fact]] = {}
     unmatched: Mapping[str, Fact] | None = None
     constants = _constants(policy)
-    choices = {name: list(dict.fromkeys(_possible(policy, name, constants.get(name, [])))) for name in policy.deciding}
+    choices = {name: list(dict.fromkeys(possible(policy, name, constants.get(name, [])))) for name in policy.deciding}
     for combination in itertools.islice(itertools.product(*choices.values()), _TRIES):
         facts = dict(zip(choices, combination, strict=True))
         for name in decide(facts, policy, NOTHING, _DAY).uncovered:
@@ -146,8 +146,8 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
     return found
 
 
-def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
-    """Yield the values of a fact that conditions could tell apart, and the ways in which it may be missing."""
+def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
+    """Yield the values of a fact that conditions with these constants could tell apart, and the ways in which it may be missing."""
     shared = policy.source.shared_fact(name)
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
     reading = aggregate.reading if aggregate is not None else policy.source.field(name).reading if shared is None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -43,6 +43,7 @@ _ACTS = ("partly", "delete", "pseudonymise", "review")
 def run(entry: Entry, complaints: Complaints) -> int:
     """Run every example of a sound policy, complain about each that does not come true, and return how many were run."""
     ran = 0
+    decided: set[str] = set()
     for path, example in zip(entry.examples, entry.shape.examples, strict=True):
         before = len(complaints.problems)
         facts = _facts(entry, path, example, complaints)
@@ -50,9 +51,33 @@ def run(entry: Entry, complaints: Complaints) -> int:
         if len(complaints.problems) == before:
             ran += 1
             failure = _failure(entry.policy, facts, _standing(example), example)
+            decided.update(_deciding(entry.policy, facts, _standing(example), example))
             if failure:
                 complaints.problem(path, failure, "Either the policy or the example is not what was meant.")
+    for number, purpose in enumerate(entry.policy.purposes):
+        if entry.examples and purpose.id not in decided and not complaints.troubled(entry.path):
+            hint = "Add one with the day on which this purpose ends, or on which it alone keeps the record."
+            complaints.warn((*entry.path, "purposes", number), "there is no example in which this purpose decides", hint)
     return ran
+
+
+def _deciding(policy: Policy, facts: Mapping[str, Fact], standing: Standing, example: ExampleShape) -> Iterator[str]:
+    """Yield the ids of the purposes that an example is about.
+
+    With a due day those that end on it (a later step of a chain: those that ended last); else those that keep the record on its day, or
+    that are over when something happens to it.
+    """
+    if example.due is not None:
+        after = decide_record(facts, policy, standing, example.due + _ONE_DAY)
+        ends = {purpose.id: state.on for purpose, state in zip(policy.purposes, after.purposes, strict=True) if isinstance(state, Ended)}
+        last = example.due if example.due in ends.values() else max(ends.values(), default=None)
+        yield from (name for name, on in ends.items() if on == last)
+    elif example.today is not None:
+        decision = decide_record(facts, policy, standing, example.today)
+        for purpose, state in zip(policy.purposes, decision.purposes, strict=True):
+            over = isinstance(state, Ended) and not isinstance(decision.outcome, Kept)
+            if over or isinstance(state, Running | Undetermined):
+                yield purpose.id
 
 
 def _failure(policy: Policy, facts: Mapping[str, Fact], standing: Standing, example: ExampleShape) -> str:

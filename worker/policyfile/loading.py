@@ -1,6 +1,6 @@
 """Reading a whole policy file: every problem in it told at once, or a schedule in which every name is declared and every type matches.
 
-    document -> shape -> sources -> facts over several of them -> policies -> consequences -> examples
+    document -> shape -> sources -> facts over several of them -> policies -> consequences and guidance -> examples
 
 Each stage goes on with what the one before could make sense of, so that one mistake does not hide the others. A file with a problem
 gives no schedule at all: half a policy file is not enforced.
@@ -19,6 +19,7 @@ from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences
 from worker.policyfile.document import Complaints, Document
+from worker.policyfile.guidance import check as check_guidance
 from worker.policyfile.normalform import digest
 from worker.policyfile.periods import check_names, resolved, with_odd_years
 from worker.policyfile.policies import Entry, duplicates, policy
@@ -104,6 +105,8 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
     for entry in entries:
         if entry.sound:
             check_consequences(entry, complaints)
+        if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
+            check_guidance(entry, complaints)
         if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
             ran += examples.run(entry, complaints)
     found = tuple(dataclasses.replace(entry.policy, digest=digest(entry.policy)) for entry in entries)

@@ -27,8 +27,9 @@ FORM = 1
 _LEFT_OUT = frozenset(
     {
         *(("Policy", each) for each in ("digest", "description", "clause", "statement", "version", "owner", "lead")),
-        *(("Source", each) for each in ("controller_name", "backups", "recipients")),
-        *(("Purpose", each) for each in ("description", "period_name", "recipients")),
+        *(("Source", each) for each in ("controller_name", "backups", "recipients", "label")),
+        *(("Purpose", each) for each in ("description", "period_name", "recipients", "label")),
+        *((kind, each) for kind in ("Field", "Aggregate") for each in ("label", "values")),
         ("Term", "bound"),
     }
 )

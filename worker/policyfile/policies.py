@@ -24,7 +24,7 @@ from worker.policyfile.periods import INDEFINITE, Written, resolved
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
 from worker.policyfile.shaping import Shaped
-from worker.policyfile.sources import fact_names
+from worker.policyfile.sources import fact_names, label
 
 _FROM_A_DAY = "a period runs from a date or a timestamp"
 _ANCHORS = (Anchor.END_OF_FISCAL_YEAR, Anchor.END_OF_CALENDAR_YEAR, Anchor.END_OF_MONTH)
@@ -128,6 +128,7 @@ def _purpose(
         since=shape.since,
         period_name=shape.keep if isinstance(shape.keep, str) else "",
         recipients=tuple(shape.recipients),
+        label=label(shape.label),
     )
 
 

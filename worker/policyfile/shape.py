@@ -151,6 +151,16 @@ def _empty(factory: Callable[[], object], text: str) -> Any:
     return Field(default_factory=factory, description=text)
 
 
+class LabelShape(Shape):
+    """What people call something, by language, as it stands in a sentence."""
+
+    nl: str = _default("", "In Dutch.")
+    en: str = _default("", "In English.")
+
+
+_LABEL = "What people call it, by language: for papers made from this file, changes nothing."
+_VALUES = "What people say when it has a value: value = its words, by language, as they follow the word 'if'."
+
 # --- Sources --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +226,8 @@ class FieldShape(Shape):
     empty: EmptyMeans = _default(Empty.UNKNOWN, "What an empty value means.")
     earliest: Days | None = _optional("The first day that can be true; days before it are unknown.")
     planned: bool = _switch("Days after today are meant, not mistaken.")
+    label: LabelShape = _default(LabelShape(), _LABEL)
+    values: dict[Text, LabelShape] = _empty(dict, _VALUES)
 
 
 class RelationShape(Shape):
@@ -262,6 +274,8 @@ class FactShape(Shape):
     where: dict[Text, Scalars] = _empty(dict, "Their column = the value or values a row must have to count.")
     differs: dict[Text, Text] = _empty(dict, "Their column = our column that a row must differ from to count.")
     remaining: bool = _switch("Count only rows that this same policy does not delete.")
+    label: LabelShape = _default(LabelShape(), _LABEL)
+    values: dict[Text, LabelShape] = _empty(dict, _VALUES)
 
 
 class ConsentShape(Shape):
@@ -290,6 +304,7 @@ class SourceShape(Shape):
     backups: OwnPeriod | None = _optional("How long after its deletion a record is gone from backups too.")
     recipients: list[Text] = _empty(list, "With whom the records are shared.")
     options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
+    label: LabelShape = _default(LabelShape(), _LABEL)
     fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
     facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
     consents: dict[Id, ConsentShape] = _empty(dict, "Consents that the records state, by name.")
@@ -355,6 +370,7 @@ class PurposeShape(Shape):
     legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
     recipients: list[Text] = _empty(list, "With whom these fields are shared for it.")
     description: str = _default("", "For people; changes nothing.")
+    label: LabelShape = _default(LabelShape(), "What it is for, as a privacy statement says it, by language.")
 
 
 Kind = Annotated[DispositionKind, Field(strict=False)]

@@ -9,12 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Aggregate, Field, Function, Identifier, Match, Recount, Relation, Source, Treatment, TreatmentKind
+from worker.core.model import Aggregate, Field, Function, Identifier, Label, Match, Recount, Relation, Source, Treatment, TreatmentKind
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
-from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, ParentShape, SourceShape
+from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, LabelShape, ParentShape, SourceShape
 
 _READ_AS = {
     "text": FieldType.TEXT,
@@ -66,6 +66,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         controller_name=shape.controller_name or "",
         backups=shape.backups,
         recipients=tuple(shape.recipients),
+        label=label(shape.label),
     )
     return replace(found, consents=consents(shape.consents, found, fact_names(found, complaints), complaints))
 
@@ -94,6 +95,16 @@ def fact_names(source: Source, complaints: Complaints) -> FactNames:
         shared={each.name for each in source.shared} - {*fields, *own},
         elsewhere={*document.names(("facts",))} - broken,
     )
+
+
+def label(shape: LabelShape) -> Label:
+    """Return what people call something."""
+    return Label(shape.nl, shape.en)
+
+
+def _values(shape: FieldShape | FactShape) -> tuple[tuple[str, Label], ...]:
+    """Return what people say when a field or a fact has a value."""
+    return tuple((value, label(words)) for value, words in shape.values.items())
 
 
 # --- Fields ---------------------------------------------------------------------------------------------------------------------------
@@ -134,7 +145,17 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         complaints.warn(path, what, "Name it in `subject`, so that its pseudonym is made from the canonical form.")
     identifier = _IDENTIFIERS.get(shape.type) if is_subject else None
     treatment = _treatment(shape, source)
-    return Field(name, shape.column or name, reading, personal, treatment, identifier, follows_record=shape.follows is not None)
+    return Field(
+        name,
+        shape.column or name,
+        reading,
+        personal,
+        treatment,
+        identifier,
+        follows_record=shape.follows is not None,
+        label=label(shape.label),
+        values=_values(shape),
+    )
 
 
 def _treatment(shape: FieldShape, source: str) -> Treatment | None:
@@ -258,7 +279,16 @@ class _Facts:
         where = tuple(_match((*self.path, "where"), each, value, self.complaints) for each, value in shape.where.items())
         differs = tuple(Match(theirs, differs_from=ours) for theirs, ours in shape.differs.items())
         return Aggregate(
-            name, relation, function, column or None, reading, shape.none or Empty.UNKNOWN, (*where, *differs), shape.remaining
+            name,
+            relation,
+            function,
+            column or None,
+            reading,
+            shape.none or Empty.UNKNOWN,
+            (*where, *differs),
+            shape.remaining,
+            label(shape.label),
+            _values(shape),
         )
 
     def _check_relation(self, place: Path, relation: str) -> None:

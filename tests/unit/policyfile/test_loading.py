@@ -125,6 +125,11 @@ given = { last_contact_at = 2024-03-01, closed_on = 2024-02-01, invoice_count = 
 due = 2027-03-01
 outcome = "delete"
 
+[[policies.examples]]
+given = { last_contact_at = 2014-03-01, closed_on = 2014-02-01, invoice_count = 1, last_invoice_on = 2018-06-30, vip = false, status = "a" }
+today = 2021-01-01
+outcome = "partly"
+
 [sources.invoices]
 connector = "crm"
 table = "invoices"
@@ -263,7 +268,7 @@ class TestARightFile:
         assert load(path, ["crm"]) == report.schedule
         assert report.schedule is not None
         assert all(each.digest.startswith("sha256:") for each in report.schedule.policies)
-        assert 3 == report.examples_run
+        assert 4 == report.examples_run
         assert (
             "customers.name: contact (legitimate-interests): at most P2Y from the latest of last_contact_at, closed_on; "
             in report.fields[0].text
@@ -537,6 +542,7 @@ class TestWarnings:
         assert ["no purpose covers this field when paid is false" in each for each in messages] == [True]
         other = '\n[[policies.purposes]]\nid = "unpaid"\nbasis = "contract"\n'
         other += 'fields = ["billing_name"]\nwhen = { paid = false }\nkeep = "indefinite"\n'
+        other += '[[policies.examples]]\ngiven = { paid = false }\ntoday = 2026-01-01\noutcome = "kept"\n'
         assert () == check_text(text + other, "x").warnings
 
 

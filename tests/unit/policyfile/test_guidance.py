@@ -1,0 +1,244 @@
+"""Warnings about what is hardly ever meant: each where it is just, and not where it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.policyfile.loading import check_text
+
+BASE = """version = 1
+[organisation]
+name = "Office"
+timezone = "Europe/Amsterdam"
+[sources.people]
+connector = "crm"
+table = "people"
+key = "id"
+subject = ["email"]
+[sources.people.fields]
+email = { type = "email" }
+seen_on = { type = "date" }
+given_on = { type = "date", empty = "not_applicable" }
+changed = { column = "lastModified", type = "date" }
+updated_at = { type = "date" }
+backdated_on = { type = "date" }
+score = { type = "number" }
+status = {}
+hired = { type = "boolean" }
+[sources.people.children.notes]
+table = "notes"
+key = "id"
+match = { person = "id" }
+on_delete = "delete"
+[sources.people.facts]
+note_count = { count = "notes" }
+last_note_on = { latest = "notes.updated_on", type = "date", none = "not_applicable" }
+[[policies]]
+source = "people"
+disposition = "delete"
+"""
+
+
+def purpose(name: str, **keys: str) -> str:
+    """Return a purpose with usual values for what is not given; values are TOML."""
+    given = {"basis": '"legitimate-interests"', "fields": '["email"]', "start": '"seen_on"', "keep": '"P2Y"', **keys}
+    return "\n".join(("[[policies.purposes]]", f'id = "{name}"', *(f"{key} = {value}" for key, value in given.items() if value), ""))
+
+
+EXAMPLE = """[[policies.examples]]
+given = { seen_on = 2024-01-01 }
+due = 2026-01-01
+"""
+EVERY = purpose("always", basis='"contract"', keep='"P1D"')
+"""A purpose that always applies, so that no combination of facts is a gap."""
+
+
+def warnings(*parts: str, head: str = BASE) -> list[str]:
+    """Return the warnings of a file that has no problem, without those about examples."""
+    report = check_text(head + "".join(parts), "x")
+    assert () == report.problems
+    return [str(each) for each in report.warnings if "example" not in each.what]
+
+
+SHORT = purpose("short", keep='"P5Y"')
+LAW = purpose("law", basis='"legal-obligation"', keep='"P7Y"', bound='"floor"')
+
+
+class TestContradictions:
+    """The most that is allowed may not end before the least that is required."""
+
+    def test_the_winner_is_named(self) -> None:
+        """From the same event and for the same field, a shorter ceiling contradicts a floor, and the floor wins."""
+        (said,) = warnings(SHORT, LAW)
+        assert "purposes[short].keep" in said
+        assert "what lasts longest wins, so 'law' does" in said
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            purpose("short", keep='"P7Y"'),
+            purpose("short", keep='"P5Y"', start='"given_on"'),
+            purpose("short", keep='"P9Y"'),
+            purpose("short", keep='"indefinite"', start=""),
+        ],
+    )
+    def test_no_contradiction(self, other: str) -> None:
+        """A ceiling that does not end first, one of another event, or none at all contradicts nothing."""
+        assert [] == warnings(other, LAW)
+
+    def test_conditions_that_exclude_each_other(self) -> None:
+        """Two purposes that never apply to one record can't contradict each other."""
+        assert [] == warnings(purpose("short", when="{ hired = false }"), LAW.replace("bound", "when = { hired = true }\nbound"))
+
+    def test_an_anchor_counts(self) -> None:
+        """Seven years from the day end before seven years from the end of the year."""
+        floor = LAW.replace('start = "seen_on"', 'start = { end_of_calendar_year = "seen_on" }')
+        assert ["contradicts at least P7Y" in each for each in warnings(purpose("short", keep='"P7Y"'), floor)] == [True]
+
+
+class TestConsent:
+    """GDPR 7(1): the controller must be able to show that consent was given."""
+
+    def consent(self, **keys: str) -> str:
+        return purpose("news", basis='"consent"', consent='"news"', **keys)
+
+    @pytest.mark.parametrize("keys", [{}, {"when": "{ score = { gt = 3 } }"}, {"when": "{ seen_on = { gt = 2020-01-01 } }"}])
+    def test_nobody_gave_it(self, keys: dict[str, str]) -> None:
+        """A consent that every record has, or that hangs on a number or a known day, is a consent nobody gave."""
+        assert ["no fact says who gave it" in each for each in warnings(EVERY, self.consent(**keys))] == [True]
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {"when": "{ given_on = { exists = true } }"},
+            {"when": '{ status = "subscribed" }'},
+            {"when": "{ note_count = { gt = 0 } }"},
+            {"when": "{ any = [{ not = { hired = true } }, { score = 1 }] }"},
+            {"start": '"given_on"'},
+            {"start": '"last_note_on"'},
+        ],
+    )
+    def test_somebody_gave_it(self, keys: dict[str, str]) -> None:
+        """A status, a row somewhere, or a day that may be missing says who gave it."""
+        assert [] == [each for each in warnings(EVERY, self.consent(**keys)) if "gave it" in each]
+
+
+class TestConditions:
+    """A condition that nothing makes true is a mistake; one that something makes true is none."""
+
+    @pytest.mark.parametrize(
+        "when",
+        [
+            "{ score = { gt = 5, lt = 3 } }",
+            '{ status = { eq = "a", ne = "a" } }',
+            "{ note_count = { lt = 0 } }",
+            "{ seen_on = { exists = false } }",
+            "{ hired = true, not = { hired = true } }",
+            "{ note_count = { gt = 1, lt = 2 } }",
+        ],
+    )
+    def test_never(self, when: str) -> None:
+        """Found by trying the values that the constants tell apart, and what an empty value is declared to mean."""
+        (said,) = warnings(EVERY, purpose("odd", when=when))
+        assert "purposes[odd].when" in said
+        assert "can never hold" in said
+
+    @pytest.mark.parametrize(
+        "when",
+        [
+            "{ score = { gt = 1, lt = 2 } }",
+            "{ given_on = { exists = false } }",
+            '{ status = { not_in = ["a", "b"] } }',
+            "{ note_count = { gt = 1, lt = 3 } }",
+        ],
+    )
+    def test_sometimes(self, when: str) -> None:
+        """A number may lie between two constants; a text may be any other."""
+        assert [] == warnings(EVERY, purpose("fine", when=when))
+
+    def test_too_many_to_try(self) -> None:
+        """What is not tried to the end is not called impossible."""
+        many = ", ".join(f"f{number} = {{ type = 'boolean' }}" for number in range(14)).replace(" }, ", " }\n")
+        when = ", ".join(f"f{number} = false" for number in range(14))
+        head = BASE.replace("status = {}", f"status = {{}}\n{many}")
+        assert [] == warnings(EVERY, purpose("many", when=f"{{ {when} }}"), head=head)
+
+    def test_a_disposition(self) -> None:
+        """A disposition that is never chosen is told with its place."""
+        head = BASE.replace('"delete"\n[[policies]]', '"delete"\n[[policies]]').replace(
+            'source = "people"\ndisposition = "delete"',
+            'source = "people"\ndisposition = [{ do = "review", when = { score = { gt = 5, lt = 3 } } }, { do = "delete" }]',
+        )
+        (said,) = warnings(EVERY, head=head)
+        assert "disposition[0].when" in said
+
+
+class TestStarts:
+    """A start event that our own writes move never comes."""
+
+    @pytest.mark.parametrize("start", ["changed", "updated_at", "last_note_on"])
+    def test_moves(self, start: str) -> None:
+        """The name of a field, of its column or of a child's column says that every change moves it."""
+        assert ["every change moves" in each for each in warnings(purpose("p", start=f'"{start}"'), EVERY)] == [True]
+
+    def test_stays(self) -> None:
+        """A name that only holds such a word is none."""
+        assert [] == warnings(purpose("p", start='"backdated_on"'))
+
+
+class TestPeriods:
+    """Periods that guidance or the law measures differently."""
+
+    HEAD = BASE.replace('disposition = "delete"', 'disposition = "delete"\ncategories = ["applicants"]')
+
+    @pytest.mark.parametrize(
+        ("keys", "warned"),
+        [
+            ({"keep": '"P4W"'}, False),
+            ({"keep": '"P29D"'}, True),
+            ({"keep": '"P1M"'}, True),
+            ({"keep": '"P4W"', "start": '{ end_of_month = "seen_on" }'}, True),
+            ({"keep": '"indefinite"', "start": ""}, True),
+            ({"keep": '"P12M"', "basis": '"consent"', "consent": '"a"', "start": '"given_on"'}, False),
+            ({"keep": '"P13M"', "basis": '"consent"', "consent": '"a"', "start": '"given_on"'}, True),
+            ({"keep": '"P2Y"', "basis": '"contract"'}, False),
+        ],
+    )
+    def test_applicants(self, keys: dict[str, str], warned: bool) -> None:
+        """Four weeks, a year with consent, whatever anchor and unit; who was hired has a contract."""
+        said = warnings(EVERY, purpose("p", **keys), head=self.HEAD)
+        assert [warned] * warned == ["Autoriteit Persoonsgegevens" in each for each in said]
+
+    def test_others(self) -> None:
+        """The guidance is about applicants only."""
+        assert [] == warnings(purpose("p", keep='"P8W"'))
+
+    @pytest.mark.parametrize(("bound", "warned"), [("", True), ('"ceiling"', False), ('"floor"', False)])
+    def test_a_legal_obligation(self, bound: str, warned: bool) -> None:
+        """A law asks for a least period, so the bound has to be said; who says that it is a ceiling is believed."""
+        said = warnings(purpose("law", basis='"legal-obligation"', bound=bound))
+        assert [warned] * warned == ["how long something is kept at least" in each for each in said]
+
+
+class TestExamples:
+    """Every purpose is proven by an example."""
+
+    def test_a_purpose_that_decides_nowhere(self) -> None:
+        """An example of one purpose is none of the other."""
+        report = check_text(BASE + purpose("long") + EVERY + EXAMPLE, "x")
+        assert () == report.problems
+        assert ["purposes[always]" in str(each) for each in report.warnings if "in which this purpose decides" in each.what] == [True]
+
+    @pytest.mark.parametrize(
+        "example",
+        [
+            "given = { seen_on = 2024-01-01 }\ntoday = 2024-01-02\noutcome = 'kept'",
+            "given = { seen_on = 2024-01-01 }\ntoday = 2026-01-02\noutcome = 'delete'",
+            "given = {}\ntoday = 2024-01-02\noutcome = 'undetermined'",
+        ],
+    )
+    def test_a_day_proves_what_keeps_or_is_over(self, example: str) -> None:
+        """On a day, purposes that keep the record decide, and those that are over when something happens to it."""
+        report = check_text(f"{BASE}{purpose('long')}{EVERY}[[policies.examples]]\n{example}\n", "x")
+        assert () == report.problems
+        assert not [each for each in report.warnings if "in which this purpose decides" in each.what]
