@@ -27,8 +27,10 @@ class MarkerDatabase(Database):
         """Make the table of markers when it is not there yet."""
         if self._prepared:
             return
-        with self.guard, self.engine.connect() as connection:
-            _TABLE.create(connection, checkfirst=True)
+        with self.guard, self.engine.begin() as connection:
+            # Asked first, because who may not make tables may still use this one; and another lane or worker may make it at this moment.
+            if not sa.inspect(connection).has_table(WITNESS_TABLE):
+                connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
         self._prepared = True
 
     def witness(self, connection: DriverConnection, batch_id: str) -> dict[str, str]:

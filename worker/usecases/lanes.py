@@ -8,6 +8,7 @@ time, and the ledger. What a lane did is told in the order of the plan.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range
 from worker.usecases.verifying import ReadBack
 
+_TURN_SECONDS = 0.1
 _TRIES = 3
 _PUT_OFF = 3
 """So many batches in a row that can't be had mean that the source can't be worked on now."""
@@ -118,6 +120,17 @@ def carried_out(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], 
         for planned, attempt in batches:
             yield lane.carry_out(planned, attempt)
         return
+    # A lane gives way when it waits for the server or the disk; being interrupted in the middle of its own work only costs both.
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_SECONDS)
+    try:
+        yield from _side_by_side(batches, make, count)
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _side_by_side(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
+    """Carry out batches in several lanes; see `carried_out`."""
     free: SimpleQueue[Lane] = SimpleQueue()
     for _ in range(count):
         free.put(make())
