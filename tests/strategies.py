@@ -26,6 +26,7 @@ from worker.core.model import (
     Function,
     Identifier,
     LegalBasis,
+    Mark,
     Policy,
     Purpose,
     Source,
@@ -78,7 +79,7 @@ periods = st.one_of(
 )
 terms = st.builds(Term, periods, st.sampled_from(Anchor), fiscal_years)
 
-STARTS = ("left_on", "contacted_at", "quoted_on", "ends_on", "last_invoice_on")
+STARTS = ("left_on", "contacted_at", "quoted_on", "ends_on", "last_invoice_on", "marked_on")
 """The facts that may start a period."""
 _PERSONAL = ("name", "email", "phone", "ip")
 _TEXTS = ("open", "won", "lost")
@@ -127,6 +128,7 @@ def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
             ),
         ),
         controller=draw(st.sampled_from((True, True, True, False))),
+        marks=(Mark("marked_on", "marked", Reading(FieldType.DATE, draw(empty), where)),),
     )
 
 
@@ -220,6 +222,7 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
         "contacted_at": past,
         "quoted_on": past,
         "last_invoice_on": past,
+        "marked_on": past,
         "ends_on": days.map(Known),
         "status": st.sampled_from(_TEXTS).map(Known),
         "hired": st.booleans().map(Known),
@@ -230,7 +233,7 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
     found: dict[str, Fact] = {}
     for name in policy.deciding:
         absent: tuple[Fact, ...] = (Unknown("not counted"),)
-        for field in policy.source.fields:
+        for field in (*policy.source.fields, *policy.source.marks):
             if field.name == name:
                 absent = _absences(field.reading.empty)
         for aggregate in policy.source.aggregates:
@@ -324,6 +327,7 @@ def rows_for(draw: st.DrawFn, policy: Policy, columns: tuple[str, ...], count: i
     kinds: dict[str, st.SearchStrategy[Any]] = {
         "left_on": dates,
         "quoted_on": dates,
+        "marked_on": dates,
         "ends_on": dates,
         "contacted_at": timestamps,
         "status": st.one_of(st.sampled_from(_TEXTS), garbage),

@@ -240,7 +240,7 @@ def _check_indexes(checked: Checked) -> None:
     """Report start columns and relation columns without index: every run would read the whole table."""
     source, policy = checked.model.source, checked.policy
     starts = dict.fromkeys(name for each in (policy.purposes if policy else ()) for name in (each.start.facts if each.start else ()))
-    for name in starts:
+    for name in (name for name in starts if policy is not None and name not in policy.outside):
         aggregate = next((each for each in source.aggregates if each.name == name), None)
         if aggregate is not None:
             relation = source.relation(aggregate.relation)

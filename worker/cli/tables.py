@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.core.model import Policy
-from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, OpenFinding, RequestRow, RunRow
+from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
 from worker.usecases.applying import RunResult
 from worker.usecases.explaining import Explanation
@@ -157,6 +157,14 @@ def request_table(rows: Sequence[RequestRow]) -> Table:
         closed = f"{each.closed_at:%Y-%m-%d}" if each.closed_at else "-"
         verified = each.verified_by or "nobody"
         table.add_row(each.request_id, each.kind, str(each.received_on), str(each.answer_by), verified, about, closed, each.outcome or "-")
+    return table
+
+
+def mark_table(rows: Sequence[MarkRow]) -> Table:
+    """Return marks; which record each is about is kept as a keyed value and not shown."""
+    table = _table("Marks", "source", "mark", "on", "set by", "set at (UTC)")
+    for each in rows:
+        table.add_row(each.source, each.name, str(each.day), each.by, f"{each.at:%Y-%m-%d %H:%M}")
     return table
 
 

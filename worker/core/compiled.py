@@ -35,8 +35,8 @@ Row = Sequence[Raw]
 
 
 def fact_columns(policy: Policy) -> tuple[str, ...]:
-    """Return the columns a decision needs: the deciding facts, what treatments look at, and row counts of relations that block."""
-    names = dict.fromkeys(policy.deciding)
+    """Return the columns a decision needs of a connector: the deciding facts that lie in the row, and what treatments look at."""
+    names = dict.fromkeys(name for name in policy.deciding if name not in policy.outside)
     if not policy.only_deletes:
         names.update(dict.fromkeys(field.name for field in policy.treatable))
     return tuple(names)
@@ -53,7 +53,7 @@ class Judged:
 class RowDecider:
     """Decides about rows of one source on one day.
 
-    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)`);
+    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)` and `policy.outside`);
     treaters -- by field name, for the treatable fields.
     """
 
@@ -132,7 +132,10 @@ def _evidence(facts: Mapping[str, Fact], untreated: frozenset[str] | None) -> by
 
 
 def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fact]:
-    """Return the function from a raw value (of an aggregate: its summary) to the fact of that name."""
+    """Return the function from a raw value (of an aggregate: its summary; of a mark: its day or None) to the fact of that name."""
+    mark = policy.source.mark(name)
+    if mark is not None:
+        return _remembering(mark.reading, today)
     declared = definition(policy.source, name)
     if isinstance(declared, Aggregate):
         aggregate = declared

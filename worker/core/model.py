@@ -152,12 +152,34 @@ class Aggregate:
     remaining: bool = False
 
 
+REVIEW_MARK = "review"
+"""The mark with which a person answers a review: the day through which the record is kept without another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A fact that people set by hand: the day of an event for which no system has a column.
+
+    mark -- its name in the ledger, where it stands by keyed record; reading -- how the day is read; its `empty` says what no mark means.
+    """
+
+    name: str
+    mark: str
+    reading: Reading
+
+    @property
+    def none(self) -> Empty:
+        """What it means that nobody set the mark."""
+        return self.reading.empty
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One set of records in one system.
 
     connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
-    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own.
+    identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; marks -- facts
+    about its records that people set, which no connector can see.
     """
 
     name: str
@@ -169,6 +191,7 @@ class Source:
     relations: tuple[Relation, ...] = ()
     controller: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -183,6 +206,10 @@ class Source:
             if candidate.name == name:
                 return candidate
         raise KeyError(name)
+
+    def mark(self, name: str) -> Mark | None:
+        """Return the fact of this name that people set by hand, or None."""
+        return next((each for each in self.marks if each.name == name), None)
 
     @property
     def identifiers(self) -> tuple[Field, ...]:
@@ -312,6 +339,11 @@ class Policy:
         for disposition in self.dispositions:
             names.update(dict.fromkeys(facts_of(disposition.when)))
         return tuple(names)
+
+    @cached_property
+    def outside(self) -> tuple[str, ...]:
+        """The deciding facts that do not come from the record's row or its relations: no connector is asked for them."""
+        return tuple(name for name in self.deciding if self.source.mark(name) is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
-from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, Source
+from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Mark, Policy, Purpose, Source
 from worker.core.periods import NO_TIME, Period, Term, cutoff
 
 
@@ -88,7 +88,7 @@ def due(policy: Policy, today: dt.date) -> Selection:
             holders = policy.purposes_of.get(field.name)
             needed = _groups(policy) if holders is None else (holders,)
             parts.append(_all([Holding(field.name), *(_field_due(policy, positions, today, NO_TIME) for positions in needed)]))
-    return _any(parts)
+    return _visible(_any(parts), policy)
 
 
 def undetermined(policy: Policy, today: dt.date) -> Selection:
@@ -103,7 +103,21 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
         for positions in _groups(policy)
         if positions
     )
-    return _any(parts)
+    return _visible(_any(parts), policy)
+
+
+def _visible(selection: Selection, policy: Policy) -> Selection:
+    """Return a selection without facts that lie outside the row, which no connector can see: whatever asks for one selects everything."""
+    match selection:
+        case Union(of):
+            return _any(_visible(part, policy) for part in of)
+        case Intersection(of):
+            return _all(_visible(part, policy) for part in of)
+        case Holding():
+            return selection
+        case _:
+            name = selection.comparison.fact if isinstance(selection, Compares) else selection.fact
+            return EVERYTHING if name in policy.outside else selection
 
 
 def _steps(policy: Policy, *kinds: DispositionKind) -> list[Period]:
@@ -158,15 +172,16 @@ def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selectio
 
 def _may_not_apply(source: Source, fact: str) -> bool:
     """Whether a fact can be *not applicable*: only where the policy declares what emptiness means."""
-    declared = definition(source, fact)
-    if isinstance(declared, Field):
+    mark = source.mark(fact)
+    declared = mark if mark is not None else definition(source, fact)
+    if isinstance(declared, Field | Mark):
         return declared.reading.empty is Empty.NOT_APPLICABLE
     member = declared.reading.empty if declared.reading else Empty.UNKNOWN
     return Empty.NOT_APPLICABLE in (declared.none, member)
 
 
 def definition(source: Source, fact: str) -> Field | Aggregate:
-    """Return the field or aggregate that a fact's name stands for; KeyError when there is neither."""
+    """Return the field or aggregate that a fact's name stands for; KeyError when there is neither (a mark is nothing a connector knows)."""
     for aggregate in source.aggregates:
         if aggregate.name == fact:
             return aggregate

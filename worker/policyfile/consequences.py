@@ -147,7 +147,8 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
     """Yield the values of a fact that conditions could tell apart, and the ways in which it may be missing."""
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
-    reading = aggregate.reading if aggregate is not None else policy.source.field(name).reading
+    declared = aggregate or policy.source.mark(name) or policy.source.field(name)
+    reading = declared.reading
     if aggregate is not None and reading is None:
         kind, missing = (FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN), {Empty.UNKNOWN}
     elif reading is not None:

@@ -34,6 +34,7 @@ _UNORDERED = frozenset(
         ("Source", "fields"),
         ("Source", "aggregates"),
         ("Source", "relations"),
+        ("Source", "marks"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

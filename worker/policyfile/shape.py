@@ -219,15 +219,16 @@ class ChildShape(RelationShape):
 
 
 class FactShape(Shape):
-    """Something computed over the rows of a relation; exactly one of count, exists, latest and earliest."""
+    """Something computed over the rows of a relation, or a day that people set; exactly one of count, exists, latest, earliest and mark."""
 
     count: Text | None = _optional("The relation whose rows are counted.")
     exists: Text | None = _optional("The relation that has a row, or has none.")
     latest: Text | None = _optional("The latest day: relation.column.")
     earliest: Text | None = _optional("The earliest day: relation.column.")
+    mark: Id | None = _optional("The mark that people set with `retention mark set`: the day of an event without a column.")
     type: Literal["date", "timestamp"] | None = _optional("What the column holds, for latest and earliest.")
     timezone: StoredZone | None = _optional("The zone of stored timestamps, or 'offset' when each has its own.")
-    none: EmptyMeans | None = _optional("What it means that there are no rows, for latest and earliest; unknown unless said otherwise.")
+    none: EmptyMeans | None = _optional("What it means that there are no rows, or no mark; unknown unless said otherwise.")
     empty: EmptyMeans | None = _optional("What an empty value in a row means, for latest and earliest; unknown unless said otherwise.")
     planned: bool = _switch("Days after today are meant, not mistaken.")
     where: dict[Text, Scalars] = _empty(dict, "Their column = the value or values a row must have to count.")
@@ -245,7 +246,7 @@ class SourceShape(Shape):
     processor: bool = _switch("The records are processed for somebody else, who decides about requests.")
     options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
     fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
-    facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
+    facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, and facts that people set, by name.")
     children: dict[FieldName, ChildShape] = _empty(dict, "Rows of other tables that point to a record, by name.")
     parents: dict[FieldName, ParentShape] = _empty(dict, "Rows of other tables that a record points to, by name.")
 

@@ -23,6 +23,7 @@ from worker.errors import ConfigurationError
 from worker.ports import Key, Row
 from worker.usecases.machine import Machine
 from worker.usecases.matching import StandingIndex, load_standing, merged
+from worker.usecases.outside import Outside
 
 Related = Callable[[Sequence[str], Sequence[Key], Sequence[str]], list[tuple[Key, Row]]]
 
@@ -51,6 +52,7 @@ class Judge:
         self.policy = policy
         self.today = today
         self.standing: StandingIndex = load_standing(machine, policy)
+        self._outside = Outside(machine, policy)
         self._through: dict[Key, list[Standing]] = {}
         self._machine = machine
         self._width = len(policy.source.key)
@@ -65,7 +67,7 @@ class Judge:
         names.update(dict.fromkeys(RELATION + relation.name for relation in self._keepers()))
         self.columns: tuple[str, ...] = tuple(names)
         self._positions = {name: self._width + position for position, name in enumerate(self.columns)}
-        layout = (*policy.source.key, *self.columns, *(each.name for each in self._remaining))
+        layout = (*policy.source.key, *self.columns, *self._outside.names, *(each.name for each in self._remaining))
         # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
         self._decider = RowDecider(policy, today, _Layout(layout), machine.treaters(policy))
         self._parents = [
@@ -113,6 +115,7 @@ class Judge:
 
     def judge(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
         """Return one verdict per row, in their order. `related` reads rows of a relation from where the rows came from."""
+        rows = self._completed(rows)
         self._through = self._through_parents(rows, related)
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
@@ -124,10 +127,17 @@ class Judge:
             verdicts = [self._one(row) for row in rows]
         return self._blocked(verdicts, related)
 
+    def _completed(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return rows with the values that lie outside of them behind what was read."""
+        if not self._outside.names:
+            return rows
+        values, width = self._outside.values, self._width
+        return [(*row, *values(row[:width])) for row in rows]  # type: ignore[arg-type]
+
     def _along_with(self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing]) -> list[Verdict]:
         """Return the verdicts on rows that go with their parents, without looking at their own children or replies."""
         self._through = {self.key(row): [parents[parent]] for parent, row in found if parents[parent] is not NOTHING}
-        return [self._one(row) for _, row in found]
+        return [self._one(row) for row in self._completed([row for _, row in found])]
 
     def _one(self, row: Row, blocking: tuple[str, ...] = ()) -> Verdict:
         """Return the verdict on one row with what stands for it."""
@@ -219,7 +229,7 @@ class Judge:
         while frontier:
             asked.update(frontier)
             found = related((aggregate.relation,), frontier, self.columns)
-            for parent, row in found:
+            for (parent, _), row in zip(found, self._completed([row for _, row in found]), strict=True):
                 key = self.key(row)
                 nodes.setdefault(key, row)
                 replies.setdefault(key, [])

@@ -43,6 +43,9 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
     for aggregate in policy.source.aggregates:
         if aggregate.name == name:
             return aggregate_fact(aggregate, raw, today)
+    mark = policy.source.mark(name)
+    if mark is not None:
+        return mark.reading.fact(raw, today)
     return policy.source.field(name).reading.fact(raw, today)
 
 
@@ -50,7 +53,7 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
 @given(st.data(), policies(), todays, standings, blocking_relations)
 def test_agrees_with_decide(data: st.DataObject, policy: Policy, today: dt.date, standing: Standing, blocking: tuple[str, ...]) -> None:
     """Over rows of any values, in any order, with and without what it remembers of earlier rows."""
-    columns = ("id", *fact_columns(policy))
+    columns = ("id", *fact_columns(policy), *policy.outside)
     treaters = {field.name: treater(field, ORGANISATION, KEYS) for field in policy.treatable}
     decider = RowDecider(policy, today, columns, treaters)
     for row in data.draw(rows_for(policy, columns, 6)):
