@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 from worker.core.model import (
+    ANSWERED,
     Aggregate,
     Combine,
     Disposition,
@@ -185,6 +186,7 @@ _CHAINS = (
     (Step(DispositionKind.DELETE),),
     (Step(DispositionKind.PSEUDONYMISE),),
     (Step(DispositionKind.REVIEW),),
+    (Step(DispositionKind.REVIEW), Step(DispositionKind.DELETE, Period(years=1))),
     (Step(DispositionKind.PSEUDONYMISE), Step(DispositionKind.DELETE, Period(years=1))),
     (Step(DispositionKind.PSEUDONYMISE, Period(weeks=2)), Step(DispositionKind.REVIEW, Period(months=6))),
 )
@@ -232,6 +234,9 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
     }
     found: dict[str, Fact] = {}
     for name in policy.deciding:
+        if name == ANSWERED:
+            found[name] = draw(st.one_of(st.just(NotApplicable()), days.map(Known)))
+            continue
         absent: tuple[Fact, ...] = (Unknown("not counted"),)
         for field in (*policy.source.fields, *policy.source.marks):
             if field.name == name:
@@ -328,6 +333,7 @@ def rows_for(draw: st.DrawFn, policy: Policy, columns: tuple[str, ...], count: i
         "left_on": dates,
         "quoted_on": dates,
         "marked_on": dates,
+        ANSWERED: st.one_of(st.none(), days),
         "ends_on": dates,
         "contacted_at": timestamps,
         "status": st.one_of(st.sampled_from(_TEXTS), garbage),

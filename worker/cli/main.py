@@ -14,7 +14,7 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import attention, explaining, marks, plans, policies, runs, standing
+from worker.cli import attention, explaining, marks, plans, policies, reviews, runs, standing
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -85,6 +85,7 @@ for _command in (
     standing.hold,
     standing.request,
     marks.mark,
+    reviews.reviews,
 ):
     retention.add_command(_command)
 

@@ -8,7 +8,6 @@ import click
 
 from worker.cli.session import DAY, Session, typed
 from worker.cli.tables import mark_table
-from worker.core.model import REVIEW_MARK
 from worker.usecases.marking import remove_mark, set_mark
 
 
@@ -62,12 +61,13 @@ def remove(session: Session, source: str, key: str, name: str) -> int:
 def list_marks(session: Session, source: str | None, *, as_json: bool) -> int:
     """List the marks, of SOURCE or of all sources.
 
-    Which records they are about is kept as a keyed value only, and not shown; `retention explain` shows the marks of one record.
+    The mark `review` is the answer to a review; its day is the last one the record is kept. Which records they are about is kept as a keyed
+    value only, and not shown; `retention explain` shows the marks of one record.
     """
     with session.machine() as machine:
         if source is not None:
             machine.policy(source)
-        rows = [each for each in machine.ledger.marks(source) if each.name != REVIEW_MARK]
+        rows = machine.ledger.marks(source)
     if as_json:
         session.data([{"source": each.source, "mark": each.name, "on": each.day, "by": each.by, "at": each.at} for each in rows])
     else:

@@ -14,6 +14,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from worker.core.conditions import Condition, facts_of
+from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.facts import Empty, Reading
 from worker.core.periods import CALENDAR_YEAR, NO_TIME, Bound, FiscalYear, Period, Term
 
@@ -155,6 +156,9 @@ class Aggregate:
 REVIEW_MARK = "review"
 """The mark with which a person answers a review: the day through which the record is kept without another one."""
 
+ANSWERED = f"mark:{REVIEW_MARK}"
+"""The fact that is the answer to a review: known, or not applicable; no fact of a policy file can be called so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -270,10 +274,16 @@ class DispositionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a disposition; `after` is counted on top of every purpose's period, from the original start event."""
+    """One step of a disposition.
+
+    after -- counted on top of every purpose's period, from the original start event; every -- of a review: how long an answer may keep the
+    record at most; owner -- who reviews, for people.
+    """
 
     kind: DispositionKind
     after: Period = NO_TIME
+    every: Period | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,12 +348,19 @@ class Policy:
             names.update(dict.fromkeys(facts_of(purpose.when)))
         for disposition in self.dispositions:
             names.update(dict.fromkeys(facts_of(disposition.when)))
+        if self.reviews:
+            names[ANSWERED] = None
         return tuple(names)
+
+    @cached_property
+    def reviews(self) -> bool:
+        """Whether a person may have to decide about a record."""
+        return any(step.kind is DispositionKind.REVIEW for disposition in self.dispositions for step in disposition.steps)
 
     @cached_property
     def outside(self) -> tuple[str, ...]:
         """The deciding facts that do not come from the record's row or its relations: no connector is asked for them."""
-        return tuple(name for name in self.deciding if self.source.mark(name) is not None)
+        return tuple(name for name in self.deciding if name == ANSWERED or self.source.mark(name) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,11 +375,14 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A whole policy file: the organisation, every source it names, and the policies, one a source."""
+    """A whole policy file: the organisation, every source it names, the policies, one a source, and what no server can enforce."""
 
     organisation: Organisation
     sources: Mapping[str, Source]
     policies: tuple[Policy, ...]
+    attestations: tuple[Attestation, ...] = ()
+    reviews: tuple[PeriodicReview, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     def policy(self, source: str) -> Policy | None:
         """Return the policy of a source, or None for a source without one (a gap that the reports show)."""

@@ -74,9 +74,9 @@ class Standing(Store):
             found = connection.execute(wanted.where(table.c.closed_at.is_(None)) if active else wanted)
             return [RequestRow(**row) for row in found.mappings()]
 
-    def set_mark(self, source: str, record_token: str, name: str, day: dt.date, by: str) -> None:
+    def set_mark(self, source: str, record_token: str, name: str, day: dt.date, by: str, reason: str | None = None) -> None:
         """Keep a fact about one record that no system holds; a later one of the same name replaces it."""
-        mark = MarkRow(source, record_token, name, day, by, self._now())
+        mark = MarkRow(source, record_token, name, day, by, self._now(), reason)
         with self._write() as connection:
             put(connection, schema.marks, values(mark))
             _grow(connection)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import DispositionKind, Function, LegalBasis, Policy
+from worker.core.model import ANSWERED, DispositionKind, Function, LegalBasis, Policy
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -146,6 +146,9 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
 def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
     """Yield the values of a fact that conditions could tell apart, and the ways in which it may be missing."""
+    if name == ANSWERED:
+        yield NotApplicable()
+        return
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
     declared = aggregate or policy.source.mark(name) or policy.source.field(name)
     reading = declared.reading

@@ -17,6 +17,7 @@ from worker.core.model import Organisation, Policy, Schedule, Source
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences
+from worker.policyfile.declarations import declarations
 from worker.policyfile.document import Complaints, Document
 from worker.policyfile.normalform import digest
 from worker.policyfile.policies import Entry, duplicates, policy
@@ -103,7 +104,8 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
         if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
             ran += examples.run(entry, complaints)
     found = tuple(dataclasses.replace(entry.policy, digest=digest(entry.policy)) for entry in entries)
-    return _finished(Schedule(organisation, sources, found), [entry.policy for entry in entries], complaints, ran)
+    schedule = Schedule(organisation, sources, found, **declarations(shaped, complaints))
+    return _finished(schedule, [entry.policy for entry in entries], complaints, ran)
 
 
 def _finished(schedule: Schedule | None, policies: list[Policy], complaints: Complaints, ran: int) -> Report:

@@ -24,7 +24,9 @@ from worker.core.periods import Period
 FORM = 1
 """The version of the normal form; a digest of one form never equals one of another."""
 
-_FOR_PEOPLE = frozenset({("Policy", "description"), ("Policy", "clause"), ("Policy", "digest"), ("Purpose", "description")})
+_FOR_PEOPLE = frozenset(
+    {("Policy", "description"), ("Policy", "clause"), ("Policy", "digest"), ("Purpose", "description"), ("Step", "owner")}
+)
 _UNORDERED = frozenset(
     {
         ("Policy", "purposes"),

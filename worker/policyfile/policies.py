@@ -22,7 +22,7 @@ from worker.core.periods import NO_TIME, Anchor, Period, Term
 from worker.policyfile.conditions import FactNames, condition
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
-from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
+from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape, StepShape
 from worker.policyfile.shaping import Shaped
 from worker.policyfile.sources import fact_names
 
@@ -205,7 +205,7 @@ def _dispositions(path: Path, shape: PolicyShape, facts: FactNames, complaints: 
 
 def _steps(path: Path, shape: DispositionShape, complaints: Complaints) -> tuple[Step, ...]:
     """Return a chain of steps, each later than the one before."""
-    steps = [Step(shape.do)]
+    steps = [_step(path, shape, NO_TIME, complaints)]
     for number, each in enumerate(shape.then):
         place = (*path, "then", number)
         if steps[-1].kind is DispositionKind.DELETE:
@@ -213,8 +213,16 @@ def _steps(path: Path, shape: DispositionShape, complaints: Complaints) -> tuple
         if _days(each.after) <= _days(steps[-1].after):
             what = f"{shortened(str(each.after))} does not lie after the step before; every step counts from the same start event"
             complaints.problem((*place, "after"), what)
-        steps.append(Step(each.do, each.after))
+        steps.append(_step(place, each, each.after, complaints))
     return tuple(steps)
+
+
+def _step(path: Path, shape: DispositionShape | StepShape, after: Period, complaints: Complaints) -> Step:
+    """Return one step."""
+    for key in ("every", "owner"):
+        if getattr(shape, key) and shape.do is not DispositionKind.REVIEW:
+            complaints.problem((*path, key), f"{key!r} belongs to a review, and this step does {shape.do.value!r}")
+    return Step(shape.do, after, shape.every, shape.owner)
 
 
 def _days(period: Period) -> float:

@@ -306,6 +306,8 @@ class StepShape(Shape):
 
     do: Kind = _described("What happens then.")
     after: Duration = _described("How much longer than every purpose's own period, counted from the same start event.")
+    every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
+    owner: str = _default("", "For a review: who does it.")
 
 
 class DispositionShape(Shape):
@@ -313,6 +315,8 @@ class DispositionShape(Shape):
 
     do: Kind = _described("What happens as soon as nothing needs the record.")
     when: Condition | None = _optional("This one is chosen only for records for which this is true.")
+    every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
+    owner: str = _default("", "For a review: who does it.")
     then: list[StepShape] = _empty(list, "What happens later to a record that is still there.")
 
 
@@ -356,6 +360,35 @@ class PolicyShape(Shape):
     examples: list[ExampleShape] = _empty(list, "Records and what has to become of them.")
 
 
+# --- What no server can enforce ---------------------------------------------------------------------------------------------------------
+
+
+class ReviewShape(Shape):
+    """What somebody has to look at every so often."""
+
+    id: Id = _described("Its name in commands, reports and events.")
+    what: Text = _described("What has to be looked at, in a sentence.")
+    clause: str = _default("", "Where the organisation promised this.")
+    owner: Text = _described("Who does it.")
+    every: Duration = _described("How often at least; longer ago than that it is overdue.")
+
+
+class AttestationShape(ReviewShape):
+    """What somebody has to confirm every so often, because no server can enforce it."""
+
+    period: str = _default("", "How long the data are kept there, in words.")
+
+
+class GapShape(Shape):
+    """A promise, or data, for which nothing is laid down yet."""
+
+    id: Id = _described("Its name in reports.")
+    what: Text = _described("What is missing, in a sentence.")
+    clause: str = _default("", "Where the organisation wrote about it.")
+    owner: str = _default("", "Who has to decide about it.")
+    categories: list[Text] = _empty(list, "The kinds of data concerned.")
+
+
 class FileShape(Shape):
     """A retention policy file."""
 
@@ -363,3 +396,6 @@ class FileShape(Shape):
     organisation: OrganisationShape = _described("Whose policies these are.")
     sources: dict[SourceName, SourceShape] = _empty(dict, "The sets of records, by name.")
     policies: list[PolicyShape] = _empty(list, "The retention rules, one policy a source.")
+    attestations: list[AttestationShape] = _empty(list, "What people confirm, because no server can enforce it.")
+    reviews: list[ReviewShape] = _empty(list, "What people look at every so often.")
+    gaps: list[GapShape] = _empty(list, "What nothing is laid down for.")

@@ -23,6 +23,7 @@ from worker.policyfile.shape import NAME_PATTERNS, TAGS, FileShape
 _SPARE_ORGANISATION = {"name": "unnamed", "timezone": "UTC"}
 _PARTS_OF_A_SOURCE = ("fields", "facts", "children", "parents")
 _PARTS_OF_A_POLICY = ("purposes", "examples")
+_LISTS = ("attestations", "reviews", "gaps")
 _ROUNDS = 8
 _WORDS = {
     "missing": "is missing",
@@ -106,6 +107,8 @@ def _unit(path: Path, *, unknown_key: bool) -> Path:
     part_of = {"sources": _PARTS_OF_A_SOURCE, "policies": _PARTS_OF_A_POLICY}
     if unknown_key or len(path) <= 1:
         return path[:1] if not unknown_key else path
+    if path[0] in _LISTS:
+        return path[:2]
     if path[0] not in part_of:
         return path[:1]
     of_part = len(path) >= 4 and path[2] in part_of[str(path[0])]

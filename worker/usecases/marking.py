@@ -6,6 +6,7 @@ A mark is kept by the record's keyed token; the record is looked up when it is s
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from worker.audit.events import Action
 from worker.core.model import Policy
@@ -30,7 +31,8 @@ def set_mark(machine: Machine, source: str, key: str, name: str, on: dt.date) ->
         raise ConfigurationError(f"{source} has no record with that key, so nothing was marked.")
     with machine.ledger.standing_exclusive():
         machine.ledger.set_mark(source, record_token(machine.keyring.match().secret, source, own).hex(), name, on, machine.operator)
-        _say(machine, Action.MARK_SET, source, own, name, on)
+        told = {"retention.mark": name, "retention.on": on.isoformat(), "retention.by": machine.operator}
+        say(machine, Action.MARK_SET, source, own, told)
 
 
 def remove_mark(machine: Machine, source: str, key: str, name: str) -> None:
@@ -41,7 +43,7 @@ def remove_mark(machine: Machine, source: str, key: str, name: str) -> None:
     with machine.ledger.standing_exclusive():
         if not machine.ledger.remove_mark(source, record_token(machine.keyring.match().secret, source, own).hex(), name):
             raise ConfigurationError(f"That record of {source} has no mark {name!r}.")
-        _say(machine, Action.MARK_REMOVED, source, own, name, None)
+        say(machine, Action.MARK_REMOVED, source, own, {"retention.mark": name, "retention.by": machine.operator})
 
 
 def stored_key(machine: Machine, policy: Policy, typed: Key) -> Key | None:
@@ -61,17 +63,7 @@ def _refuse(machine: Machine, policy: Policy, name: str, on: dt.date) -> None:
         raise ConfigurationError(f"{on} lies ahead, and the fact {marks[name].name!r} is not declared as planned.")
 
 
-def _say(machine: Machine, action: Action, source: str, key: Key, name: str, on: dt.date | None) -> None:
-    """Write down who said what about which record, by its reference."""
+def say(machine: Machine, action: Action, source: str, key: Key, told: Mapping[str, str]) -> None:
+    """Write down what was said about a record, by its reference; durable when this returns."""
     referrer = Referrer(machine.keyring.audit_ref(machine.today().year).secret, source)
-    machine.trail.emit(
-        action,
-        {
-            "retention.source": source,
-            "retention.record": referrer.reference(key),
-            "retention.mark": name,
-            **({"retention.on": on.isoformat()} if on is not None else {}),
-            "retention.by": machine.operator,
-        },
-        sync=True,
-    )
+    machine.trail.emit(action, {"retention.source": source, "retention.record": referrer.reference(key), **told}, sync=True)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from worker.core.facts import Raw
-from worker.core.model import Policy
+from worker.core.model import REVIEW_MARK, Policy
 from worker.ports import Key
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
@@ -27,7 +27,7 @@ class Outside:
         self._source = policy.source.name
         self._secret = machine.keyring.match().secret
         marks = _marks(machine, policy.source.name) if self.names else {}
-        self._days = [marks.get(mark.mark if (mark := policy.source.mark(name)) is not None else name, {}) for name in self.names]
+        self._days = [marks.get(_kept_as(policy, name), {}) for name in self.names]
         self._nothing = (None,) * len(self.names)
 
     def values(self, key: Key) -> tuple[Raw, ...]:
@@ -36,6 +36,12 @@ class Outside:
             return self._nothing
         own = record_token(self._secret, self._source, key)
         return tuple(days.get(own) for days in self._days)
+
+
+def _kept_as(policy: Policy, name: str) -> str:
+    """Return the name under which the ledger keeps the mark that a fact is."""
+    mark = policy.source.mark(name)
+    return REVIEW_MARK if mark is None else mark.mark
 
 
 def _marks(machine: Machine, source: str) -> Mapping[str, Days]:
