@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Policy, Purpose, StartEvent
+from worker.core.model import ANSWERED, Policy, Purpose, StartEvent
 from worker.core.periods import Anchor, FiscalYear, Period, Term
 from worker.core.standing import Hold, Request, Standing
 
@@ -293,10 +293,31 @@ def decide(
         outcome = ("partly", left, max(due[name] for name in left)) if left else ("kept",)
     elif due:
         outcome = _whole(policy, facts, max(due.values()), left, blocking, lambda extra: _due_fields(policy, states(extra))[0])
+        if not any(_wants_an_end(each) for each in asked):
+            outcome = _answered(policy, facts, outcome, today)
     held = _held_by(standing.holds, asked)
     if held and outcome[0] in ("partly", "due", "waiting"):
         outcome = ("held", held, outcome)
     return outcome, now, uncovered
+
+
+def _wants_an_end(request: Request) -> bool:
+    kind = request.kind.value
+    return kind == "withdraw" or (kind == "erase" and request.verified) or (kind == "object" and request.marketing)
+
+
+def _answered(policy: Policy, facts: Mapping[str, Fact], outcome: tuple[Any, ...], today: dt.date) -> tuple[Any, ...]:
+    """Return the outcome when somebody may have answered a review: kept through that day, to be reviewed again after it."""
+    answer = facts.get(ANSWERED)
+    last = outcome[-1]
+    if not isinstance(answer, Known) or not (outcome[:2] in (("due", "review"), ("due", "delete")) or outcome[0] == "waiting"):
+        return outcome
+    chosen = next(each for each in policy.dispositions if each.when is None or possible(each.when, facts) == {True})
+    if "review" not in [step.kind.value for step in chosen.steps]:
+        return outcome
+    while last < answer.value:  # type: ignore[operator]
+        last += ONE_DAY
+    return ("due", "review", (), last) if last < today else ("kept",)
 
 
 def _whole(

@@ -20,6 +20,7 @@ from tests.calendars import terms
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 from worker.core.model import (
+    ANSWERED,
     Aggregate,
     Combine,
     Consent,
@@ -29,6 +30,7 @@ from worker.core.model import (
     Function,
     Identifier,
     LegalBasis,
+    Mark,
     Policy,
     Purpose,
     Source,
@@ -74,7 +76,7 @@ days = st.one_of(st.sampled_from(_EDGES), st.dates(dt.date(2018, 1, 1), dt.date(
 todays = st.one_of(st.sampled_from(_EDGES), st.dates(dt.date(2022, 1, 1), dt.date(2027, 1, 31)))
 """Days on which decisions are made."""
 
-STARTS = ("left_on", "contacted_at", "quoted_on", "ends_on", "last_invoice_on")
+STARTS = ("left_on", "contacted_at", "quoted_on", "ends_on", "last_invoice_on", "marked_on")
 """The facts that may start a period."""
 _PERSONAL = ("name", "email", "phone", "ip")
 _TEXTS = ("open", "won", "lost")
@@ -130,6 +132,7 @@ def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
         ),
         controller=draw(st.sampled_from((True, True, True, False))),
         consents=draw(st.sampled_from(_CONSENTS)),
+        marks=(Mark("marked_on", "marked", Reading(FieldType.DATE, draw(empty), where)),),
     )
 
 
@@ -188,6 +191,7 @@ _CHAINS = (
     (Step(DispositionKind.DELETE),),
     (Step(DispositionKind.PSEUDONYMISE),),
     (Step(DispositionKind.REVIEW),),
+    (Step(DispositionKind.REVIEW), Step(DispositionKind.DELETE, Period(years=1))),
     (Step(DispositionKind.PSEUDONYMISE), Step(DispositionKind.DELETE, Period(years=1))),
     (Step(DispositionKind.PSEUDONYMISE, Period(weeks=2)), Step(DispositionKind.REVIEW, Period(months=6))),
 )
@@ -235,6 +239,7 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
         "contacted_at": past,
         "quoted_on": past,
         "last_invoice_on": past,
+        "marked_on": past,
         "ends_on": days.map(Known),
         "agreed_on": ahead("agreed_on"),
         "withdrew_on": ahead("withdrew_on"),
@@ -246,8 +251,11 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
     }
     found: dict[str, Fact] = {}
     for name in policy.deciding:
+        if name == ANSWERED:
+            found[name] = draw(st.one_of(st.just(NotApplicable()), days.map(Known)))
+            continue
         absent: tuple[Fact, ...] = (Unknown("not counted"),)
-        for field in policy.source.fields:
+        for field in (*policy.source.fields, *policy.source.marks):
             if field.name == name:
                 absent = _absences(field.reading.empty)
         for aggregate in policy.source.aggregates:
@@ -341,6 +349,8 @@ def rows_for(draw: st.DrawFn, policy: Policy, columns: tuple[str, ...], count: i
     kinds: dict[str, st.SearchStrategy[Any]] = {
         "left_on": dates,
         "quoted_on": dates,
+        "marked_on": dates,
+        ANSWERED: st.one_of(st.none(), days),
         "ends_on": dates,
         "agreed_on": dates,
         "withdrew_on": dates,

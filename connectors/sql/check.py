@@ -240,8 +240,8 @@ def _check_indexes(checked: Checked) -> None:
     """Report columns that clocks and consents run by, and relation columns, without index: every run would read the whole table."""
     source, policy = checked.model.source, checked.policy
     days = dict.fromkeys(name for each in policy.purposes for name in policy.days_of(each)) if policy else {}
-    # A fact over several sources is read whole, whatever index there is.
-    for name in (each for each in days if source.shared_fact(each) is None):
+    # What lies outside the row is never asked of the system: a fact over several sources is read whole, whatever index there is.
+    for name in (each for each in days if policy is not None and each not in policy.outside):
         aggregate = next((each for each in source.aggregates if each.name == name), None)
         if aggregate is not None:
             relation = source.relation(aggregate.relation)

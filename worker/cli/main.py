@@ -14,7 +14,7 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import ahead, attention, explaining, paper, plans, policies, runs, standing
+from worker.cli import ahead, attention, explaining, marks, paper, plans, policies, reviews, runs, standing
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -86,6 +86,8 @@ for _command in (
     standing.request,
     ahead.forecast,
     ahead.upcoming,
+    marks.mark,
+    reviews.reviews,
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)

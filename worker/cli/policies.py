@@ -12,7 +12,7 @@ from worker.cli.session import Session
 from worker.cli.tables import policy_table
 from worker.errors import ConfigurationError, Problem, Problems, Retriable, SourceFailed
 from worker.policyfile import check as check_file
-from worker.policyfile import json_schema
+from worker.policyfile import in_words, json_schema
 from worker.usecases.approving import approve_policy, approve_shape, new_in_shape
 from worker.usecases.machine import Machine
 
@@ -39,6 +39,7 @@ def check(session: Session, *, as_json: bool) -> int:
                 "problems": [_problem_json(each) for each in report.problems],
                 "warnings": [_problem_json(each) for each in report.warnings],
                 "examples": report.examples_run,
+                "declared": list(in_words(report.schedule)) if report.schedule is not None else [],
                 "fields": [{"policy": each.policy, "field": each.field, "text": each.text} for each in report.fields],
             }
         )
@@ -49,6 +50,8 @@ def check(session: Session, *, as_json: bool) -> int:
         raise Problems(f"{path} can't be used:", report.problems)
     for line in report.fields:
         session.show(line.text)
+    for text in in_words(report.schedule) if report.schedule is not None else ():
+        session.show(text)
     session.show(f"\n{path} is right; {report.examples_run} of its examples were run.")
     return 0
 

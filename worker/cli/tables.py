@@ -10,14 +10,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from worker.core.declarations import Gap
 from worker.core.model import Policy
-from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, OpenFinding, RequestRow, RunRow
+from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
 from worker.usecases.applying import RunResult
 from worker.usecases.comparing import Comparison, Effect, State
+from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
+from worker.usecases.reviewing import DueReviews
 
 _COLUMNS = ("due", "partly", "held", "waiting", "undetermined", "uncovered", "review", "kept")
 _SHOWN_IF_ANY = ("held", "waiting", "uncovered", "review")
@@ -160,6 +163,43 @@ def request_table(rows: Sequence[RequestRow]) -> Table:
         closed = f"{each.closed_at:%Y-%m-%d}" if each.closed_at else "-"
         verified = each.verified_by or "nobody"
         table.add_row(each.request_id, each.kind, str(each.received_on), str(each.answer_by), verified, about, closed, each.outcome or "-")
+    return table
+
+
+def mark_table(rows: Sequence[MarkRow]) -> Table:
+    """Return marks; which record each is about is kept as a keyed value and not shown."""
+    table = _table("Marks", "source", "mark", "on", "set by", "set at (UTC)")
+    for each in rows:
+        table.add_row(each.source, each.name, str(each.day), each.by, f"{each.at:%Y-%m-%d %H:%M}")
+    return table
+
+
+def review_table(rows: Sequence[DueReviews]) -> Table:
+    """Return how many records wait for whose review."""
+    table = _table("Records to review", "source", "owner", caption="oldest: the earliest day on which one fell due for review")
+    for title in ("records", "overdue"):
+        table.add_column(title, justify="right")
+    table.add_column("oldest", no_wrap=True)
+    for each in rows:
+        table.add_row(each.source, each.owner or "-", _number(each.count), _number(each.overdue), str(each.oldest))
+    return table
+
+
+def declared_table(rows: Sequence[Declared]) -> Table:
+    """Return the attestations and periodic reviews with when they were done last, and by whom."""
+    table = _table("What no server can enforce", "id", "kind", "what", "owner", "every", "last done", "by", "in time until", "state")
+    for each in rows:
+        said, last = each.declared, each.last
+        day, by, until = (str(last.day), last.by, str(each.due_by)) if last is not None else ("never", "-", "-")
+        table.add_row(said.id, each.kind, said.what, said.owner, str(said.every), day, by, until, "overdue" if each.overdue else "in time")
+    return table
+
+
+def gap_table(rows: Sequence[Gap]) -> Table:
+    """Return what nothing is laid down for."""
+    table = _table("Gaps", "id", "what", "clause", "categories", "owner")
+    for each in rows:
+        table.add_row(each.id, each.what, each.clause or "-", ", ".join(each.categories) or "-", each.owner or "-")
     return table
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from worker.core.decide import Decision, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import Aggregate, Function, Policy
+from worker.core.model import ANSWERED, Aggregate, Function, Policy
 from worker.core.select import definition
 from worker.core.standing import NOTHING, Standing
 from worker.core.treatments import Treater
@@ -35,8 +35,8 @@ Row = Sequence[Raw]
 
 
 def fact_columns(policy: Policy) -> tuple[str, ...]:
-    """Return the columns a decision needs: the deciding facts, what treatments look at, and row counts of relations that block."""
-    names = dict.fromkeys(policy.deciding)
+    """Return the columns a decision needs of a connector: the deciding facts that lie in the row, and what treatments look at."""
+    names = dict.fromkeys(name for name in policy.deciding if name not in policy.outside)
     if not policy.only_deletes:
         names.update(dict.fromkeys(field.name for field in policy.treatable))
     return tuple(names)
@@ -53,7 +53,7 @@ class Judged:
 class RowDecider:
     """Decides about rows of one source on one day.
 
-    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)`);
+    columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)` and `policy.outside`);
     treaters -- by field name, for the treatable fields.
     """
 
@@ -151,10 +151,16 @@ def _evidence(facts: Mapping[str, Fact], untreated: frozenset[str] | None) -> by
 def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fact]:
     """Return the function from a raw value to the fact of that name.
 
-    The raw value of an aggregate is its summary; that of a fact over several sources is the fact itself, which was gathered before.
+    The raw value of an aggregate is its summary, that of a mark its day or None; that of a fact over several sources is the fact itself,
+    which was gathered before.
     """
     if policy.source.shared_fact(name) is not None:
         return lambda raw: raw if isinstance(raw, Fact) else Unknown("not gathered")
+    if name == ANSWERED:
+        return _remembering(Reading(FieldType.DATE, Empty.NOT_APPLICABLE, policy.zone, earliest=dt.date.min, planned=True), today)
+    mark = policy.source.mark(name)
+    if mark is not None:
+        return _remembering(mark.reading, today)
     declared = definition(policy.source, name)
     if isinstance(declared, Aggregate):
         aggregate = declared

@@ -13,14 +13,14 @@ A field that no purpose lists, or for which every purpose never applied, is unco
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from worker.core.conditions import Truth, evaluate
 from worker.core.consents import NotAgreed, agreement, withdraws
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step, day
+from worker.core.model import ANSWERED, Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step, day
 from worker.core.periods import NEVER, NO_TIME, Period
 from worker.core.standing import NOTHING, RequestKind, Standing
 
@@ -297,9 +297,9 @@ def decide(
 ) -> Decision:
     """Decide about one record on a local day of the organisation.
 
-    facts -- every name in `policy.deciding`; untreated -- the personal fields that still hold something to treat (None: all of them);
-    blocking -- relations with rows that keep the record from being deleted. Before the policy is in force every purpose is running,
-    whatever was requested.
+    facts -- every name in `policy.deciding` (a review without answer may be left out); untreated -- the personal fields that still hold
+    something to treat (None: all of them); blocking -- relations with rows that keep the record from being deleted. Before the policy is
+    in force every purpose is running, whatever was requested.
     """
     if not policy.source.controller:
         standing = Standing(standing.holds, tuple(each for each in standing.requests if each.kind is RequestKind.RESTRICT))
@@ -310,7 +310,12 @@ def decide(
         return tuple(purpose_state(policy, each, facts, standing, today, extra) for each in policy.purposes)
 
     chosen = choose(policy.dispositions, facts)
-    return conclude(policy, states(NO_TIME), chosen, standing, untreated=untreated, blocking=blocking, later=states)
+
+    def answered(outcome: Outcome) -> Outcome:
+        # Whoever asked for an end since then does not have to wait for the day that was named before.
+        return outcome if standing.ends_purposes else _after_answer(outcome, chosen, facts.get(ANSWERED), today)
+
+    return conclude(policy, states(NO_TIME), chosen, standing, untreated=untreated, blocking=blocking, later=states, answered=answered)
 
 
 def choose(dispositions: Sequence[Disposition], facts: Mapping[str, Fact]) -> Disposition | str:
@@ -333,13 +338,17 @@ def conclude(
     untreated: frozenset[str] | None,
     blocking: tuple[str, ...],
     later: LaterStates,
+    answered: Callable[[Outcome], Outcome],
 ) -> Decision:
-    """Return what the purposes' states mean for the record; see `decide`. `later` gives the states with a longer period, for chains."""
+    """Return what the purposes' states mean for the record; see `decide`.
+
+    later -- gives the states with a longer period, for chains; answered -- what is left of an outcome when a person answered its review.
+    """
     due, uncovered = due_fields(policy, states)
     named = [(purpose.id, state) for purpose, state in zip(policy.purposes, states, strict=True)]
     undetermined = tuple(name for name, state in named if isinstance(state, Undetermined))
     waiting = tuple(name for name, state in named if isinstance(state, Running) and state.waiting_since is not None)
-    outcome: Outcome = _outcome(policy, due, chosen, untreated, blocking, later)
+    outcome = answered(_outcome(policy, due, chosen, untreated, blocking, later))
     suspended = standing.suspending
     if suspended and isinstance(outcome, Partly | Due | Waiting):
         outcome = Held(suspended, outcome)
@@ -398,6 +407,20 @@ def _outcome(
             return Due(DispositionKind.PSEUDONYMISE, left, latest) if left else Kept()
         case DispositionKind.REVIEW:
             return Due(DispositionKind.REVIEW, (), latest)
+
+
+def _after_answer(outcome: Outcome, chosen: Disposition | str, answer: Fact | None, today: dt.date) -> Outcome:
+    """Return what happens when a person has answered the record's review.
+
+    It is kept through the day they named and is then due for review again, also where its chain goes on to delete what nobody reviewed.
+    """
+    reviewed = not isinstance(chosen, str) and any(step.kind is DispositionKind.REVIEW for step in chosen.steps)
+    match outcome, answer:
+        case ((Due(DispositionKind.REVIEW | DispositionKind.DELETE) | Waiting()), Known(dt.date() as until)) if reviewed:
+            last = max(outcome.due, until)
+            return Due(DispositionKind.REVIEW, (), last) if last < today else Kept()
+        case _:
+            return outcome
 
 
 def _last_due_step(policy: Policy, chosen: Disposition, latest: dt.date, later: LaterStates) -> tuple[Step | None, dt.date]:

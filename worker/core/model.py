@@ -14,6 +14,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from worker.core.conditions import Condition, facts_of
+from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.facts import Empty, Reading
 from worker.core.periods import CALENDAR_YEAR, NO_TIME, Bound, FiscalYear, Period, Term
 
@@ -207,13 +208,38 @@ class SharedFact:
         return next((each for each in self.members if each.source == source), None)
 
 
+REVIEW_MARK = "review"
+"""The mark with which a person answers a review: the day through which the record is kept without another one."""
+
+ANSWERED = f"mark:{REVIEW_MARK}"
+"""The fact that is the answer to a review: known, or not applicable; no fact of a policy file can be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A fact that people set by hand: the day of an event for which no system has a column.
+
+    mark -- its name in the ledger, where it stands by keyed record; reading -- how the day is read; its `empty` says what no mark means.
+    """
+
+    name: str
+    mark: str
+    reading: Reading
+
+    @property
+    def none(self) -> Empty:
+        """What it means that nobody set the mark."""
+        return self.reading.empty
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One set of records in one system.
 
     connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
     identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; shared -- the
-    facts over several sources that its policy may use: those it is a member of, and those it lists under `uses`.
+    facts over several sources that its policy may use: those it is a member of, and those it lists under `uses`; marks -- facts about its
+    records that people set, which no connector can see.
     For people: controller_name -- for whom they are processed; backups -- how long after its deletion a record is gone from backups too,
     None when nobody said; recipients -- with whom the records are shared; label -- what people call the records.
     """
@@ -233,6 +259,7 @@ class Source:
     consents: tuple[Consent, ...] = ()
     shared: tuple[SharedFact, ...] = ()
     label: Label = UNLABELLED
+    marks: tuple[Mark, ...] = ()
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -261,6 +288,10 @@ class Source:
         """The day fields that facts over several sources take from this one, each once."""
         members = [member for each in self.shared if (member := each.member(self.name)) is not None]
         return tuple({day.name: day for member in members for day in member.days}.values())
+
+    def mark(self, name: str) -> Mark | None:
+        """Return the fact of this name that people set by hand, or None."""
+        return next((each for each in self.marks if each.name == name), None)
 
     @property
     def identifiers(self) -> tuple[Field, ...]:
@@ -328,10 +359,16 @@ class DispositionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a disposition; `after` is counted on top of every purpose's period, from the original start event."""
+    """One step of a disposition.
+
+    after -- counted on top of every purpose's period, from the original start event; every -- of a review: how long an answer may keep the
+    record at most; owner -- who reviews, for people.
+    """
 
     kind: DispositionKind
     after: Period = NO_TIME
+    every: Period | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,12 +461,28 @@ class Policy:
             names.update(dict.fromkeys(facts_of(purpose.when)))
         for disposition in self.dispositions:
             names.update(dict.fromkeys(facts_of(disposition.when)))
+        if self.reviews:
+            names[ANSWERED] = None
         return tuple(names)
 
     @cached_property
     def shared(self) -> tuple[SharedFact, ...]:
         """The facts over several sources that this policy decides by; they have to be gathered before anything is judged."""
         return tuple(each for each in self.source.shared if each.name in self.deciding)
+
+    @cached_property
+    def reviews(self) -> bool:
+        """Whether a person may have to decide about a record."""
+        return any(step.kind is DispositionKind.REVIEW for disposition in self.dispositions for step in disposition.steps)
+
+    @cached_property
+    def outside(self) -> tuple[str, ...]:
+        """The deciding facts that people set: they do not come from the record's row or its relations."""
+        return tuple(name for name in self.deciding if name == ANSWERED or self.source.mark(name) is not None)
+
+    def visible(self, name: str) -> bool:
+        """Whether a connector can be asked for a deciding fact: not for what people set, nor for what lies in several sources."""
+        return name not in self.outside and self.source.shared_fact(name) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,12 +513,18 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A whole policy file: the organisation, every source it names, the policies, one a source, and the facts over several sources."""
+    """A whole policy file: the organisation, every source it names, the policies, one a source.
+
+    facts -- over several sources; attestations, reviews and gaps -- what no server can enforce.
+    """
 
     organisation: Organisation
     sources: Mapping[str, Source]
     policies: tuple[Policy, ...]
     facts: tuple[SharedFact, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    reviews: tuple[PeriodicReview, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     def policy(self, source: str) -> Policy | None:
         """Return the policy of a source, or None for a source without one (a gap that the reports show)."""

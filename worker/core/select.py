@@ -92,7 +92,7 @@ def due(policy: Policy, today: dt.date) -> Selection:
             holders = policy.purposes_of.get(field.name)
             needed = _groups(policy) if holders is None else (holders,)
             parts.append(_all([Holding(field.name), *(_field_due(policy, positions, today, NO_TIME) for positions in needed)]))
-    return _visible(policy.source, _any(parts))
+    return _visible(_any(parts), policy)
 
 
 def undetermined(policy: Policy, today: dt.date) -> Selection:
@@ -114,21 +114,21 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
         for positions in _groups(policy)
         if positions
     )
-    return _visible(policy.source, _any(parts))
+    return _visible(_any(parts), policy)
 
 
-def _visible(source: Source, selection: Selection) -> Selection:
+def _visible(selection: Selection, policy: Policy) -> Selection:
     """Return a selection widened to everything wherever it asks for a fact that no system can see from inside one source."""
     match selection:
         case Union(of):
-            return _any(_visible(source, part) for part in of)
+            return _any(_visible(part, policy) for part in of)
         case Intersection(of):
-            return _all(_visible(source, part) for part in of)
+            return _all(_visible(part, policy) for part in of)
         case Holding():
             return selection
         case _:
             name = selection.comparison.fact if isinstance(selection, Compares) else selection.fact
-            return EVERYTHING if source.shared_fact(name) is not None else selection
+            return selection if policy.visible(name) else EVERYTHING
 
 
 def _steps(policy: Policy, *kinds: DispositionKind) -> list[Period]:
@@ -221,9 +221,11 @@ def _may_not_apply(source: Source, fact: str) -> bool:
 
 def _meanings(source: Source, fact: str) -> set[Empty]:
     """Return what it can mean that a fact is not there."""
-    shared = source.shared_fact(fact)
+    shared, mark = source.shared_fact(fact), source.mark(fact)
     if shared is not None:
         return absences(shared)
+    if mark is not None:
+        return {mark.none}
     declared = definition(source, fact)
     if isinstance(declared, Field):
         return {declared.reading.empty}
@@ -238,7 +240,7 @@ def absences(shared: SharedFact) -> set[Empty]:
 def definition(source: Source, fact: str) -> Field | Aggregate:
     """Return the field or aggregate that a fact's name stands for; KeyError when there is neither.
 
-    These are what a connector can be asked for; facts over several sources are not among them.
+    These are what a connector can be asked for; marks and facts over several sources are not among them.
     """
     for aggregate in source.aggregates:
         if aggregate.name == fact:

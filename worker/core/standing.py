@@ -68,6 +68,13 @@ class Standing:
         return min(asked, key=lambda each: each.received_on, default=None)
 
     @property
+    def ends_purposes(self) -> bool:
+        """Whether the subject asked for something that ends purposes: a verified erasure, a withdrawal, an objection to marketing."""
+        return self.erasure is not None or any(
+            each.kind is RequestKind.WITHDRAW or (each.kind is RequestKind.OBJECT and each.marketing) for each in self.requests
+        )
+
+    @property
     def suspending(self) -> tuple[str, ...]:
         """The ids of what suspends any disposition: legal and dispute holds always, restrictions unless the subject asks for erasure.
 

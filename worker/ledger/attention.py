@@ -1,4 +1,4 @@
-"""Findings: what a person must look at, and what a person decided to live with for a while."""
+"""Findings: what a person must look at, what a person decided to live with for a while, and declared reviews that were done."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
 from worker.ledger.connect import Store, columns, put, values
-from worker.ledger.rows import AcceptedFinding, FindingRow, OpenFinding
+from worker.ledger.rows import AcceptedFinding, DoneReview, FindingRow, OpenFinding
 
 
 class Attention(Store):
-    """Findings and their acceptances. Finding the same again does not make it a new one."""
+    """Findings and their acceptances, and declared reviews that were done. Finding the same again does not make it a new one."""
 
     def record_findings(self, run_id: str, found: Sequence[FindingRow], *, covered: Collection[str] = ()) -> None:
         """Keep what a run (or a plan) found.
@@ -65,6 +65,19 @@ class Attention(Store):
         wanted = select(*columns(table, AcceptedFinding)).order_by(table.c.expires_on, table.c.digest)
         with self._read() as connection:
             return [AcceptedFinding(**row) for row in connection.execute(wanted).mappings()]
+
+    def add_done(self, declaration: str, day: dt.date, by: str, note: str | None) -> None:
+        """Keep that somebody did a declared review."""
+        done = DoneReview(declaration, day, by, note, self._now())
+        with self._write() as connection:
+            connection.execute(insert(schema.done_reviews).values(values(done)))
+
+    def last_done(self) -> dict[str, DoneReview]:
+        """Return, by declaration, the review that was done last; those that were never done are not among them."""
+        table = schema.done_reviews
+        wanted = select(*columns(table, DoneReview)).order_by(table.c.day, table.c.done_id)
+        with self._read() as connection:
+            return {row["declaration"]: DoneReview(**row) for row in connection.execute(wanted).mappings()}
 
     def new_findings(self, today: dt.date, current: Sequence[FindingRow]) -> list[FindingRow]:
         """Return those that nobody accepted, that grew beyond what was accepted, or whose acceptance has expired."""

@@ -21,7 +21,7 @@ BatchState = Literal["pending", "intended", "committed", "rolled_back", "resolve
 HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
-FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting"]
+FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review"]
 
 RunCounts = Mapping[str, Mapping[str, int]]
 """By source, then by word. The word `acted` is how many records the run acted on: the jump brake reads it."""
@@ -236,11 +236,23 @@ class AcceptedFinding:
 
 @dataclass(frozen=True, slots=True)
 class MarkRow:
-    """A fact about one record that a person typed in: the day something happened."""
+    """A fact about one record that a person typed in: the day something happened, or through which a review keeps it (and why)."""
 
     source: str
     record_token: str
     name: str
     day: dt.date
     by: str
+    at: dt.datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DoneReview:
+    """An attestation or a periodic review, by its id in the policy file, that somebody did on a local day."""
+
+    declaration: str
+    day: dt.date
+    by: str
+    note: str | None
     at: dt.datetime

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -316,5 +316,26 @@ marks = Table(
     Column("name", String(200), primary_key=True),
     Column("day", Day, nullable=False),
     Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("reason", Text),
+)
+
+done_reviews = Table(
+    "done_reviews",
+    metadata,
+    Column("done_id", Integer, primary_key=True),
+    Column("declaration", String(200), nullable=False),
+    Column("day", Day, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text),
+    Column("at", Instant, nullable=False),
+)
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("purpose", String(200), primary_key=True),
+    Column("blob", LargeBinary, nullable=False),
     Column("at", Instant, nullable=False),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
@@ -74,19 +74,29 @@ class Standing(Store):
             found = connection.execute(wanted.where(table.c.closed_at.is_(None)) if active else wanted)
             return [RequestRow(**row) for row in found.mappings()]
 
-    def set_mark(self, source: str, record_token: str, name: str, day: dt.date, by: str) -> None:
+    def set_mark(self, source: str, record_token: str, name: str, day: dt.date, by: str, reason: str | None = None) -> None:
         """Keep a fact about one record that no system holds; a later one of the same name replaces it."""
-        mark = MarkRow(source, record_token, name, day, by, self._now())
+        mark = MarkRow(source, record_token, name, day, by, self._now(), reason)
         with self._write() as connection:
             put(connection, schema.marks, values(mark))
             _grow(connection)
 
-    def marks(self, source: str) -> list[MarkRow]:
-        """Return the marks of a source: few, because people type them."""
+    def remove_mark(self, source: str, record_token: str, name: str) -> bool:
+        """Forget a mark, and say whether there was one."""
         table = schema.marks
-        wanted = select(*columns(table, MarkRow)).where(table.c.source == source)
+        one = (table.c.source == source, table.c.record_token == record_token, table.c.name == name)
+        with self._write() as connection:
+            found = connection.execute(delete(table).where(*one)).rowcount == 1
+            if found:
+                _grow(connection)
+            return found
+
+    def marks(self, source: str | None = None) -> list[MarkRow]:
+        """Return the marks of a source, or of all: few, because people type them."""
+        table = schema.marks
+        wanted = select(*columns(table, MarkRow)).order_by(table.c.source, table.c.record_token, table.c.name)
         with self._read() as connection:
-            found = connection.execute(wanted.order_by(table.c.record_token, table.c.name))
+            found = connection.execute(wanted if source is None else wanted.where(table.c.source == source))
             return [MarkRow(**row) for row in found.mappings()]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import DispositionKind, Function, LegalBasis, Policy
+from worker.core.model import ANSWERED, DispositionKind, Function, LegalBasis, Policy
 from worker.core.select import absences
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
@@ -148,9 +148,13 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
 def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
     """Yield the values of a fact that conditions with these constants could tell apart, and the ways in which it may be missing."""
+    if name == ANSWERED:
+        yield NotApplicable()
+        return
     shared = policy.source.shared_fact(name)
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
-    reading = aggregate.reading if aggregate is not None else policy.source.field(name).reading if shared is None else None
+    declared = None if shared is not None else aggregate or policy.source.mark(name) or policy.source.field(name)
+    reading = declared.reading if declared is not None else None
     if shared is not None:
         kind, missing = FieldType.DATE, absences(shared)
     elif aggregate is not None and reading is None:

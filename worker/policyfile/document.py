@@ -20,7 +20,7 @@ from worker.policyfile.positions import Path, positions
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_LABELS = {"policies": "source", "purposes": "id"}
+_LABELS = {"policies": "source", "purposes": "id", "attestations": "id", "reviews": "id", "gaps": "id"}
 _NEAR = 0.6
 
 

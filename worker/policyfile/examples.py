@@ -147,7 +147,7 @@ def _fact(policy: Policy, name: str, value: object) -> Fact | None:
         kind = FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN
         constant = scalar(value, kind)
         return Known(constant) if constant is not None else None
-    reading = aggregate.reading if aggregate is not None else policy.source.field(name).reading
+    reading = (aggregate or policy.source.mark(name) or policy.source.field(name)).reading
     return _read(reading, value) if reading is not None else None
 
 

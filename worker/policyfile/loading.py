@@ -18,6 +18,7 @@ from worker.core.periods import NO_TIME, Period
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences
+from worker.policyfile.declarations import declarations
 from worker.policyfile.document import Complaints, Document
 from worker.policyfile.guidance import check as check_guidance
 from worker.policyfile.normalform import digest
@@ -110,7 +111,8 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
         if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
             ran += examples.run(entry, complaints)
     found = tuple(dataclasses.replace(entry.policy, digest=digest(entry.policy)) for entry in entries)
-    return _finished(Schedule(organisation, sources, found, facts), [entry.policy for entry in entries], complaints, ran)
+    schedule = Schedule(organisation, sources, found, facts, **declarations(shaped, organisation, complaints))
+    return _finished(schedule, [entry.policy for entry in entries], complaints, ran)
 
 
 def _finished(schedule: Schedule | None, policies: list[Policy], complaints: Complaints, ran: int) -> Report:

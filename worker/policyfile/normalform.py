@@ -30,6 +30,7 @@ _LEFT_OUT = frozenset(
         *(("Source", each) for each in ("controller_name", "backups", "recipients", "label")),
         *(("Purpose", each) for each in ("description", "period_name", "recipients", "label")),
         *((kind, each) for kind in ("Field", "Aggregate") for each in ("label", "values")),
+        ("Step", "owner"),
         ("Term", "bound"),
     }
 )
@@ -45,6 +46,7 @@ _UNORDERED = frozenset(
         ("Source", "relations"),
         ("Source", "consents"),
         ("Purpose", "consents"),
+        ("Source", "marks"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

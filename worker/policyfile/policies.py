@@ -22,7 +22,7 @@ from worker.policyfile.consents import check_extensions, named
 from worker.policyfile.document import Complaints, shortened
 from worker.policyfile.periods import INDEFINITE, Written, resolved
 from worker.policyfile.positions import Path
-from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape
+from worker.policyfile.shape import CombineShape, DispositionShape, PolicyShape, PurposeShape, StartShape, StepShape
 from worker.policyfile.shaping import Shaped
 from worker.policyfile.sources import fact_names, label
 
@@ -245,7 +245,7 @@ def _dispositions(
 
 def _steps(path: Path, shape: DispositionShape, organisation: Organisation, complaints: Complaints) -> tuple[Step, ...]:
     """Return a chain of steps, each later than the one before."""
-    steps = [Step(shape.do)]
+    steps = [_step(path, shape, NO_TIME, organisation, complaints)]
     for number, each in enumerate(shape.then):
         place = (*path, "then", number)
         if steps[-1].kind is DispositionKind.DELETE:
@@ -256,8 +256,17 @@ def _steps(path: Path, shape: DispositionShape, organisation: Organisation, comp
         if _days(after) <= _days(steps[-1].after):
             what = f"{shortened(str(after))} does not lie after the step before; every step counts from the same start event"
             complaints.problem((*place, "after"), what)
-        steps.append(Step(each.do, after))
+        steps.append(_step(place, each, after, organisation, complaints))
     return tuple(steps)
+
+
+def _step(path: Path, shape: DispositionShape | StepShape, after: Period, organisation: Organisation, complaints: Complaints) -> Step:
+    """Return one step."""
+    for key in ("every", "owner"):
+        if getattr(shape, key) and shape.do is not DispositionKind.REVIEW:
+            complaints.problem((*path, key), f"{key!r} belongs to a review, and this step does {shape.do.value!r}")
+    every = resolved((*path, "every"), shape.every, organisation.periods, complaints) if shape.every is not None else None
+    return Step(shape.do, after, every, shape.owner)
 
 
 def _days(period: Period) -> float:

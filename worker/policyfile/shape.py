@@ -260,15 +260,16 @@ class ChildShape(RelationShape):
 
 
 class FactShape(Shape):
-    """Something computed over the rows of a relation; exactly one of count, exists, latest and earliest."""
+    """Something computed over the rows of a relation, or a day that people set; exactly one of count, exists, latest, earliest and mark."""
 
     count: Text | None = _optional("The relation whose rows are counted.")
     exists: Text | None = _optional("The relation that has a row, or has none.")
     latest: Text | None = _optional("The latest day: relation.column.")
     earliest: Text | None = _optional("The earliest day: relation.column.")
+    mark: Id | None = _optional("The mark that people set with `retention mark set`: the day of an event without a column.")
     type: Literal["date", "timestamp"] | None = _optional("What the column holds, for latest and earliest.")
     timezone: StoredZone | None = _optional("The zone of stored timestamps, or 'offset' when each has its own.")
-    none: EmptyMeans | None = _optional("What it means that there are no rows, for latest and earliest; unknown unless said otherwise.")
+    none: EmptyMeans | None = _optional("What it means that there are no rows, or no mark; unknown unless said otherwise.")
     empty: EmptyMeans | None = _optional("What an empty value in a row means, for latest and earliest; unknown unless said otherwise.")
     planned: bool = _switch("Days after today are meant, not mistaken.")
     where: dict[Text, Scalars] = _empty(dict, "Their column = the value or values a row must have to count.")
@@ -306,7 +307,7 @@ class SourceShape(Shape):
     options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
     label: LabelShape = _default(LabelShape(), _LABEL)
     fields: dict[FieldName, FieldShape] = _empty(dict, "The fields by name.")
-    facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, by name.")
+    facts: dict[FieldName, FactShape] = _empty(dict, "Facts computed over relations, and facts that people set, by name.")
     consents: dict[Id, ConsentShape] = _empty(dict, "Consents that the records state, by name.")
     uses: list[str] = _empty(list, "Facts over several sources that its policy uses although none of its fields is part of them.")
     children: dict[FieldName, ChildShape] = _empty(dict, "Rows of other tables that point to a record, by name.")
@@ -381,6 +382,8 @@ class StepShape(Shape):
 
     do: Kind = _described("What happens then.")
     after: Duration = _described("How much longer than every purpose's own period, counted from the same start event.")
+    every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
+    owner: str = _default("", "For a review: who does it.")
 
 
 class DispositionShape(Shape):
@@ -388,6 +391,8 @@ class DispositionShape(Shape):
 
     do: Kind = _described("What happens as soon as nothing needs the record.")
     when: Condition | None = _optional("This one is chosen only for records for which this is true.")
+    every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
+    owner: str = _default("", "For a review: who does it.")
     then: list[StepShape] = _empty(list, "What happens later to a record that is still there.")
 
 
@@ -438,6 +443,35 @@ class PolicyShape(Shape):
     examples: list[ExampleShape] = _empty(list, "Records and what has to become of them.")
 
 
+# --- What no server can enforce ---------------------------------------------------------------------------------------------------------
+
+
+class ReviewShape(Shape):
+    """What somebody has to look at every so often."""
+
+    id: Id = _described("Its name in commands, reports and events.")
+    what: Text = _described("What has to be looked at, in a sentence.")
+    clause: str = _default("", "Where the organisation promised this.")
+    owner: Text = _described("Who does it.")
+    every: Duration = _described("How often at least; longer ago than that it is overdue.")
+
+
+class AttestationShape(ReviewShape):
+    """What somebody has to confirm every so often, because no server can enforce it."""
+
+    period: str = _default("", "How long the data are kept there, in words.")
+
+
+class GapShape(Shape):
+    """A promise, or data, for which nothing is laid down yet."""
+
+    id: Id = _described("Its name in reports.")
+    what: Text = _described("What is missing, in a sentence.")
+    clause: str = _default("", "Where the organisation wrote about it.")
+    owner: str = _default("", "Who has to decide about it.")
+    categories: list[Text] = _empty(list, "The kinds of data concerned.")
+
+
 class FileShape(Shape):
     """A retention policy file."""
 
@@ -447,3 +481,6 @@ class FileShape(Shape):
     facts: dict[FieldName, SharedFactShape] = _empty(dict, "Facts over several sources, by name.")
     sources: dict[SourceName, SourceShape] = _empty(dict, "The sets of records, by name.")
     policies: list[PolicyShape] = _empty(list, "The retention rules, one policy a source.")
+    attestations: list[AttestationShape] = _empty(list, "What people confirm, because no server can enforce it.")
+    reviews: list[ReviewShape] = _empty(list, "What people look at every so often.")
+    gaps: list[GapShape] = _empty(list, "What nothing is laid down for.")

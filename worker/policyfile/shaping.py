@@ -23,6 +23,7 @@ from worker.policyfile.shape import NAME_PATTERNS, TAGS, FileShape
 _SPARE_ORGANISATION = {"name": "unnamed", "timezone": "UTC"}
 _PARTS_OF_A_SOURCE = ("fields", "facts", "consents", "children", "parents")
 _PARTS_OF_A_POLICY = ("purposes", "examples")
+_LISTS = ("attestations", "reviews", "gaps")
 _ROUNDS = 8
 _WORDS = {
     "missing": "is missing",
@@ -106,7 +107,7 @@ def _unit(path: Path, *, unknown_key: bool) -> Path:
     part_of = {"sources": _PARTS_OF_A_SOURCE, "policies": _PARTS_OF_A_POLICY, "periods": ()}
     if unknown_key or len(path) <= 1:
         return path[:1] if not unknown_key else path
-    if path[0] == "facts":
+    if path[0] in ("facts", *_LISTS):
         return path[:2]
     if path[0] not in part_of:
         return path[:1]

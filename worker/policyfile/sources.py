@@ -9,7 +9,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Aggregate, Field, Function, Identifier, Label, Match, Recount, Relation, Source, Treatment, TreatmentKind
+from worker.core.model import (
+    REVIEW_MARK,
+    Aggregate,
+    Field,
+    Function,
+    Identifier,
+    Label,
+    Mark,
+    Match,
+    Recount,
+    Relation,
+    Source,
+    Treatment,
+    TreatmentKind,
+)
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
@@ -48,7 +62,9 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
     described = {
         each: _Facts((*path, "facts", each), zone, shape.table, relations, columns, complaints).aggregate(each, of)
         for each, of in shape.facts.items()
+        if of.mark is None
     }
+    marks = tuple(_mark((*path, "facts", each), each, of, zone, complaints) for each, of in shape.facts.items() if of.mark is not None)
     for each in (each for each in shape.facts if each in shape.fields):
         complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
     if shape.controller_name is not None and not shape.processor:
@@ -67,6 +83,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         backups=shape.backups,
         recipients=tuple(shape.recipients),
         label=label(shape.label),
+        marks=marks,
     )
     return replace(found, consents=consents(shape.consents, found, fact_names(found, complaints), complaints))
 
@@ -83,6 +100,7 @@ def fact_names(source: Source, complaints: Complaints) -> FactNames:
             case Function.LATEST | Function.EARLIEST:
                 types[each.name] = FieldType.DATE
     types.update({each.name: FieldType.DATE for each in source.shared if each.name not in types})
+    types.update(dict.fromkeys((each.name for each in source.marks), FieldType.DATE))
     days = {name: FieldType.DATE if kind is FieldType.TIMESTAMP else kind for name, kind in types.items()}
     document = complaints.document
     fields, own = document.names(("sources", source.name, "fields")), document.names(("sources", source.name, "facts"))
@@ -240,6 +258,32 @@ def _key(declared: str | list[str], path: Path, complaints: Complaints) -> tuple
     return columns
 
 
+def _check_name(path: Path, name: str, complaints: Complaints) -> None:
+    """Check that a fact is not called what conditions use otherwise."""
+    if name in RESERVED:
+        complaints.problem(path, f"a fact can't be called {name!r}, which has a meaning of its own in conditions")
+
+
+def _mark(path: Path, name: str, shape: FactShape, zone: ZoneInfo, complaints: Complaints) -> Mark:
+    """Return a fact that people set by hand."""
+    _check_name(path, name, complaints)
+    if any(getattr(shape, each.value) is not None for each in Function):
+        complaints.problem(path, f"needs exactly one of {', '.join(Function)}, mark")
+    given = {
+        "type": shape.type,
+        "timezone": shape.timezone,
+        "empty": shape.empty,
+        "where": shape.where or None,
+        "differs": shape.differs or None,
+        "remaining": shape.remaining or None,
+    }
+    for key in (key for key, value in given.items() if value is not None):
+        complaints.problem((*path, key), f"{key!r} belongs to what a system holds; a mark is a day that people set")
+    if shape.mark == REVIEW_MARK:
+        complaints.problem((*path, "mark"), f"{REVIEW_MARK!r} is the mark of answered reviews", "Choose another name.")
+    return Mark(name, shape.mark or "", Reading(FieldType.DATE, shape.none or Empty.UNKNOWN, zone, planned=shape.planned))
+
+
 class _Facts:
     """Builds one computed fact; what it is about is asked in several places."""
 
@@ -257,10 +301,9 @@ class _Facts:
         """Return the aggregate, or None when not even its function is clear."""
         asked = {each: getattr(shape, each.value) for each in Function if getattr(shape, each.value) is not None}
         if len(asked) != 1:
-            self.complaints.problem(self.path, f"needs exactly one of {', '.join(Function)}")
+            self.complaints.problem(self.path, f"needs exactly one of {', '.join(Function)}, mark")
             return None
-        if name in RESERVED:
-            self.complaints.problem(self.path, f"a fact can't be called {name!r}, which has a meaning of its own in conditions")
+        _check_name(self.path, name, self.complaints)
         ((function, target),) = asked.items()
         of_day = function in (Function.LATEST, Function.EARLIEST)
         relation, dot, column = target.partition(".") if of_day else (target, "", "")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.core.conditions import facts_of
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import DispositionKind, Source
+from worker.core.model import ANSWERED, DispositionKind, Source
 from worker.core.periods import Anchor, Term
 from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError, Retriable, SourceFailed
@@ -112,7 +112,7 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
         deadline(policy, day, verdict.standing) if day is not None else None,
         lines,
         {each.name: _field_in_words(each.name, due, decision) for each in policy.source.personal},
-        (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests)),
+        (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests), *_answer(facts)),
         judge.today,
         last_day_in_backups(policy.source, decision.outcome, judge.today),
     )
@@ -125,6 +125,15 @@ def last_day_in_backups(source: Source, outcome: Outcome, today: dt.date) -> dt.
             return source.backups.after(today)
         case _:
             return None
+
+
+def _answer(facts: Mapping[str, Fact]) -> Iterator[str]:
+    """Yield a phrase for a person's answer to the review of a record."""
+    match facts.get(ANSWERED):
+        case Known(value):
+            yield f"a review that keeps it through {value}"
+        case _:
+            pass
 
 
 def _term_in_words(term: Term | None) -> str:

@@ -25,6 +25,7 @@ from worker.ports import Key, Row
 from worker.usecases.gathering import Gathered
 from worker.usecases.machine import Machine
 from worker.usecases.matching import StandingIndex, load_standing, merged
+from worker.usecases.outside import Outside
 
 Related = Callable[[Sequence[str], Sequence[Key], Sequence[str]], list[tuple[Key, Row]]]
 
@@ -55,6 +56,7 @@ class Judge:
     ) -> None:
         self.policy = policy
         self.standing: StandingIndex = load_standing(machine, policy)
+        self._outside = Outside(machine, policy)
         self._machine = machine
         self._width = len(policy.source.key)
         self._remaining = [each for each in policy.source.aggregates if each.remaining]
@@ -98,7 +100,7 @@ class Judge:
         self._through: dict[Key, list[Standing]] = {}
         self._child_judges: dict[str, Judge] = {}
         shared = self._joined.names if self._joined is not None else ()
-        layout = (*self.policy.source.key, *self.columns, *shared, *(each.name for each in self._remaining))
+        layout = (*self.policy.source.key, *self.columns, *self._outside.names, *shared, *(each.name for each in self._remaining))
         # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
         self._decider = RowDecider(self.policy, today, _Layout(layout), self._machine.treaters(self.policy))
 
@@ -143,7 +145,7 @@ class Judge:
 
     def judge(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
         """Return one verdict per row, in their order. `related` reads rows of a relation from where the rows came from."""
-        rows = self._with_shared(rows)
+        rows = self._completed(rows)
         self._through = self._through_parents(rows, related)
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
@@ -156,12 +158,15 @@ class Judge:
             verdicts = [self._one(row) for row in rows]
         return self._blocked(verdicts, related)
 
-    def _with_shared(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return rows with the facts that lie in several sources behind their columns."""
-        joined, width = self._joined, self._width
-        if joined is None:
-            return rows
-        return [(*row, *joined.facts(self.key(row), dict(zip(self.columns, row[width:], strict=True)))) for row in rows]
+    def _completed(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return rows with the values that lie outside of them behind what was read: what people set, and what several sources say."""
+        if self._outside.names:
+            values, width = self._outside.values, self._width
+            rows = [(*row, *values(row[:width])) for row in rows]  # type: ignore[arg-type]
+        if self._joined is not None:
+            facts, width = self._joined.facts, self._width
+            rows = [(*row, *facts(self.key(row), dict(zip(self.columns, row[width:], strict=False)))) for row in rows]
+        return rows
 
     def values(self, verdict: Verdict) -> dict[str, object]:
         """Return the raw values of a verdict's row by the names of the columns that were asked for."""
@@ -170,7 +175,7 @@ class Judge:
     def _along_with(self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing]) -> list[Verdict]:
         """Return the verdicts on rows that go with their parents, without looking at their own children or replies."""
         self._through = {self.key(row): [parents[parent]] for parent, row in found if parents[parent] is not NOTHING}
-        return [self._one(row) for row in self._with_shared([row for _, row in found])]
+        return [self._one(row) for row in self._completed([row for _, row in found])]
 
     def _one(self, row: Row, blocking: tuple[str, ...] = ()) -> Verdict:
         """Return the verdict on one row with what stands for it."""
@@ -266,7 +271,7 @@ class Judge:
         while frontier:
             asked.update(frontier)
             found = related((aggregate.relation,), frontier, self.columns)
-            for (parent, _), row in zip(found, self._with_shared([row for _, row in found]), strict=True):
+            for (parent, _), row in zip(found, self._completed([row for _, row in found]), strict=True):
                 key = self.key(row)
                 nodes.setdefault(key, row)
                 replies.setdefault(key, [])

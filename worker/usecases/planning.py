@@ -26,6 +26,7 @@ from worker.errors import Problem, Problems, Retriable, SourceFailed
 from worker.ledger.rows import FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
+from worker.usecases.declared import overdue_reviews
 from worker.usecases.gathering import Gathered, gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
@@ -130,7 +131,14 @@ def make_plan(
             except (SourceFailed, Retriable) as error:
                 failed[name] = str(error)
             counts[name] = planner.counts
-        findings = merged([*(row for each in counts.values() for row in each.rows()), *_failures(failed), *_hold_reviews(machine, day)])
+        findings = merged(
+            [
+                *(row for each in counts.values() for row in each.rows()),
+                *_failures(failed),
+                *_hold_reviews(machine, day),
+                *overdue_reviews(machine, day),
+            ]
+        )
         summary = Summary({name: each.as_json() for name, each in counts.items()}, [finding_json(each) for each in findings])
         mac = writer.finish(summary)
     machine.ledger.add_plan(

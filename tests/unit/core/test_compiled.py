@@ -29,7 +29,7 @@ from tests.strategies import (
 from worker.core.compiled import RowDecider, aggregate_fact, fact_columns, fact_reader
 from worker.core.decide import decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import Aggregate, DispositionKind, Field, Function, LegalBasis, Policy, Purpose, Source, StartEvent, Step
+from worker.core.model import ANSWERED, Aggregate, DispositionKind, Field, Function, LegalBasis, Policy, Purpose, Source, StartEvent, Step
 from worker.core.periods import Period, Term
 from worker.core.standing import NOTHING, Hold, HoldKind, Standing
 from worker.core.treatments import treater
@@ -43,6 +43,11 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
     for aggregate in policy.source.aggregates:
         if aggregate.name == name:
             return aggregate_fact(aggregate, raw, today)
+    if name == ANSWERED:
+        return NotApplicable() if raw is None else Known(raw)  # type: ignore[arg-type]
+    mark = policy.source.mark(name)
+    if mark is not None:
+        return mark.reading.fact(raw, today)
     return policy.source.field(name).reading.fact(raw, today)
 
 
@@ -50,7 +55,7 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
 @given(st.data(), policies(), todays, standings, blocking_relations)
 def test_agrees_with_decide(data: st.DataObject, policy: Policy, today: dt.date, standing: Standing, blocking: tuple[str, ...]) -> None:
     """Over rows of any values, in any order, with and without what it remembers of earlier rows."""
-    columns = ("id", *fact_columns(policy))
+    columns = ("id", *fact_columns(policy), *policy.outside)
     treaters = {field.name: treater(field, ORGANISATION, KEYS) for field in policy.treatable}
     decider = RowDecider(policy, today, columns, treaters)
     for row in data.draw(rows_for(policy, columns, 6)):

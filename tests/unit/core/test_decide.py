@@ -42,6 +42,7 @@ from worker.core.decide import (
 )
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
+    ANSWERED,
     Combine,
     Disposition,
     DispositionKind,
@@ -250,6 +251,22 @@ class TestDisposition:
         """A review touches no field."""
         policy = self.policy(Disposition((Step(DispositionKind.REVIEW),)))
         assert Due(DispositionKind.REVIEW, (), dt.date(2022, 1, 1)) == decide(self.OLD, policy, NOTHING, TODAY).outcome
+
+    @pytest.mark.parametrize(
+        ("today", "expected"),
+        [
+            (dt.date(2023, 5, 1), Kept()),
+            (dt.date(2023, 5, 2), Due(DispositionKind.REVIEW, (), dt.date(2023, 5, 1))),
+        ],
+    )
+    @pytest.mark.parametrize("steps", [(), (Step(DispositionKind.DELETE, Period(months=1)),)])
+    def test_an_answered_review(self, today: dt.date, expected: Outcome, steps: tuple[Step, ...]) -> None:
+        """It is kept through the day a person named and then theirs to review again, also where nobody's answer would mean deletion."""
+        policy = self.policy(Disposition((Step(DispositionKind.REVIEW), *steps)))
+        facts = self.OLD | {ANSWERED: Known(dt.date(2023, 5, 1))}
+        assert expected == decide(facts, policy, NOTHING, today).outcome
+        erased = Standing(requests=(Request("r", RequestKind.ERASE, dt.date(2023, 1, 1), verified=True),))
+        assert isinstance(decide(facts, policy, erased, dt.date(2023, 5, 1)).outcome, Due)
 
     @pytest.mark.parametrize(
         ("today", "untreated", "expected"),

@@ -1,6 +1,7 @@
 """What a source is asked for: never less than what `decide` acts on or reports."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,12 @@ from worker.core.decide import Due, Ended, Held, Kept, Partly, Undecided, Waitin
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
     Aggregate,
+    Combine,
     DispositionKind,
     Field,
     Function,
     LegalBasis,
+    Mark,
     Policy,
     Purpose,
     Source,
@@ -89,6 +92,15 @@ def test_comparisons_of_existence_ask_for_presence() -> None:
     assert Compares(Compare("left_on", Op.EXISTS, (True,))) in due(policy, TODAY).of  # type: ignore[union-attr]
 
 
+def test_a_mark_is_nothing_to_ask_a_system_for() -> None:
+    """No connector sees a mark, so what depends on one is selected whatever it says, and what does not is asked for as always."""
+    source = replace(SOURCE, marks=(Mark("ended", "relation-ended", _DATE),))
+    marked = Purpose("p", LegalBasis.CONTRACT, ("name",), StartEvent(("ended",)), _TWO_YEARS)
+    assert EVERYTHING == due(plain_policy(marked, source=source), TODAY)
+    both = Purpose("p", LegalBasis.CONTRACT, ("name",), StartEvent(("quoted_on", "ended"), Combine.ALL_OF), _TWO_YEARS)
+    assert OnOrBefore("quoted_on", dt.date(2024, 6, 30)) == due(plain_policy(both, source=source), TODAY)
+
+
 def test_nothing_can_be_due() -> None:
     """Where the calendar has no day that is old enough, and where no purpose has a period, nothing is asked for."""
     endless = Purpose("p", LegalBasis.CONSENT, ("name",))
@@ -135,7 +147,11 @@ def test_asks_for_no_more_than_it_must(data: st.DataObject, policy: Policy, toda
         *(Purpose(each.id, each.basis, each.fields, each.start, each.term) for each in policy.purposes), source=policy.source
     )
     facts = data.draw(facts_for(bare, today))
-    if any(isinstance(fact, Unknown | NotApplicable) for fact in facts.values()) or facts.get("last_invoice_on") == NotYet():
+    if (
+        bare.outside
+        or any(isinstance(fact, Unknown | NotApplicable) for fact in facts.values())
+        or facts.get("last_invoice_on") == NotYet()
+    ):
         return
     decision = decide(facts, bare, NOTHING_STANDS, today)
     if selects(due(bare, today), facts, _FIELDS):

@@ -119,7 +119,7 @@ def test_the_compiled_decider_takes_it_as_gathered(data: st.DataObject, drawn: P
     if "quoted_on" not in policy.deciding:
         return
     fact = data.draw(facts_for(drawn, today))["quoted_on"]
-    columns = ("id", *fact_columns(policy))
+    columns = ("id", *dict.fromkeys((*fact_columns(policy), *policy.deciding)))
     decider = RowDecider(policy, today, columns, {field.name: treater(field, ORGANISATION, KEYS) for field in policy.treatable})
     row = [None if name != "quoted_on" else fact for name in columns]
     assert fact == decider.facts(row)["quoted_on"]

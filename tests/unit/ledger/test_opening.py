@@ -23,6 +23,7 @@ import worker.ledger
 from tests.unit.ledger.conftest import START, Clock
 from worker.errors import ConfigurationError
 from worker.ledger import FindingRow, Ledger, schema
+from worker.ledger.connect import connect, parse
 
 
 def test_a_missing_ledger_is_made_for_its_owner_only(url: str, clock: Clock) -> None:
@@ -176,3 +177,33 @@ def test_a_place_that_cant_be_written_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="RETENTION_STATE"):
         Ledger.open(f"sqlite:///{tmp_path}/file/ledger.sqlite", now=Clock())
+
+
+def test_an_older_ledger_keeps_what_it_knew(tmp_path: Path, clock: Clock) -> None:
+    """A ledger of the first schema is brought up to date with its findings, who accepted them, and its marks."""
+    url = f"sqlite:///{tmp_path}/ledger.sqlite"
+    engine = connect(parse(url))
+    config = Config()
+    config.set_main_option("script_location", str(Path(worker.ledger.__file__).parent / "migrations"))
+    with engine.execution_options(ledger_writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        at = "2026-03-01T02:00:00.000000Z"
+        known = FindingRow("failed", "crm", "crm", "it did not answer", 2)
+        connection.exec_driver_sql(
+            f"INSERT INTO findings VALUES ('{known.digest}', 'failed', 'crm', 'crm', 'it did not answer', 2, '{at}', '{at}', 'r', NULL)"
+        )
+        connection.exec_driver_sql(f"INSERT INTO accepted_findings VALUES ('{known.digest}', 'chief', 'known', '2027-01-01', 2, '{at}')")
+        connection.exec_driver_sql(f"INSERT INTO marks VALUES ('crm', 't1', 'left_on', '2026-01-31', 'clerk', '{at}')")
+    engine.dispose()
+
+    with Ledger.open(url, now=clock) as ledger:
+        assert [known] == [each.finding for each in ledger.open_findings()]
+        assert [(known.digest, "chief")] == [(each.digest, each.owner) for each in ledger.accepted()]
+        assert [("left_on", None)] == [(each.name, each.reason) for each in ledger.marks("crm")]
+        ledger.record_findings("r2", [FindingRow("review", "*", "*", "cookies", 1)])
+        with pytest.raises(ConfigurationError, match="no finding"):
+            ledger.accept_finding("0" * 64, "chief", "known", START.date(), 1)
+        with ledger._writing.begin() as connection:
+            assert [] == connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            assert "findings" == connection.exec_driver_sql("PRAGMA foreign_key_list(accepted_findings)").one()[2]

@@ -93,3 +93,17 @@ def test_a_later_mark_replaces_an_earlier_one(ledger: Ledger) -> None:
         MarkRow("crm", "t1", "born_on", dt.date(1990, 2, 28), "clerk", START),
         MarkRow("crm", "t1", "left_on", dt.date(2026, 2, 28), "chief", START),
     ] == ledger.marks("crm")
+
+
+def test_a_mark_is_taken_back_once(ledger: Ledger) -> None:
+    """Only what is there can be removed, and only that makes the version grow; the marks of all sources can be read at once."""
+    ledger.set_mark("crm", "t1", "left_on", dt.date(2026, 1, 31), "clerk")
+    ledger.set_mark("list", "t1", "left_on", dt.date(2026, 1, 31), "clerk")
+    assert ["crm", "list"] == [each.source for each in ledger.marks()]
+
+    assert ledger.remove_mark("crm", "t1", "left_on")
+    assert not ledger.remove_mark("crm", "t1", "left_on")
+
+    assert [] == ledger.marks("crm")
+    assert ["list"] == [each.source for each in ledger.marks()]
+    assert 3 == ledger.standing_version()

@@ -1,4 +1,4 @@
-"""Findings of the kind waiting: an event that is waited for longer than the period that it would start.
+"""Findings of two more kinds: waiting (for an event, longer than its own period) and review (overdue).
 
 Revision ID: 0002
 """
@@ -13,11 +13,11 @@ down_revision: str | None = "0001"
 branch_labels = None
 depends_on = None
 
-KINDS = "kind IN ('undetermined', 'uncovered', 'unreadable', 'overdue', 'failed', 'hold_review', 'changed', 'waiting')"
+KINDS = "kind IN ('undetermined', 'uncovered', 'unreadable', 'overdue', 'failed', 'hold_review', 'changed', 'waiting', 'review')"
 
 
 def upgrade() -> None:
-    """Allow the new kind.
+    """Allow the new kinds.
 
     SQLite changes a constraint by copying the table, and drops the old one only when nothing refers to its rows: acceptances are taken out
     and put back, in the one transaction that all of this is.
