@@ -30,6 +30,7 @@ _LEFT_OUT = frozenset(
         *(("Source", each) for each in ("controller_name", "backups", "recipients", "label")),
         *(("Purpose", each) for each in ("description", "period_name", "recipients", "label")),
         *((kind, each) for kind in ("Field", "Aggregate") for each in ("label", "values")),
+        *((kind, "label") for kind in ("Consent", "SharedFact")),
         ("Term", "bound"),
     }
 )
