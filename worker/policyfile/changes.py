@@ -12,7 +12,7 @@ from worker.core.facts import Empty
 from worker.core.model import Consent, Disposition, Policy, Purpose, SharedFact, Source, StartEvent
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
 from worker.policyfile.normalform import differing
-from worker.policyfile.retention import condition_in_words, promises_in_words, purpose_in_words, start_in_words
+from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
 
 _NAMES = {
     "term": "keep",
@@ -54,7 +54,7 @@ def _keep(old: Purpose, new: Purpose) -> Iterator[str]:
     if before != after:
         names = [f" ({each.period_name})" if each.period_name else "" for each in (old, new)]
         yield f"keep {before}{names[0]} -> {after}{names[1]}"
-    before, after = (promises_in_words(each.term) if each.term is not None else "" for each in (old, new))
+    before, after = (earlier_in_words(each.term) if each.term is not None else "" for each in (old, new))
     if before != after:
         yield f"was {before or 'none'} -> {after or 'none'}"
 
