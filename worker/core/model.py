@@ -171,11 +171,15 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A named consent as a source states it: the facts that hold the days on which it was last given and last withdrawn."""
+    """A named consent as a source states it: the facts that hold the days on which it was last given and last withdrawn.
+
+    label -- what people call it, as it stands after "you withdraw".
+    """
 
     name: str
     given: str
     withdrawn: str | None = None
+    label: Label = UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +200,13 @@ class Member:
 class SharedFact:
     """The latest day over the records of several sources about one subject (last contact over quotes, mails and calls).
 
-    none -- what it means that no member has a record about the subject.
+    none -- what it means that no member has a record about the subject; label -- what people call it.
     """
 
     name: str
     members: tuple[Member, ...]
     none: Empty = Empty.UNKNOWN
+    label: Label = UNLABELLED
 
     def member(self, source: str) -> Member | None:
         """Return what the fact takes from a source, None when it takes nothing."""

@@ -64,13 +64,14 @@ def run(entry: Entry, complaints: Complaints) -> int:
 def _deciding(policy: Policy, facts: Mapping[str, Fact], standing: Standing, example: ExampleShape) -> Iterator[str]:
     """Yield the ids of the purposes that an example is about.
 
-    With a due day those that end on it (a later step of a chain: those that ended last); else those that keep the record on its day, or
-    that are over when something happens to it.
+    With a due day those that end on it (a later step of a chain: those that ended last), and those that have waited too long when it is
+    over; else those that keep the record on its day, or that are over when something happens to it.
     """
     if example.due is not None:
         after = decide_record(facts, policy, standing, example.due + _ONE_DAY)
         ends = {purpose.id: state.on for purpose, state in zip(policy.purposes, after.purposes, strict=True) if isinstance(state, Ended)}
-        last = example.due if example.due in ends.values() else max(ends.values(), default=None)
+        last = example.due if after.waiting or example.due in ends.values() else max(ends.values(), default=None)
+        yield from after.waiting
         yield from (name for name, on in ends.items() if on == last)
     elif example.today is not None:
         decision = decide_record(facts, policy, standing, example.today)

@@ -284,6 +284,7 @@ class ConsentShape(Shape):
 
     given: Text = _described("The fact that holds the day on which it was given; not given while there is none.")
     withdrawn: Text | None = _optional("The fact that holds the day on which it was withdrawn; only a request withdraws it without.")
+    label: LabelShape = _default(LabelShape(), "What people call it, by language, as it stands after 'you withdraw'.")
 
 
 class SharedFactShape(Shape):
@@ -291,6 +292,7 @@ class SharedFactShape(Shape):
 
     latest: Texts = _described("The day fields that are looked at: source.field.")
     none: EmptyMeans | None = _optional("What it means that no source has a record about the subject; unknown unless said otherwise.")
+    label: LabelShape = _default(LabelShape(), _LABEL)
 
 
 class SourceShape(Shape):
