@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, Policy, Purpose, StartEvent
+from worker.core.model import ANSWERED, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import Anchor, FiscalYear, Period, Term
 from worker.core.standing import Hold, Request, Standing
 
@@ -104,8 +104,32 @@ def possible(condition: Condition, facts: Mapping[str, Fact]) -> set[bool]:
 # --- Purposes -------------------------------------------------------------------------------------------------------------------------
 
 
-def _start(event: StartEvent, facts: Mapping[str, Fact]) -> dt.date | str:
+def _state_over(event: StateEnd, facts: Mapping[str, Fact]) -> dt.date | str:
+    """Return the day a state ended, or a word for why there is none."""
+    truths = possible(event.condition, facts)
+    if len(truths) > 1:
+        return "unknown"
+    if truths == {True}:
+        return "not yet"
+    days = [facts[name] for name in (event.ended, event.seen) if name is not None]
+    if isinstance(days[0], Unknown):
+        return "unknown"
+    known: list[Any] = [each.value for each in days if isinstance(each, Known)]
+    return known[0] if known else "not yet"
+
+
+def _settling(event: StartEvent | StateEnd | None, facts: Mapping[str, Fact]) -> dt.date:
+    """Return the last day on which what was only seen may still turn out not to be so."""
+    if not isinstance(event, StateEnd) or (event.ended is not None and isinstance(facts[event.ended], Known)):
+        return dt.date.min
+    seen: Any = facts[event.seen]
+    return last_day(seen.value, Term(event.settling), Period()) if isinstance(seen, Known) else dt.date.min
+
+
+def _start(event: StartEvent | StateEnd, facts: Mapping[str, Fact]) -> dt.date | str:
     """Return the start day, or a word for why there is none."""
+    if isinstance(event, StateEnd):
+        return _state_over(event, facts)
     members = [facts[name] for name in event.facts]
     if any(isinstance(each, Unknown) for each in members):
         return "unknown"
@@ -144,12 +168,13 @@ def purpose_state(purpose: Purpose, facts: Mapping[str, Fact], asked: Iterable[R
     start = "no start" if purpose.start is None else _start(purpose.start, facts)
     own: dt.date | None = None
     unknown = truths != {True}
-    contract_over = start if isinstance(start, dt.date) and start < today and not unknown else None
+    settled = _settling(purpose.start, facts)
+    contract_over = max(start, settled) if isinstance(start, dt.date) and max(start, settled) < today and not unknown else None
     if not unknown and purpose.start is not None and purpose.term is not None:
         if start == "not applicable":
             return "never applied", None
         unknown = start == "unknown"
-        own = last_day(start, purpose.term, extra) if isinstance(start, dt.date) else None
+        own = max(last_day(start, purpose.term, extra), settled) if isinstance(start, dt.date) else None
     ends = [end for request in asked if (end := _asked_to_end(purpose, request, contract_over)) is not None]
     last = [last_day(min(ends), Term(Period()), extra)] if ends else []
     if own is not None:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
-from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Mark, Policy, Purpose, Source
+from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Mark, Policy, Purpose, Source, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Period, Term, cutoff
 
 
@@ -95,7 +95,9 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
     """Return the selection of records that an unknown fact leaves open, or that no purpose covers although the policy lists purposes."""
     parts: list[Selection] = []
     for purpose in policy.purposes:
-        suspects = [Suspect(name, today) for name in (purpose.start.facts if purpose.start and purpose.term else ())]
+        suspects: list[Selection] = [Suspect(name, today) for name in _readable(purpose) if purpose.term]
+        if isinstance(purpose.start, StateEnd) and purpose.term:
+            suspects.append(_unknown(purpose.start.condition, today))
         parts.append(_all([_may_be(purpose.when, wanted=True, today=today), _any(suspects)]))
         parts.append(_unknown(purpose.when, today))
     parts.extend(
@@ -104,6 +106,21 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
         if positions
     )
     return _visible(_any(parts), policy)
+
+
+def ended_states(policy: Policy, today: dt.date) -> Selection:
+    """Return the selection of records in which a state, from whose end a period runs, may have ended or may be unknown."""
+    conditions = [state.condition for _, state in policy.states]
+    parts = [part for each in conditions for part in (_may_be(each, wanted=False, today=today), _unknown(each, today))]
+    return _visible(_any(parts), policy)
+
+
+def _readable(purpose: Purpose) -> tuple[str, ...]:
+    """Return the start facts of a purpose that may be unknown: what was seen of a state is seen, or not there."""
+    start = purpose.start
+    if isinstance(start, StateEnd):
+        return () if start.ended is None else (start.ended,)
+    return start.facts if start is not None else ()
 
 
 def _visible(selection: Selection, policy: Policy) -> Selection:
@@ -147,6 +164,11 @@ def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> S
     latest = cutoff(term.due, today)
     if latest is None:
         return NOTHING
+    if isinstance(purpose.start, StateEnd):
+        over = _may_be(purpose.start.condition, wanted=False, today=today)
+        # Where no end is declared the day it was first seen counts, which no connector knows.
+        days = [part for name in _readable(purpose) for part in (OnOrBefore(name, latest), Absent(name))]
+        return _all([_may_be(purpose.when, wanted=True, today=today), over, _any(days) if days else EVERYTHING])
     happened = [OnOrBefore(name, latest) for name in purpose.start.facts]
     if purpose.start.combine is Combine.EARLIEST_OF or len(happened) == 1:
         started = _any(happened)
@@ -160,7 +182,7 @@ def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> S
 def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selection:
     """Select records to which a purpose may never have applied."""
     parts = [] if purpose.when is None else [_may_be(purpose.when, wanted=False, today=today)]
-    if purpose.start is not None and purpose.term is not None:
+    if isinstance(purpose.start, StartEvent) and purpose.term is not None:
         absent = [Absent(name) for name in purpose.start.facts if _may_not_apply(policy.source, name)]
         everyone = len(absent) == len(purpose.start.facts)
         if purpose.start.combine is Combine.ALL_OF:

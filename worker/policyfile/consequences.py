@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import ANSWERED, DispositionKind, Function, LegalBasis, Policy
+from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, StateEnd
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -139,6 +139,7 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
     for purpose in policy.purposes:
         collect(purpose.when)
+        collect(purpose.start.condition if isinstance(purpose.start, StateEnd) else None)
     for disposition in policy.dispositions:
         collect(disposition.when)
     return found
@@ -146,7 +147,7 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
 def _possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
     """Yield the values of a fact that conditions could tell apart, and the ways in which it may be missing."""
-    if name == ANSWERED:
+    if name == ANSWERED or name.startswith(SEEN):
         yield NotApplicable()
         return
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)

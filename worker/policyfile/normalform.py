@@ -18,7 +18,8 @@ from enum import Enum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from worker.core.model import Policy
+from worker.core.conditions import facts_of
+from worker.core.model import Aggregate, Field, Mark, Policy, Purpose, StateEnd
 from worker.core.periods import Period
 
 FORM = 1
@@ -49,6 +50,21 @@ def digest(policy: Policy) -> str:
     """Return `sha256:` and the hexadecimal SHA-256 of the policy's normal form, its source and its calendar included."""
     text = _json({"form": FORM, "policy": _normal(policy)})
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def state_name(policy: Policy, purpose: Purpose) -> str:
+    """Return the name under which is kept when the state of a purpose was seen to have ended.
+
+    It changes with the condition and with how its facts are read: what was seen of another state says nothing about this one.
+    """
+    if not isinstance(purpose.start, StateEnd):
+        raise TypeError(f"{purpose.id} runs from no state")
+    state = purpose.start.condition
+    names = sorted(set(facts_of(state)))
+    of_source: tuple[Field | Aggregate | Mark, ...] = (*policy.source.fields, *policy.source.aggregates, *policy.source.marks)
+    read = sorted((each for each in of_source if each.name in names), key=lambda each: each.name)
+    text = _json({"form": FORM, "state": _normal((state, *read))})
+    return f"{purpose.id}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _json(value: Any) -> str:

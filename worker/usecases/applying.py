@@ -25,6 +25,7 @@ from worker.usecases.approving import require_approved
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
 from worker.usecases.braking import say, shape_brakes
 from worker.usecases.machine import Machine
+from worker.usecases.observing import observe
 from worker.usecases.planning import open_range, seal_range, shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
 from worker.usecases.reporting import ACTIONS, finding_of
@@ -152,6 +153,8 @@ class _Run:
                 continue
             try:
                 stopped = shape_brakes(self._machine, (name,))
+                if not stopped:
+                    observe(self._machine, self._machine.policy(name), self.result.run_id)
             except (SourceFailed, Retriable) as error:
                 self._give_up(name, error)
                 continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from worker.core.conditions import facts_of
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, DispositionKind
+from worker.core.model import ANSWERED, DispositionKind, Purpose, StateEnd
 from worker.core.periods import Anchor, Term
 from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError, Retriable, SourceFailed
@@ -90,7 +90,7 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
             purpose.fields,
             tuple(
                 f"{name}: {fact_in_words(facts[name])}"
-                for name in dict.fromkeys((*(purpose.start.facts if purpose.start else ()), *facts_of(purpose.when)))
+                for name in dict.fromkeys((*(purpose.start.facts if purpose.start else ()), *_of_state(purpose), *facts_of(purpose.when)))
             ),
         )
         for purpose, state in zip(policy.purposes, decision.purposes, strict=True)
@@ -108,6 +108,11 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
         {each.name: _field_in_words(each.name, due, decision) for each in policy.source.personal},
         (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests), *_answer(facts)),
     )
+
+
+def _of_state(purpose: Purpose) -> Iterator[str]:
+    """Return the facts by which a state lasts, for a purpose that runs from the end of one."""
+    return facts_of(purpose.start.condition if isinstance(purpose.start, StateEnd) else None)
 
 
 def _answer(facts: Mapping[str, Fact]) -> Iterator[str]:

@@ -52,7 +52,7 @@ class Judge:
         self.policy = policy
         self.today = today
         self.standing: StandingIndex = load_standing(machine, policy)
-        self._outside = Outside(machine, policy)
+        self._outside = Outside(machine, policy, today)
         self._through: dict[Key, list[Standing]] = {}
         self._machine = machine
         self._width = len(policy.source.key)

@@ -230,3 +230,14 @@ class TestAliases:
             ledger.intend_with(Intent(f"run-1-crm-{number}", {}, "s", 0, 1, ROOT, aliases=blob))
 
         assert blobs == list(ledger.aliases("crm"))
+
+
+def test_observations_are_replaced_as_a_whole(ledger: Ledger) -> None:
+    """What was noted of a source before goes with names that are no longer noted; other sources are left alone."""
+    ledger.keep_observations("crm", {"relation:a": b"1", "other:b": b"2"})
+    ledger.keep_observations("list", {"relation:a": b"3"})
+    ledger.keep_observations("crm", {"relation:a": b"4"})
+    assert {"relation:a": b"4"} == ledger.observations("crm")
+    assert {"relation:a": b"3"} == ledger.observations("list")
+    ledger.keep_observations("crm", {})
+    assert {} == ledger.observations("crm")
