@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
-from worker.core.model import Combine, Policy, Purpose, StartEvent, TreatmentKind
-from worker.core.periods import Anchor, Bound, Term
+from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, TreatmentKind
+from worker.core.periods import NO_TIME, Anchor, Bound, Term
 
 _ANCHORS = {
     Anchor.DAY: "{}",
@@ -97,8 +97,12 @@ def earlier_in_words(term: Term) -> str:
     return ", ".join(f"{each.period} for {meant} {each.through}" for each in term.was)
 
 
-def start_in_words(start: StartEvent) -> str:
+def start_in_words(start: StartEvent | StateEnd) -> str:
     """Return a start event in words."""
+    if isinstance(start, StateEnd):
+        declared = f", by {start.ended} or when it is first seen" if start.ended is not None else ", when it is first seen"
+        settling = f" (settled after {start.settling})" if start.settling != NO_TIME else ""
+        return f"the end of: {condition_in_words(start.condition)}{declared}{settling}"
     return start.facts[0] if len(start.facts) == 1 else _COMBINED[start.combine].format(", ".join(start.facts))
 
 

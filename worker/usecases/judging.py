@@ -56,7 +56,7 @@ class Judge:
     ) -> None:
         self.policy = policy
         self.standing: StandingIndex = load_standing(machine, policy)
-        self._outside = Outside(machine, policy)
+        self._outside = Outside(machine, policy, today)
         self._machine = machine
         self._width = len(policy.source.key)
         self._remaining = [each for each in policy.source.aggregates if each.remaining]
