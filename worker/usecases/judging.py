@@ -106,7 +106,9 @@ class Judge:
         self._decider = RowDecider(self.policy, today, _Layout(layout), treaters)
         # The same person has the same pseudonym, so whoever was pseudonymised before is still told from the others.
         self._pseudonymisers = {
-            name: each.treat for name, each in treaters.items() if each.field.treatment and each.field.treatment.kind is TreatmentKind.PSEUDONYM
+            name: each.treat
+            for name, each in treaters.items()
+            if each.field.treatment and each.field.treatment.kind is TreatmentKind.PSEUDONYM
         }
 
     def _keepers(self) -> list[Relation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command
+from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command, request
 
 
 def row(rule: str, source: str, key: int, *expected: str, **values: Any) -> Record:
@@ -16,6 +16,12 @@ def member(key: int, *expected: str, rule: str = "AL-1", on: str | None = "2020-
     """Return a member of the newsletter's list."""
     values = {"email": f"c{key}@customers.example", "name": f"Reader {key}", "subscribed_at": on, "unsubscribed_at": off}
     return Record(rule, "members", key, values, expected)
+
+
+def showcase(key: int, *expected: str, published_on: str) -> Record:
+    """Return work that is shown."""
+    values = {"client_name": f"Client {key}", "client_email": f"p{key}@clients.example", "published_on": published_on}
+    return Record("AL-10", "showcases", key, values, expected)
 
 
 def contact(key: int, *expected: str, rule: str, last: str | None, offers: str | None = None) -> Record:
@@ -32,40 +38,52 @@ def account(key: int, *expected: str, rule: str = "AL-7", ground: str | None = "
 
 
 RECORDS = (
-    # --- The newsletter: only the membership goes (contact 1 is the same person as member 1) ----------------------------------------------------
+    # --- The newsletter: only the membership goes (contact 1 is the same person as member 1) --------------------------------------------
     member(1, "deleted 2026-06-29", off="2026-06-29 08:00:00"),
     member(2, "kept", "deleted 2026-06-30", off="2026-06-29 22:30:00"),
     member(3, "kept", on="2026-03-01 08:00:00", off="2024-02-01 08:00:00"),
     member(4, "uncovered", on=None),
-    # --- Service mail ---------------------------------------------------------------------------------------------------------------------------
+    # --- Service mail -------------------------------------------------------------------------------------------------------------------
     row("AL-2", "service_recipients", 1, "kept", email="s1@services.example", needed_until=None),
     row("AL-2", "service_recipients", 2, "deleted 2026-05-31", email="s2@services.example", needed_until="2026-05-31"),
-    row("AL-2", "service_recipients", 3, "kept", "kept", "kept", "deleted 2026-12-31", email="s3@services.example", needed_until="2026-12-31"),
-    # --- Contact --------------------------------------------------------------------------------------------------------------------------------
+    row(
+        "AL-2",
+        "service_recipients",
+        3,
+        "kept",
+        "kept",
+        "kept",
+        "deleted 2026-12-31",
+        email="s3@services.example",
+        needed_until="2026-12-31",
+    ),
+    # --- Contact ------------------------------------------------------------------------------------------------------------------------
     contact(1, "kept", rule="AL-1", last="2026-03-01"),
     contact(2, "deleted 2026-06-29", rule="AL-3", last="2024-06-29"),
     contact(3, "kept", "deleted 2026-06-30", rule="AL-3", last="2024-06-30"),
     contact(4, "deleted 2026-02-28", rule="AL-3", last="2024-02-29"),
     contact(5, "undetermined", rule="AL-3", last=None),
-    # --- Quotes: without an agreement the later of quote and contact; with one, the agreement -----------------------------------------------------
+    # --- Quotes: without an agreement the later of quote and contact; with one, the agreement -------------------------------------------
     contact(6, "deleted 2026-05-01", rule="AL-4", last="2023-01-10"),
     row("AL-4", "quotes", 6, "deleted 2026-05-01", contact_id=6, contact_name="Customer 6", quoted_on="2024-05-01", agreement_id=None),
     contact(7, "kept", rule="AL-4", last="2025-01-10"),
     row("AL-4", "quotes", 7, "kept", contact_id=7, contact_name="Customer 7", quoted_on="2020-05-01", agreement_id=None),
-    # --- Agreements: running; ended five years ago, with an invoice of 2019 that holds on to name and address; all over ----------------------------
+    # --- Agreements: running; ended five years ago, with an invoice of 2019 that holds on to name and address; all over -----------------
     contact(8, "kept", rule="AL-5", last="2015-01-10"),
     row("AL-5", "agreements", 8, "kept", contact_id=8, signed_by="Customer 8", ended_on=None),
     contact(9, "treated 2026-06-29: email phone", "kept", "kept", "deleted 2026-12-31", rule="AL-5", last="2021-01-10"),
     row("AL-5", "agreements", 9, "deleted 2026-06-29", contact_id=9, signed_by="Customer 9", ended_on="2021-06-29"),
     row("AL-4", "quotes", 9, "deleted 2026-06-29", contact_id=9, contact_name="Customer 9", quoted_on="2018-01-10", agreement_id=9),
-    row("AL-6", "invoices", 9, "kept", "kept", "kept", "deleted 2026-12-31", contact_id=9, billing_name="Customer 9", issued_on="2019-01-01"),
+    row(
+        "AL-6", "invoices", 9, "kept", "kept", "kept", "deleted 2026-12-31", contact_id=9, billing_name="Customer 9", issued_on="2019-01-01"
+    ),
     contact(10, "deleted 2025-12-31", rule="AL-6", last="2018-01-10"),
     row("AL-6", "invoices", 10, "deleted 2025-12-31", contact_id=10, billing_name="Customer 10", issued_on="2018-06-30"),
-    # --- Direct marketing: five years from the day it began; our own mailings are no contact; an objection ends it -----------------------------------
+    # --- Direct marketing: five years from the day it began; our own mailings are no contact; an objection ends it ----------------------
     contact(11, "treated 2024-03-01: phone address", "kept", rule="AL-9", last="2022-03-01", offers="2022-03-01"),
     contact(12, "treated 2024-03-01: phone address", "deleted 2026-06-30", rule="AL-9", last="2022-03-01", offers="2022-03-01"),
     contact(13, "deleted 2026-03-01", rule="AL-9", last="2020-03-01", offers="2021-03-01"),
-    # --- Accounts -------------------------------------------------------------------------------------------------------------------------------
+    # --- Accounts -----------------------------------------------------------------------------------------------------------------------
     account(1, "kept"),
     account(2, "deleted 2026-06-29", agreement_ended_on="2021-06-29", account_deleted_on="2020-03-01"),
     account(3, "deleted 2026-06-29", agreement_ended_on="2020-03-01", account_deleted_on="2021-06-29"),
@@ -79,17 +97,17 @@ RECORDS = (
     account(9, "treated 2026-06-10: phone", "kept", rule="AL-8", phone_removed_on="2026-06-10"),
     # Consent to the account is withdrawn by a request.
     account(10, "kept", "deleted 2026-06-30", ground="consent"),
-    # --- Portfolio ------------------------------------------------------------------------------------------------------------------------------
-    row("AL-10", "showcases", 1, "kept", client_name="Client 1", client_email="p1@clients.example", published_on="2026-01-01"),
-    row("AL-10", "showcases", 2, "review 2026-06-29", "kept", "kept", "kept", client_name="Client 2", client_email="p2@clients.example", published_on="2025-06-29"),
-    row("AL-10", "showcases", 3, "review 2025-06-29", "deleted 2025-06-29", client_name="Client 3", client_email="p3@clients.example", published_on="2024-06-29"),
+    # --- Portfolio ----------------------------------------------------------------------------------------------------------------------
+    showcase(1, "kept", published_on="2026-01-01"),
+    showcase(2, "review 2026-06-29", "kept", "kept", "kept", published_on="2025-06-29"),
+    showcase(3, "review 2025-06-29", "deleted 2025-06-29", published_on="2024-06-29"),
     # Objected: only stored until a person decides, and taken down by that person.
-    row("AL-10", "showcases", 4, "held 2025-06-29", "held 2025-06-29", "deleted 2025-06-29", client_name="Client 4", client_email="p4@clients.example", published_on="2024-06-29"),
-    # --- Security -------------------------------------------------------------------------------------------------------------------------------
+    showcase(4, "held 2025-06-29", "held 2025-06-29", "deleted 2025-06-29", published_on="2024-06-29"),
+    # --- Security -----------------------------------------------------------------------------------------------------------------------
     row("AL-11", "access_log", 1, "deleted 2026-06-29", ip_address="198.51.100.7", logged_at="2025-06-29 21:59:59"),
     row("AL-11", "access_log", 2, "kept", "deleted 2026-06-30", ip_address="198.51.100.8", logged_at="2025-06-29 22:00:00"),
     row("AL-11", "access_log", 3, "undetermined", ip_address="198.51.100.9", logged_at="0000-00-00 00:00:00"),
-    # --- Rights: a restriction while somebody looks into it ------------------------------------------------------------------------------------------
+    # --- Rights: a restriction while somebody looks into it -----------------------------------------------------------------------------
     contact(14, "held 2026-06-29", "held 2026-06-29", "deleted 2026-06-29", rule="AL-12", last="2024-06-29"),
 )
 
@@ -116,18 +134,36 @@ PLAN = Plan(
         Night(
             "2026-06-30",
             (
-                command("request", "add", "--kind", "restrict", "--subject", "-", typed="c14@customers.example", name="restriction"),
-                command("request", "add", "--kind", "object", "--subject", "-", typed="p4@clients.example", name="objection"),
+                request("restrict", "c14@customers.example", name="restriction"),
+                request("object", "p4@clients.example", name="objection"),
             ),
         ),
         Night(
             "2026-07-01",
             (
                 command(
-                    "request", "add", "--kind", "object", "--marketing", "--subject", "-", "--received-on", "2026-06-30", typed="c12@customers.example"
+                    "request",
+                    "add",
+                    "--kind",
+                    "object",
+                    "--marketing",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-06-30",
+                    typed="c12@customers.example",
                 ),
                 command(
-                    "request", "add", "--kind", "withdraw", "--consent", "account", "--subject", "-", "--received-on", "2026-06-30",
+                    "request",
+                    "add",
+                    "--kind",
+                    "withdraw",
+                    "--consent",
+                    "account",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-06-30",
                     typed="u10@accounts.example",
                 ),
                 command("mark", "set", "showcases", "3", "taken-down", "--on", "2026-06-30"),

@@ -4,17 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command
+from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command, request
+
+FACTS = {
+    "ended": "procedure_ended_on",
+    "given": "future_use_given_on",
+    "withdrawn": "future_use_withdrawn_on",
+    "taken_back": "application_withdrawn_on",
+    "left": "employment_ended_on",
+}
 
 
-def row(rule: str, source: str, key: int, *expected: str, **values: Any) -> Record:
-    """Return a row of a table."""
-    return Record(rule, source, key, values, expected)
+def recipient(key: int, *expected: str, assignment_id: int) -> Record:
+    """Return somebody who gets a client's campaign."""
+    values = {"email": f"t{key}@targets.example", "interests": "boats", "assignment_id": assignment_id}
+    return Record("CX-3", "campaign_recipients", key, values, expected)
+
+
+def evaluation(key: int, *expected: str, closed_on: str | None) -> Record:
+    """Return an evaluation of a project."""
+    values = {"email": f"e{key}@clients.example", "remarks": "late twice", "closed_on": closed_on}
+    return Record("CX-4", "evaluations", key, values, expected)
+
+
+def peer(key: int, *expected: str, rule: str = "CX-5", **facts: str) -> Record:
+    """Return an entry of the address book."""
+    person = {"name": f"Peer {key}", "email": f"p{key}@peers.example", "employer": "A firm", "remarks": "plays chess"}
+    return Record(rule, "address_book", key, {**person, **facts}, expected)
 
 
 def client(key: int, *expected: str, rule: str = "CX-1") -> Record:
     """Return a client."""
-    person = {"name": f"Client {key}", "email": f"c{key}@clients.example", "phone": "020 7654321", "account_number": "NL0", "specifications": "a shop"}
+    person = {
+        "name": f"Client {key}",
+        "email": f"c{key}@clients.example",
+        "phone": "020 7654321",
+        "account_number": "NL0",
+        "specifications": "a shop",
+    }
     return Record(rule, "clients", key, person, expected)
 
 
@@ -29,19 +56,26 @@ def invoice(key: int, of: int, *expected: str, on: str | None) -> Record:
 
 
 def applicant(key: str, *expected: str, rule: str = "CX-6", **facts: Any) -> Record:
-    """Return an application file."""
-    values = {"name": f"Person {key}", "email": f"{key}@applicants.example", "circumstances": "two children", "applied_on": "2026-02-02", **facts}
-    return Record(rule, "applications", key, values, expected)
+    """Return an application file; `ended` is the procedure's, `given` and `withdrawn` the later use's, `left` the job's."""
+    known = {FACTS.get(name, name): value for name, value in facts.items()}
+    person = {"name": f"Person {key}", "email": f"{key}@applicants.example", "circumstances": "two children"}
+    return Record(rule, "applications", key, {**person, "applied_on": "2026-02-02", **known}, expected)
 
 
 def employee(key: int, *expected: str, ended: str | None) -> Record:
     """Return an employee."""
-    person = {"name": f"Worker {key}", "email": f"w{key}@work.example", "cv": "ten years", "payroll_number": "7", "wage_tax_statement": "scan"}
+    person = {
+        "name": f"Worker {key}",
+        "email": f"w{key}@work.example",
+        "cv": "ten years",
+        "payroll_number": "7",
+        "wage_tax_statement": "scan",
+    }
     return Record("CX-7", "employees", key, {**person, "employment_ended_on": ended}, expected)
 
 
 RECORDS = (
-    # --- Clients: the agreement runs; ended yesterday; ended long ago; ended, and another one runs ----------------------------------------------
+    # --- Clients: the agreement runs; ended yesterday; ended long ago; ended, and another one runs --------------------------------------
     client(1, "kept"),
     agreement(1, 1, "kept", ended=None),
     client(2, "treated 2026-06-29: specifications", "kept"),
@@ -68,42 +102,52 @@ RECORDS = (
     # Asks for erasure while the agreement runs: it is needed. After it ended the administration keeps its part.
     client(9, "kept", rule="CX-8"),
     agreement(9, 9, "kept", ended=None),
-    # --- Campaigns for clients ------------------------------------------------------------------------------------------------------------------
-    row("CX-3", "campaign_recipients", 1, "kept", email="t1@targets.example", interests="boats", assignment_id=1),
-    row("CX-3", "campaign_recipients", 2, "review 2026-05-31", "deleted 2026-05-31", email="t2@targets.example", interests="cars", assignment_id=2),
+    # --- Campaigns for clients ----------------------------------------------------------------------------------------------------------
+    recipient(1, "kept", assignment_id=1),
+    recipient(2, "review 2026-05-31", "deleted 2026-05-31", assignment_id=2),
     # Asked us to be forgotten: passed on to the client, which decides.
-    row("CX-3", "campaign_recipients", 3, "kept", email="t3@targets.example", interests="boats", assignment_id=1),
-    # --- Quality --------------------------------------------------------------------------------------------------------------------------------
-    row("CX-4", "evaluations", 1, "kept", email="e1@clients.example", remarks="late twice", closed_on=None),
-    row("CX-4", "evaluations", 2, "review 2026-05-31", "kept", "kept", email="e2@clients.example", remarks="very happy", closed_on="2026-05-31"),
-    row("CX-4", "evaluations", 3, "review 2026-05-31", email="e3@clients.example", remarks="stopped", closed_on="2026-05-31"),
-    # --- The address book -------------------------------------------------------------------------------------------------------------------------
-    row("CX-5", "address_book", 1, "kept", name="Peer 1", email="p1@peers.example", employer="A", remarks="chess", entered_on="2020-01-01", confirmed_on="2026-01-10"),
-    row("CX-5", "address_book", 2, "review 2026-06-29", name="Peer 2", email="p2@peers.example", employer="B", remarks="golf", entered_on="2025-06-29"),
-    row("CX-5", "address_book", 3, "kept", "review 2026-06-30", name="Peer 3", email="p3@peers.example", employer="C", remarks="tea", entered_on="2026-05-01"),
+    recipient(3, "kept", assignment_id=1),
+    # --- Quality ------------------------------------------------------------------------------------------------------------------------
+    evaluation(1, "kept", closed_on=None),
+    evaluation(2, "review 2026-05-31", "kept", "kept", closed_on="2026-05-31"),
+    evaluation(3, "review 2026-05-31", closed_on="2026-05-31"),
+    # --- The address book ---------------------------------------------------------------------------------------------------------------
+    peer(1, "kept", entered_on="2020-01-01", confirmed_on="2026-01-10"),
+    peer(2, "review 2026-06-29", entered_on="2025-06-29"),
+    peer(3, "kept", "review 2026-06-30", entered_on="2026-05-01"),
     # Any other objection stops use and deletes nothing, until a person decides.
-    row("CX-8", "address_book", 4, "held 2026-06-29", name="Peer 4", email="p4@peers.example", employer="D", remarks="tea", entered_on="2025-06-29"),
-    # --- Applicants -------------------------------------------------------------------------------------------------------------------------------
-    applicant("anna", "deleted 2026-06-29", procedure_ended_on="2026-06-01", hired=False),
-    applicant("bram", "kept", "deleted 2026-06-30", procedure_ended_on="2026-06-02", hired=False),
+    peer(4, "held 2026-06-29", rule="CX-8", entered_on="2025-06-29"),
+    # --- Applicants ---------------------------------------------------------------------------------------------------------------------
+    applicant("anna", "deleted 2026-06-29", ended="2026-06-01", hired=False),
+    applicant("bram", "kept", "deleted 2026-06-30", ended="2026-06-02", hired=False),
     applicant("cleo", "kept", "kept", "review", applied_on="2026-06-20"),
-    applicant("dirk", "undetermined", procedure_ended_on="2026-03-02"),
-    applicant("ella", "kept", procedure_ended_on="2026-03-02", hired=False, future_use_given_on="2026-03-05"),
+    applicant("dirk", "undetermined", ended="2026-03-02"),
+    applicant("ella", "kept", ended="2026-03-02", hired=False, given="2026-03-05"),
     applicant(
-        "finn", "deleted 2026-03-30", procedure_ended_on="2026-03-02", hired=False, future_use_given_on="2026-03-05", future_use_withdrawn_on="2026-03-12"
+        "finn",
+        "deleted 2026-03-30",
+        ended="2026-03-02",
+        hired=False,
+        given="2026-03-05",
+        withdrawn="2026-03-12",
     ),
     applicant(
-        "gina", "deleted 2026-03-12", procedure_ended_on="2026-03-02", hired=False, future_use_given_on="2026-03-05", application_withdrawn_on="2026-03-12"
+        "gina",
+        "deleted 2026-03-12",
+        ended="2026-03-02",
+        hired=False,
+        given="2026-03-05",
+        taken_back="2026-03-12",
     ),
     # By a request: only the later use, and everything.
-    applicant("hugo", "kept", "deleted 2026-06-30", procedure_ended_on="2026-03-02", hired=False, future_use_given_on="2026-03-05"),
-    applicant("iris", "kept", "deleted 2026-06-30", procedure_ended_on="2026-06-10", hired=False, future_use_given_on="2026-06-12"),
-    applicant("jan", "kept", "kept", "deleted 2026-07-08", procedure_ended_on="2026-06-10", hired=False, future_use_given_on="2026-06-12"),
+    applicant("hugo", "kept", "deleted 2026-06-30", ended="2026-03-02", hired=False, given="2026-03-05"),
+    applicant("iris", "kept", "deleted 2026-06-30", ended="2026-06-10", hired=False, given="2026-06-12"),
+    applicant("jan", "kept", "kept", "deleted 2026-07-08", ended="2026-06-10", hired=False, given="2026-06-12"),
     # Open, and the application is taken back: nothing waits for the end of the procedure.
-    applicant("kim", "deleted 2026-06-10", application_withdrawn_on="2026-06-10"),
-    applicant("lars", "deleted 2026-06-29", procedure_ended_on="2019-03-02", hired=True, employment_ended_on="2024-06-29", rule="CX-7"),
-    applicant("mees", "kept", procedure_ended_on="2019-03-02", hired=True, rule="CX-7"),
-    # --- Employees --------------------------------------------------------------------------------------------------------------------------------
+    applicant("kim", "deleted 2026-06-10", taken_back="2026-06-10"),
+    applicant("lars", "deleted 2026-06-29", ended="2019-03-02", hired=True, left="2024-06-29", rule="CX-7"),
+    applicant("mees", "kept", ended="2019-03-02", hired=True, rule="CX-7"),
+    # --- Employees ----------------------------------------------------------------------------------------------------------------------
     employee(1, "kept", ended=None),
     employee(2, "treated 2026-06-29: email cv", "kept", ended="2024-06-29"),
     employee(3, "deleted 2025-12-31", ended="2020-02-29"),
@@ -117,9 +161,11 @@ PLAN = Plan(
     CREATE TABLE agreements (id INTEGER PRIMARY KEY, client_id INTEGER REFERENCES clients (id), signed_by TEXT, ended_on DATE);
     CREATE TABLE invoices (id INTEGER PRIMARY KEY, client_id INTEGER REFERENCES clients (id), billing_name TEXT, issued_on DATE);
     CREATE TABLE assignments (id INTEGER PRIMARY KEY, agreement_ended_on DATE, deletion_instructed_on DATE);
-    CREATE TABLE campaign_recipients (id INTEGER PRIMARY KEY, email TEXT, interests TEXT, assignment_id INTEGER REFERENCES assignments (id));
+    CREATE TABLE campaign_recipients (
+      id INTEGER PRIMARY KEY, email TEXT, interests TEXT, assignment_id INTEGER REFERENCES assignments (id));
     CREATE TABLE evaluations (id INTEGER PRIMARY KEY, email TEXT, remarks TEXT, closed_on DATE);
-    CREATE TABLE address_book (id INTEGER PRIMARY KEY, name TEXT, email TEXT, employer TEXT, remarks TEXT, entered_on DATE, confirmed_on DATE);
+    CREATE TABLE address_book (
+      id INTEGER PRIMARY KEY, name TEXT, email TEXT, employer TEXT, remarks TEXT, entered_on DATE, confirmed_on DATE);
     CREATE TABLE employees (
       id INTEGER PRIMARY KEY, name TEXT, email TEXT, cv TEXT, payroll_number TEXT, wage_tax_statement TEXT, employment_ended_on DATE);
     """,
@@ -129,14 +175,32 @@ PLAN = Plan(
             "2026-06-30",
             (
                 command(
-                    "request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "B. Clerk", "--received-on", "2026-06-29",
+                    "request",
+                    "add",
+                    "--kind",
+                    "erase",
+                    "--subject",
+                    "-",
+                    "--verified-by",
+                    "B. Clerk",
+                    "--received-on",
+                    "2026-06-29",
                     typed="c9@clients.example",
                 ),
                 command(
-                    "request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "B. Clerk", "--received-on", "2026-06-29",
+                    "request",
+                    "add",
+                    "--kind",
+                    "erase",
+                    "--subject",
+                    "-",
+                    "--verified-by",
+                    "B. Clerk",
+                    "--received-on",
+                    "2026-06-29",
                     typed="t3@targets.example",
                 ),
-                command("request", "add", "--kind", "object", "--subject", "-", typed="p4@peers.example"),
+                request("object", "p4@peers.example"),
             ),
         ),
         Night(
@@ -145,17 +209,42 @@ PLAN = Plan(
                 Sql("UPDATE assignments SET deletion_instructed_on = '2026-06-30' WHERE id = 2"),
                 command("reviews", "keep", "evaluations", "2", "--for", "P1Y", "--by", "Q. Lead", "--reason", "still used in training"),
                 command(
-                    "request", "add", "--kind", "object", "--marketing", "--subject", "-", "--received-on", "2026-06-30", typed="p3@peers.example"
+                    "request",
+                    "add",
+                    "--kind",
+                    "object",
+                    "--marketing",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-06-30",
+                    typed="p3@peers.example",
                 ),
                 command(
-                    "request", "add", "--kind", "withdraw", "--consent", "future-use", "--subject", "-", "--received-on", "2026-06-30",
+                    "request",
+                    "add",
+                    "--kind",
+                    "withdraw",
+                    "--consent",
+                    "future-use",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-06-30",
                     typed="hugo@applicants.example",
                 ),
+                request("withdraw", "iris@applicants.example", "2026-06-30"),
                 command(
-                    "request", "add", "--kind", "withdraw", "--subject", "-", "--received-on", "2026-06-30", typed="iris@applicants.example"
-                ),
-                command(
-                    "request", "add", "--kind", "withdraw", "--consent", "future-use", "--subject", "-", "--received-on", "2026-06-30",
+                    "request",
+                    "add",
+                    "--kind",
+                    "withdraw",
+                    "--consent",
+                    "future-use",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-06-30",
                     typed="jan@applicants.example",
                 ),
             ),

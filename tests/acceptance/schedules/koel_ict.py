@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command
+from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command, request
 
 
-def contact(key: int, *expected: str, rule: str = "KI-1", email: str | None = None, phone: str | None = None, seen: str | None = None) -> Record:
+def contact(
+    key: int, *expected: str, rule: str = "KI-1", email: str | None = None, phone: str | None = None, seen: str | None = None
+) -> Record:
     """Return a relation in the CRM; `seen` is the last contact that the CRM itself knows of."""
-    values = {"name": f"Relation {key}", "email": email or f"k{key}@relations.example", "phone": phone, "address": "2 Lane", "last_contact_at": seen}
+    values = {
+        "name": f"Relation {key}",
+        "email": email or f"k{key}@relations.example",
+        "phone": phone,
+        "address": "2 Lane",
+        "last_contact_at": seen,
+    }
     return Record(rule, "contacts", key, values, expected)
 
 
@@ -76,14 +84,23 @@ PLAN = Plan(
     (
         Night(
             "2026-06-30",
-            (command("request", "add", "--kind", "object", "--marketing", "--subject", "-", typed="k7@relations.example"),),
+            (request("object", "k7@relations.example", "", "--marketing"),),
         ),
         Night(
             "2026-07-01",
             (
                 Sql("INSERT INTO contacts VALUES (9, 'Relation 9', 'k9@relations.example', NULL, '2 Lane', '2020-03-01 09:00:00')"),
                 command(
-                    "request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "The owner", "--received-on", "2026-06-30",
+                    "request",
+                    "add",
+                    "--kind",
+                    "erase",
+                    "--subject",
+                    "-",
+                    "--verified-by",
+                    "The owner",
+                    "--received-on",
+                    "2026-06-30",
                     typed="k8@relations.example",
                 ),
             ),

@@ -1,4 +1,4 @@
-"""A demonstration office for one schedule: its records with what has to become of each, written down, and the nights that are held against it.
+"""A demonstration office for one schedule: its records with what has to become of each, and the nights that are held against that.
 
 An expectation is one text a night; the last one counts for the nights that follow, and `gone` follows a deletion by itself:
 
@@ -52,9 +52,7 @@ class Record:
 
     def on(self, night: int) -> Expected:
         """Return what is expected on a night."""
-        texts: list[str] = []
-        for each in self.expected:
-            texts.append(each)
+        texts = list(self.expected)
         while len(texts) <= night:
             texts.append("gone" if texts[-1].startswith("deleted") else texts[-1])
         return Expected.parse(texts[night])
@@ -112,6 +110,13 @@ def command(*args: str, typed: str = "", name: str = "") -> Command:
     return Command(args, typed, name)
 
 
+def request(kind: str, who: str, received: str = "", *more: str, name: str = "") -> Command:
+    """Return a request of a person; a verified one when it asks for erasure."""
+    verified = ("--verified-by", "B. Clerk") if kind == "erase" else ()
+    on = ("--received-on", received) if received else ()
+    return command("request", "add", "--kind", kind, "--subject", "-", *verified, *on, *more, typed=who, name=name)
+
+
 @dataclass(frozen=True)
 class Night:
     """A night: its local day, and what happens before it. `rows` are answers that the database has to give after it."""
@@ -130,8 +135,8 @@ class Night:
 class Plan:
     """Everything about one office that is written down beforehand.
 
-    tables -- the database's tables; folders -- the sources that are folders, with the name of their sidecar; more -- rows of tables that are
-    no source; damaged -- dossiers of which the sidecar breaks off, as source/key.
+    tables -- the database's tables; folders -- the sources that are folders, with the name of their sidecar; more -- rows of tables that
+    are no source; damaged -- dossiers of which the sidecar breaks off, as source/key.
     """
 
     schedule: str

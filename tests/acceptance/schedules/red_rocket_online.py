@@ -4,20 +4,60 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.schedules.office import Night, Plan, Record, Sidecar, Sql, command
+from tests.acceptance.schedules.office import Night, Plan, Record, Sidecar, Sql, command, request
 
+FACTS = {"ended": "procedure_ended_on", "given": "future_use_given_on", "withdrawn": "future_use_withdrawn_on"}
 WHO = ("--owner", "Legal", "--reason", "file 12", "--review-on", "2027-06-01")
 
 
 def applicant(key: str, *expected: str, rule: str = "RR-1", **facts: Any) -> Record:
-    """Return an application file."""
-    values = {"name": f"Person {key}", "email": f"{key}@applicants.example", "phone": "0612345678", "applied_on": "2026-02-02", **facts}
+    """Return an application file; `ended`, `given` and `withdrawn` are those of the procedure and of the consent to later use."""
+    known = {FACTS.get(name, name): value for name, value in facts.items()}
+    values = {"name": f"Person {key}", "email": f"{key}@applicants.example", "phone": "0612345678", "applied_on": "2026-02-02", **known}
     return Record(rule, "applications", key, values, expected)
 
 
-def row(rule: str, source: str, key: int, expected: str | tuple[str, ...], **values: Any) -> Record:
-    """Return a row of a table."""
-    return Record(rule, source, key, values, (expected,) if isinstance(expected, str) else expected)
+def freelancer(key: int, *expected: str, rule: str = "RR-4", engaged_on: str) -> Record:
+    """Return somebody who worked for the firm."""
+    person = {"name": f"Free {key}", "email": f"f{key}@free.example", "account": f"NL{key}"}
+    return Record(rule, "freelancers", key, {**person, "engaged_on": engaged_on}, expected)
+
+
+def bill(key: int, *expected: str, issued_on: str, **sender: int) -> Record:
+    """Return a bill of a freelancer or a supplier."""
+    return Record("RR-8", "bills", key, {**sender, "payee_name": "Whoever sent it", "issued_on": issued_on}, expected)
+
+
+def supplier(key: int, *expected: str, **facts: str) -> Record:
+    """Return a supplier."""
+    return Record("RR-6", "suppliers", key, {"name": f"Shop {key}", "email": f"s{key}@shops.example", **facts}, expected)
+
+
+def invoice(key: int, *expected: str, contact_id: int, issued_on: str) -> Record:
+    """Return an invoice to a customer."""
+    return Record("RR-8", "invoices", key, {"contact_id": contact_id, "billing_name": "Customer", "issued_on": issued_on}, expected)
+
+
+def guest(key: int, *expected: str, rule: str = "RR-7", **facts: str | None) -> Record:
+    """Return a visit."""
+    return Record(rule, "visits", key, {"name": f"Guest {key}", "email": f"g{key}@guests.example", **facts}, expected)
+
+
+def reader(key: int, *expected: str, rule: str = "RR-11", unsubscribed_at: str | None = None) -> Record:
+    """Return a subscriber to the newsletter."""
+    person = {"name": f"Reader {key}", "email": f"r{key}@readers.example", "subscribed_at": "2020-01-01 08:00:00"}
+    return Record(rule, "members", key, {**person, "unsubscribed_at": unsubscribed_at}, expected)
+
+
+def answer(key: int, *expected: str, answered_on: str) -> Record:
+    """Return an answer to questions."""
+    return Record("RR-13", "answers", key, {"respondent": f"a{key}@answers.example", "answered_on": answered_on}, expected)
+
+
+def lead(key: int, *expected: str, rule: str = "RR-14", email: str = "", campaign_ended_on: str | None) -> Record:
+    """Return a person in a customer's campaign."""
+    person = {"name": f"Lead {key}", "email": email or f"l{key}@leads.example"}
+    return Record(rule, "leads", key, {**person, "campaign_ended_on": campaign_ended_on}, expected)
 
 
 def employee(key: int, *expected: str, ended: str | None) -> Record:
@@ -26,7 +66,9 @@ def employee(key: int, *expected: str, ended: str | None) -> Record:
     return Record("RR-3", "employees", key, {**person, "employment_ended_on": ended}, expected)
 
 
-def contact(key: int, *expected: str, rule: str = "RR-5", kind: str = "customer", status: str | None = "former", ended: str | None) -> Record:
+def contact(
+    key: int, *expected: str, rule: str = "RR-5", kind: str = "customer", status: str | None = "former", ended: str | None
+) -> Record:
     """Return a contact of a customer."""
     person = {"name": f"Contact {key}", "email": f"c{key}@customers.example", "phone": "020 1234567"}
     return Record(rule, "contacts", key, {**person, "kind": kind, "status": status, "relation_ended_on": ended}, expected)
@@ -34,68 +76,86 @@ def contact(key: int, *expected: str, rule: str = "RR-5", kind: str = "customer"
 
 RECORDS = (
     # --- Applicants: the procedure, eight weeks -----------------------------------------------------------------------------------------
-    applicant("anna", "deleted 2026-06-29", procedure_ended_on="2026-05-04", hired=False),
-    applicant("bram", "kept", "deleted 2026-06-30", procedure_ended_on="2026-05-05", hired=False),
+    applicant("anna", "deleted 2026-06-29", ended="2026-05-04", hired=False),
+    applicant("bram", "kept", "deleted 2026-06-30", ended="2026-05-05", hired=False),
     # Open: kept. Eight weeks after they applied somebody has to look, for as long as it stays open.
     applicant("cleo", "kept", "kept", "review", applied_on="2026-06-01"),
-    applicant("dirk", "undetermined", procedure_ended_on="2026-03-02"),
-    applicant("mees", "uncovered", procedure_ended_on="2026-03-02", hired=True),
-    applicant("nora", "undetermined", procedure_ended_on="2026-03-02", hired=False),
-    # --- Applicants: with consent ---------------------------------------------------------------------------------------------------------
-    applicant("ella", "kept", rule="RR-2", procedure_ended_on="2026-05-04", hired=False, future_use_given_on="2026-04-20"),
+    applicant("dirk", "undetermined", ended="2026-03-02"),
+    applicant("mees", "uncovered", ended="2026-03-02", hired=True),
+    applicant("nora", "undetermined", ended="2026-03-02", hired=False),
+    # --- Applicants: with consent -------------------------------------------------------------------------------------------------------
+    applicant("ella", "kept", rule="RR-2", ended="2026-05-04", hired=False, given="2026-04-20"),
     applicant(
         "finn",
         "deleted 2026-06-29",
         rule="RR-2",
-        procedure_ended_on="2026-05-04",
+        ended="2026-05-04",
         hired=False,
-        future_use_given_on="2026-04-20",
-        future_use_withdrawn_on="2026-05-10",
+        given="2026-04-20",
+        withdrawn="2026-05-10",
     ),
     # Withdrawn in August, in the file (gina) and by a request (hugo).
-    applicant("gina", "kept", "kept", "deleted 2026-08-20", rule="RR-2", procedure_ended_on="2026-05-04", hired=False, future_use_given_on="2026-04-20"),
-    applicant("hugo", "kept", "kept", "deleted 2026-08-21", rule="RR-2", procedure_ended_on="2026-05-04", hired=False, future_use_given_on="2026-04-20"),
+    applicant(
+        "gina",
+        "kept",
+        "kept",
+        "deleted 2026-08-20",
+        rule="RR-2",
+        ended="2026-05-04",
+        hired=False,
+        given="2026-04-20",
+    ),
+    applicant(
+        "hugo",
+        "kept",
+        "kept",
+        "deleted 2026-08-21",
+        rule="RR-2",
+        ended="2026-05-04",
+        hired=False,
+        given="2026-04-20",
+    ),
     # A day too late, and just in time.
-    applicant("iris", "deleted 2026-06-29", rule="RR-2", procedure_ended_on="2026-05-04", hired=False, future_use_given_on="2026-06-30"),
-    applicant("jan", "kept", rule="RR-2", procedure_ended_on="2026-05-04", hired=False, future_use_given_on="2026-06-29"),
+    applicant("iris", "deleted 2026-06-29", rule="RR-2", ended="2026-05-04", hired=False, given="2026-06-30"),
+    applicant("jan", "kept", rule="RR-2", ended="2026-05-04", hired=False, given="2026-06-29"),
     # On one day the withdrawal wins; given again after it, the consent stands.
     applicant(
         "kim",
         "deleted 2026-06-29",
         rule="RR-2",
-        procedure_ended_on="2026-05-04",
+        ended="2026-05-04",
         hired=False,
-        future_use_given_on="2026-05-10",
-        future_use_withdrawn_on="2026-05-10",
+        given="2026-05-10",
+        withdrawn="2026-05-10",
     ),
     applicant(
         "lars",
         "kept",
         rule="RR-2",
-        procedure_ended_on="2026-05-04",
+        ended="2026-05-04",
         hired=False,
-        future_use_given_on="2026-05-20",
-        future_use_withdrawn_on="2026-05-10",
+        given="2026-05-20",
+        withdrawn="2026-05-10",
     ),
-    # --- Employees --------------------------------------------------------------------------------------------------------------------------
+    # --- Employees ----------------------------------------------------------------------------------------------------------------------
     employee(1, "kept", ended=None),
     employee(2, "treated 2025-12-31: wage_tax_statement", "uncovered", ended="2020-05-31"),
     employee(3, "uncovered", "uncovered", "uncovered", "treated 2026-12-31: wage_tax_statement", ended="2021-01-15"),
-    # --- Freelancers and suppliers, and what they sent ----------------------------------------------------------------------------------------
-    row("RR-4", "freelancers", 1, "deleted 2025-12-31", name="Free 1", email="f1@free.example", account="NL1", engaged_on="2018-01-02"),
-    row("RR-4", "freelancers", 2, ("kept", "kept", "kept", "deleted 2026-12-31"), name="Free 2", email="f2@free.example", account="NL2", engaged_on="2018-01-02"),
+    # --- Freelancers and suppliers, and what they sent ----------------------------------------------------------------------------------
+    freelancer(1, "deleted 2025-12-31", engaged_on="2018-01-02"),
+    freelancer(2, "kept", "kept", "kept", "deleted 2026-12-31", engaged_on="2018-01-02"),
     # Never sent a bill: seven fiscal years after the engagement somebody looks.
-    row("RR-4", "freelancers", 3, "review", name="Free 3", email="f3@free.example", account="NL3", engaged_on="2018-01-02"),
-    row("RR-4", "freelancers", 4, "kept", name="Free 4", email="f4@free.example", account="NL4", engaged_on="2025-01-02"),
-    row("RR-8", "bills", 1, "deleted 2025-12-31", freelancer_id=1, payee_name="Free 1", issued_on="2018-03-01"),
-    row("RR-8", "bills", 2, "deleted 2025-12-31", freelancer_id=1, payee_name="Free 1", issued_on="2018-06-30"),
-    row("RR-8", "bills", 3, "deleted 2025-12-31", freelancer_id=2, payee_name="Free 2", issued_on="2018-12-31"),
-    row("RR-8", "bills", 4, ("kept", "kept", "kept", "deleted 2026-12-31"), freelancer_id=2, payee_name="Free 2", issued_on="2019-01-01"),
-    row("RR-8", "bills", 5, "undetermined", supplier_id=2, payee_name="Shop 2", issued_on="1970-01-01"),
-    row("RR-6", "suppliers", 1, "kept", name="Shop 1", email="s1@shops.example", status="possible"),
+    freelancer(3, "review", engaged_on="2018-01-02"),
+    freelancer(4, "kept", engaged_on="2025-01-02"),
+    bill(1, "deleted 2025-12-31", freelancer_id=1, issued_on="2018-03-01"),
+    bill(2, "deleted 2025-12-31", freelancer_id=1, issued_on="2018-06-30"),
+    bill(3, "deleted 2025-12-31", freelancer_id=2, issued_on="2018-12-31"),
+    bill(4, "kept", "kept", "kept", "deleted 2026-12-31", freelancer_id=2, issued_on="2019-01-01"),
+    bill(5, "undetermined", supplier_id=2, issued_on="1970-01-01"),
+    supplier(1, "kept", status="possible"),
     # Every year again, and not in the time for which a person answered.
-    row("RR-6", "suppliers", 2, ("review 2026-05-31", "kept", "kept", "review 2026-05-31"), name="Shop 2", email="s2@shops.example", status="former", relation_ended_on="2026-05-31"),
-    # --- Contacts of customers --------------------------------------------------------------------------------------------------------------
+    supplier(2, "review 2026-05-31", "kept", "kept", "review 2026-05-31", status="former", relation_ended_on="2026-05-31"),
+    # --- Contacts of customers ----------------------------------------------------------------------------------------------------------
     contact(1, "kept", status="active", ended=None),
     contact(2, "deleted 2026-06-28", ended="2026-06-28"),
     # First seen over on the first night; a month to settle.
@@ -111,29 +171,29 @@ RECORDS = (
     contact(10, "kept", ended=None),
     # Erasure: what the tax office may ask for stays.
     contact(11, "treated 2026-06-29: email phone", "kept", rule="RR-11", status="active", ended=None),
-    row("RR-8", "invoices", 1, "kept", contact_id=5, billing_name="Contact 5", issued_on="2020-02-01"),
-    row("RR-8", "invoices", 2, "deleted 2025-12-31", contact_id=6, billing_name="Contact 6", issued_on="2018-06-30"),
-    row("RR-8", "invoices", 3, "kept", contact_id=11, billing_name="Contact 11", issued_on="2024-02-01"),
-    # --- Visitors -----------------------------------------------------------------------------------------------------------------------------
-    row("RR-7", "visits", 1, "deleted 2026-06-29", name="Guest 1", email="g1@guests.example", visited_on="2025-12-29"),
-    row("RR-7", "visits", 2, ("kept", "deleted 2026-06-30"), name="Guest 2", email="g2@guests.example", visited_on="2025-12-30"),
-    row("RR-7", "visits", 3, "deleted 2026-02-28", name="Guest 3", email="g3@guests.example", visited_on="2025-08-31"),
-    row("RR-7", "visits", 4, "undetermined", name="Guest 4", email="g4@guests.example", visited_on=None),
-    row("RR-10", "visits", 5, ("held 2025-07-10", "held 2025-07-10", "deleted 2025-07-10"), name="Guest 5", email="g5@guests.example", visited_on="2025-01-10", case_number="2026-7"),
-    # --- Newsletter ---------------------------------------------------------------------------------------------------------------------------
-    row("RR-15", "members", 1, "kept", name="Reader 1", email="r1@readers.example", subscribed_at="2020-01-01 08:00:00"),
-    row("RR-11", "members", 2, "deleted 2026-06-01", name="Reader 2", email="r2@readers.example", subscribed_at="2020-01-01 08:00:00", unsubscribed_at="2026-05-31 22:30:00"),
-    row("RR-11", "members", 3, ("kept", "kept", "deleted 2026-08-01"), name="Reader 3", email="r3@readers.example", subscribed_at="2020-01-01 08:00:00"),
+    invoice(1, "kept", contact_id=5, issued_on="2020-02-01"),
+    invoice(2, "deleted 2025-12-31", contact_id=6, issued_on="2018-06-30"),
+    invoice(3, "kept", contact_id=11, issued_on="2024-02-01"),
+    # --- Visitors -----------------------------------------------------------------------------------------------------------------------
+    guest(1, "deleted 2026-06-29", visited_on="2025-12-29"),
+    guest(2, "kept", "deleted 2026-06-30", visited_on="2025-12-30"),
+    guest(3, "deleted 2026-02-28", visited_on="2025-08-31"),
+    guest(4, "undetermined", visited_on=None),
+    guest(5, "held 2025-07-10", "held 2025-07-10", "deleted 2025-07-10", rule="RR-10", visited_on="2025-01-10", case_number="2026-7"),
+    # --- Newsletter ---------------------------------------------------------------------------------------------------------------------
+    reader(1, "kept", rule="RR-15"),
+    reader(2, "deleted 2026-06-01", unsubscribed_at="2026-05-31 22:30:00"),
+    reader(3, "kept", "kept", "deleted 2026-08-01"),
     # Restriction: only stored until a person closes the request.
-    row("RR-11", "members", 4, ("held 2026-06-01", "held 2026-06-01", "deleted 2026-06-01"), name="Reader 4", email="r4@readers.example", subscribed_at="2020-01-01 08:00:00", unsubscribed_at="2026-06-01 08:00:00"),
-    # --- Pseudonymised answers ------------------------------------------------------------------------------------------------------------------
-    row("RR-13", "answers", 1, ("pseudonymised 2026-06-01: respondent", "kept"), respondent="a1@answers.example", answered_on="2026-06-01"),
-    row("RR-13", "answers", 2, "deleted 2026-06-29", respondent="a2@answers.example", answered_on="2025-06-29"),
-    row("RR-13", "answers", 3, ("pseudonymised 2025-06-30: respondent", "deleted 2026-06-30"), respondent="a3@answers.example", answered_on="2025-06-30"),
-    # --- Customers' data ------------------------------------------------------------------------------------------------------------------------
-    row("RR-14", "leads", 1, ("held 2026-06-29", "deleted 2026-06-29"), name="Lead 1", email="l1@leads.example", campaign_ended_on="2025-12-29"),
+    reader(4, "held 2026-06-01", "held 2026-06-01", "deleted 2026-06-01", unsubscribed_at="2026-06-01 08:00:00"),
+    # --- Pseudonymised answers ----------------------------------------------------------------------------------------------------------
+    answer(1, "pseudonymised 2026-06-01: respondent", "kept", answered_on="2026-06-01"),
+    answer(2, "deleted 2026-06-29", answered_on="2025-06-29"),
+    answer(3, "pseudonymised 2025-06-30: respondent", "deleted 2026-06-30", answered_on="2025-06-30"),
+    # --- Customers' data ----------------------------------------------------------------------------------------------------------------
+    lead(1, "held 2026-06-29", "deleted 2026-06-29", campaign_ended_on="2025-12-29"),
     # The same person as contact 11: the erasure is passed on here, and not carried out.
-    row("RR-14", "leads", 2, "kept", name="Contact 11", email="c11@customers.example", campaign_ended_on=None),
+    lead(2, "kept", email="c11@customers.example", campaign_ended_on=None),
 )
 
 PLAN = Plan(
@@ -159,14 +219,35 @@ PLAN = Plan(
         Night(
             "2026-06-30",
             (
-                command("hold", "add", "--kind", "dispute", "--scope", "subject", "--subject", "-", *WHO, typed="c9@customers.example", name="person"),
+                command(
+                    "hold",
+                    "add",
+                    "--kind",
+                    "dispute",
+                    "--scope",
+                    "subject",
+                    "--subject",
+                    "-",
+                    *WHO,
+                    typed="c9@customers.example",
+                    name="person",
+                ),
                 command("hold", "add", "--kind", "legal", "--scope", "case", "--case", "2026-7", *WHO, name="case"),
                 command("hold", "add", "--kind", "legal", "--scope", "category", "--category", "customer-data", *WHO, name="category"),
                 command(
-                    "request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "B. Clerk", "--received-on", "2026-06-29",
+                    "request",
+                    "add",
+                    "--kind",
+                    "erase",
+                    "--subject",
+                    "-",
+                    "--verified-by",
+                    "B. Clerk",
+                    "--received-on",
+                    "2026-06-29",
                     typed="c11@customers.example",
                 ),
-                command("request", "add", "--kind", "restrict", "--subject", "-", typed="r4@readers.example", name="restriction"),
+                request("restrict", "r4@readers.example", name="restriction"),
             ),
             {"SELECT contact_id FROM projects ORDER BY id": [(10,)]},
         ),
@@ -183,10 +264,30 @@ PLAN = Plan(
             (
                 Sidecar("applications", "gina", {"future_use_withdrawn_on": "2026-08-20"}),
                 command(
-                    "request", "add", "--kind", "withdraw", "--consent", "future-use", "--subject", "-", "--received-on", "2026-08-21",
+                    "request",
+                    "add",
+                    "--kind",
+                    "withdraw",
+                    "--consent",
+                    "future-use",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-08-21",
                     typed="hugo@applicants.example",
                 ),
-                command("request", "add", "--kind", "object", "--marketing", "--subject", "-", "--received-on", "2026-08-01", typed="r3@readers.example"),
+                command(
+                    "request",
+                    "add",
+                    "--kind",
+                    "object",
+                    "--marketing",
+                    "--subject",
+                    "-",
+                    "--received-on",
+                    "2026-08-01",
+                    typed="r3@readers.example",
+                ),
                 command("hold", "release", "{person}"),
                 command("hold", "release", "{case}"),
                 command("request", "close", "{restriction}", "--outcome", "the address was right after all"),

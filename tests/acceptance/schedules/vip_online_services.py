@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command
+from tests.acceptance.schedules.office import Night, Plan, Record, Sql, command, request
 
 TRACES = "author_ip user_agent"
 AUTHOR = "author_name author_email author_ip user_agent body"
 WHO = ("--owner", "Legal", "--reason", "appeal", "--review-on", "2027-06-01")
 
 
-def row(rule: str, source: str, key: int, *expected: str, **values: Any) -> Record:
-    """Return a row of a table."""
-    return Record(rule, source, key, values, expected)
+def buyer(of: int) -> dict[str, str]:
+    """Return a buyer's name and address."""
+    return {"name": f"Buyer {of}", "email": f"b{of}@buyers.example"}
+
+
+def caller(key: int, *expected: str, rule: str = "VO-3", entered_on: str) -> Record:
+    """Return somebody who was in touch."""
+    person = {"name": f"Caller {key}", "email": f"c{key}@callers.example", "phone": f"06{key}{key}{key}{key}", "social_account": f"@c{key}"}
+    return Record(rule, "contacts", key, {**person, "entered_on": entered_on}, expected)
+
+
+def reader(key: int, *expected: str, rule: str = "VO-4", email: str = "", ground: str | None, **facts: str) -> Record:
+    """Return a member of the newsletter's list."""
+    person = {"name": f"Reader {key}", "email": email or f"r{key}@readers.example", "ground": ground}
+    asked = {"subscribed_at": "2020-01-01 08:00:00"} if ground == "asked" else {}
+    return Record(rule, "members", key, {**person, **asked, **facts}, expected)
+
+
+def quote(key: int, *expected: str, rule: str = "VO-5", of: int, quoted_on: str, invoice_id: int | None) -> Record:
+    """Return a quote to a buyer."""
+    return Record(rule, "quotes", key, {**buyer(of), "quoted_on": quoted_on, "invoice_id": invoice_id}, expected)
+
+
+def invoice(key: int, *expected: str, rule: str = "VO-5", of: int, issued_on: str) -> Record:
+    """Return an invoice to a buyer."""
+    values = {"billing_name": buyer(of)["name"], "email": buyer(of)["email"], "issued_on": issued_on}
+    return Record(rule, "invoices", key, values, expected)
+
+
+def payment(key: int, *expected: str, rule: str = "VO-5", of: int, paid_on: str) -> Record:
+    """Return a payment of a buyer."""
+    values = {"account_holder": buyer(of)["name"], "account_number": f"NL{of}", "email": buyer(of)["email"], "paid_on": paid_on}
+    return Record(rule, "payments", key, values, expected)
+
+
+def agreement(key: int, *expected: str, of: int, ended_on: str | None) -> Record:
+    """Return an agreement with a buyer."""
+    return Record("VO-6", "agreements", key, {**buyer(of), "ended_on": ended_on}, expected)
 
 
 def comment(
-    key: int, by: str, *expected: str, post: int = 1, to: int | None = None, at: str = "2026-06-01", status: str = "approved", rule: str = "VO-1"
+    key: int,
+    by: str,
+    *expected: str,
+    post: int = 1,
+    to: int | None = None,
+    at: str = "2026-06-01",
+    status: str = "approved",
+    rule: str = "VO-1",
 ) -> Record:
     """Return a comment under a post, or a reply to another one."""
     author = {"author_name": by.title(), "author_email": f"{by}@forum.example", "author_ip": "198.51.100.7", "user_agent": "Mozilla/5.0"}
@@ -27,8 +67,9 @@ def comment(
 
 def case(key: str, *expected: str, **facts: str) -> Record:
     """Return a case file."""
-    values = {"client_name": "Client", "client_email": f"{key}@clients.example", "opponent_name": "Other", "opponent_email": f"{key}@others.example"}
-    return Record("VO-7", "cases", key, {**values, **facts}, expected)
+    client = {"client_name": "Client", "client_email": f"{key}@clients.example"}
+    opponent = {"opponent_name": "Other", "opponent_email": f"{key}@others.example"}
+    return Record("VO-7", "cases", key, {**client, **opponent, **facts}, expected)
 
 
 COMMENTS = (
@@ -66,44 +107,44 @@ COMMENTS = (
 
 RECORDS = (
     *COMMENTS,
-    # --- Contacts ---------------------------------------------------------------------------------------------------------------------------------
-    row("VO-3", "contacts", 1, "deleted 2026-06-29", name="Caller 1", email="c1@callers.example", phone="0611111111", social_account="@c1", entered_on="2015-01-05"),
-    row("VO-3", "contacts", 2, "kept", "deleted 2026-06-30", name="Caller 2", email="c2@callers.example", phone="0622222222", social_account="@c2", entered_on="2015-01-05"),
+    # --- Contacts -----------------------------------------------------------------------------------------------------------------------
+    caller(1, "deleted 2026-06-29", entered_on="2015-01-05"),
+    caller(2, "kept", "deleted 2026-06-30", entered_on="2015-01-05"),
     # A newsletter is no contact.
-    row("VO-3", "contacts", 3, "deleted 2023-01-05", name="Caller 3", email="c3@callers.example", phone="0633333333", social_account="@c3", entered_on="2018-01-05"),
+    caller(3, "deleted 2023-01-05", entered_on="2018-01-05"),
     # Objects to direct marketing: this list never was for that.
-    row("VO-10", "contacts", 4, "kept", name="Caller 4", email="c4@callers.example", phone="0644444444", social_account="@c4", entered_on="2024-01-05"),
-    # --- The newsletter: one ground per member ------------------------------------------------------------------------------------------------------
-    row("VO-4", "members", 1, "kept", name="Reader 1", email="r1@readers.example", ground="asked", subscribed_at="2020-01-01 08:00:00"),
-    row("VO-4", "members", 2, "deleted 2026-06-29", name="Reader 2", email="r2@readers.example", ground="asked", subscribed_at="2020-01-01 08:00:00", unsubscribed_at="2026-06-29 08:00:00"),
-    row("VO-4", "members", 3, "kept", name="Reader 3", email="r3@readers.example", ground="customer"),
-    row("VO-4", "members", 4, "deleted 2026-06-29", name="Reader 4", email="r4@readers.example", ground="customer", customer_left_at="2026-06-29 08:00:00"),
-    row("VO-4", "members", 5, "undetermined", name="Reader 5", email="r5@readers.example", ground=None),
-    row("VO-10", "members", 6, "kept", "deleted 2026-06-30", name="Caller 4", email="c4@callers.example", ground="customer"),
+    caller(4, "kept", rule="VO-10", entered_on="2024-01-05"),
+    # --- The newsletter: one ground per member ------------------------------------------------------------------------------------------
+    reader(1, "kept", ground="asked"),
+    reader(2, "deleted 2026-06-29", ground="asked", unsubscribed_at="2026-06-29 08:00:00"),
+    reader(3, "kept", ground="customer"),
+    reader(4, "deleted 2026-06-29", ground="customer", customer_left_at="2026-06-29 08:00:00"),
+    reader(5, "undetermined", ground=None),
+    reader(6, "kept", "deleted 2026-06-30", rule="VO-10", email="c4@callers.example", ground="customer"),
     # Withdrawing a consent says nothing about who is on the list as a customer.
-    row("VO-4", "members", 7, "kept", name="Reader 7", email="r7@readers.example", ground="customer"),
-    # --- Quotes, invoices, payments -------------------------------------------------------------------------------------------------------------------
-    row("VO-5", "quotes", 1, "deleted 2026-06-29", name="Buyer 1", email="b1@buyers.example", quoted_on="2018-06-29", invoice_id=None),
-    row("VO-5", "quotes", 2, "kept", "deleted 2026-06-30", name="Buyer 2", email="b2@buyers.example", quoted_on="2018-06-30", invoice_id=2),
+    reader(7, "kept", ground="customer"),
+    # --- Quotes, invoices, payments -----------------------------------------------------------------------------------------------------
+    quote(1, "deleted 2026-06-29", of=1, quoted_on="2018-06-29", invoice_id=None),
+    quote(2, "kept", "deleted 2026-06-30", of=2, quoted_on="2018-06-30", invoice_id=2),
     # Buyer 3 asks for erasure: what the tax office may ask for stays, the rest goes.
-    row("VO-10", "quotes", 3, "deleted 2026-06-29", name="Buyer 3", email="b3@buyers.example", quoted_on="2024-02-01", invoice_id=None),
-    row("VO-10", "quotes", 4, "kept", name="Buyer 3", email="b3@buyers.example", quoted_on="2024-03-01", invoice_id=4),
-    row("VO-10", "invoices", 4, "kept", billing_name="Buyer 3", email="b3@buyers.example", issued_on="2024-04-01"),
-    row("VO-10", "payments", 4, "kept", account_holder="Buyer 3", account_number="NL4", email="b3@buyers.example", paid_on="2024-05-01"),
+    quote(3, "deleted 2026-06-29", rule="VO-10", of=3, quoted_on="2024-02-01", invoice_id=None),
+    quote(4, "kept", rule="VO-10", of=3, quoted_on="2024-03-01", invoice_id=4),
+    invoice(4, "kept", rule="VO-10", of=3, issued_on="2024-04-01"),
+    payment(4, "kept", rule="VO-10", of=3, paid_on="2024-05-01"),
     # Of 2018: longer than the law asks, so it goes with the request and not in December.
-    row("VO-10", "invoices", 5, "deleted 2026-06-29", billing_name="Buyer 3", email="b3@buyers.example", issued_on="2018-12-01"),
-    row("VO-5", "invoices", 1, "deleted 2026-06-29", billing_name="Buyer 1", email="b1@buyers.example", issued_on="2018-06-29"),
-    row("VO-5", "invoices", 2, "kept", "kept", "kept", "deleted 2026-07-30", billing_name="Buyer 2", email="b2@buyers.example", issued_on="2018-07-30"),
-    row("VO-5", "payments", 2, "kept", account_holder="Buyer 2", account_number="NL2", email="b2@buyers.example", paid_on="2018-09-01"),
+    invoice(5, "deleted 2026-06-29", rule="VO-10", of=3, issued_on="2018-12-01"),
+    invoice(1, "deleted 2026-06-29", of=1, issued_on="2018-06-29"),
+    invoice(2, "kept", "kept", "kept", "deleted 2026-07-30", of=2, issued_on="2018-07-30"),
+    payment(2, "kept", of=2, paid_on="2018-09-01"),
     # An objection: only stored while it is looked into; when it is upheld, erased.
-    row("VO-5", "quotes", 6, "kept", "kept", "deleted 2026-07-07", name="Buyer 6", email="b6@buyers.example", quoted_on="2024-02-01", invoice_id=None),
-    row("VO-5", "quotes", 7, "held 2026-02-01", "held 2026-02-01", "deleted 2026-02-01", name="Buyer 6", email="b6@buyers.example", quoted_on="2018-02-01", invoice_id=None),
-    # --- Agreements -----------------------------------------------------------------------------------------------------------------------------------
-    row("VO-6", "agreements", 1, "deleted 2026-06-29", name="Buyer 1", email="b1@buyers.example", ended_on="2021-06-29"),
-    row("VO-6", "agreements", 2, "kept", name="Buyer 2", email="b2@buyers.example", ended_on="2021-06-29"),
-    row("VO-6", "agreements", 3, "kept", name="Buyer 8", email="b8@buyers.example", ended_on=None),
-    row("VO-6", "agreements", 4, "kept", "deleted 2026-06-30", name="Buyer 3", email="b3@buyers.example", ended_on="2021-06-30"),
-    # --- Case files -------------------------------------------------------------------------------------------------------------------------------------
+    quote(6, "kept", "kept", "deleted 2026-07-07", of=6, quoted_on="2024-02-01", invoice_id=None),
+    quote(7, "held 2026-02-01", "held 2026-02-01", "deleted 2026-02-01", of=6, quoted_on="2018-02-01", invoice_id=None),
+    # --- Agreements ---------------------------------------------------------------------------------------------------------------------
+    agreement(1, "deleted 2026-06-29", of=1, ended_on="2021-06-29"),
+    agreement(2, "kept", of=2, ended_on="2021-06-29"),
+    agreement(3, "kept", of=8, ended_on=None),
+    agreement(4, "kept", "deleted 2026-06-30", of=3, ended_on="2021-06-30"),
+    # --- Case files ---------------------------------------------------------------------------------------------------------------------
     case("settled", "deleted 2026-06-29", settled_on="2022-03-01", limitation_ends_on="2026-06-29", number="2022-1"),
     case("decided", "kept", "deleted 2026-06-30", decided_on="2026-06-30", limitation_ends_on="2024-01-31", number="2022-2"),
     case("forgotten", "review", limitation_ends_on="2025-01-31", number="2015-1"),
@@ -111,7 +152,16 @@ RECORDS = (
     case("unknown", "undetermined", closed_on="2020-03-01", number="2019-1"),
     # The other party asks for erasure, and a claim is still open; an appeal holds a file that is over.
     case("claimed", "kept", closed_on="2025-03-01", limitation_ends_on="2028-01-31", number="2023-1"),
-    case("appealed", "held 2026-06-29", "held 2026-06-29", "held 2026-06-29", "deleted 2026-06-29", closed_on="2022-03-01", limitation_ends_on="2026-06-29", number="2021-1"),
+    case(
+        "appealed",
+        "held 2026-06-29",
+        "held 2026-06-29",
+        "held 2026-06-29",
+        "deleted 2026-06-29",
+        closed_on="2022-03-01",
+        limitation_ends_on="2026-06-29",
+        number="2021-1",
+    ),
 )
 
 TABLES = """
@@ -134,12 +184,6 @@ TABLES = """
 POSTS = tuple(("posts", {"id": key, "title": "News", "status": status}) for key, status in ((1, "publish"), (2, "trash")))
 
 
-def erasure(who: str, received: str) -> Any:
-    """Return a verified request for erasure."""
-    args = ("request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "The owner", "--received-on", received)
-    return command(*args, typed=who)
-
-
 PLAN = Plan(
     "vip-online-services",
     TABLES,
@@ -148,12 +192,12 @@ PLAN = Plan(
         Night(
             "2026-06-30",
             (
-                erasure("xavier@forum.example", "2026-06-29"),
-                erasure("will@forum.example", "2026-06-29"),
-                erasure("b3@buyers.example", "2026-06-29"),
-                erasure("claimed@others.example", "2026-06-29"),
-                command("request", "add", "--kind", "object", "--subject", "-", typed="b6@buyers.example", name="objection"),
-                command("request", "add", "--kind", "withdraw", "--subject", "-", typed="r7@readers.example"),
+                request("erase", "xavier@forum.example", "2026-06-29"),
+                request("erase", "will@forum.example", "2026-06-29"),
+                request("erase", "b3@buyers.example", "2026-06-29"),
+                request("erase", "claimed@others.example", "2026-06-29"),
+                request("object", "b6@buyers.example", name="objection"),
+                request("withdraw", "r7@readers.example"),
                 command("hold", "add", "--kind", "legal", "--scope", "case", "--case", "2021-1", *WHO, name="appeal"),
             ),
             {"SELECT contact_id FROM messages ORDER BY id": [(2,)], "SELECT agreement_id FROM reminders": [(2,)]},
@@ -162,18 +206,16 @@ PLAN = Plan(
             "2026-07-01",
             (
                 Sql("INSERT INTO posts VALUES (4, 'Back again', 'publish')"),
-                command(
-                    "request", "add", "--kind", "object", "--marketing", "--subject", "-", "--received-on", "2026-06-30", typed="c4@callers.example"
-                ),
+                request("object", "c4@callers.example", "2026-06-30", "--marketing"),
             ),
         ),
         Night(
             "2026-07-08",
             (
                 Sql("DELETE FROM posts WHERE id = 4"),
-                erasure("yara@forum.example", "2026-07-07"),
+                request("erase", "yara@forum.example", "2026-07-07"),
                 command("request", "close", "{objection}", "--outcome", "upheld"),
-                erasure("b6@buyers.example", "2026-07-07"),
+                request("erase", "b6@buyers.example", "2026-07-07"),
             ),
         ),
         Night("2026-08-28", (command("hold", "release", "{appeal}"),)),
