@@ -198,6 +198,8 @@ PLAN = Plan(
                 request("erase", "claimed@others.example", "2026-06-29"),
                 request("object", "b6@buyers.example", name="objection"),
                 request("withdraw", "r7@readers.example"),
+                # Who asks for a copy of everything loses nothing by it.
+                request("export", "c2@callers.example"),
                 command("hold", "add", "--kind", "legal", "--scope", "case", "--case", "2021-1", *WHO, name="appeal"),
             ),
             {"SELECT contact_id FROM messages ORDER BY id": [(2,)], "SELECT agreement_id FROM reminders": [(2,)]},
