@@ -154,7 +154,7 @@ RECORDS = (
     bill(5, "undetermined", supplier_id=2, issued_on="1970-01-01"),
     supplier(1, "kept", status="possible"),
     # Every year again, and not in the time for which a person answered.
-    supplier(2, "review 2026-05-31", "kept", "kept", "review 2026-05-31", status="former", relation_ended_on="2026-05-31"),
+    supplier(2, "review 2026-05-31", "kept", "kept", "review 2026-12-31", status="former", relation_ended_on="2026-05-31"),
     # --- Contacts of customers ----------------------------------------------------------------------------------------------------------
     contact(1, "kept", status="active", ended=None),
     contact(2, "deleted 2026-06-28", ended="2026-06-28"),
