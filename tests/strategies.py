@@ -186,6 +186,7 @@ def purposes(draw: st.DrawFn, name: str = "purpose") -> Purpose:
         marketing=draw(st.booleans()),
         legal_claim=draw(st.integers(0, 3)) == 0,
         since=None if endless else draw(st.sampled_from((None, "quoted_on", "last_invoice_on"))),
+        waits=draw(st.one_of(st.none(), periods)),
     )
 
 

@@ -176,12 +176,13 @@ def mark_table(rows: Sequence[MarkRow]) -> Table:
 
 def review_table(rows: Sequence[DueReviews]) -> Table:
     """Return how many records wait for whose review."""
-    table = _table("Records to review", "source", "owner", caption="oldest: the earliest day on which one fell due for review")
+    table = _table("Records to review", "source", "waiting for", "owner", caption="oldest: the last day on which none was due for review")
     for title in ("records", "overdue"):
         table.add_column(title, justify="right")
     table.add_column("oldest", no_wrap=True)
     for each in rows:
-        table.add_row(each.source, each.owner or "-", _number(each.count), _number(each.overdue), str(each.oldest))
+        waits = ", ".join(f"the start of {name}" for name in each.waiting)
+        table.add_row(each.source, waits or "-", each.owner or "-", _number(each.count), _number(each.overdue), str(each.oldest))
     return table
 
 

@@ -13,7 +13,7 @@ A field that no purpose lists, or for which every purpose never applied, is unco
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -46,7 +46,7 @@ class Running:
     """The purpose still needs its fields.
 
     until -- its due day when that is known, else None; waiting_since -- the last day that is known of a start event that has not happened
-    yet, when that day lies longer ago than the purpose's own period: a person has to look.
+    yet, when that day lies longer ago than the event may be waited for: a person has to look.
     """
 
     until: dt.date | None
@@ -188,12 +188,12 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
 
 
 def _waiting_since(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
-    """Return the last known day of a start event that has not happened yet, when the purpose's period from that day on is over."""
-    if not isinstance(purpose.start, StartEvent) or purpose.term is None:
-        return None  # A state that lasts is waited for by nobody.
+    """Return the last known day of a start event that has not happened yet, when it may be waited for no longer from that day on."""
+    if purpose.start is None or purpose.patience is None:
+        return None
     stated = [facts[name] for name in (*purpose.start.facts, purpose.since) if name is not None]
     known = [found for fact in stated if isinstance(fact, Known) and (found := day(fact.value)) is not None]
-    return max(known) if known and purpose.term.due(max(known)) < today else None
+    return max(known) if known and purpose.patience.due(max(known)) < today else None
 
 
 def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
@@ -291,8 +291,8 @@ class Decision:
     """What is decided for one record, with its reasons.
 
     purposes -- one state per purpose of the policy, in order; undetermined -- the ids of purposes that an unknown fact left open;
-    uncovered -- the personal fields that no purpose covers; waiting -- the ids of purposes that have waited for their start event longer
-    than their own period.
+    uncovered -- the personal fields that no purpose covers; waiting -- the ids of purposes that have waited for their start event for too
+    long, none while a person's answer to that stands; waited_through -- the last day on which nobody had to look at the record for them.
     """
 
     outcome: Outcome
@@ -300,6 +300,7 @@ class Decision:
     undetermined: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    waited_through: dt.date | None = None
 
 
 def decide(
@@ -326,12 +327,11 @@ def decide(
         return tuple(purpose_state(policy, each, facts, standing, today, extra) for each in policy.purposes)
 
     chosen = choose(policy.dispositions, facts)
-
-    def answered(outcome: Outcome) -> Outcome:
-        # Whoever asked for an end since then does not have to wait for the day that was named before.
-        return outcome if standing.ends_purposes else _after_answer(outcome, chosen, facts.get(ANSWERED), today)
-
-    return conclude(policy, states(NO_TIME), chosen, standing, untreated=untreated, blocking=blocking, later=states, answered=answered)
+    # Whoever asked for an end since then does not have to wait for the day that was named before.
+    answer = None if standing.ends_purposes else facts.get(ANSWERED)
+    answered = day(answer.value) if isinstance(answer, Known) else None
+    now = states(NO_TIME)
+    return conclude(policy, now, chosen, standing, today, untreated=untreated, blocking=blocking, later=states, answered=answered)
 
 
 def choose(dispositions: Sequence[Disposition], facts: Mapping[str, Fact]) -> Disposition | str:
@@ -350,25 +350,38 @@ def conclude(
     states: tuple[PurposeState, ...],
     chosen: Disposition | str,
     standing: Standing,
+    today: dt.date,
     *,
     untreated: frozenset[str] | None,
     blocking: tuple[str, ...],
     later: LaterStates,
-    answered: Callable[[Outcome], Outcome],
+    answered: dt.date | None,
 ) -> Decision:
     """Return what the purposes' states mean for the record; see `decide`.
 
-    later -- gives the states with a longer period, for chains; answered -- what is left of an outcome when a person answered its review.
+    later -- gives the states with a longer period, for chains; answered -- the day through which a person's answer to a review counts.
     """
     due, uncovered = due_fields(policy, states)
     named = [(purpose.id, state) for purpose, state in zip(policy.purposes, states, strict=True)]
     undetermined = tuple(name for name, state in named if isinstance(state, Undetermined))
-    waiting = tuple(name for name, state in named if isinstance(state, Running) and state.waiting_since is not None)
-    outcome = answered(_outcome(policy, due, chosen, untreated, blocking, later))
+    outcome = _after_answer(_outcome(policy, due, chosen, untreated, blocking, later), chosen, answered, today)
     suspended = standing.suspending
     if suspended and isinstance(outcome, Partly | Due | Waiting):
         outcome = Held(suspended, outcome)
-    return Decision(outcome, states, undetermined, uncovered, waiting)
+    return Decision(outcome, states, undetermined, uncovered, *_waiting(policy, states, answered, today))
+
+
+def _waiting(
+    policy: Policy, states: Sequence[PurposeState], answered: dt.date | None, today: dt.date
+) -> tuple[tuple[str, ...], dt.date | None]:
+    """Return the purposes that have waited too long, and the last day on which nobody had to look: that of an answer when it is later."""
+    ends = {
+        purpose.id: purpose.patience.due(state.waiting_since)
+        for purpose, state in zip(policy.purposes, states, strict=True)
+        if isinstance(state, Running) and state.waiting_since is not None and purpose.patience is not None
+    }
+    last = max(min(ends.values()), answered or dt.date.min) if ends else today
+    return (tuple(ends), last) if last < today else ((), None)
 
 
 class LaterStates(Protocol):
@@ -425,15 +438,15 @@ def _outcome(
             return Due(DispositionKind.REVIEW, (), latest)
 
 
-def _after_answer(outcome: Outcome, chosen: Disposition | str, answer: Fact | None, today: dt.date) -> Outcome:
+def _after_answer(outcome: Outcome, chosen: Disposition | str, answered: dt.date | None, today: dt.date) -> Outcome:
     """Return what happens when a person has answered the record's review.
 
     It is kept through the day they named and is then due for review again, also where its chain goes on to delete what nobody reviewed.
     """
     reviewed = not isinstance(chosen, str) and any(step.kind is DispositionKind.REVIEW for step in chosen.steps)
-    match outcome, answer:
-        case ((Due(DispositionKind.REVIEW | DispositionKind.DELETE) | Waiting()), Known(dt.date() as until)) if reviewed:
-            last = max(outcome.due, until)
+    match outcome, answered:
+        case ((Due(DispositionKind.REVIEW | DispositionKind.DELETE) | Waiting()), dt.date()) if reviewed:
+            last = max(outcome.due, answered)
             return Due(DispositionKind.REVIEW, (), last) if last < today else Kept()
         case _:
             return outcome

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from worker.core.facts import Empty
 from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent
 from worker.core.periods import NO_TIME, Anchor, Bound, Period, Term
-from worker.core.select import absences, definition
 from worker.paper.language import End, Language, Phrase
 from worker.paper.wording import Fact, combined, condition, data, duration, length, period, spoken, start
 
@@ -143,7 +142,7 @@ def _notes(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], language
     if purpose.term is None or purpose.start is None:
         return
     event = start(purpose.start, Anchor.DAY, facts, language)
-    yield from _waiting(policy.source, purpose, purpose.start, purpose.term, facts, language)
+    yield from _waiting(policy.source, purpose, purpose.start, facts, language)
     yield from _promises(purpose.term, event, language)
 
 
@@ -155,28 +154,17 @@ def _promises(term: Term, event: str, language: Language) -> Iterator[str]:
             yield language.phrase(phrase, event=event, day=language.value(earlier.through), period=duration(earlier.period, language))
 
 
-def _waiting(
-    source: Source, purpose: Purpose, event: StartEvent, term: Term, facts: Mapping[str, Fact], language: Language
-) -> Iterator[str]:
-    """Yield that somebody looks when the event does not come: its own period after `since` and after those members that have come."""
-    ahead = [each for each in event.facts if _may_lie_ahead(source, each)]
+def _waiting(source: Source, purpose: Purpose, event: StartEvent, facts: Mapping[str, Fact], language: Language) -> Iterator[str]:
+    """Yield that somebody looks when the event does not come: so long after `since` and after those members that have come."""
+    ahead = [each for each in event.facts if Empty.NOT_YET in source.absences(each)]
     after = [facts[purpose.since].text] if purpose.since is not None else []
     if len(event.facts) > 1 and event.combine is not Combine.EARLIEST_OF:
         after += [facts[each].text for each in event.facts if each not in ahead] if len(ahead) == 1 else [language.phrase(Phrase.REST)]
-    if ahead and after:
+    term = purpose.patience
+    if ahead and after and term is not None:
         yield language.phrase(
             Phrase.WAITING,
             event=language.either([facts[each].text for each in ahead]),
             period=duration(term.period, language),
             after=language.anchors[term.anchor].format(event=combined(Combine.LATEST_OF, after, language)),
         )
-
-
-def _may_lie_ahead(source: Source, name: str) -> bool:
-    """Whether a fact may say that its event has not happened yet."""
-    shared = source.shared_fact(name)
-    if shared is not None:
-        return Empty.NOT_YET in absences(shared)
-    declared = definition(source, name)
-    missing = (declared.reading.empty if declared.reading is not None else None, getattr(declared, "none", None))
-    return Empty.NOT_YET in missing

@@ -15,7 +15,6 @@ from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
 from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, StateEnd
-from worker.core.select import absences
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -47,6 +46,10 @@ def check(entry: Entry, complaints: Complaints) -> None:
     if not entry.shape.examples:
         complaints.warn(entry.path, "has no example", "Add one: it is run whenever the file is read, and a mistake shows at once.")
     for number, purpose in enumerate(policy.purposes):
+        if purpose.waits is not None and not policy.may_wait(purpose):
+            what = "there is nothing to wait for: no member of `start` is declared as not yet while another day is known"
+            hint = 'Declare empty = "not_yet" on what is waited for, and name a day in `since`.'
+            complaints.problem((*entry.path, "purposes", number, "waits"), what, hint)
         if purpose.marketing and purpose.basis not in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
             place = (*entry.path, "purposes", number, "marketing")
             complaints.warn(place, f"direct marketing rarely rests on {purpose.basis.value!r}")
@@ -154,14 +157,15 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
         return
     shared = policy.source.shared_fact(name)
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
+    missing = policy.source.absences(name)
     declared = None if shared is not None else aggregate or policy.source.mark(name) or policy.source.field(name)
     reading = declared.reading if declared is not None else None
     if shared is not None:
-        kind, missing = FieldType.DATE, absences(shared)
+        kind = FieldType.DATE
     elif aggregate is not None and reading is None:
-        kind, missing = (FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN), {Empty.UNKNOWN}
+        kind = FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN
     elif reading is not None:
-        kind, missing = reading.type, {reading.empty} | ({aggregate.none} if aggregate is not None else set())
+        kind = reading.type
     match kind:
         case FieldType.BOOLEAN:
             yield from (Known(True), Known(False))  # noqa: FBT003 - the two values there are

@@ -218,7 +218,7 @@ def _state(state: PurposeState) -> str:
     """Return the state of a purpose in words."""
     match state:
         case Running(None, why, dt.date() as since):
-            return f"runs ({why}, and {since} lies longer ago than its period)"
+            return f"runs ({why}, and {since} lies longer ago than it may take)"
         case Running(until, why):
             return f"runs until {until} ({why})" if until is not None else f"runs ({why})"
         case Ended(on, why):

@@ -16,7 +16,6 @@ from worker.core.conditions import Compare, Condition, Either, Every, Negated, O
 from worker.core.facts import Empty, Fact, Known, Scalar
 from worker.core.model import LegalBasis, Policy, Purpose
 from worker.core.periods import Bound, Period, Term
-from worker.core.select import absences
 from worker.policyfile.consequences import possible
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -116,7 +115,7 @@ def _may_not_apply(policy: Policy, name: str) -> bool:
             return field.reading.empty is Empty.NOT_APPLICABLE
     shared = policy.source.shared_fact(name)
     if shared is not None:
-        return Empty.NOT_APPLICABLE in absences(shared)
+        return Empty.NOT_APPLICABLE in shared.absences
     return any(each.name == name and each.none is Empty.NOT_APPLICABLE for each in policy.source.aggregates)
 
 

@@ -114,6 +114,7 @@ def _purpose(
         check_day((*path, "since"), shape.since, facts, complaints, _FROM_A_DAY)
         if shape.start is None or isinstance(event, StateEnd):
             complaints.problem((*path, "since"), "there is no `start` that could be waited for")
+    waits = resolved((*path, "waits"), shape.waits, organisation.periods, complaints) if shape.waits is not None else None
     return Purpose(
         shape.id,
         shape.basis,
@@ -128,6 +129,7 @@ def _purpose(
         shape.description,
         extends=shape.extends,
         since=shape.since,
+        waits=waits,
         period_name=shape.keep if isinstance(shape.keep, str) else "",
         recipients=tuple(shape.recipients),
         label=label(shape.label),

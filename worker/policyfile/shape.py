@@ -372,6 +372,7 @@ class PurposeShape(Shape):
     consent: IdOrIds | None = _optional("The named consent that it rests on, with basis consent, or a list: it rests on all of them.")
     extends: str | None = _optional("The purpose that it prolongs: a consent that is given after the end of that one changes nothing.")
     since: Text | None = _optional("The fact from whose day on a start event that has not happened yet is waited for.")
+    waits: Duration | None = _optional("How long a start event is waited for before a person has to look; `keep` unless said otherwise.")
     marketing: bool = _switch("Direct marketing: an objection ends it that day.")
     legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
     recipients: list[Text] = _empty(list, "With whom these fields are shared for it.")

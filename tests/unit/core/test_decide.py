@@ -490,7 +490,7 @@ def test_agrees_with_the_calendar_walked_day_by_day(
     assert uncovered == decision.uncovered
     named = list(zip(policy.purposes, states, strict=True))
     assert tuple(each.id for each, (word, _) in named if word == "undetermined") == decision.undetermined
-    assert tuple(each.id for each, state in named if oracle.waits_too_long(each, facts, state, today)) == decision.waiting
+    assert oracle.waiting(policy, facts, states, standing, today) == (decision.waiting, decision.waited_through)
 
 
 def acts(decision: Decision) -> bool:

@@ -12,6 +12,7 @@ from worker.core.conditions import Compare, Condition, Negated, Op
 from worker.core.decide import Due, Ended, Held, Kept, Partly, Undecided, Waiting, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
+    ANSWERED,
     Aggregate,
     Combine,
     DispositionKind,
@@ -147,8 +148,9 @@ def test_asks_for_no_more_than_it_must(data: st.DataObject, policy: Policy, toda
         *(Purpose(each.id, each.basis, each.fields, each.start, each.term) for each in policy.purposes), source=policy.source
     )
     facts = data.draw(facts_for(bare, today))
+    facts.pop(ANSWERED, None)
     if (
-        bare.outside
+        set(bare.outside) - {ANSWERED}
         or any(isinstance(fact, Unknown | NotApplicable) for fact in facts.values())
         or facts.get("last_invoice_on") == NotYet()
     ):

@@ -39,5 +39,5 @@ def test_waiting_too_long_is_a_finding() -> None:
 
 def test_the_day_is_said() -> None:
     """The reason names the day that lies too long ago."""
-    assert "running: its start event has not happened yet, and 2019-03-01 lies longer ago than its period" == state_in_words(WAITS)
+    assert "running: its start event has not happened yet, and 2019-03-01 lies longer ago than it may take" == state_in_words(WAITS)
     assert "2019-03-01" in why(POLICY, WAITING)
