@@ -269,6 +269,28 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
     return found
 
 
+@st.composite
+def waiting_records(draw: st.DrawFn) -> tuple[Policy, dict[str, Fact], dt.date]:
+    """Draw a policy, the facts of a record for which its first purpose waits, mostly for too long, and a day: rare among all others."""
+    policy, today = draw(policies()), draw(todays)
+    fields = [
+        replace(each, reading=replace(each.reading, empty=Empty.NOT_YET)) if each.name == "left_on" else each
+        for each in policy.source.fields
+    ]
+    waits = replace(
+        policy.purposes[0],
+        start=StartEvent(("left_on", "quoted_on"), draw(st.sampled_from((*Combine, Combine.LATEST_OF)))),
+        term=draw(terms),
+        when=None,
+        consents=(),
+        extends=None,
+        waits=draw(st.sampled_from((None, NO_TIME, Period(weeks=2), Period(years=1)))),
+    )
+    policy = replace(policy, source=replace(policy.source, fields=tuple(fields)), purposes=(waits, *policy.purposes[1:]))
+    known = draw(days.map(lambda value: min(value, today)))
+    return policy, draw(facts_for(policy, today)) | {"left_on": NotYet(), "quoted_on": Known(known)}, today
+
+
 holds = st.builds(
     Hold, st.sampled_from(("hold-1", "hold-2")), st.sampled_from(HoldKind), st.sampled_from((None, None, dt.date(2024, 5, 1)))
 )

@@ -21,6 +21,7 @@ from tests.strategies import (
     standings,
     todays,
     untreated_fields,
+    waiting_records,
 )
 from worker.core.conditions import Compare, Op
 from worker.core.decide import (
@@ -490,6 +491,16 @@ def test_agrees_with_the_calendar_walked_day_by_day(
     assert uncovered == decision.uncovered
     named = list(zip(policy.purposes, states, strict=True))
     assert tuple(each.id for each, (word, _) in named if word == "undetermined") == decision.undetermined
+    assert oracle.waiting(policy, facts, states, standing, today) == (decision.waiting, decision.waited_through)
+
+
+@settings(RULE)
+@given(waiting_records(), st.one_of(st.just(NOTHING), standings))
+def test_waiting_agrees_with_the_calendar_walked_day_by_day(case: tuple[Policy, dict[str, Fact], dt.date], standing: Standing) -> None:
+    """Who waits for too long, from which day on, and how an answer quiets it: two implementations give one answer."""
+    policy, facts, today = case
+    decision = decide(facts, policy, standing, today)
+    states = [state_of(each) for each in decision.purposes]
     assert oracle.waiting(policy, facts, states, standing, today) == (decision.waiting, decision.waited_through)
 
 

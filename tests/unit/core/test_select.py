@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import AMSTERDAM, RULE, blocking_relations, facts_for, plain_policy, policies, selects, todays, untreated_fields
+from tests.strategies import (
+    AMSTERDAM,
+    RULE,
+    blocking_relations,
+    facts_for,
+    plain_policy,
+    policies,
+    selects,
+    todays,
+    untreated_fields,
+    waiting_records,
+)
 from worker.core.conditions import Compare, Condition, Negated, Op
 from worker.core.decide import Due, Ended, Held, Kept, Partly, Undecided, Waiting, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
@@ -138,6 +149,17 @@ def test_never_misses(
     listed = {name for each in policy.purposes for name in each.fields}
     if decision.undetermined or decision.waiting or set(decision.uncovered) & listed:
         assert selects(undetermined(policy, today), facts, holding)
+
+
+@settings(RULE)
+@given(waiting_records())
+def test_never_misses_what_waits(case: tuple[Policy, dict[str, Fact], dt.date]) -> None:
+    """What waits for an event longer than it may is selected, and only a policy in which that can be asks people for answers."""
+    policy, facts, today = case
+    if decide(facts, policy, NOTHING_STANDS, today).waiting:
+        assert policy.waits
+        assert ANSWERED in policy.outside
+        assert selects(undetermined(policy, today), facts, _FIELDS)
 
 
 @settings(RULE)

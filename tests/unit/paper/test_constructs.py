@@ -162,6 +162,11 @@ ADDED: list[tuple[dict[str, str], str, str]] = [
         "Laat het einde, gerekend vanaf je komst, langer dan twee jaar op zich wachten, dan kijkt een van ons ernaar.",
     ),
     (
+        {'keep = "P2Y"': "keep = 'P2Y'\nsince = 'came_on'\nwaits = 'P6M'"},
+        "statement.md",
+        "Laat het einde, gerekend vanaf je komst, langer dan zes maanden op zich wachten, dan kijkt een van ons ernaar.",
+    ),
+    (
         {'start = "ended_on"\nkeep = "P2Y"': "start = { latest_of = ['ended_on', 'came_on', 'agreed_on'] }\nkeep = 'P2Y'"},
         "statement.md",
         "Laat het einde, gerekend vanaf je komst of, als dat later is, “agreed on”, langer dan twee jaar op zich wachten",

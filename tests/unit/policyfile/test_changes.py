@@ -170,6 +170,14 @@ def test_how_a_fact_over_several_sources_joins_records() -> None:
     assert not [line for line in changes(*(loads(each, "x").policies[0] for each in unused)) if "several sources" in line]
 
 
+def test_how_long_an_event_is_waited_for() -> None:
+    """A change of it changes what people look at, and is said."""
+    before = SMALL.replace('agreed_on = { type = "date", empty = "not_applicable" }', 'agreed_on = { type = "date", empty = "not_yet" }')
+    before = before.replace('start = "seen"', 'start = "agreed_on"\nsince = "came_on"')
+    after = before.replace('since = "came_on"', 'since = "came_on"\nwaits = "short"')
+    assert ("purpose more: waits none -> P1M",) == changes(*(loads(each, "x").policies[0] for each in (before, after)))
+
+
 def test_a_new_purpose_says_what_it_waits_for() -> None:
     """The whole of a purpose that comes, long waiting included."""
     text = SMALL.replace('id = "more"', 'id = "other"\nsince = "came_on"')
