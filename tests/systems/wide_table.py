@@ -113,14 +113,15 @@ class WideTable:
 @st.composite
 def declared(draw: st.DrawFn, policy: Policy) -> Policy:
     """Return a policy whose facts lie in the table: each in one of its columns, some in children, at most one in other sources."""
-    source = policy.source
-    fields = tuple(replace(each, column=_column(each.name, typed=draw(st.booleans()))) for each in source.fields)
+    # Chance itself chooses: hypothesis likes the first of two columns far better than the second.
+    chance, source = Random(draw(st.integers(0, 2**32))), policy.source
+    fields = tuple(replace(each, column=_column(each.name, typed=chance.random() < 0.6)) for each in source.fields)
     shared: tuple[SharedFact, ...] = ()
-    if draw(st.integers(0, 4)) == 0:
+    if chance.random() < 0.15:
         fields, shared = _moved_out(fields, "quoted_on")
-    aggregates = tuple(_aggregate(draw, each) for each in source.aggregates)
-    disposals = st.sampled_from((Disposal.DELETE, Disposal.DELETE, Disposal.KEEP_PARENT, Disposal.BLOCK, Disposal.DETACH))
-    relations = tuple(Relation(name, name, ("id",), ("contact_id",), ("id",), draw(disposals)) for name in ("invoices", "replies"))
+    aggregates = tuple(_aggregate(each, chance) for each in source.aggregates)
+    disposals = (Disposal.DELETE, Disposal.DELETE, Disposal.KEEP_PARENT, Disposal.BLOCK, Disposal.DETACH)
+    relations = tuple(Relation(name, name, ("id",), ("contact_id",), ("id",), chance.choice(disposals)) for name in ("invoices", "replies"))
     return replace(policy, source=replace(source, fields=fields, aggregates=aggregates, relations=relations, shared=shared))
 
 
@@ -137,12 +138,12 @@ def _moved_out(fields: tuple[Field, ...], name: str) -> tuple[tuple[Field, ...],
     return tuple(each for each in fields if each is not moved), (SharedFact(name, (member,), moved.reading.empty),)
 
 
-def _aggregate(draw: st.DrawFn, aggregate: Aggregate) -> Aggregate:
+def _aggregate(aggregate: Aggregate, chance: Random) -> Aggregate:
     """Return an aggregate over all rows of its relation, or over some."""
-    where = (Match("kind", ("final",)),) if aggregate.relation == "invoices" and draw(st.booleans()) else ()
+    where = (Match("kind", ("final",)),) if aggregate.relation == "invoices" and chance.random() < 0.5 else ()
     if aggregate.column is None:
         return replace(aggregate, where=where)
-    return replace(aggregate, column=draw(st.sampled_from(("sent_on", "sent_on_text"))), where=where)
+    return replace(aggregate, column=chance.choice(("sent_on", "sent_on", "sent_on_text")), where=where)
 
 
 # --- Rows -----------------------------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ class Filling:
         """Return content that was treated before, or that was not."""
         pick = self.random.choice
         if name == "ip":
-            return pick((None, "", "192.0.2.7", "192.0.2.0", "2001:db8::1", "2001:db8::", "nowhere", "0.0.0.0"))  # noqa: S104
+            return pick((None, "", "192.0.2.7", "192.0.2.0", "2001:db8::1", "2001:db8::", "nowhere", "0.0.0.0"))
         treated = None if name != "email" else treater(self.policy.source.field(name), ORGANISATION, KEYS).treat("a@office.example")
         found: list[object] = [None, treated, treated, "", "Ada", "a@office.example"]
         return pick(found if self.usual else [*found, "p1-k1-" + "a" * 26])
@@ -227,7 +228,7 @@ class Filling:
         day = self._day()
         if not dt.date(2, 1, 1) < day < dt.date(9998, 1, 1):
             return dt.datetime.combine(day, dt.time(12))
-        seconds = self.random.choice((0, 0, -1, 1, -3600, 3600, 1800, self.random.randrange(86_400)))
+        seconds = self.random.choice((0, 0, -1, -1, 1, -3600, 3600, self.random.randrange(86_400)))
         midnight = dt.datetime.combine(day, dt.time.min, tzinfo=self.policy.zone).astimezone(dt.UTC)
         moment = (midnight + dt.timedelta(seconds=seconds)).astimezone(reading.stored_zone).replace(tzinfo=None, fold=0)
         return moment if self.usual or self.random.random() < 0.85 else dt.datetime(1970, 1, 1)
@@ -242,4 +243,3 @@ class Filling:
 
 scribbles = st.lists(values.text_dates, min_size=12, max_size=20)
 """Texts in columns of days and moments: every form that is read, and garbage."""
-
