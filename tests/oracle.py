@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, Policy, Purpose, StartEvent
+from worker.core.model import ANSWERED, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import Anchor, FiscalYear, Period, Term
 from worker.core.standing import Hold, Request, Standing
 
@@ -131,8 +131,32 @@ def possible(condition: Condition, facts: Mapping[str, Fact]) -> set[bool]:
 # --- Purposes -------------------------------------------------------------------------------------------------------------------------
 
 
-def _start(event: StartEvent, facts: Mapping[str, Fact]) -> dt.date | str:
+def _state_over(event: StateEnd, facts: Mapping[str, Fact]) -> dt.date | str:
+    """Return the day a state ended, or a word for why there is none."""
+    truths = possible(event.condition, facts)
+    if len(truths) > 1:
+        return "unknown"
+    if truths == {True}:
+        return "not yet"
+    days = [facts[name] for name in (event.ended, event.seen) if name is not None]
+    if isinstance(days[0], Unknown):
+        return "unknown"
+    known: list[Any] = [each.value for each in days if isinstance(each, Known)]
+    return known[0] if known else "not yet"
+
+
+def _settling(event: StartEvent | StateEnd | None, facts: Mapping[str, Fact]) -> dt.date:
+    """Return the last day on which what was only seen may still turn out not to be so."""
+    if not isinstance(event, StateEnd) or (event.ended is not None and isinstance(facts[event.ended], Known)):
+        return dt.date.min
+    seen: Any = facts[event.seen]
+    return last_day(seen.value, Term(event.settling), Period()) if isinstance(seen, Known) else dt.date.min
+
+
+def _start(event: StartEvent | StateEnd, facts: Mapping[str, Fact]) -> dt.date | str:
     """Return the start day, or a word for why there is none."""
+    if isinstance(event, StateEnd):
+        return _state_over(event, facts)
     members = [facts[name] for name in event.facts]
     if any(isinstance(each, Unknown) for each in members):
         return "unknown"
@@ -209,7 +233,8 @@ def purpose_state(
         return "never applied", None
     start = "no start" if purpose.start is None else _start(purpose.start, facts)
     unknown = truths != {True} or base[0] == "undetermined" or any("unknown" in each for each in consents.values())
-    contract_over = start if isinstance(start, dt.date) and start < today and not unknown else None
+    settled = _settling(purpose.start, facts)
+    contract_over = max(start, settled) if isinstance(start, dt.date) and max(start, settled) < today and not unknown else None
     last: list[dt.date] = []
     if not unknown:
         if base[1] is not None and any(given > base[1] for given, _ in consents.values()):
@@ -218,7 +243,7 @@ def purpose_state(
             if start == "not applicable":
                 return "never applied", None
             unknown = start == "unknown"
-            last = [last_day(start, purpose.term, extra)] if isinstance(start, dt.date) else []
+            last = [max(last_day(start, purpose.term, extra), settled)] if isinstance(start, dt.date) else []
         last += [last_day(day, Term(Period()), extra) for _, day in consents.values() if isinstance(day, dt.date)]
     ends = [end for request in asked if (end := _asked_to_end(purpose, request, contract_over, consents)) is not None]
     last += [last_day(min(ends), Term(Period()), extra)] if ends else []
@@ -229,7 +254,9 @@ def purpose_state(
 
 def waits_too_long(purpose: Purpose, facts: Mapping[str, Fact], state: State, today: dt.date) -> bool:
     """Whether a purpose waits for an event although its period from every day that is known of it is over."""
-    if state != ("running", None) or purpose.start is None or purpose.term is None or _start(purpose.start, facts) != "not yet":
+    if isinstance(purpose.start, StateEnd) or state != ("running", None) or purpose.start is None or purpose.term is None:
+        return False
+    if _start(purpose.start, facts) != "not yet":
         return False
     stated = [_stated(name, facts) for name in (*purpose.start.facts, purpose.since)]
     ends = [last_day(day, purpose.term, Period()) for day in stated if isinstance(day, dt.date)]

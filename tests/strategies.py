@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from tests.calendars import terms
+from tests.calendars import periods, terms
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 from worker.core.model import (
     ANSWERED,
+    SEEN,
     Aggregate,
     Combine,
     Consent,
@@ -35,6 +36,7 @@ from worker.core.model import (
     Purpose,
     Source,
     StartEvent,
+    StateEnd,
     Step,
     Treatment,
     TreatmentKind,
@@ -169,6 +171,7 @@ def purposes(draw: st.DrawFn, name: str = "purpose") -> Purpose:
     start = st.builds(
         StartEvent, st.lists(st.sampled_from(STARTS), min_size=1, max_size=3, unique=True).map(tuple), st.sampled_from(Combine)
     )
+    state = st.builds(StateEnd, conditions, st.just(f"{SEEN}{name}"), st.sampled_from((None, *STARTS)), periods)
     endless = draw(st.integers(0, 5)) == 0
     basis = draw(st.sampled_from((*LegalBasis, LegalBasis.CONSENT, LegalBasis.CONSENT)))
     rests = basis is LegalBasis.CONSENT
@@ -176,7 +179,7 @@ def purposes(draw: st.DrawFn, name: str = "purpose") -> Purpose:
         name,
         basis,
         tuple(draw(st.lists(st.sampled_from(_PERSONAL), min_size=1, max_size=4, unique=True))) if draw(st.booleans()) else _PERSONAL,
-        None if endless and draw(st.booleans()) else draw(start),
+        None if endless and draw(st.booleans()) else draw(st.one_of(start, start, state)),
         None if endless else draw(terms),
         draw(st.one_of(st.none(), conditions)),
         consents=draw(st.sampled_from(((), ("news",), ("news",), ("future-use",), ("news", "future-use")))) if rests else (),
@@ -251,8 +254,8 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
     }
     found: dict[str, Fact] = {}
     for name in policy.deciding:
-        if name == ANSWERED:
-            found[name] = draw(st.one_of(st.just(NotApplicable()), days.map(Known)))
+        if name == ANSWERED or name.startswith(SEEN):
+            found[name] = draw(st.one_of(st.just(NotApplicable()), days.map(Known) if name == ANSWERED else past))
             continue
         absent: tuple[Fact, ...] = (Unknown("not counted"),)
         for field in (*policy.source.fields, *policy.source.marks):
@@ -367,6 +370,7 @@ def rows_for(draw: st.DrawFn, policy: Policy, columns: tuple[str, ...], count: i
         ),
         "ip": st.sampled_from((None, "", "192.0.2.7", "192.0.2.0", "::1")),
     }
+    kinds.update(dict.fromkeys((name for name in columns if name.startswith(SEEN)), kinds[ANSWERED]))
     few = {name: draw(st.lists(kinds.get(name, st.sampled_from((None, "Ada"))), min_size=1, max_size=3)) for name in columns}
     return [tuple(draw(st.sampled_from(few[name])) for name in columns) for _ in range(count)]
 

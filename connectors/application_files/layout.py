@@ -24,7 +24,8 @@ KEPT = "kept.json"
 """In that folder: the shared files that stay because a dossier that may name them can't be read."""
 
 _DEFAULT_SIDECARS = "application.json,application.toml"
-_OPTIONS = ("sidecar", "index", "index_key", "index_delimiter", "name_pattern", "shared")
+# The last one is the worker's: by which field a hold on a case finds its dossiers.
+_OPTIONS = ("sidecar", "index", "index_key", "index_delimiter", "name_pattern", "shared", "case_field")
 
 
 @dataclass(frozen=True, slots=True)

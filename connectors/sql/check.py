@@ -241,7 +241,7 @@ def _check_indexes(checked: Checked) -> None:
     source, policy = checked.model.source, checked.policy
     days = dict.fromkeys(name for each in policy.purposes for name in policy.days_of(each)) if policy else {}
     # What lies outside the row is never asked of the system: a fact over several sources is read whole, whatever index there is.
-    for name in (each for each in days if policy is not None and each not in policy.outside):
+    for name in (each for each in days if policy is not None and policy.visible(each)):
         aggregate = next((each for each in source.aggregates if each.name == name), None)
         if aggregate is not None:
             relation = source.relation(aggregate.relation)

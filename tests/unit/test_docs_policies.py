@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker.core.periods import Anchor, FiscalYear, Period, Term
+from worker.paper import Lang, StatementFormat, statement
 from worker.policyfile.loading import check_text, loads
 from worker.policyfile.schema import keys_at
 
@@ -56,6 +57,14 @@ class TestExamples:
         assert example.text.count("[[policies.examples]]") == report.examples_run
         if example.verdict == "warns":
             assert any(str(example.said) in str(warning) for warning in report.warnings)
+
+    def test_what_becomes_of_labels(self) -> None:
+        """The sentences that the page quotes stand in the statement that is made from its example."""
+        text = next(each.text for each in examples() if each.name == "labels")
+        said = statement(loads(text, "policies.toml"), Lang.EN, StatementFormat.MARKDOWN, dt.date(2026, 6, 30))
+        section = PAGE[PAGE.index("This becomes") : PAGE.index("## What is refused, and")]
+        quoted = re.findall(r'"([^"]+)"', " ".join(section.split()))
+        assert [True, True] == [each in said for each in quoted]
 
     def test_every_block_is_an_example(self) -> None:
         """No piece of TOML stands on the page without being run."""

@@ -72,6 +72,8 @@ class Action(StrEnum):
     """A person reviewed a record and chose to keep it through a day."""
     REVIEW_DONE = "retention.review_done"
     """A person attested or reviewed what no system can enforce."""
+    STATES_OBSERVED = "retention.states_observed"
+    """A run noted which records' states have ended, so that periods can run from then."""
     POLICY_APPROVED = "retention.policy_approved"
     """A person approved a version of a policy."""
     SOURCE_APPROVED = "retention.source_approved"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from worker import clock
 from worker.cli.session import Session
 from worker.errors import ConfigurationError
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement, unlabelled
@@ -35,8 +36,12 @@ def write_statement(session: Session, lang: str, layout: str, output: Path | Non
     In plain language and from the policies in force, so that what is published is what is enforced. No system is asked.
     """
     schedule = session.schedule()
-    _write(statement(schedule, Lang(lang), StatementFormat(layout)), output)
+    today = clock.local_day(session.now(), schedule.organisation.zone)
+    _write(statement(schedule, Lang(lang), StatementFormat(layout), today), output)
     _name(session, unlabelled(schedule, Lang(lang)), lang)
+    ahead = [f"{each.id} (from {each.effective} on)" for each in schedule.policies if not each.in_force(today)]
+    if ahead:
+        session.say(f"Not in force yet, so left out: {', '.join(ahead)}.", style="yellow")
     return 0
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from worker.core.decide import Decision, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import ANSWERED, Aggregate, Function, Policy
+from worker.core.model import ANSWERED, SEEN, Aggregate, Function, Policy
 from worker.core.select import definition
 from worker.core.standing import NOTHING, Standing
 from worker.core.treatments import Treater
@@ -151,12 +151,12 @@ def _evidence(facts: Mapping[str, Fact], untreated: frozenset[str] | None) -> by
 def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fact]:
     """Return the function from a raw value to the fact of that name.
 
-    The raw value of an aggregate is its summary, that of a mark its day or None; that of a fact over several sources is the fact itself,
-    which was gathered before.
+    The raw value of an aggregate is its summary, that of what people said or was seen a day or None; that of a fact over several sources is
+    the fact itself, which was gathered before.
     """
     if policy.source.shared_fact(name) is not None:
         return lambda raw: raw if isinstance(raw, Fact) else Unknown("not gathered")
-    if name == ANSWERED:
+    if name == ANSWERED or name.startswith(SEEN):
         return _remembering(Reading(FieldType.DATE, Empty.NOT_APPLICABLE, policy.zone, earliest=dt.date.min, planned=True), today)
     mark = policy.source.mark(name)
     if mark is not None:

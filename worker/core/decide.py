@@ -20,9 +20,23 @@ from typing import Protocol, assert_never
 from worker.core.conditions import Truth, evaluate
 from worker.core.consents import NotAgreed, agreement, withdraws
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step, day
+from worker.core.model import (
+    ANSWERED,
+    Combine,
+    Disposition,
+    DispositionKind,
+    LegalBasis,
+    Policy,
+    Purpose,
+    Source,
+    StartEvent,
+    StateEnd,
+    Step,
+    day,
+)
 from worker.core.periods import NEVER, NO_TIME, Period
 from worker.core.standing import NOTHING, RequestKind, Standing
+from worker.core.states import settled, state_end
 
 # --- The state of one purpose ---------------------------------------------------------------------------------------------------------
 
@@ -67,12 +81,14 @@ PurposeState = Running | Ended | NeverApplied | Undetermined
 _NOT_IN_FORCE = Running(None, "the policy is not in force yet")
 
 
-def start_of(event: StartEvent, facts: Mapping[str, Fact]) -> Fact:
+def start_of(event: StartEvent | StateEnd, facts: Mapping[str, Fact]) -> Fact:
     """Return the day of a start event as a fact.
 
     Members that don't apply are left out; with none left the event does not apply. `latest_of` and `all_of` wait for every member that
-    applies; `earliest_of` has happened when one has. An unknown member makes the whole unknown.
+    applies; `earliest_of` has happened when one has. An unknown member makes the whole unknown. For the end of a state see `state_end`.
     """
+    if isinstance(event, StateEnd):
+        return state_end(event, facts)
     days: list[dt.date] = []
     waiting = False
     missing = False
@@ -165,7 +181,7 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
         case NotApplicable():
             return NeverApplied("its start event does not apply")
         case Known(value):
-            due = purpose.term.longer(extra).due(value) if isinstance(value, dt.date) else NEVER
+            due = max(purpose.term.longer(extra).due(value), settled(purpose.start, facts)) if isinstance(value, dt.date) else NEVER
             return Ended(due, "its period is over") if due < today else Running(due, "its period runs")
         case other:
             assert_never(other)
@@ -173,8 +189,8 @@ def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extr
 
 def _waiting_since(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
     """Return the last known day of a start event that has not happened yet, when the purpose's period from that day on is over."""
-    if purpose.start is None or purpose.term is None:
-        return None
+    if not isinstance(purpose.start, StartEvent) or purpose.term is None:
+        return None  # A state that lasts is waited for by nobody.
     stated = [facts[name] for name in (*purpose.start.facts, purpose.since) if name is not None]
     known = [found for fact in stated if isinstance(fact, Known) and (found := day(fact.value)) is not None]
     return max(known) if known and purpose.term.due(max(known)) < today else None
@@ -185,8 +201,8 @@ def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -
     if purpose.basis is not LegalBasis.CONTRACT or purpose.start is None:
         return None
     match start_of(purpose.start, facts):
-        case Known(value) if isinstance(value, dt.date) and value < today:
-            return value
+        case Known(dt.date() as value) if (ended := max(value, settled(purpose.start, facts))) < today:
+            return ended
         case _:
             return None
 

@@ -171,11 +171,15 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A named consent as a source states it: the facts that hold the days on which it was last given and last withdrawn."""
+    """A named consent as a source states it: the facts that hold the days on which it was last given and last withdrawn.
+
+    label -- what people call it, as it stands after "you withdraw".
+    """
 
     name: str
     given: str
     withdrawn: str | None = None
+    label: Label = UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +200,13 @@ class Member:
 class SharedFact:
     """The latest day over the records of several sources about one subject (last contact over quotes, mails and calls).
 
-    none -- what it means that no member has a record about the subject.
+    none -- what it means that no member has a record about the subject; label -- what people call it.
     """
 
     name: str
     members: tuple[Member, ...]
     none: Empty = Empty.UNKNOWN
+    label: Label = UNLABELLED
 
     def member(self, source: str) -> Member | None:
         """Return what the fact takes from a source, None when it takes nothing."""
@@ -320,6 +325,30 @@ class StartEvent:
     combine: Combine = Combine.LATEST_OF
 
 
+SEEN = "seen:"
+"""In front of a purpose's id: the fact that is the day on which its state was first seen to have ended, or not applicable."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateEnd:
+    """The event that a state has ended, which lasts while a condition is true.
+
+    seen -- the fact that holds the day on which the condition was first seen false; ended -- the fact that holds the day on which the
+    state ended, where a system knows it: then that day counts; settling -- how long after it was first seen nothing may be due, so that a
+    state that comes back in the meantime has never ended.
+    """
+
+    condition: Condition
+    seen: str
+    ended: str | None = None
+    settling: Period = NO_TIME
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The facts that can be the day."""
+        return (self.seen,) if self.ended is None else (self.ended, self.seen)
+
+
 @dataclass(frozen=True, slots=True)
 class Purpose:
     """Why fields are kept, and until when.
@@ -334,7 +363,7 @@ class Purpose:
     id: str
     basis: LegalBasis
     fields: tuple[str, ...]
-    start: StartEvent | None = None
+    start: StartEvent | StateEnd | None = None
     term: Term | None = None
     when: Condition | None = None
     bound: Bound = Bound.CEILING
@@ -458,6 +487,7 @@ class Policy:
         names: dict[str, None] = {}
         for purpose in self.purposes:
             names.update(dict.fromkeys(self.days_of(purpose)))
+            names.update(dict.fromkeys(facts_of(purpose.start.condition) if isinstance(purpose.start, StateEnd) else ()))
             names.update(dict.fromkeys(facts_of(purpose.when)))
         for disposition in self.dispositions:
             names.update(dict.fromkeys(facts_of(disposition.when)))
@@ -477,8 +507,13 @@ class Policy:
 
     @cached_property
     def outside(self) -> tuple[str, ...]:
-        """The deciding facts that people set: they do not come from the record's row or its relations."""
-        return tuple(name for name in self.deciding if name == ANSWERED or self.source.mark(name) is not None)
+        """The deciding facts that people set or runs saw: they do not come from the record's row or its relations."""
+        return tuple(name for name in self.deciding if name == ANSWERED or name.startswith(SEEN) or self.source.mark(name) is not None)
+
+    @property
+    def states(self) -> tuple[tuple[Purpose, StateEnd], ...]:
+        """The purposes whose periods run from the end of a state, each with that state."""
+        return tuple((each, each.start) for each in self.purposes if isinstance(each.start, StateEnd))
 
     def visible(self, name: str) -> bool:
         """Whether a connector can be asked for a deciding fact: not for what people set, nor for what lies in several sources."""

@@ -15,7 +15,19 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
-from worker.core.model import Aggregate, Combine, DispositionKind, Field, Function, Policy, Purpose, SharedFact, Source
+from worker.core.model import (
+    Aggregate,
+    Combine,
+    DispositionKind,
+    Field,
+    Function,
+    Policy,
+    Purpose,
+    SharedFact,
+    Source,
+    StartEvent,
+    StateEnd,
+)
 from worker.core.periods import NO_TIME, Period, cutoff
 
 
@@ -88,10 +100,14 @@ def due(policy: Policy, today: dt.date) -> Selection:
         for after in _steps(policy, DispositionKind.DELETE, DispositionKind.REVIEW)
     ]
     if not policy.only_deletes:
+        holding: dict[tuple[tuple[int, ...], ...], list[Selection]] = {}
         for field in policy.treatable:
             holders = policy.purposes_of.get(field.name)
-            needed = _groups(policy) if holders is None else (holders,)
-            parts.append(_all([Holding(field.name), *(_field_due(policy, positions, today, NO_TIME) for positions in needed)]))
+            holding.setdefault(tuple(_groups(policy)) if holders is None else (holders,), []).append(Holding(field.name))
+        # Fields that rest on the same purposes are due together: asked once, and before what they hold, which costs a system more.
+        parts.extend(
+            _all([*(_field_due(policy, positions, today, NO_TIME) for positions in needed), _any(held)]) for needed, held in holding.items()
+        )
     return _visible(_any(parts), policy)
 
 
@@ -105,8 +121,10 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
         return NOTHING
     parts: list[Selection] = []
     for purpose in policy.purposes:
-        names = [*(purpose.start.facts if purpose.start and purpose.term else ()), *_consent_facts(policy.source, purpose)]
-        suspects = [Suspect(name, today) for name in names]
+        names = [*(_readable(purpose) if purpose.term else ()), *_consent_facts(policy.source, purpose)]
+        suspects: list[Selection] = [Suspect(name, today) for name in names]
+        if isinstance(purpose.start, StateEnd) and purpose.term:
+            suspects.append(_unknown(purpose.start.condition, today))
         parts.append(_all([_may_be(purpose.when, wanted=True, today=today), _any([*suspects, _waiting(policy.source, purpose, today)])]))
         parts.append(_unknown(purpose.when, today))
     parts.extend(
@@ -115,6 +133,21 @@ def undetermined(policy: Policy, today: dt.date) -> Selection:
         if positions
     )
     return _visible(_any(parts), policy)
+
+
+def ended_states(policy: Policy, today: dt.date) -> Selection:
+    """Return the selection of records in which a state, from whose end a period runs, may have ended or may be unknown."""
+    conditions = [state.condition for _, state in policy.states]
+    parts = [part for each in conditions for part in (_may_be(each, wanted=False, today=today), _unknown(each, today))]
+    return _visible(_any(parts), policy)
+
+
+def _readable(purpose: Purpose) -> tuple[str, ...]:
+    """Return the start facts of a purpose that may be unknown: what was seen of a state is seen, or not there."""
+    start = purpose.start
+    if isinstance(start, StateEnd):
+        return () if start.ended is None else (start.ended,)
+    return start.facts if start is not None else ()
 
 
 def _visible(selection: Selection, policy: Policy) -> Selection:
@@ -166,6 +199,11 @@ def _over(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Se
     latest = purpose.term.longer(extra).cutoff(today)
     if latest is None:
         return NOTHING
+    if isinstance(purpose.start, StateEnd):
+        over = _may_be(purpose.start.condition, wanted=False, today=today)
+        # Where no end is declared the day it was first seen counts, which no connector knows.
+        days = [part for name in _readable(purpose) for part in (OnOrBefore(name, latest), Absent(name))]
+        return _all([_may_be(purpose.when, wanted=True, today=today), over, _any(days) if days else EVERYTHING])
     happened = [OnOrBefore(name, latest) for name in purpose.start.facts]
     if purpose.start.combine is Combine.EARLIEST_OF or len(happened) == 1:
         return _any(happened)
@@ -176,7 +214,7 @@ def _over(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Se
 
 def _waiting(source: Source, purpose: Purpose, today: dt.date) -> Selection:
     """Select records for which a purpose waits for its start event although a known day of it lies longer ago than its own period."""
-    if purpose.start is None or purpose.term is None:
+    if not isinstance(purpose.start, StartEvent) or purpose.term is None:
         return NOTHING
     names, latest = purpose.start.facts, cutoff(purpose.term.due, today)
     open_ = [Absent(name) for name in names if Empty.NOT_YET in _meanings(source, name)]
@@ -194,7 +232,7 @@ def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selectio
     if purpose.extends is not None:
         parts.append(_never_applied(policy, policy.purpose(purpose.extends), today))
         parts.append(_all(_there(each.given) for each in consents))
-    if purpose.start is not None and purpose.term is not None:
+    if isinstance(purpose.start, StartEvent) and purpose.term is not None:
         absent = [Absent(name) for name in purpose.start.facts if _may_not_apply(policy.source, name)]
         everyone = len(absent) == len(purpose.start.facts)
         if purpose.start.combine is Combine.ALL_OF:

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from worker.errors import RetentionError
 from worker.ledger import schema
@@ -41,7 +41,7 @@ _CLOSE = (
 
 
 class Work(Store):
-    """Runs, batches, and the aliases kept for records that a batch treated."""
+    """Runs, batches, the aliases kept for records that a batch treated, and what runs saw of states."""
 
     def start_run(self, run: RunRow) -> None:
         """Keep a run that begins."""
@@ -213,6 +213,22 @@ class Work(Store):
                 return
             yield from (row.blob for row in found)
             last = found[-1].high_water_id
+
+    def keep_observations(self, source: str, blobs: Mapping[str, bytes]) -> None:
+        """Keep, by name, when states of a source's records were first seen to have ended; all that was kept before goes."""
+        table = schema.observations
+        rows = [{"source": source, "purpose": name, "blob": blob, "at": self._now()} for name, blob in blobs.items()]
+        with self._write() as connection:
+            connection.execute(delete(table).where(table.c.source == source))
+            if rows:
+                connection.execute(insert(table), rows)
+
+    def observations(self, source: str) -> dict[str, bytes]:
+        """Return what `keep_observations` kept of a source."""
+        table = schema.observations
+        with self._read() as connection:
+            found = connection.execute(select(table.c.purpose, table.c.blob).where(table.c.source == source))
+            return {row.purpose: row.blob for row in found}
 
     def _intend(self, connection: Connection, intent: Intent) -> None:
         if intent.aliases:

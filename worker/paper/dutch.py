@@ -77,7 +77,7 @@ DUTCH = Language(
     always="in alle gevallen",
     never="in geen geval",
     ends={
-        End.WITHDRAW: "je toestemming intrekt",
+        End.WITHDRAW: "{consent} intrekt",
         End.OBJECT: "bezwaar maakt tegen direct marketing",
         End.ERASE: "ons vraagt de gegevens te wissen",
     },
@@ -95,18 +95,30 @@ DUTCH = Language(
     phrases={
         Phrase.KEEP: "We bewaren deze gegevens {how_long}.",
         Phrase.KEEP_IF: "Als {condition}, bewaren we deze gegevens {how_long}.",
+        Phrase.KEEP_INSTEAD: "Als {condition}, bewaren we deze gegevens in plaats daarvan {how_long}.",
         Phrase.FOR: "tot {period} na {start}",
         Phrase.UNTIL: "tot {start}",
         Phrase.UNTIL_YOU: "tot je {ends}",
         Phrase.WITHOUT_END: "zonder vaste einddatum",
         Phrase.UNLESS_SOONER: "{how_long}, tenzij je eerder {ends}",
+        Phrase.CONSENT: "je toestemming",
+        Phrase.NAMED_CONSENT: "je toestemming {name}",
+        Phrase.GAVE: "je ons {consent} gaf",
+        Phrase.IN_TIME: "{gave} voordat de termijn van {purpose} voorbij was",
+        Phrase.PROMISED: "Viel {event} op of vóór {day}, dan geldt de kortere termijn van {period} die we toen beloofden.",
+        Phrase.NOT_REVIVED: "Liep de eerdere termijn van {period} uiterlijk op {day} af, dan blijft het daarbij.",
+        Phrase.WAITING: "Laat {event}, gerekend vanaf {after}, langer dan {period} op zich wachten, dan kijkt een van ons ernaar.",
+        Phrase.REST: "de rest",
         Phrase.DATA: "Het gaat om {fields}.",
+        Phrase.SHARED: "We delen deze gegevens met {recipients}.",
+        Phrase.SHARED_FOR: "Hiervoor delen we ze met {recipients}.",
         Phrase.THEN: "Daarna {step}.",
         Phrase.DEPENDS: "Wat er daarna gebeurt, hangt ervan af.",
         Phrase.THEN_IF: "Als {condition}, {step}.",
         Phrase.OTHERWISE: "In alle andere gevallen {step}.",
         Phrase.AFTER_STEP: "{period} later {step}",
         Phrase.WINDOW: "Dat doen we binnen {period}.",
+        Phrase.BACKUPS: "Uiterlijk {period} na het verwijderen zijn de gegevens ook uit onze back-ups verdwenen.",
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
         Phrase.FOLLOWS: "Met de laatste van deze gegevens verwijderen we ook {fields}.",
         Phrase.PSEUDONYMS: (
@@ -116,6 +128,11 @@ DUTCH = Language(
         Phrase.FOR_CLIENT: (
             "We verwerken deze gegevens in opdracht van een klant, die erover beslist. Je verzoeken geven we aan die klant door."
         ),
+        Phrase.FOR_NAMED_CLIENT: (
+            "We verwerken deze gegevens in opdracht van {client}, die erover beslist. Je verzoeken geven we aan {client} door."
+        ),
+        Phrase.FROM_DAY: "geldt vanaf {day}",
+        Phrase.THROUGH: "{first} tot en met {last}",
     },
     titles={
         Title.STATEMENT: "Hoe lang we je persoonsgegevens bewaren",
@@ -128,6 +145,11 @@ DUTCH = Language(
         ),
         Title.CLASSES: "Verwijderklassen",
         Title.CLASSES_SCOPE: "Elk startmoment met elke termijn die ermee begint, en de doelen in die klasse (naar DIN 66398).",
+        Title.STANDARD: "Standaardtermijnen",
+        Title.ODD_YEARS: (
+            "Afwijkende boekjaren: {years}. Waar een termijn aan het einde van een boekjaar begint, telt “minimaal” zowel in boekjaren als "
+            "in kalenderjaren, en geldt het laatste van de twee; “maximaal” telt in kalenderjaren."
+        ),
         Title.WITHOUT_POLICY: "Zonder beleid, dus zonder termijn",
         Title.WITHOUT_PURPOSE: "Zonder doel, dus zonder termijn",
         Title.PEOPLE: "Bestand en betrokkenen",
@@ -140,6 +162,8 @@ DUTCH = Language(
         Title.CONDITION: "Alleen als",
         Title.AFTERWARDS: "Daarna",
         Title.CLAUSE: "Waar beloofd",
+        Title.VERSION: "Versie",
+        Title.OWNER: "Intern verantwoordelijk",
         Title.NO_START: "geen startmoment",
         Title.NO_PERIOD: "geen vaste einddatum",
     },

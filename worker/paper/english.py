@@ -77,7 +77,7 @@ ENGLISH = Language(
     always="in all cases",
     never="in no case",
     ends={
-        End.WITHDRAW: "withdraw your consent",
+        End.WITHDRAW: "withdraw {consent}",
         End.OBJECT: "object to direct marketing",
         End.ERASE: "ask us to erase the data",
     },
@@ -95,24 +95,41 @@ ENGLISH = Language(
     phrases={
         Phrase.KEEP: "We keep these data {how_long}.",
         Phrase.KEEP_IF: "If {condition}, we keep these data {how_long}.",
+        Phrase.KEEP_INSTEAD: "If {condition}, we instead keep these data {how_long}.",
         Phrase.FOR: "for {period} after {start}",
         Phrase.UNTIL: "until {start}",
         Phrase.UNTIL_YOU: "until you {ends}",
         Phrase.WITHOUT_END: "without a fixed end date",
         Phrase.UNLESS_SOONER: "{how_long}, unless you {ends} before then",
+        Phrase.CONSENT: "your consent",
+        Phrase.NAMED_CONSENT: "your consent {name}",
+        Phrase.GAVE: "you gave us {consent}",
+        Phrase.IN_TIME: "{gave} before the period for {purpose} was over",
+        Phrase.PROMISED: "If {event} was on or before {day}, the shorter period of {period} that we promised then applies.",
+        Phrase.NOT_REVIVED: "If the earlier period of {period} ended on or before {day}, it stays at that.",
+        Phrase.WAITING: "If {event} is still to come more than {period} after {after}, one of us looks at it.",
+        Phrase.REST: "the rest",
         Phrase.DATA: "It concerns {fields}.",
+        Phrase.SHARED: "We share these data with {recipients}.",
+        Phrase.SHARED_FOR: "For this we share them with {recipients}.",
         Phrase.THEN: "After that, {step}.",
         Phrase.DEPENDS: "What happens after that depends.",
         Phrase.THEN_IF: "If {condition}, {step}.",
         Phrase.OTHERWISE: "In all other cases, {step}.",
         Phrase.AFTER_STEP: "{period} later {step}",
         Phrase.WINDOW: "We do so within {period}.",
+        Phrase.BACKUPS: "At the latest {period} after their deletion the data are gone from our backups too.",
         Phrase.EARLIER: "Data that no purpose needs any more do not wait for the rest: {treatments}.",
         Phrase.FOLLOWS: "With the last of these data we also remove {fields}.",
         Phrase.PSEUDONYMS: (
             "Pseudonymised data still are personal data: whoever holds the key could trace them back to you. We keep that key apart."
         ),
         Phrase.FOR_CLIENT: "We process these data on behalf of a client, who decides about them. We pass on your requests to that client.",
+        Phrase.FOR_NAMED_CLIENT: (
+            "We process these data on behalf of {client}, who decides about them. We pass on your requests to {client}."
+        ),
+        Phrase.FROM_DAY: "in force from {day}",
+        Phrase.THROUGH: "{first} to {last}",
     },
     titles={
         Title.STATEMENT: "How long we keep your personal data",
@@ -125,6 +142,11 @@ ENGLISH = Language(
         ),
         Title.CLASSES: "Deletion classes",
         Title.CLASSES_SCOPE: "Every start event with every period that runs from it, and the purposes in that class (after DIN 66398).",
+        Title.STANDARD: "Standard periods",
+        Title.ODD_YEARS: (
+            "Fiscal years that differ: {years}. Where a period runs from the end of a fiscal year, “at least” counts in fiscal years and "
+            "in calendar years, and the later of the two holds; “at most” counts in calendar years."
+        ),
         Title.WITHOUT_POLICY: "Without a policy, so without a period",
         Title.WITHOUT_PURPOSE: "Without a purpose, so without a period",
         Title.PEOPLE: "Records and people",
@@ -137,6 +159,8 @@ ENGLISH = Language(
         Title.CONDITION: "Only if",
         Title.AFTERWARDS: "Afterwards",
         Title.CLAUSE: "Where promised",
+        Title.VERSION: "Version",
+        Title.OWNER: "Owner",
         Title.NO_START: "no start event",
         Title.NO_PERIOD: "no fixed end",
     },

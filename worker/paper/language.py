@@ -57,22 +57,37 @@ class Phrase(StrEnum):
 
     KEEP = "keep"
     KEEP_IF = "keep_if"
+    KEEP_INSTEAD = "keep_instead"
     FOR = "for"
     UNTIL = "until"
     UNTIL_YOU = "until_you"
     WITHOUT_END = "without_end"
     UNLESS_SOONER = "unless_sooner"
+    CONSENT = "consent"
+    NAMED_CONSENT = "named_consent"
+    GAVE = "gave"
+    IN_TIME = "in_time"
+    PROMISED = "promised"
+    NOT_REVIVED = "not_revived"
+    WAITING = "waiting"
+    REST = "rest"
     DATA = "data"
+    SHARED = "shared"
+    SHARED_FOR = "shared_for"
     THEN = "then"
     DEPENDS = "depends"
     THEN_IF = "then_if"
     OTHERWISE = "otherwise"
     AFTER_STEP = "after_step"
     WINDOW = "window"
+    BACKUPS = "backups"
     EARLIER = "earlier"
     FOLLOWS = "follows"
     PSEUDONYMS = "pseudonyms"
     FOR_CLIENT = "for_client"
+    FOR_NAMED_CLIENT = "for_named_client"
+    FROM_DAY = "from_day"
+    THROUGH = "through"
 
 
 class Title(StrEnum):
@@ -84,6 +99,8 @@ class Title(StrEnum):
     SCOPE = "scope"
     CLASSES = "classes"
     CLASSES_SCOPE = "classes_scope"
+    STANDARD = "standard"
+    ODD_YEARS = "odd_years"
     WITHOUT_POLICY = "without_policy"
     WITHOUT_PURPOSE = "without_purpose"
     PEOPLE = "people"
@@ -96,6 +113,8 @@ class Title(StrEnum):
     CONDITION = "condition"
     AFTERWARDS = "afterwards"
     CLAUSE = "clause"
+    VERSION = "version"
+    OWNER = "owner"
     NO_START = "no_start"
     NO_PERIOD = "no_period"
 
@@ -107,8 +126,8 @@ class Language:
     locale -- for dates, numbers and lists (Unicode CLDR); numerals -- one, two, ... in words; units -- singular and plural; truth -- yes
     and no; bases -- why, as a privacy statement says it, and articles -- as a register does; anchors -- {event}; combined -- {all} members
     with "and", the {first}, the {others} with "or"; bounds -- {period}; same and ordered -- {fact} and {value} after "if", and the
-    opposite; counted -- {fact} in the plural and {value}; at_once -- the period of no days; steps -- a main clause after an adverb;
-    treatments -- {fields}; closing -- what holds everywhere.
+    opposite; counted -- {fact} in the plural and {value}; at_once -- the period of no days; ends -- what follows "you", with {consent};
+    steps -- a main clause after an adverb; treatments -- {fields}; closing -- what holds everywhere.
     """
 
     lang: Lang

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.core.model import Schedule
-from worker.core.periods import Period
 from worker.paper.language import Lang, Language, Title
 from worker.paper.languages import language
 from worker.paper.pages import Page, page
-from worker.paper.view import Row, Section, View, view
-from worker.paper.wording import period
+from worker.paper.rows import Row
+from worker.paper.view import Section, View, view
+from worker.paper.wording import length, period
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # Spreadsheets read wide signs, too.
 _COLUMNS = (
@@ -32,6 +32,8 @@ _COLUMNS = (
     Title.CONDITION,
     Title.AFTERWARDS,
     Title.CLAUSE,
+    Title.VERSION,
+    Title.OWNER,
 )
 
 
@@ -45,7 +47,10 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Deletion classes: the periods as columns, shortest first, the start events as rows, the purposes in each cell."""
+    """Deletion classes: the periods as columns, shortest first, the start events as rows, the purposes in each cell.
+
+    A standard period is a column of its own, so a purpose that only happens to be as long stands beside it.
+    """
 
     periods: tuple[str, ...]
     starts: tuple[str, ...]
@@ -79,6 +84,10 @@ def _used(title: Title, seen: View) -> bool:
             return any(row.recipients for _, row in seen.rows)
         case Title.CLAUSE:
             return any(section.clause for section in seen.sections)
+        case Title.VERSION:
+            return any(section.version for section in seen.sections)
+        case Title.OWNER:
+            return any(section.owner for section in seen.sections)
         case _:
             return True
 
@@ -92,12 +101,21 @@ def _cells(section: Section, row: Row, words: Language) -> Mapping[Title, str]:
         Title.BASIS: words.articles[row.basis],
         Title.DATA: ", ".join(row.data),
         Title.RECIPIENTS: ", ".join(row.recipients),
-        Title.PERIOD: row.bounded or words.titles[Title.NO_PERIOD],
+        Title.PERIOD: " ".join((f"{_class(row.bounded, row, words)}.", *row.notes)) if row.notes else _class(row.bounded, row, words),
         Title.START: row.start,
         Title.CONDITION: row.condition,
         Title.AFTERWARDS: " ".join((*section.afterwards, section.client)).rstrip(),
         Title.CLAUSE: section.clause,
+        Title.VERSION: section.version,
+        Title.OWNER: section.owner,
     }
+
+
+def _class(said: str, row: Row, words: Language) -> str:
+    """Return a period with the name of the standard period that it is."""
+    if row.keep is None:
+        return words.titles[Title.NO_PERIOD]
+    return f"{said} ({row.standard})" if row.standard else said
 
 
 # --- Deletion classes -----------------------------------------------------------------------------------------------------------------
@@ -109,17 +127,10 @@ def matrix(seen: View, words: Language) -> Matrix:
     periods: dict[str, float] = {}
     for section, row in seen.rows:
         start = row.start or words.titles[Title.NO_START]
-        keep = period(row.keep, words) if row.keep is not None else words.titles[Title.NO_PERIOD]
-        periods[keep] = _length(row.keep)
+        keep = _class(period(row.keep, words) if row.keep is not None else "", row, words)
+        periods[keep] = length(row.keep) if row.keep is not None else float("inf")
         cells[start, keep] = (*cells.get((start, keep), ()), f"{section.title}: {row.why}")
     return Matrix(tuple(sorted(periods, key=lambda each: periods[each])), tuple(dict.fromkeys(start for start, _ in cells)), cells)
-
-
-def _length(keep: Period | None) -> float:
-    """Return the rough length of a period in days, good enough to put columns in order."""
-    if keep is None:
-        return float("inf")
-    return keep.years * 365.25 + keep.months * 30.44 + keep.weeks * 7 + keep.days
 
 
 # --- CSV ------------------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from worker.core.model import Schedule
 from worker.paper.language import Lang, Title
 from worker.paper.languages import language
@@ -12,9 +14,9 @@ Format = Page
 """What a statement can be written as."""
 
 
-def statement(schedule: Schedule, lang: Lang, layout: Format) -> str:
-    """Return the retention section that follows from a schedule, ending with a newline."""
+def statement(schedule: Schedule, lang: Lang, layout: Format, today: dt.date) -> str:
+    """Return the retention section that follows from the policies in force on a local day of the organisation, ending with a newline."""
     words = language(lang)
-    seen = view(schedule, words)
+    seen = view(schedule, words, today)
     introduction = words.titles[Title.INTRODUCTION].format(organisation=seen.organisation)
     return page("statement", layout, {"view": seen, "words": words, "title": words.titles, "introduction": introduction})

@@ -5,50 +5,45 @@ A statement and a register are two layouts of these sections and rows; what a po
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from worker.core.model import Aggregate, Disposition, DispositionKind, Field, LegalBasis, Policy, Purpose, Schedule, Step, TreatmentKind
-from worker.core.periods import NO_TIME, Bound, Period
-from worker.paper.language import End, Lang, Language, Phrase
-from worker.paper.wording import Fact, condition, data, facts_of, named, period, spoken, start
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One purpose in words.
-
-    policy and purpose -- their identifiers, for whoever compares a paper with the audit trail; why -- what it is for; bounded -- the period
-    with "at least" or "at most", empty without an end of its own; keep -- the period itself; start -- what it is counted from; condition
-    -- what must be true, after "if", or empty; sentence -- the whole of it as a privacy statement says it.
-    """
-
-    policy: str
-    purpose: str
-    why: str
-    basis: LegalBasis
-    data: tuple[str, ...]
-    recipients: tuple[str, ...]
-    keep: Period | None
-    bounded: str
-    start: str
-    condition: str
-    sentence: str
+from worker.core.conditions import facts_of as compared
+from worker.core.model import (
+    Aggregate,
+    Disposition,
+    DispositionKind,
+    Field,
+    Policy,
+    Schedule,
+    SharedFact,
+    Source,
+    Step,
+    TreatmentKind,
+)
+from worker.core.periods import NO_TIME, Anchor
+from worker.paper.language import Lang, Language, Phrase, Title
+from worker.paper.rows import Row, row
+from worker.paper.wording import Fact, condition, data, facts_of, named, period
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """One policy in words.
 
-    data -- every personal field with a purpose; alike -- every purpose needs all of them; client -- a sentence when they are processed for
-    somebody else, else empty; afterwards -- sentences about what happens then; notes -- sentences about single fields and pseudonyms;
-    uncovered -- fields that no purpose lists.
+    clause -- where it was promised, in which document and where there; version -- its version and since when it is in force, or empty;
+    owner -- who answers for it; data -- every personal field with a purpose; alike -- every purpose needs all of them; client -- a sentence
+    when they are processed for somebody else, else empty; afterwards -- sentences about what happens then; notes -- sentences about
+    recipients, single fields and pseudonyms; uncovered -- fields that no purpose lists.
     """
 
     policy: str
     title: str
     categories: tuple[str, ...]
     clause: str
+    version: str
+    owner: str
     data: tuple[str, ...]
     alike: bool
     rows: tuple[Row, ...]
@@ -60,11 +55,17 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A schedule in words: its policies in the order of the file, and the sources that have none."""
+    """A schedule in words: its policies in the order of the file, and the sources that have none.
+
+    standards -- every standard period that a purpose uses: its name, how long it is, and what the file says about it; odd_years -- a
+    sentence about fiscal years that differed, empty where no period depends on one.
+    """
 
     organisation: str
     sections: tuple[Section, ...]
     without_policy: tuple[str, ...]
+    standards: tuple[tuple[str, str, str], ...]
+    odd_years: str
 
     @property
     def rows(self) -> Iterator[tuple[Section, Row]]:
@@ -72,38 +73,79 @@ class View:
         return ((section, row) for section in self.sections for row in section.rows)
 
 
-def view(schedule: Schedule, language: Language) -> View:
-    """Return what there is to say about a schedule in a language."""
+def view(schedule: Schedule, language: Language, today: dt.date | None = None) -> View:
+    """Return what there is to say about a schedule in a language: about the policies in force on a local day, without one about all."""
+    policies = [policy for policy in schedule.policies if today is None or policy.in_force(today)]
     return View(
         schedule.organisation.name,
-        tuple(_section(policy, language) for policy in schedule.policies),
+        tuple(_section(policy, language) for policy in policies),
         tuple(named(each.label, name, language) for name, each in schedule.sources.items() if schedule.policy(name) is None),
+        tuple(_standards(schedule, language)),
+        _odd_years(schedule, language),
     )
 
 
+def _standards(schedule: Schedule, language: Language) -> Iterator[tuple[str, str, str]]:
+    """Yield the standard periods that purposes use, in the order of the file."""
+    used = {purpose.period_name for policy in schedule.policies for purpose in policy.purposes}
+    for each in schedule.organisation.periods.values():
+        if each.name in used:
+            yield each.name, period(each.period, language), each.description
+
+
+def _odd_years(schedule: Schedule, language: Language) -> str:
+    """Return which fiscal years differed and how is counted then."""
+    terms = [purpose.term for policy in schedule.policies for purpose in policy.purposes if purpose.term is not None]
+    odd = schedule.organisation.fiscal_year.odd
+    if not odd or not any(each.anchor is Anchor.END_OF_FISCAL_YEAR for each in terms):
+        return ""
+    years = [language.phrase(Phrase.THROUGH, first=language.value(first), last=language.value(last)) for first, last in odd]
+    return language.titles[Title.ODD_YEARS].format(years=language.both(years))
+
+
 def unlabelled(schedule: Schedule, lang: Lang) -> tuple[str, ...]:
-    """Return what papers in a language will call by its identifier: `source`, `source.field` or fact, `source: purpose`."""
+    """Return what papers in a language will call by its identifier: `source`, `source.field` or fact, `source: purpose` or consent."""
 
     def without() -> Iterator[str]:
         for name, source in schedule.sources.items():
             policy = schedule.policy(name)
             if not getattr(source.label, lang.value):
                 yield name
-            used = {*(policy.deciding if policy is not None else ()), *(each.name for each in source.personal)}
-            facts: tuple[Field | Aggregate, ...] = (*source.fields, *source.aggregates)
+            used = {*(_mentioned(policy) if policy is not None else ()), *(each.name for each in source.personal)}
+            facts: tuple[Field | Aggregate | SharedFact, ...] = (*source.fields, *source.aggregates, *source.shared)
             for each in facts:
-                if each.name in used and not getattr(each.label, lang.value) and not _said_by_value(each.values, lang):
-                    yield f"{name}.{each.name}"
+                if each.name in used and not getattr(each.label, lang.value) and not _said_by_value(each, lang):
+                    yield each.name if isinstance(each, SharedFact) else f"{name}.{each.name}"
             for purpose in policy.purposes if policy is not None else ():
                 if not getattr(purpose.label, lang.value) and not purpose.description:
                     yield f"{name}: {purpose.id}"
+            yield from _unlabelled_consents(source, policy, lang)
 
-    return tuple(without())
+    return tuple(dict.fromkeys(without()))
 
 
-def _said_by_value(values: tuple[tuple[str, object], ...], lang: Lang) -> bool:
+def _mentioned(policy: Policy) -> Iterator[str]:
+    """Yield the facts that sentences about a policy name; those that only state a consent are not among them."""
+    for purpose in policy.purposes:
+        yield from purpose.start.facts if purpose.start is not None else ()
+        yield from compared(purpose.when)
+        if purpose.since is not None:
+            yield purpose.since
+    for disposition in policy.dispositions:
+        yield from compared(disposition.when)
+
+
+def _unlabelled_consents(source: Source, policy: Policy | None, lang: Lang) -> Iterator[str]:
+    """Yield the consents that stand in a sentence beside others, so that "your consent" would not tell which is meant."""
+    labels = {each.name: getattr(each.label, lang.value) for each in source.consents}
+    for purpose in policy.purposes if policy is not None else ():
+        if len(purpose.consents) > 1:
+            yield from (f"{source.name}: {name}" for name in purpose.consents if not labels.get(name))
+
+
+def _said_by_value(fact: Field | Aggregate | SharedFact, lang: Lang) -> bool:
     """Whether a fact has words for its values, which then take the place of its name."""
-    return any(getattr(label, lang.value) for _, label in values)
+    return not isinstance(fact, SharedFact) and any(getattr(label, lang.value) for _, label in fact.values)
 
 
 # --- Sections -------------------------------------------------------------------------------------------------------------------------
@@ -117,6 +159,7 @@ def _section(policy: Policy, language: Language) -> Section:
     pseudonymises = any(step.kind is DispositionKind.PSEUDONYMISE for each in policy.dispositions for step in each.steps)
     pseudonymises |= not policy.uniform and any(each.treatment.kind is TreatmentKind.PSEUDONYM for each in covered if each.treatment)
     notes = [
+        language.phrase(Phrase.SHARED, recipients=language.both(source.recipients)) if source.recipients else "",
         _earlier(policy, language) if not policy.uniform else "",
         language.phrase(Phrase.FOLLOWS, fields=language.both(following)) if following else "",
         language.phrase(Phrase.PSEUDONYMS) if pseudonymises else "",
@@ -125,15 +168,32 @@ def _section(policy: Policy, language: Language) -> Section:
         policy.id,
         named(source.label, source.name, language),
         policy.categories,
-        policy.clause,
+        ": ".join(each for each in (policy.statement, policy.clause) if each),
+        _version(policy, language),
+        policy.owner,
         tuple(data(each, language) for each in covered),
         policy.uniform,
-        tuple(_row(policy, each, facts, language) for each in policy.purposes),
-        language.phrase(Phrase.FOR_CLIENT) if not source.controller else "",
+        tuple(row(policy, each, facts, language) for each in policy.purposes),
+        _client(source, language),
         tuple(_afterwards(policy, facts, language)),
         tuple(each for each in notes if each),
         tuple(data(each, language) for each in source.personal if each.name in policy.purposes_of and each not in covered),
     )
+
+
+def _version(policy: Policy, language: Language) -> str:
+    """Return a policy's version and since when it is in force, as far as the file says."""
+    since = language.phrase(Phrase.FROM_DAY, day=language.value(policy.effective)) if policy.effective is not None else ""
+    return ", ".join(each for each in (policy.version, since) if each)
+
+
+def _client(source: Source, language: Language) -> str:
+    """Return for whom records are processed, when that is somebody else."""
+    if source.controller:
+        return ""
+    if not source.controller_name:
+        return language.phrase(Phrase.FOR_CLIENT)
+    return language.phrase(Phrase.FOR_NAMED_CLIENT, client=source.controller_name)
 
 
 def _earlier(policy: Policy, language: Language) -> str:
@@ -161,6 +221,14 @@ def _afterwards(policy: Policy, facts: Mapping[str, Fact], language: Language) -
             yield language.phrase(Phrase.OTHERWISE if number else Phrase.THEN, step=_chain(each, language))
     if policy.window != NO_TIME:
         yield language.phrase(Phrase.WINDOW, period=period(policy.window, language))
+    backups = policy.source.backups
+    if backups is not None and backups != NO_TIME and _deletes(policy):
+        yield language.phrase(Phrase.BACKUPS, period=period(backups, language))
+
+
+def _deletes(policy: Policy) -> bool:
+    """Whether any step of any disposition deletes."""
+    return any(step.kind is DispositionKind.DELETE for each in policy.dispositions for step in each.steps)
 
 
 def _chain(disposition: Disposition, language: Language) -> str:
@@ -172,57 +240,3 @@ def _step(step: Step, language: Language) -> str:
     """Return one step."""
     said = language.steps[step.kind]
     return said if step.after == NO_TIME else language.phrase(Phrase.AFTER_STEP, period=period(step.after, language), step=said)
-
-
-# --- Purposes -------------------------------------------------------------------------------------------------------------------------
-
-
-def _row(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], language: Language) -> Row:
-    """Return one purpose in words."""
-    when = condition(purpose.when, facts, language)
-    event = start(purpose.start, purpose.term.anchor, facts, language) if purpose.start and purpose.term else ""
-    keep = purpose.term.period if purpose.start and purpose.term else None
-    bounded = _bounded(purpose, keep, language) if keep is not None else ""
-    how_long = _how_long(purpose, keep, bounded, event, language)
-    kept = Phrase.KEEP_IF if when else Phrase.KEEP
-    return Row(
-        policy.id,
-        purpose.id,
-        language.of(purpose.label) or purpose.description.rstrip(".") or spoken(purpose.id),
-        purpose.basis,
-        tuple(data(policy.source.field(each), language) for each in purpose.fields),
-        (),
-        keep,
-        bounded,
-        event,
-        when,
-        language.phrase(kept, condition=when, how_long=how_long),
-    )
-
-
-def _bounded(purpose: Purpose, keep: Period, language: Language) -> str:
-    """Return a period with what it bounds; no time at all is no bound."""
-    said = period(keep, language)
-    return said if keep == NO_TIME else language.bounds[Bound(purpose.bound)].format(period=said)
-
-
-def _how_long(purpose: Purpose, keep: Period | None, bounded: str, event: str, language: Language) -> str:
-    """Return how long a purpose keeps its data, with what a person can do to end it sooner."""
-    ends = [language.ends[each] for each in _ends(purpose)]
-    if keep is None:
-        return language.phrase(Phrase.UNTIL_YOU, ends=language.either(ends)) if ends else language.phrase(Phrase.WITHOUT_END)
-    if keep == NO_TIME:
-        return language.phrase(Phrase.UNTIL, start=event)
-    how_long = language.phrase(Phrase.FOR, period=bounded, start=event)
-    sooner = [language.ends[each] for each in _ends(purpose) if each is not End.ERASE]  # Erasure is explained once, for all.
-    return language.phrase(Phrase.UNLESS_SOONER, how_long=how_long, ends=language.either(sooner)) if sooner else how_long
-
-
-def _ends(purpose: Purpose) -> Iterator[End]:
-    """Yield which requests of a person end a purpose, as `worker.core.decide` carries them out."""
-    if purpose.basis is LegalBasis.CONSENT:
-        yield End.WITHDRAW
-    if purpose.marketing:
-        yield End.OBJECT
-    if purpose.basis in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS) and not purpose.legal_claim:
-        yield End.ERASE

@@ -5,14 +5,14 @@ A fact without a label is quoted by its name, so that a reader sees that it is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import FieldType, Scalar
 from worker.core.model import Aggregate, Combine, Field, Function, Label, Source, StartEvent
-from worker.core.periods import Anchor, Period
+from worker.core.periods import NO_TIME, Anchor, Period
 from worker.paper.language import Language, Ordered, Unit
 
 _OPPOSITE = {
@@ -46,7 +46,8 @@ class Fact:
 def facts_of(source: Source, language: Language) -> Mapping[str, Fact]:
     """Return every fact that a policy about a source may use, as a language calls it."""
     declared: tuple[Field | Aggregate, ...] = (*source.fields, *source.aggregates)
-    return {each.name: _fact(each, language) for each in declared}
+    shared = {each.name: Fact(language.of(each.label) or _quoted(each.name), counted=False, day=True, values={}) for each in source.shared}
+    return shared | {each.name: _fact(each, language) for each in declared}
 
 
 def _fact(declared: Field | Aggregate, language: Language) -> Fact:
@@ -55,11 +56,16 @@ def _fact(declared: Field | Aggregate, language: Language) -> Fact:
     name = declared.relation if counted and isinstance(declared, Aggregate) else declared.name
     reading = declared.reading
     return Fact(
-        language.of(declared.label) or (spoken(name) if counted else f"“{spoken(name)}”"),
+        language.of(declared.label) or (spoken(name) if counted else _quoted(name)),
         counted,
         reading is not None and reading.type in (FieldType.DATE, FieldType.TIMESTAMP),
         {value: words for value, label in declared.values if (words := language.of(label))},
     )
+
+
+def _quoted(name: str) -> str:
+    """Return a name as words in quotes."""
+    return f"“{spoken(name)}”"
 
 
 def data(field: Field, language: Language) -> str:
@@ -82,22 +88,38 @@ def period(of: Period, language: Language) -> str:
     return language.both(said) if said else language.at_once
 
 
+def duration(of: Period, language: Language) -> str:
+    """Return how much time a period is, no time in days."""
+    return language.amount(0, Unit.DAYS) if of == NO_TIME else period(of, language)
+
+
+def length(of: Period) -> float:
+    """Return the length of a period in days, good enough to put periods in order; a year is twelve months, whichever way it is written."""
+    return (of.years * 12 + of.months) * 365.25 / 12 + of.weeks * 7 + of.days
+
+
 def start(event: StartEvent, anchor: Anchor, facts: Mapping[str, Fact], language: Language) -> str:
     """Return the moment from which a period is counted, as it stands after the word "after"."""
-    names = [facts[each].text for each in event.facts]
-    combined = names[0]
-    if len(names) > 1:
-        template = language.combined[Combine(event.combine)]
-        combined = template.format(all=language.both(names), first=names[0], others=language.either(names[1:]))
-    return language.anchors[anchor].format(event=combined)
+    return language.anchors[anchor].format(event=combined(event.combine, [facts[each].text for each in event.facts], language))
+
+
+def combined(combine: Combine, names: Sequence[str], language: Language) -> str:
+    """Return several events as one, one event as itself."""
+    if len(names) == 1:
+        return names[0]
+    return language.combined[Combine(combine)].format(all=language.both(names), first=names[0], others=language.either(names[1:]))
 
 
 # --- Conditions -----------------------------------------------------------------------------------------------------------------------
 
 
-def condition(of: Condition | None, facts: Mapping[str, Fact], language: Language) -> str:
-    """Return a condition as it stands after the word "if"; an empty text for what is always true."""
-    return "" if of is None or of == Every(()) else _condition(of, facts, language, negated=False)
+def condition(of: Condition | None, facts: Mapping[str, Fact], language: Language, *, also: tuple[str, ...] = ()) -> str:
+    """Return a condition as it stands after the word "if"; an empty text for what is always true. `also` has to be true too, in words."""
+    parts = () if of is None else of.of if isinstance(of, Every) else (of,)
+    if len(parts) == 1 and not also:
+        return _condition(parts[0], facts, language, negated=False)
+    said = [*(_part(each, facts, language, negated=False) for each in parts), *also]
+    return language.both(said) if said else ""
 
 
 def _condition(of: Condition, facts: Mapping[str, Fact], language: Language, *, negated: bool) -> str:

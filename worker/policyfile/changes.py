@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from worker.core.conditions import Compare, Either, Every, Negated
-from worker.core.model import Disposition, Policy, Purpose, Source, StartEvent
+from worker.core.facts import Empty
+from worker.core.model import Consent, Disposition, Policy, Purpose, SharedFact, Source, StartEvent
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
 from worker.policyfile.normalform import differing
-from worker.policyfile.retention import condition_in_words, purpose_in_words, start_in_words
+from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
 
-_NAMES = {"term": "keep", "dispositions": "disposition", "zone": "time zone"}
+_NAMES = {
+    "term": "keep",
+    "consents": "consent",
+    "dispositions": "disposition",
+    "zone": "time zone",
+    "fiscal_year": "fiscal year",
+}
 """How a member is called in the policy file, where the model has another word for it."""
+
+_STATED = {"consents": "consent", "shared": "fact"}
+"""What of a source is said in words, and what one of it is called."""
+_LISTS = {"aggregates": "facts", "shared": "facts over several sources"}
+"""How a list of a source is called in the policy file, where the model has another word for it."""
 
 
 def changes(old: Policy, new: Policy) -> tuple[str, ...]:
@@ -27,7 +40,7 @@ def _purposes(old: Sequence[Purpose], new: Sequence[Purpose]) -> Iterator[str]:
     for each in new:
         if each.id not in before:
             yield f"purpose {each.id} is new: {purpose_in_words(each)}"
-        elif lines := _members(before[each.id], each):
+        elif lines := [*_keep(before[each.id], each), *_members(before[each.id], each, without=("term",))]:
             yield f"purpose {each.id}: {'; '.join(lines)}"
     after = {each.id for each in new}
     for each in old:
@@ -35,22 +48,38 @@ def _purposes(old: Sequence[Purpose], new: Sequence[Purpose]) -> Iterator[str]:
             yield f"purpose {each.id} is gone: {purpose_in_words(each)}"
 
 
+def _keep(old: Purpose, new: Purpose) -> Iterator[str]:
+    """Yield how the period of a purpose changed, by its name where it has one; the fiscal year in it is told once, for the policy."""
+    before, after = (_said(each.term) if each.term is not None else "indefinite" for each in (old, new))
+    if before != after:
+        names = [f" ({each.period_name})" if each.period_name else "" for each in (old, new)]
+        yield f"keep {before}{names[0]} -> {after}{names[1]}"
+    before, after = (earlier_in_words(each.term) if each.term is not None else "" for each in (old, new))
+    if before != after:
+        yield f"was {before or 'none'} -> {after or 'none'}"
+
+
 def _rest(old: Policy, new: Policy) -> Iterator[str]:
-    """Yield a line for every other member of a policy that is not the same; of the source only the names of what changed."""
+    """Yield a line for every other member of a policy that is not the same; of most of the source only the names of what changed."""
     yield from _members(old, new, without=("source", "purposes"))
-    for member in differing(old.source, new.source):
-        names = _named(old.source, new.source, member)
-        yield f"source: {member}{f' ({names})' if names else ''} declared otherwise"
+    before, after = (replace(each.source, shared=each.shared) for each in (old, new))
+    for member in differing(before, after):
+        changed = _changed(before, after, member)
+        if member in _STATED and all(_said(one) != _said(other) for _, one, other in changed):
+            yield from (f"{_STATED[member]} {name}: {_said(one)} -> {_said(other)}" for name, one, other in changed)
+        else:
+            names = ", ".join(name for name, _, _ in changed)
+            yield f"source: {_LISTS.get(member, member)}{f' ({names})' if names else ''} declared otherwise"
 
 
-def _named(old: Source, new: Source, member: str) -> str:
-    """Return the names of the fields, facts or relations that are not the same."""
+def _changed(old: Source, new: Source, member: str) -> list[tuple[str, object, object]]:
+    """Return the fields, facts, consents or relations that are not the same: name, what it was, what it is, None where there was none."""
     lists = [getattr(each, member) for each in (old, new)]
     if not all(isinstance(each, tuple) and all(hasattr(one, "name") for one in each) for each in lists):
-        return ""
+        return []
     before, after = ({each.name: each for each in one} for one in lists)
-    names = dict.fromkeys((*before, *after))
-    return ", ".join(name for name in names if name not in before or name not in after or differing(before[name], after[name]))
+    pairs = [(name, before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after))]
+    return [(name, one, other) for name, one, other in pairs if one is None or other is None or differing(one, other)]
 
 
 def _members(old: object, new: object, without: Sequence[str] = ()) -> list[str]:
@@ -73,8 +102,13 @@ def _said(value: Any) -> str:
             return str(value.value)
         case Term(period, anchor):
             return str(period) if anchor is Anchor.DAY else f"{period} from the {anchor.value.replace('_', ' ')}"
-        case FiscalYear(month, day):
-            return f"{month:02}-{day:02}"
+        case FiscalYear(month, day, odd):
+            return f"{month:02}-{day:02}{', except' if odd else ''}{','.join(f' {first} to {last}' for first, last in odd)}"
+        case Consent(_, given, withdrawn):
+            return f"given {given}" + (f", withdrawn {withdrawn}" if withdrawn is not None else "")
+        case SharedFact(_, members, none):
+            days = ", ".join(f"{member.source}.{day.name}" for member in members for day in member.days)
+            return f"the latest of {days}" + (f", {none.value.replace('_', ' ')} without any" if none is not Empty.UNKNOWN else "")
         case StartEvent():
             return start_in_words(value)
         case Compare() | Every() | Either() | Negated():

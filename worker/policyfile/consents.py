@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from worker.core.facts import Empty
-from worker.core.model import Consent, LegalBasis, Purpose, Source
+from worker.core.model import Consent, Label, LegalBasis, Purpose, Source
 from worker.policyfile.conditions import FactNames, check_day
 from worker.policyfile.document import Complaints, nearest
 from worker.policyfile.positions import Path
@@ -28,7 +28,7 @@ def consents(declared: Mapping[str, ConsentShape], source: Source, facts: FactNa
             if empty.get(fact) is Empty.UNKNOWN and not complaints.troubled((*path, key)):
                 what = f"{fact!r} is unknown where there is no day, so a consent that was not {key} is undetermined"
                 complaints.warn((*path, key), what, "Declare that it is 'not_applicable' then.")
-    return tuple(Consent(name, shape.given, shape.withdrawn) for name, shape in declared.items())
+    return tuple(Consent(name, shape.given, shape.withdrawn, Label(shape.label.nl, shape.label.en)) for name, shape in declared.items())
 
 
 def named(path: Path, shape: PurposeShape, source: Source, complaints: Complaints) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import ANSWERED, DispositionKind, Function, LegalBasis, Policy
+from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, StateEnd
 from worker.core.select import absences
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
@@ -141,6 +141,7 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
     for purpose in policy.purposes:
         collect(purpose.when)
+        collect(purpose.start.condition if isinstance(purpose.start, StateEnd) else None)
     for disposition in policy.dispositions:
         collect(disposition.when)
     return found
@@ -148,7 +149,7 @@ def _constants(policy: Policy) -> Mapping[str, list[Scalar]]:
 
 def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fact]:
     """Yield the values of a fact that conditions with these constants could tell apart, and the ways in which it may be missing."""
-    if name == ANSWERED:
+    if name == ANSWERED or name.startswith(SEEN):
         yield NotApplicable()
         return
     shared = policy.source.shared_fact(name)

@@ -106,8 +106,10 @@ class Complaints:
         return any(len(each) > len(path) and each[: len(path)] == path for each in self._places)
 
     def warn(self, path: Path, what: str, hint: str = "") -> None:
-        """Note that something at a path may not be what was meant."""
-        self.warnings.append(self._at(path, what, hint))
+        """Note, once, that something at a path may not be what was meant."""
+        warning = self._at(path, what, hint)
+        if warning not in self.warnings:  # Two policies may start from one fact.
+            self.warnings.append(warning)
 
     def _at(self, path: Path, what: str, hint: str) -> Problem:
         return Problem(self.document.where(path), f"{what}." if hint else what, hint, self.document.line(path))

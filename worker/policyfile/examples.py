@@ -23,7 +23,7 @@ from worker.core.decide import (
 )
 from worker.core.decide import decide as decide_record
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
-from worker.core.model import Function, Policy
+from worker.core.model import SEEN, Function, Policy
 from worker.core.standing import NOTHING, Request, Standing
 from worker.policyfile.conditions import scalar
 from worker.policyfile.document import Complaints, nearest, shortened
@@ -64,13 +64,14 @@ def run(entry: Entry, complaints: Complaints) -> int:
 def _deciding(policy: Policy, facts: Mapping[str, Fact], standing: Standing, example: ExampleShape) -> Iterator[str]:
     """Yield the ids of the purposes that an example is about.
 
-    With a due day those that end on it (a later step of a chain: those that ended last); else those that keep the record on its day, or
-    that are over when something happens to it.
+    With a due day those that end on it (a later step of a chain: those that ended last), and those that have waited too long when it is
+    over; else those that keep the record on its day, or that are over when something happens to it.
     """
     if example.due is not None:
         after = decide_record(facts, policy, standing, example.due + _ONE_DAY)
         ends = {purpose.id: state.on for purpose, state in zip(policy.purposes, after.purposes, strict=True) if isinstance(state, Ended)}
-        last = example.due if example.due in ends.values() else max(ends.values(), default=None)
+        last = example.due if after.waiting or example.due in ends.values() else max(ends.values(), default=None)
+        yield from after.waiting
         yield from (name for name, on in ends.items() if on == last)
     elif example.today is not None:
         decision = decide_record(facts, policy, standing, example.today)
@@ -117,12 +118,15 @@ def _check_question(path: Path, example: ExampleShape, complaints: Complaints) -
 def _facts(entry: Entry, path: Path, example: ExampleShape, complaints: Complaints) -> dict[str, Fact]:
     """Return every fact that the policy decides by; what the example does not give is unknown."""
     facts: dict[str, Fact] = dict.fromkeys(entry.policy.deciding, Unknown("the example does not give it"))
+    seen = [state.seen for _, state in entry.policy.states]
+    facts.update(dict.fromkeys(seen, NotApplicable()))
+    types = {**entry.facts.types, **dict.fromkeys(seen, FieldType.DATE)}
     for name, value in example.given.items():
         place = (*path, "given", name)
-        if entry.facts.known(place, name, complaints):
+        if name in seen or entry.facts.known(place, name, complaints):
             fact = _missing(value, place, complaints) if isinstance(value, dict) else _fact(entry.policy, name, value)
             if fact is None and not isinstance(value, dict):
-                complaints.problem(place, f"does not fit {name!r}, which is a {entry.facts.types[name].value}")
+                complaints.problem(place, f"does not fit {name!r}, which is a {types[name].value}")
             elif fact is not None:
                 facts[name] = fact
     return facts
@@ -142,6 +146,9 @@ def _fact(policy: Policy, name: str, value: object) -> Fact | None:
     """Return a value as the fact it would become if a system held it; None when it is of the wrong type."""
     if policy.source.shared_fact(name) is not None:
         return _read(Reading(FieldType.DATE, Empty.UNKNOWN, policy.zone), value)
+    if name.startswith(SEEN):
+        constant = scalar(value, FieldType.DATE)
+        return Known(constant) if constant is not None else None
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
     if aggregate is not None and aggregate.reading is None:
         kind = FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN

@@ -9,12 +9,14 @@ import datetime as dt
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, evaluate
 from worker.core.facts import Empty, Fact, Known, Scalar
 from worker.core.model import LegalBasis, Policy, Purpose
 from worker.core.periods import Bound, Period, Term
+from worker.core.select import absences
 from worker.policyfile.consequences import possible
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -92,11 +94,14 @@ def _check_consent(place: Path, policy: Policy, purpose: Purpose, complaints: Co
     """Warn about a consent that every record has, because nothing says who gave it (GDPR 7(1): it must be shown that it was given)."""
     if purpose.basis is LegalBasis.CONSENT and not _says_who(policy, purpose):
         what = "rests on consent, and no fact says who gave it: every record counts as consent"
-        complaints.warn(place, what, "Add `when` with the day on which it was given, { exists = true }, or with the status that means it.")
+        hint = f"Declare in `sources.{policy.id}.consents` when it was given, or add `when` with the status that means it."
+        complaints.warn(place, what, hint)
 
 
 def _says_who(policy: Policy, purpose: Purpose) -> bool:
-    """Whether a purpose applies to some records and not to others by a status, by rows, or by a day that may be missing."""
+    """Whether a purpose applies to some records and not to others: its source states the consent, or a status, rows or a missing day do."""
+    if policy.source.consents_of(purpose):
+        return True
     computed = {each.name for each in policy.source.aggregates}
     if any(part.op is Op.EXISTS or part.fact in computed or isinstance(part.values[0], str | bool) for part in _comparisons(purpose.when)):
         return True
@@ -109,6 +114,9 @@ def _may_not_apply(policy: Policy, name: str) -> bool:
     for field in policy.source.fields:
         if field.name == name:
             return field.reading.empty is Empty.NOT_APPLICABLE
+    shared = policy.source.shared_fact(name)
+    if shared is not None:
+        return Empty.NOT_APPLICABLE in absences(shared)
     return any(each.name == name and each.none is Empty.NOT_APPLICABLE for each in policy.source.aggregates)
 
 
@@ -136,7 +144,7 @@ def _check_contradictions(places: Sequence[Path], policy: Policy, complaints: Co
             shared = [name for name in most.fields if name in least.fields]
             if (most.bound, least.bound) != (Bound.CEILING, Bound.FLOOR) or not shared or most.start is None or most.start != least.start:
                 continue
-            if most.term is None or least.term is None or not _ends_before(most.term, least.term):
+            if most.term is None or least.term is None or not _ends_before(_as_written(most.term), _as_written(least.term)):
                 continue
             both = Every(tuple(each for each in (most.when, least.when) if each is not None))
             if satisfiable(policy, both):
@@ -147,6 +155,11 @@ def _check_contradictions(places: Sequence[Path], policy: Policy, complaints: Co
                 complaints.warn(
                     (*place, "keep"), what, "Leave the shared fields out of one of the two, or give both conditions that differ."
                 )
+
+
+def _as_written(term: Term) -> Term:
+    """Return a term without the exceptions to it: fiscal years that differed, and what was promised before."""
+    return replace(term, fiscal_year=replace(term.fiscal_year, odd=()), was=())
 
 
 def _ends_before(first: Term, second: Term) -> bool:
@@ -161,7 +174,7 @@ def _check_applicants(place: Path, policy: Policy, purpose: Purpose, complaints:
         return
     if purpose.term is None:
         complaints.warn((*place, "keep"), "keeps data of applicants without an end", _AUTHORITY)
-    elif any(purpose.term.due(day) > allowed.after(day) for day in _STARTS):
+    elif any(_as_written(purpose.term).due(day) > allowed.after(day) for day in _STARTS):
         with_consent = " with consent" if purpose.basis is LegalBasis.CONSENT else " without consent"
         what = f"{purpose.term.period}{with_consent} is longer than usual for applicants"
         complaints.warn((*place, "keep"), what, _AUTHORITY)
@@ -176,12 +189,17 @@ def _check_starts(policy: Policy, complaints: Complaints) -> None:
     That a start event has a treatment of its own is refused already, wherever the treatment could be carried out.
     """
     started = {name for purpose in policy.purposes if purpose.start is not None for name in purpose.start.facts}
-    columns: list[tuple[Path, str, str]] = [(("fields", each.name), each.name, each.column) for each in policy.source.fields]
-    columns += [(("facts", each.name), each.name, each.column or "") for each in policy.source.aggregates]
-    for inside, name, column in columns:
-        if name in started and any(_MOVED.search(_snake(each)) for each in (name, column)):
+    source: Path = ("sources", policy.id)
+    days: list[tuple[Path, str, str, str]] = [
+        ((*source, "fields", each.name), each.name, each.name, each.column) for each in policy.source.fields
+    ]
+    days += [((*source, "facts", each.name), each.name, each.name, each.column or "") for each in policy.source.aggregates]
+    members = [(shared.name, member.source, day) for shared in policy.shared for member in shared.members for day in member.days]
+    days += [(("sources", member, "fields", day.name), name, day.name, day.column) for name, member, day in members]
+    for place, fact, name, column in days:
+        if fact in started and any(_MOVED.search(_snake(each)) for each in (name, column)):
             what = "starts a period and is called like a column that every change moves, our own writes among them"
-            complaints.warn(("sources", policy.id, *inside), what, "Start from the day of an event, such as the last contact.")
+            complaints.warn(place, what, "Start from the day of an event, such as the last contact.")
 
 
 def _snake(name: str) -> str:

@@ -18,7 +18,8 @@ from enum import Enum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from worker.core.model import Policy
+from worker.core.conditions import facts_of
+from worker.core.model import Aggregate, Field, Mark, Policy, Purpose, StateEnd
 from worker.core.periods import Period
 
 FORM = 1
@@ -31,6 +32,7 @@ _LEFT_OUT = frozenset(
         *(("Purpose", each) for each in ("description", "period_name", "recipients", "label")),
         *((kind, each) for kind in ("Field", "Aggregate") for each in ("label", "values")),
         ("Step", "owner"),
+        *((kind, "label") for kind in ("Consent", "SharedFact")),
         ("Term", "bound"),
     }
 )
@@ -73,6 +75,21 @@ def differing(old: object, new: object) -> tuple[str, ...]:
     """Return the names of the members in which two values of one class of the model differ, what is only for people left out."""
     before, after = _members(old), _members(new)
     return tuple(each.name for each in dataclasses.fields(new) if before.get(each.name) != after.get(each.name))  # type: ignore[arg-type]
+
+
+def state_name(policy: Policy, purpose: Purpose) -> str:
+    """Return the name under which is kept when the state of a purpose was seen to have ended.
+
+    It changes with the condition and with how its facts are read: what was seen of another state says nothing about this one.
+    """
+    if not isinstance(purpose.start, StateEnd):
+        raise TypeError(f"{purpose.id} runs from no state")
+    state = purpose.start.condition
+    names = sorted(set(facts_of(state)))
+    of_source: tuple[Field | Aggregate | Mark, ...] = (*policy.source.fields, *policy.source.aggregates, *policy.source.marks)
+    read = sorted((each for each in of_source if each.name in names), key=lambda each: each.name)
+    text = _json({"form": FORM, "state": _normal((state, *read))})
+    return f"{purpose.id}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _json(value: Any) -> str:

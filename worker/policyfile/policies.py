@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.core.model import (
+    SEEN,
     Combine,
     Disposition,
     DispositionKind,
@@ -14,6 +15,7 @@ from worker.core.model import (
     Purpose,
     Source,
     StartEvent,
+    StateEnd,
     Step,
 )
 from worker.core.periods import NO_TIME, Anchor, Bound, Earlier, Period, Term
@@ -103,14 +105,14 @@ def _purpose(
         complaints.problem((*path, "start"), what, "Give a period in `keep`, or leave `start` out.")
     anchor, event = Anchor.DAY, None
     if shape.start is not None:
-        anchor, event = _anchored((*path, "start"), shape.start, facts, complaints)
+        anchor, event = _anchored((*path, "start"), shape.start, f"{SEEN}{shape.id}", facts, organisation, complaints)
     keep = None
     if shape.keep is not None:
         keep = resolved((*path, "keep"), shape.keep, organisation.periods, complaints, also=(INDEFINITE,))
     was = _was(path, shape, organisation, complaints)
     if shape.since is not None:
         check_day((*path, "since"), shape.since, facts, complaints, _FROM_A_DAY)
-        if shape.start is None:
+        if shape.start is None or isinstance(event, StateEnd):
             complaints.problem((*path, "since"), "there is no `start` that could be waited for")
     return Purpose(
         shape.id,
@@ -183,20 +185,23 @@ def _check_ids(paths: list[Path], purposes: tuple[Purpose, ...], complaints: Com
 # --- Start events ---------------------------------------------------------------------------------------------------------------------
 
 
-def _anchored(path: Path, start: str | StartShape, facts: FactNames, complaints: Complaints) -> tuple[Anchor, StartEvent | None]:
-    """Return the anchor and the event of a start."""
+def _anchored(
+    path: Path, start: str | StartShape, seen: str, facts: FactNames, organisation: Organisation, complaints: Complaints
+) -> tuple[Anchor, StartEvent | StateEnd | None]:
+    """Return the anchor and the event of a start; `seen` is the fact in which a state is first seen to have ended."""
     if isinstance(start, str):
-        return Anchor.DAY, _event(path, start, facts, complaints)
+        return Anchor.DAY, _event(path, start, seen, facts, organisation, complaints)
     anchors = [(anchor, getattr(start, anchor.value)) for anchor in _ANCHORS if getattr(start, anchor.value) is not None]
     combined = _combined(start)
-    if len(anchors) + len(combined) != 1:
-        options = [*(anchor.value for anchor in _ANCHORS), *(each.value for each in Combine)]
+    if len(anchors) + len(combined) + (start.while_ is not None) != 1:
+        options = [*(anchor.value for anchor in _ANCHORS), *(each.value for each in Combine), "while"]
         complaints.problem(path, f"needs exactly one of {', '.join(options)}")
         return Anchor.DAY, None
     if anchors:
         anchor, inner = anchors[0]
-        return anchor, _event((*path, anchor.value), inner, facts, complaints)
-    return Anchor.DAY, _event(path, start, facts, complaints)
+        _refuse_of_state(path, start, complaints)
+        return anchor, _event((*path, anchor.value), inner, seen, facts, organisation, complaints)
+    return Anchor.DAY, _event(path, start, seen, facts, organisation, complaints)
 
 
 def _combined(start: CombineShape) -> dict[Combine, list[str]]:
@@ -204,15 +209,23 @@ def _combined(start: CombineShape) -> dict[Combine, list[str]]:
     return {each: getattr(start, each.value) for each in Combine if getattr(start, each.value) is not None}
 
 
-def _event(path: Path, start: str | CombineShape, facts: FactNames, complaints: Complaints) -> StartEvent | None:
-    """Return a start event of one fact or of several."""
+def _event(
+    path: Path, start: str | CombineShape, seen: str, facts: FactNames, organisation: Organisation, complaints: Complaints
+) -> StartEvent | StateEnd | None:
+    """Return a start event of one fact or of several, or the end of a state."""
     if isinstance(start, str):
         check_day(path, start, facts, complaints, _FROM_A_DAY)
         return StartEvent((start,))
     combined = _combined(start)
-    if len(combined) != 1:
-        complaints.problem(path, f"needs exactly one of {', '.join(Combine)}")
+    if len(combined) + (start.while_ is not None) != 1:
+        complaints.problem(path, f"needs exactly one of {', '.join(Combine)}, while")
         return None
+    if start.while_ is not None:
+        if start.ended is not None:
+            check_day((*path, "ended"), start.ended, facts, complaints, _FROM_A_DAY)
+        settling = resolved((*path, "settling"), start.settling or NO_TIME, organisation.periods, complaints)
+        return StateEnd(condition(start.while_, (*path, "while"), facts, complaints), seen, start.ended, settling or NO_TIME)
+    _refuse_of_state(path, start, complaints)
     ((combine, names),) = combined.items()
     for number, name in enumerate(names):
         place = (*path, combine.value, number)
@@ -221,6 +234,13 @@ def _event(path: Path, start: str | CombineShape, facts: FactNames, complaints: 
             complaints.problem(place, f"{name!r} is listed twice")
     # One fact alone is the same event however it is combined, and so the same policy.
     return StartEvent(tuple(names), combine if len(names) > 1 else Combine.LATEST_OF)
+
+
+def _refuse_of_state(path: Path, start: CombineShape, complaints: Complaints) -> None:
+    """Refuse where there is no state what only the end of a state has."""
+    for key in ("ended", "settling"):
+        if getattr(start, key) is not None:
+            complaints.problem((*path, key), f"{key!r} belongs to 'while'")
 
 
 # --- Dispositions ---------------------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
-from worker.core.model import Combine, Policy, Purpose, StartEvent, TreatmentKind
-from worker.core.periods import Anchor, Bound, Term
+from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, TreatmentKind
+from worker.core.periods import NO_TIME, Anchor, Bound, Term
 
 _ANCHORS = {
     Anchor.DAY: "{}",
@@ -79,6 +79,7 @@ def purpose_in_words(purpose: Purpose) -> str:
         named = f" ({purpose.period_name})" if purpose.period_name else ""
         kept = f"{bound} {purpose.term.period}{named} from {_ANCHORS[purpose.term.anchor].format(start_in_words(purpose.start))}"
         kept += promises_in_words(purpose.term)
+        kept += f", waited for from {purpose.since} on" if purpose.since is not None else ""
     when = f", when {condition_in_words(purpose.when)}" if purpose.when is not None else ""
     rests = f", while the consent {' and '.join(purpose.consents)} stands" if purpose.consents else ""
     in_time = f", if it was given before the end of {purpose.extends}" if purpose.extends is not None else ""
@@ -87,14 +88,21 @@ def purpose_in_words(purpose: Purpose) -> str:
 
 def promises_in_words(term: Term) -> str:
     """Return what was promised before, to stand behind the present period; empty when it was always the same."""
-    if not term.was:
-        return ""
+    return f" (before: {earlier_in_words(term)})" if term.was else ""
+
+
+def earlier_in_words(term: Term) -> str:
+    """Return what was promised before; empty when it was always the same."""
     meant = "what was over on" if term.stretch else "events through"
-    return f" (before: {', '.join(f'{each.period} for {meant} {each.through}' for each in term.was)})"
+    return ", ".join(f"{each.period} for {meant} {each.through}" for each in term.was)
 
 
-def start_in_words(start: StartEvent) -> str:
+def start_in_words(start: StartEvent | StateEnd) -> str:
     """Return a start event in words."""
+    if isinstance(start, StateEnd):
+        declared = f", by {start.ended} or when it is first seen" if start.ended is not None else ", when it is first seen"
+        settling = f" (settled after {start.settling})" if start.settling != NO_TIME else ""
+        return f"the end of: {condition_in_words(start.condition)}{declared}{settling}"
     return start.facts[0] if len(start.facts) == 1 else _COMBINED[start.combine].format(", ".join(start.facts))
 
 

@@ -284,6 +284,7 @@ class ConsentShape(Shape):
 
     given: Text = _described("The fact that holds the day on which it was given; not given while there is none.")
     withdrawn: Text | None = _optional("The fact that holds the day on which it was withdrawn; only a request withdraws it without.")
+    label: LabelShape = _default(LabelShape(), "What people call it, by language, as it stands after 'you withdraw'.")
 
 
 class SharedFactShape(Shape):
@@ -291,6 +292,7 @@ class SharedFactShape(Shape):
 
     latest: Texts = _described("The day fields that are looked at: source.field.")
     none: EmptyMeans | None = _optional("What it means that no source has a record about the subject; unknown unless said otherwise.")
+    label: LabelShape = _default(LabelShape(), _LABEL)
 
 
 class SourceShape(Shape):
@@ -318,16 +320,19 @@ class SourceShape(Shape):
 
 
 class CombineShape(Shape):
-    """Several start facts as one event; exactly one of the keys."""
+    """Several start facts, or the end of a state, as one event; exactly one of latest_of, earliest_of, all_of and while."""
 
     latest_of: Texts | None = _optional("The latest of those that apply; waits while one has not happened yet.")
     earliest_of: Texts | None = _optional("The earliest of those that have happened.")
     all_of: Texts | None = _optional("The day on which the last of them has happened; does not apply unless all do.")
+    while_: Condition | None = Field(default=None, alias="while", description="The day on which the state ended in which this is true.")
+    ended: Text | None = _optional("With while: the fact that is the day on which the state ended, where a system knows it.")
+    settling: Duration | None = _optional("With while: how long after the end was first seen nothing may be due; P0D.")
 
 
 AnchoredStart = Annotated[
     Annotated[Text, Tag("as text")] | Annotated[CombineShape, Tag("as table")],
-    _either("must be a fact's name, or one of { latest_of }, { earliest_of }, { all_of } with a list of them"),
+    _either("must be a fact's name, or one of { latest_of }, { earliest_of }, { all_of } with a list of them, or { while }"),
 ]
 
 

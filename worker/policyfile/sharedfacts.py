@@ -11,6 +11,7 @@ from worker.policyfile.conditions import RESERVED
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import FileShape
+from worker.policyfile.sources import label
 
 _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 
@@ -33,7 +34,7 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
             else:
                 days.setdefault(text.partition(".")[0], []).append(day)
         members = (Member(source, sources[source].table, tuple(of), _bare(sources[source].identifiers)) for source, of in days.items())
-        found.append(SharedFact(name, tuple(members), shape.none or Empty.UNKNOWN))
+        found.append(SharedFact(name, tuple(members), shape.none or Empty.UNKNOWN, label(shape.label)))
     return tuple(found)
 
 

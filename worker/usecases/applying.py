@@ -26,6 +26,7 @@ from worker.usecases.braking import say, shape_brakes
 from worker.usecases.gathering import Gathered, facts_used, gather
 from worker.usecases.lanes import Lane, batch_row, carried_out, lanes_of
 from worker.usecases.machine import Machine
+from worker.usecases.observing import observe
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
 from worker.usecases.reporting import ACTIONS, finding_of
@@ -167,6 +168,8 @@ class _Run:
                 continue
             try:
                 stopped = shape_brakes(self._machine, (name,))
+                if not stopped:
+                    observe(self._machine, self._machine.policy(name), self.result.run_id)
             except (SourceFailed, Retriable) as error:
                 self._give_up(name, error)
                 continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from worker.core.conditions import facts_of
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, DispositionKind, Source
+from worker.core.model import ANSWERED, DispositionKind, Purpose, Source, StateEnd
 from worker.core.periods import Anchor, Term
 from worker.core.select import EVERYTHING
 from worker.errors import ConfigurationError, Retriable, SourceFailed
@@ -97,7 +97,10 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
             state_in_words(state),
             _term_in_words(purpose.term),
             purpose.fields,
-            tuple(f"{name}: {fact_in_words(facts[name])}" for name in dict.fromkeys((*policy.days_of(purpose), *facts_of(purpose.when)))),
+            tuple(
+                f"{name}: {fact_in_words(facts[name])}"
+                for name in dict.fromkeys((*policy.days_of(purpose), *_of_state(purpose), *facts_of(purpose.when)))
+            ),
         )
         for purpose, state in zip(policy.purposes, decision.purposes, strict=True)
     )
@@ -125,6 +128,11 @@ def last_day_in_backups(source: Source, outcome: Outcome, today: dt.date) -> dt.
             return source.backups.after(today)
         case _:
             return None
+
+
+def _of_state(purpose: Purpose) -> Iterator[str]:
+    """Return the facts by which a state lasts, for a purpose that runs from the end of one."""
+    return facts_of(purpose.start.condition if isinstance(purpose.start, StateEnd) else None)
 
 
 def _answer(facts: Mapping[str, Fact]) -> Iterator[str]:

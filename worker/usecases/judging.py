@@ -18,7 +18,7 @@ from worker.core import select
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
 from worker.core.decide import Due, Outcome
 from worker.core.facts import Fact
-from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Relation
+from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Relation, TreatmentKind
 from worker.core.standing import NOTHING, Standing
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row
@@ -56,7 +56,7 @@ class Judge:
     ) -> None:
         self.policy = policy
         self.standing: StandingIndex = load_standing(machine, policy)
-        self._outside = Outside(machine, policy)
+        self._outside = Outside(machine, policy, today)
         self._machine = machine
         self._width = len(policy.source.key)
         self._remaining = [each for each in policy.source.aggregates if each.remaining]
@@ -102,7 +102,14 @@ class Judge:
         shared = self._joined.names if self._joined is not None else ()
         layout = (*self.policy.source.key, *self.columns, *self._outside.names, *shared, *(each.name for each in self._remaining))
         # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
-        self._decider = RowDecider(self.policy, today, _Layout(layout), self._machine.treaters(self.policy))
+        treaters = self._machine.treaters(self.policy)
+        self._decider = RowDecider(self.policy, today, _Layout(layout), treaters)
+        # The same person has the same pseudonym, so whoever was pseudonymised before is still told from the others.
+        self._pseudonymisers = {
+            name: each.treat
+            for name, each in treaters.items()
+            if each.field.treatment and each.field.treatment.kind is TreatmentKind.PSEUDONYM
+        }
 
     def _keepers(self) -> list[Relation]:
         """Return the relations whose rows keep the record from being deleted, and have no policy of their own."""
@@ -308,9 +315,15 @@ class Judge:
             value = self.value(reply, by_column[match.column])
             if match.values and str(value) not in {str(each) for each in match.values}:
                 return False
-            if match.differs_from is not None and value == self.value(row, by_column[match.differs_from]):
+            if match.differs_from is not None and self._alike(by_column[match.column], value, by_column[match.differs_from], row):
                 return False
         return True
+
+    def _alike(self, theirs: str, value: object, ours: str, row: Row) -> bool:
+        """Whether a reply's value is the record's own; one of the two may have been pseudonymised in an earlier batch or night."""
+        own = self.value(row, ours)
+        pseudonym = self._pseudonymisers.get(ours) if theirs == ours else None
+        return value == own or (pseudonym is not None and pseudonym(value) == pseudonym(own))
 
 
 class _Layout(tuple[str, ...]):

@@ -1,33 +1,47 @@
-"""Facts about a record that lie outside its row: what people said about it, kept in the ledger by keyed record.
+"""Facts about a record that lie outside its row: what people said about it, and when its state was seen to have ended.
 
-They are read once for a source (people set few of them) and looked up by the record's token, so a connector never hears of them.
+The ledger keeps them by keyed record. They are read once for a source and looked up by the record's token, so a connector never hears of
+them. Marks are few, because people type them; what was seen is packed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping
+from typing import Protocol
 
 from worker.core.facts import Raw
 from worker.core.model import REVIEW_MARK, Policy
+from worker.core.observations import FirstSeen
+from worker.policyfile import state_name
 from worker.ports import Key
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
 
-Days = Mapping[bytes, dt.date]
-"""From a record's token to a day."""
+
+class Days(Protocol):
+    """From a record's token to a day."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...  # pragma: no cover
+
+    def get(self, token: bytes, /) -> dt.date | None:
+        """Return the day of a record, or None."""
+        ...  # pragma: no cover
 
 
 class Outside:
-    """The raw values of `policy.outside` for the records of its source: local days, None where nobody said anything."""
+    """The raw values of `policy.outside` for the records of its source on a local day: local days, None where there is none.
 
-    def __init__(self, machine: Machine, policy: Policy) -> None:
+    What a run noted about states counts from the next day on; see `worker.usecases.observing`.
+    """
+
+    def __init__(self, machine: Machine, policy: Policy, today: dt.date) -> None:
         self.names = policy.outside
         self._source = policy.source.name
         self._secret = machine.keyring.match().secret
-        marks = _marks(machine, policy.source.name) if self.names else {}
-        self._days = [marks.get(_kept_as(policy, name), {}) for name in self.names]
+        self._days = _days(machine, policy, today) if self.names else []
         self._nothing = (None,) * len(self.names)
 
     def values(self, key: Key) -> tuple[Raw, ...]:
@@ -38,15 +52,18 @@ class Outside:
         return tuple(days.get(own) for days in self._days)
 
 
-def _kept_as(policy: Policy, name: str) -> str:
-    """Return the name under which the ledger keeps the mark that a fact is."""
-    mark = policy.source.mark(name)
-    return REVIEW_MARK if mark is None else mark.mark
-
-
-def _marks(machine: Machine, source: str) -> Mapping[str, Days]:
-    """Return the marks of a source by their name."""
-    found: dict[str, dict[bytes, dt.date]] = defaultdict(dict)
-    for row in machine.ledger.marks(source):
-        found[row.name][bytes.fromhex(row.record_token)] = row.day
+def _days(machine: Machine, policy: Policy, today: dt.date) -> list[Days]:
+    """Return the days of each fact outside the rows of a policy's source."""
+    marks: dict[str, dict[bytes, dt.date]] = defaultdict(dict)
+    for row in machine.ledger.marks(policy.source.name):
+        marks[row.name][bytes.fromhex(row.record_token)] = row.day
+    kept = machine.ledger.observations(policy.source.name) if policy.states else {}
+    seen = {state.seen: kept.get(state_name(policy, purpose), b"") for purpose, state in policy.states}
+    found: list[Days] = []
+    for name in policy.outside:
+        mark = policy.source.mark(name)
+        if name in seen:
+            found.append(FirstSeen(seen[name], before=today))
+        else:
+            found.append(marks[REVIEW_MARK if mark is None else mark.mark])
     return found

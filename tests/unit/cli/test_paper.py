@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 from tests.unit.cli.conftest import Call
@@ -22,12 +23,32 @@ subject = ["e_mail"]
 e_mail = { label = { nl = "e-mailadres" } }
 """
 
+AHEAD = """[[policies]]
+source = "some_people"
+effective = 2099-01-01
+disposition = "delete"
+[[policies.purposes]]
+id = "p"
+basis = "contract"
+fields = ["e_mail"]
+keep = "indefinite"
+"""
+
 
 def test_statement_on_standard_output(call: Call) -> None:
     """The statement is all of standard output, so that a pipe gets a statement."""
     code, out, err = call("--policies", str(SHIPPED), "policies", "statement", "--lang", "nl")
     assert (0, "") == (code, err)
-    assert statement(load(SHIPPED), Lang.NL, StatementFormat.MARKDOWN) == out
+    assert statement(load(SHIPPED), Lang.NL, StatementFormat.MARKDOWN, dt.date(2026, 6, 30)) == out
+
+
+def test_what_is_not_in_force_is_left_out_aloud(call: Call, tmp_path: Path) -> None:
+    """A policy that does nothing yet is no statement; who waits for it in the text reads why it is not there."""
+    (tmp_path / "p.toml").write_text(UNLABELLED + AHEAD, encoding="utf-8")
+    code, out, err = call("--policies", str(tmp_path / "p.toml"), "policies", "statement")
+    assert (0, False) == (code, "## some people" in out)
+    assert "Not in force yet, so left out: some_people (from 2099-01-01 on)." in " ".join(err.split())
+    assert "in force from 1 January 2099" in call("--policies", str(tmp_path / "p.toml"), "policies", "register")[1]
 
 
 def test_register_in_a_file(call: Call, tmp_path: Path) -> None:

@@ -29,7 +29,20 @@ from tests.strategies import (
 from worker.core.compiled import RowDecider, aggregate_fact, fact_columns, fact_reader
 from worker.core.decide import decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import ANSWERED, Aggregate, DispositionKind, Field, Function, LegalBasis, Policy, Purpose, Source, StartEvent, Step
+from worker.core.model import (
+    ANSWERED,
+    SEEN,
+    Aggregate,
+    DispositionKind,
+    Field,
+    Function,
+    LegalBasis,
+    Policy,
+    Purpose,
+    Source,
+    StartEvent,
+    Step,
+)
 from worker.core.periods import Period, Term
 from worker.core.standing import NOTHING, Hold, HoldKind, Standing
 from worker.core.treatments import treater
@@ -43,7 +56,7 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
     for aggregate in policy.source.aggregates:
         if aggregate.name == name:
             return aggregate_fact(aggregate, raw, today)
-    if name == ANSWERED:
+    if name == ANSWERED or name.startswith(SEEN):
         return NotApplicable() if raw is None else Known(raw)  # type: ignore[arg-type]
     mark = policy.source.mark(name)
     if mark is not None:

@@ -259,3 +259,14 @@ class TestHighWater:
         with pytest.raises(ValueError, match="16-byte"):
             running.intend_with(Intent("run-1-crm-1", {}, "s", 0, 1, ROOT, high_water=(HighWater("crm", "met_on", blob),)))
         assert "pending" == state(running, "run-1-crm-1")
+
+
+def test_observations_are_replaced_as_a_whole(ledger: Ledger) -> None:
+    """What was noted of a source before goes with names that are no longer noted; other sources are left alone."""
+    ledger.keep_observations("crm", {"relation:a": b"1", "other:b": b"2"})
+    ledger.keep_observations("list", {"relation:a": b"3"})
+    ledger.keep_observations("crm", {"relation:a": b"4"})
+    assert {"relation:a": b"4"} == ledger.observations("crm")
+    assert {"relation:a": b"3"} == ledger.observations("list")
+    ledger.keep_observations("crm", {})
+    assert {} == ledger.observations("crm")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime as dt
 import io
 import os
 import re
@@ -32,10 +33,11 @@ from worker.paper.wording import condition, facts_of, period
 from worker.policyfile import load, loads
 
 HERE = Path(__file__).parent
+TODAY = dt.date(2026, 6, 30)
 FILES = {"office": HERE.parents[2] / "policies.toml", "every_construct": HERE / "every_construct.toml"}
 PAPERS: Mapping[str, Callable[[Schedule, Lang], str]] = {
-    "statement.md": lambda schedule, lang: statement(schedule, lang, StatementFormat.MARKDOWN),
-    "statement.html": lambda schedule, lang: statement(schedule, lang, StatementFormat.HTML),
+    "statement.md": lambda schedule, lang: statement(schedule, lang, StatementFormat.MARKDOWN, TODAY),
+    "statement.html": lambda schedule, lang: statement(schedule, lang, StatementFormat.HTML, TODAY),
     "register.md": lambda schedule, lang: register(schedule, lang, RegisterFormat.MARKDOWN),
     "register.html": lambda schedule, lang: register(schedule, lang, RegisterFormat.HTML),
     "register.csv": lambda schedule, lang: register(schedule, lang, RegisterFormat.CSV),
@@ -66,10 +68,13 @@ def test_what_has_no_label_is_named() -> None:
         "accounts.login_ip",
         "accounts.seen_on",
         "accounts.has_orders",
+        "last_visit",
+        "accounts: profile_use",
         "tickets",
         "tickets.email",
         "tickets.opened_at",
         "tickets: helping_them",
+        "visits: visits",
         "old_archive",
     )
     assert expected == unlabelled(SCHEDULES["every_construct"], Lang.NL)
@@ -177,6 +182,7 @@ def labelled(policy: Policy) -> Policy:
         label=label,
         fields=tuple(dataclasses.replace(each, label=label) for each in policy.source.fields),
         aggregates=tuple(dataclasses.replace(each, label=label) for each in policy.source.aggregates),
+        consents=tuple(dataclasses.replace(each, label=label) for each in policy.source.consents),
     )
     return dataclasses.replace(policy, source=source, purposes=tuple(dataclasses.replace(each, label=label) for each in policy.purposes))
 
@@ -193,10 +199,11 @@ def test_random_policies(policy: Policy) -> None:
     """Every policy can be said, and where everything has a label no identifier shows, in no sentence of either language."""
     of_labels = schedule_of(labelled(policy))
     for lang in Lang:
-        text = repr(view(of_labels, language(lang)).sections[0].rows) + statement(of_labels, lang, StatementFormat.MARKDOWN)
+        said = statement(of_labels, lang, StatementFormat.MARKDOWN, dt.date.max)
+        text = repr(view(of_labels, language(lang)).sections[0].rows) + said
         names = {*(each.name for each in policy.source.fields), *(each.name for each in policy.source.aggregates)}
         assert [] == [name for name in names if "_" in name and (name in text or name.replace("_", "\\_") in text)]
-        assert not re.search(r"[a-z]\\?_[a-z]", statement(of_labels, lang, StatementFormat.MARKDOWN))
+        assert not re.search(r"[a-z]\\?_[a-z]", said)
         assert "{" not in text
         plain = schedule_of(policy)
         for layout in RegisterFormat:

@@ -1,4 +1,4 @@
-"""What people decide by hand, as the policy file declares it: marks, reviews, and what no server can enforce."""
+"""What people decide by hand, as the policy file declares it: marks, reviews, states, and what no server can enforce."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from worker.core.declarations import Attestation, Gap, is_overdue
 from worker.core.facts import Empty
 from worker.core.periods import Period
-from worker.policyfile import digest, loads
+from worker.policyfile import digest, loads, state_name
 from worker.policyfile.loading import check_text
 
 FIRM = """
@@ -146,3 +146,69 @@ categories = ["letters"]
         """Never done is overdue; a month after 31 January is 28 February, and that day is still in time."""
         declared = Attestation("a", "b", "c", Period(months=1))
         assert overdue is is_overdue(declared, last, dt.date(2026, 2, 28))
+
+
+class TestStates:
+    """Periods that run from the end of a state."""
+
+    STATE = 'start = { while = { active = true }, ended = "ended_on", settling = "P30D" }'
+    FILE = FIRM.partition("[[policies.examples]]")[0].replace('start = "relation_ended"', STATE)
+
+    @pytest.mark.parametrize(
+        ("given", "due"),
+        [
+            ('active = false, ended_on = 2024-02-29, "seen:relation" = 2025-01-01', "2026-02-28"),
+            ('active = false, ended_on = { is = "not_yet" }, "seen:relation" = 2024-02-29', "2026-02-28"),
+        ],
+    )
+    def test_examples(self, given: str, due: str) -> None:
+        """The declared end counts where there is one, else the day it was first seen, which an example can give."""
+        assert [] == problems(f"{self.FILE}[[policies.examples]]\ngiven = {{ {given} }}\ndue = {due}\n")
+
+    @pytest.mark.parametrize(
+        "given", ['active = true, ended_on = 2020-01-01, "seen:relation" = 2020-01-01', 'active = false, ended_on = { is = "not_yet" }']
+    )
+    def test_what_has_not_ended(self, given: str) -> None:
+        """A state that holds has not ended, whatever days there are; nor one of which nobody has seen the end."""
+        assert [] == problems(f'{self.FILE}[[policies.examples]]\ngiven = {{ {given} }}\ntoday = 2050-01-01\noutcome = "kept"\n')
+
+    def test_nothing_is_due_before_it_has_settled(self) -> None:
+        """With a period shorter than the settling time, the settling time decides; of a declared end the period alone."""
+        short = self.FILE.replace("P2Y", "P0D") + "[[policies.examples]]\ngiven = { active = false, "
+        assert [] == problems(short + 'ended_on = { is = "not_yet" }, "seen:relation" = 2026-01-01 }\ndue = 2026-01-31\n')
+        assert [] == problems(short + 'ended_on = 2026-01-01, "seen:relation" = 2026-01-05 }\ndue = 2026-01-01\n')
+
+    def test_of_which_condition_something_was_seen(self) -> None:
+        """What is kept of a state goes by the condition and how its facts are read, and by nothing else of the policy."""
+
+        def name(text: str) -> str:
+            policy = loads(text, "a").policies[0]
+            return state_name(policy, policy.purposes[0])
+
+        first = name(self.FILE)
+        assert first.startswith("relation:")
+        assert first == name(self.FILE.replace("P2Y", "P3Y").replace("P30D", "P1D"))
+        assert first != name(self.FILE.replace("{ active = true }", "{ active = { ne = false } }"))
+        assert first != name(self.FILE.replace('active = { type = "boolean"', 'active = { column = "is_active", type = "boolean"'))
+
+    @pytest.mark.parametrize(
+        ("start", "said"),
+        [
+            ("{ while = { activ = true } }", "Did you mean 'active'?"),
+            ('{ while = { active = true }, ended = "active" }', "a period runs from a date or a timestamp"),
+            ('{ while = { active = true }, latest_of = ["ended_on"] }', "needs exactly one of"),
+            ('{ latest_of = ["ended_on"], settling = "P1D" }', "'settling' belongs to 'while'"),
+            ('{ end_of_month = "ended_on", ended = "ended_on" }', "'ended' belongs to 'while'"),
+            ("{ whlie = { active = true } }", "Did you mean 'while'?"),
+        ],
+    )
+    def test_what_is_refused(self, start: str, said: str) -> None:
+        """A state is one condition over facts of the source, with a day for its end and a settling time, and nothing else beside it."""
+        found = problems(self.FILE.replace(self.STATE, f"start = {start}"))
+        assert any(said in each for each in found), found
+
+    def test_from_the_end_of_the_year_in_which_it_ended(self) -> None:
+        """A state can be counted from an anchor like every other event."""
+        file = self.FILE.replace(self.STATE, self.STATE.replace("{ while", "{ end_of_calendar_year = { while") + " }")
+        given = 'active = false, ended_on = { is = "not_yet" }, "seen:relation" = 2024-02-29'
+        assert [] == problems(f"{file}[[policies.examples]]\ngiven = {{ {given} }}\ndue = 2026-12-31\n")

@@ -80,6 +80,11 @@ recipients = ["The tax office"]
 given = { seen_on = 2026-02-01, sold_on = 2020-05-01 }
 due = 2028-12-31
 outcome = "pseudonymise"
+
+[[policies.examples]]
+given = { seen_on = 2026-02-01, sold_on = 2010-05-01 }
+due = 2028-02-01
+outcome = "pseudonymise"
 """
 
 

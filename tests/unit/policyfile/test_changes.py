@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.usecases.test_forecasting import AHEAD
 from worker.policyfile import loads
 from worker.policyfile.changes import changes
@@ -53,3 +55,125 @@ def test_what_belongs_to_no_purpose() -> None:
     before = "pseudonymise, then delete after P2M when answers > 0, review when kind is A reviewer, delete"
     after = "pseudonymise, then delete after P2M when answers > 0, delete"
     assert (f"disposition {before} -> {after}", "window P0D -> P7D", "source: fields (email) declared otherwise") == found
+
+
+SMALL = """version = 1
+[organisation]
+name = "Office"
+timezone = "Europe/Amsterdam"
+[periods]
+short = "P1M"
+long = "P1Y"
+[facts.seen]
+latest = ["people.came_on"]
+[sources.people]
+connector = "crm"
+table = "people"
+key = "id"
+subject = ["email"]
+[sources.people.fields]
+email = { type = "email" }
+came_on = { type = "date" }
+agreed_on = { type = "date", empty = "not_applicable" }
+withdrew_on = { type = "date", empty = "not_applicable" }
+[sources.people.consents]
+later = { given = "agreed_on" }
+[[policies]]
+source = "people"
+disposition = "delete"
+[[policies.purposes]]
+id = "base"
+basis = "legitimate-interests"
+fields = ["email"]
+start = { end_of_fiscal_year = "came_on" }
+keep = "short"
+[[policies.purposes]]
+id = "more"
+basis = "consent"
+fields = ["email"]
+start = "seen"
+keep = "P2Y"
+"""
+_YEARS = "fiscal_years = [{ first = 2020-01-01, last = 2021-06-30 }, { first = 2022-01-01, last = 2022-06-30 }]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            'keep = "short"',
+            'keep = "long"',
+            "purpose base: keep P1M from the end of fiscal year (short) -> P1Y from the end of fiscal year (long)",
+        ),
+        ('keep = "P2Y"', 'keep = "long"', "purpose more: keep P2Y -> P1Y (long)"),
+        (
+            'keep = "P2Y"',
+            'keep = "P2Y"\nwas = [{ keep = "P1Y", through = 2025-12-31 }]',
+            "purpose more: was none -> P1Y for events through 2025-12-31",
+        ),
+        (
+            'keep = "P2Y"',
+            'keep = "P2Y"\nwas = [{ keep = "P1Y", through = 2025-12-31 }]\nstretch = true',
+            "purpose more: was none -> P1Y for what was over on 2025-12-31",
+        ),
+        (
+            'start = { end_of_fiscal_year = "came_on" }\nkeep = "short"',
+            'keep = "indefinite"',
+            "purpose base: keep P1M from the end of fiscal year (short) -> indefinite; start came_on -> none",
+        ),
+        ('start = "seen"', 'start = "came_on"', ("purpose more: start seen -> came_on", "fact seen: the latest of people.came_on -> none")),
+        (
+            'id = "more"',
+            'id = "more"\nconsent = ["later", "x"]\nextends = "base"',
+            "purpose more: consent none -> later, x; extends none -> base",
+        ),
+        ('id = "more"', 'id = "more"\nsince = "came_on"', "purpose more: since none -> came_on"),
+        ('disposition = "delete"', 'disposition = "delete"\neffective = 2030-01-01', "effective none -> 2030-01-01"),
+        ("[periods]", f"{_YEARS}\n[periods]", "fiscal year 12-31 -> 12-31, except 2020-01-01 to 2021-06-30, 2022-01-01 to 2022-06-30"),
+        ('later = { given = "agreed_on" }', "", "consent later: given agreed_on -> none"),
+        (
+            '"agreed_on" }',
+            '"agreed_on", withdrawn = "withdrew_on" }',
+            "consent later: given agreed_on -> given agreed_on, withdrawn withdrew_on",
+        ),
+        (
+            'latest = ["people.came_on"]',
+            'latest = ["people.came_on", "people.agreed_on"]\nnone = "not_yet"',
+            "fact seen: the latest of people.came_on -> the latest of people.came_on, people.agreed_on, not yet without any",
+        ),
+        ('"people.came_on"]\n', '"people.came_on"]\nlabel = { en = "the last visit" }\n', None),
+        ('"agreed_on" }', '"agreed_on", label = { en = "your consent" } }', None),
+        ('keep = "short"', 'keep = "P1M"', None),
+        ('short = "P1M"', 'short = { keep = "P1M", description = "Why." }', None),
+        ('disposition = "delete"', 'disposition = "delete"\nversion = "2"\nowner = "Ada"\nlead = "P1M"\nstatement = "s"', None),
+    ],
+)
+def test_what_each_construct_changes(old: str, new: str, expected: str | tuple[str, ...] | None) -> None:
+    """Every member that changes a decision is said in the words of the file, once; what is only for people is not said."""
+    before, after = (loads(text, "x").policies[0] for text in (SMALL, SMALL.replace(old, new, 1)))
+    assert old in SMALL
+    lines = () if expected is None else (expected,) if isinstance(expected, str) else expected
+    assert lines == changes(before, after)
+    assert (before.digest == after.digest) is (expected is None)
+
+
+def test_how_a_fact_over_several_sources_joins_records() -> None:
+    """What has no words of its own is told by its name, and a fact that a policy does not use is none of its changes."""
+    text = SMALL.replace('subject = ["email"]', 'subject = ["email", "phone"]').replace(
+        "email = {", 'phone = { type = "phone" }\nemail = {', 1
+    )
+    text = text.replace('fields = ["email"]', 'fields = ["email", "phone"]')
+    assert "source: facts over several sources (seen) declared otherwise" in changes(
+        loads(SMALL, "x").policies[0], loads(text, "x").policies[0]
+    )
+    unused = [each.replace('start = "seen"', 'start = "came_on"') for each in (SMALL, text.replace("[facts.seen]", "[facts.met]"))]
+    assert not [line for line in changes(*(loads(each, "x").policies[0] for each in unused)) if "several sources" in line]
+
+
+def test_a_new_purpose_says_what_it_waits_for() -> None:
+    """The whole of a purpose that comes, long waiting included."""
+    text = SMALL.replace('id = "more"', 'id = "other"\nsince = "came_on"')
+    assert (
+        "purpose other is new: other (consent): at most P2Y from seen, waited for from came_on on",
+        "purpose more is gone: more (consent): at most P2Y from seen",
+    ) == changes(loads(SMALL, "x").policies[0], loads(text, "x").policies[0])

@@ -90,6 +90,14 @@ class TestContradictions:
         """Two purposes that never apply to one record can't contradict each other."""
         assert [] == warnings(purpose("short", when="{ hired = false }"), LAW.replace("bound", "when = { hired = true }\nbound"))
 
+    def test_exceptions_are_none(self) -> None:
+        """The same period contradicts itself neither by a fiscal year that differed nor by what was promised before."""
+        year = 'start = { end_of_fiscal_year = "seen_on" }'
+        head = BASE.replace("[sources.people]", "fiscal_years = [{ first = 2023-01-01, last = 2023-06-30 }]\n[sources.people]", 1)
+        floor, most = (each.replace('start = "seen_on"', year) for each in (LAW, purpose("short", keep='"P7Y"')))
+        assert [] == warnings(most, floor, head=head)
+        assert [] == warnings(purpose("short", keep='"P7Y"', was="[{ keep = 'P1Y', through = 2024-12-31 }]"), LAW)
+
     def test_an_anchor_counts(self) -> None:
         """Seven years from the day end before seven years from the end of the year."""
         floor = LAW.replace('start = "seen_on"', 'start = { end_of_calendar_year = "seen_on" }')
@@ -121,6 +129,21 @@ class TestConsent:
     def test_somebody_gave_it(self, keys: dict[str, str]) -> None:
         """A status, a row somewhere, or a day that may be missing says who gave it."""
         assert [] == [each for each in warnings(EVERY, self.consent(**keys)) if "gave it" in each]
+
+    def test_the_source_states_it(self) -> None:
+        """A consent that the source declares is given by whoever the record says; one beside it that it does not declare is not."""
+        head = BASE.replace(
+            "[sources.people.children", '[sources.people.consents]\nnews = { given = "given_on" }\n[sources.people.children', 1
+        )
+        assert [] == warnings(EVERY, self.consent(), head=head)
+        said = warnings(EVERY, purpose("mail", basis='"consent"', consent='"mail"'), head=head)
+        assert [False, True] == sorted("no fact says who gave it" in each for each in said)
+
+    @pytest.mark.parametrize(("none", "warned"), [("not_applicable", False), ("unknown", True)])
+    def test_a_fact_over_several_sources(self, none: str, warned: bool) -> None:
+        """A last contact that not everybody has tells who is meant, as any other day that may not apply."""
+        head = BASE.replace("[sources.people]", f'[facts.met]\nlatest = ["people.seen_on"]\nnone = "{none}"\n[sources.people]')
+        assert [warned] * warned == ["gave it" in each for each in warnings(EVERY, self.consent(start='"met"'), head=head)]
 
 
 class TestConditions:
@@ -181,6 +204,19 @@ class TestStarts:
         """The name of a field, of its column or of a child's column says that every change moves it."""
         assert ["every change moves" in each for each in warnings(purpose("p", start=f'"{start}"'), EVERY)] == [True]
 
+    def test_in_another_source(self) -> None:
+        """A fact over several sources moves with each of its members, and is told once for all policies that start from it."""
+        head = BASE.replace("[sources.people]", '[facts.met]\nlatest = ["people.seen_on", "people.updated_at"]\n[sources.people]', 1)
+        other = (
+            head[head.index("[sources.people]") :]
+            .replace("people", "members")
+            .replace("[sources.members]", "[sources.members]\nuses = ['met']", 1)
+        )
+        rules = (purpose("p", start='"met"'), EVERY)
+        (said,) = warnings(*rules, other, *rules, head=head)
+        assert "sources.people.fields.updated_at" in said
+        assert "every change moves" in said
+
     def test_stays(self) -> None:
         """A name that only holds such a word is none."""
         assert [] == warnings(purpose("p", start='"backdated_on"'))
@@ -202,6 +238,7 @@ class TestPeriods:
             ({"keep": '"P12M"', "basis": '"consent"', "consent": '"a"', "start": '"given_on"'}, False),
             ({"keep": '"P13M"', "basis": '"consent"', "consent": '"a"', "start": '"given_on"'}, True),
             ({"keep": '"P2Y"', "basis": '"contract"'}, False),
+            ({"keep": '"P8W"', "was": "[{ keep = 'P4W', through = 2025-12-31 }]"}, True),
         ],
     )
     def test_applicants(self, keys: dict[str, str], warned: bool) -> None:
@@ -242,3 +279,28 @@ class TestExamples:
         report = check_text(f"{BASE}{purpose('long')}{EVERY}[[policies.examples]]\n{example}\n", "x")
         assert () == report.problems
         assert not [each for each in report.warnings if "in which this purpose decides" in each.what]
+
+    def test_waiting_too_long_proves_whom_it_is_about(self) -> None:
+        """A due day on which the wait is over is an example of the purpose that waits, and of no other."""
+        head = BASE.replace("seen_on = {", "met_on = { type = 'date', empty = 'not_yet' }\nseen_on = {", 1)
+        waits = purpose("waits", start='"met_on"', since='"seen_on"')
+        example = (
+            "[[policies.examples]]\ngiven = { met_on = { is = 'not_yet' }, seen_on = 2024-01-01 }\ndue = 2026-01-01\noutcome = 'review'\n"
+        )
+        report = check_text(head + waits + EVERY + example, "x")
+        assert () == report.problems
+        assert ["purposes[always]" in str(each) for each in report.warnings if "in which this purpose decides" in each.what] == [True]
+
+    def test_consents_prove_what_they_prolong(self) -> None:
+        """Given in time the consent decides, not given the purpose that it would prolong: two examples prove both."""
+        head = BASE.replace(
+            "[sources.people.children", '[sources.people.consents]\nlater = { given = "given_on" }\n[sources.people.children', 1
+        )
+        more = purpose("more", basis='"consent"', consent='"later"', extends='"base"', keep='"P3Y"')
+        given = "[[policies.examples]]\ngiven = { seen_on = 2024-01-01, given_on = 2024-02-01 }\ndue = 2027-01-01\n"
+        never = "[[policies.examples]]\ngiven = { seen_on = 2024-01-01, given_on = { is = 'not_applicable' } }\ndue = 2026-01-01\n"
+        for examples, missing in (((given, never), []), ((given,), ["base"]), ((never,), ["more"])):
+            report = check_text(head + purpose("base") + more + "".join(examples), "x")
+            assert () == report.problems
+            said = [each.where for each in report.warnings if "in which this purpose decides" in each.what]
+            assert [f"x: policies[people].purposes[{name}]" for name in missing] == said

@@ -110,6 +110,18 @@ class TestDigest:
         assert right in TEXT
         assert policy(TEXT).digest != policy(TEXT.replace(right, other, 1)).digest
 
+    def test_labels_of_what_a_purpose_uses(self) -> None:
+        """What people call a consent or a fact over several sources is no other policy either."""
+        text = TEXT.replace(
+            "[[policies]]",
+            '[facts.contact]\nlatest = ["customers.seen_on"]\n[sources.customers.consents]\nnews = { given = "seen_on" }\n[[policies]]',
+        )
+        text = text.replace('"legitimate-interests"', '"consent"\nconsent = "news"').replace('start = "seen_on"', 'start = "contact"')
+        labelled = text.replace('given = "seen_on"', 'given = "seen_on", label = { nl = "je toestemming" }')
+        labelled = labelled.replace("[facts.contact]", '[facts.contact]\nlabel = { en = "the last contact" }')
+        assert 2 == labelled.count("label")
+        assert policy(text).digest == policy(labelled).digest != policy(TEXT).digest
+
     def test_known_answer(self) -> None:
         """The normal form is kept from version to version: approvals in ledgers refer to it."""
         assert "sha256:585775e556378b5da0959f8b954a20de8d4fd19d27bc75f63aac94f80777f9da" == policy(TEXT).digest
