@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from worker.core.facts import Empty
-from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent
+from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Bound, Period, Term
 from worker.paper.language import End, Language, Phrase
 from worker.paper.wording import Fact, combined, condition, data, duration, length, period, spoken, start
@@ -22,7 +23,7 @@ class Row:
     policy and purpose -- their identifiers, for whoever compares a paper with the audit trail; why -- what it is for; bounded -- the period
     with "at least" or "at most", empty without an end of its own; keep -- the period itself; standard -- its name, where it has one;
     start -- what it is counted from; condition -- what must be true, consents among it, after "if", or empty; notes -- sentences about
-    earlier promises and about waiting too long; sentence -- the whole of it as a privacy statement says it.
+    earlier promises, about waiting too long and about what was only seen; sentence -- the whole of it as a privacy statement says it.
     """
 
     policy: str
@@ -138,11 +139,17 @@ def _consented(policy: Policy, purpose: Purpose, language: Language) -> tuple[st
 
 
 def _notes(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], language: Language) -> Iterator[str]:
-    """Yield a sentence for every earlier promise that still makes a difference, and one for an event that is waited for."""
+    """Yield a sentence for every earlier promise that still makes a difference, and those about an event that is waited or looked for."""
     if purpose.term is None or purpose.start is None:
         return
     event = start(purpose.start, Anchor.DAY, facts, language)
-    yield from _waiting(policy.source, purpose, purpose.start, facts, language)
+    match purpose.start:
+        case StartEvent():
+            yield from _waiting(policy.source, purpose, purpose.start, facts, language)
+        case StateEnd():
+            yield from _seen(purpose.start, purpose.term, language)
+        case _:
+            assert_never(purpose.start)
     yield from _promises(purpose.term, event, language)
 
 
@@ -162,9 +169,16 @@ def _waiting(source: Source, purpose: Purpose, event: StartEvent, facts: Mapping
         after += [facts[each].text for each in event.facts if each not in ahead] if len(ahead) == 1 else [language.phrase(Phrase.REST)]
     term = purpose.patience
     if ahead and after and term is not None:
-        yield language.phrase(
-            Phrase.WAITING,
-            event=language.either([facts[each].text for each in ahead]),
-            period=duration(term.period, language),
-            after=language.anchors[term.anchor].format(event=combined(Combine.LATEST_OF, after, language)),
-        )
+        awaited = language.either([facts[each].text for each in ahead])
+        waited = language.anchors[term.anchor].format(event=combined(Combine.LATEST_OF, after, language))
+        if term.period == NO_TIME:
+            yield language.phrase(Phrase.WAITING_AT_ONCE, event=awaited, after=waited)
+        else:
+            yield language.phrase(Phrase.WAITING, event=awaited, after=waited, period=period(term.period, language))
+
+
+def _seen(state: StateEnd, term: Term, language: Language) -> Iterator[str]:
+    """Yield that the day counts on which the end of a state is first seen, and how long it has to settle where its period is shorter."""
+    yield language.phrase(Phrase.SEEN if state.ended is None else Phrase.SEEN_OTHERWISE)
+    if length(state.settling) > length(term.period):
+        yield language.phrase(Phrase.SETTLING, period=period(state.settling, language))
