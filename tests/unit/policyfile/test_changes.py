@@ -149,7 +149,8 @@ _YEARS = "fiscal_years = [{ first = 2020-01-01, last = 2021-06-30 }, { first = 2
             'start = { end_of_month = { while = { active = true }, ended = "parted", settling = "P30D" } }',
             (
                 (
-                    "purpose more: keep P2Y -> P2Y from the end of month; start seen -> the end of: active is true, by parted or when it is "
+                    "purpose more: keep P2Y -> P2Y from the end of month; start seen -> "
+                    "the end of: active is true, by parted or when it is "
                     "first seen (settled after P30D)"
                 ),
                 "fact seen: the latest of people.came_on -> none",
@@ -218,7 +219,8 @@ def test_how_long_a_state_settles() -> None:
     text = SMALL.replace('start = "seen"', 'start = { while = { active = true }, settling = "P30D" }')
     assert (
         (
-            "purpose more: start the end of: active is true, when it is first seen (settled after P30D) -> the end of: active is true, when it "
+            "purpose more: start the end of: active is true, when it is first seen (settled after P30D) -> "
+            "the end of: active is true, when it "
             "is first seen (settled after P7D)"
         ),
     ) == changes(*(loads(each, "x").policies[0] for each in (text, text.replace("P30D", "P7D"))))
