@@ -16,8 +16,7 @@ from worker.core.conditions import Compare, Condition, Either, Every, Negated, O
 from worker.core.facts import Empty, Fact, Known, Scalar
 from worker.core.model import DispositionKind, LegalBasis, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Bound, Period, Term
-from worker.core.select import absences
-from worker.policyfile.consequences import possible
+from worker.policyfile.consequences import missing_from, possible
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
 from worker.policyfile.positions import Path
@@ -144,7 +143,7 @@ def _may_not_apply(policy: Policy, name: str) -> bool:
             return field.reading.empty is Empty.NOT_APPLICABLE
     shared, mark = policy.source.shared_fact(name), policy.source.mark(name)
     if shared is not None:
-        return Empty.NOT_APPLICABLE in absences(shared)
+        return Empty.NOT_APPLICABLE in missing_from(shared, policy)
     if mark is not None:
         return mark.none is Empty.NOT_APPLICABLE
     return any(each.name == name and each.none is Empty.NOT_APPLICABLE for each in policy.source.aggregates)
