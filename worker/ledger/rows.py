@@ -177,7 +177,10 @@ class HoldRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """What a subject asked for. tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all."""
+    """What a subject asked for.
+
+    tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all; upheld -- an objection that was decided for the subject.
+    """
 
     request_id: str
     kind: RequestKind
@@ -192,6 +195,8 @@ class RequestRow:
     closed_at: dt.datetime | None = None
     closed_by: str | None = None
     outcome: str | None = None
+    upheld_at: dt.datetime | None = None
+    upheld_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

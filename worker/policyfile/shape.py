@@ -409,6 +409,7 @@ class RequestShape(Shape):
     unverified: bool = _switch("Nobody has checked yet who asks.")
     consent: Id | None = _optional("The consent that is withdrawn; all of them unless said otherwise.")
     marketing: bool = _switch("An objection to direct marketing.")
+    upheld: bool = _switch("An objection of another kind that a person decided for the subject.")
 
 
 Outcome = Literal["kept", "held", "partly", "delete", "pseudonymise", "review", "undetermined"]
