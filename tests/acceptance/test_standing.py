@@ -113,9 +113,8 @@ class TestRequests:
         assert [] == firm.sql("SELECT id FROM members WHERE email = 'q25@firm.example'")
         assert 25 in firm.contacts()
 
-
     def test_an_upheld_objection(self, firm: Firm) -> None:
-        """It restricts until a person decides; then what rests on legitimate interests ends, while it is open, and the list says who decided."""
+        """It restricts until a person decides; then it ends what rests on legitimate interests, and the list says who decided."""
         asked = firm("request", "add", "--kind", "object", "--subject", "-", "--received-on", "2026-06-20", typed="q30@firm.example\n")
         assert 0 == firm("apply", firm.approved()).code
         assert 30 in firm.contacts()

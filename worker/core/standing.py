@@ -70,7 +70,7 @@ class Standing:
 
     @property
     def ends_purposes(self) -> bool:
-        """Whether the subject asked for what ends purposes: a verified erasure, a withdrawal, an objection that needs no decision or has one."""
+        """Whether the subject asked for what ends purposes: verified erasure, a withdrawal, an objection to marketing or an upheld one."""
         return self.erasure is not None or any(
             each.kind is RequestKind.WITHDRAW or (each.kind is RequestKind.OBJECT and (each.marketing or each.upheld))
             for each in self.requests
@@ -89,8 +89,7 @@ class Standing:
         asked = [
             request.id
             for request in self.requests
-            if request.kind is RequestKind.RESTRICT
-            or (request.kind is RequestKind.OBJECT and not (request.marketing or request.upheld))
+            if request.kind is RequestKind.RESTRICT or (request.kind is RequestKind.OBJECT and not (request.marketing or request.upheld))
         ]
         return (*strong, *weak, *asked)
 

@@ -112,8 +112,8 @@ class BatchRow:
 class HighWater:
     """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects.
 
-    source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal; made and
-    read by `worker.usecases.gathering`.
+    source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal, with two
+    bits of their own; made and read by `worker.usecases.gathering`.
     """
 
     source: str
@@ -179,7 +179,7 @@ class HoldRow:
 class RequestRow:
     """What a subject asked for.
 
-    tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all; upheld -- an objection that was decided for the subject.
+    tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all; upheld -- an objection was decided for the subject.
     """
 
     request_id: str

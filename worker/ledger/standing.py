@@ -54,7 +54,7 @@ class Standing(Store):
             _grow(connection)
 
     def uphold_request(self, request_id: str, by: str) -> None:
-        """Decide an objection for the subject. ConfigurationError unless it is open, waits for a decision, and is none to direct marketing."""
+        """Decide an objection for the subject. Raises ConfigurationError when no open one with this id waits for a decision."""
         table = schema.requests
         undecided = (table.c.kind == "object", table.c.marketing.is_(False), table.c.closed_at.is_(None), table.c.upheld_at.is_(None))
         with self._write() as connection:

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.core.conditions import Compare, Either, Every, Negated
 from worker.core.facts import Empty
-from worker.core.model import Consent, Disposition, Policy, Purpose, SharedFact, Source, StartEvent
+from worker.core.model import Consent, Disposition, Member, Policy, Purpose, SharedFact, Source, StartEvent
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
 from worker.policyfile.normalform import differing
 from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
@@ -107,7 +107,7 @@ def _said(value: Any) -> str:
         case Consent(_, given, withdrawn):
             return f"given {given}" + (f", withdrawn {withdrawn}" if withdrawn is not None else "")
         case SharedFact(_, members, none):
-            days = ", ".join(f"{member.source}.{day.name}" for member in members for day in member.days)
+            days = ", ".join(f"{member.source}.{day.name}{_where(member)}" for member in members for day in member.days)
             return f"the latest of {days}" + (f", {none.value.replace('_', ' ')} without any" if none is not Empty.UNKNOWN else "")
         case StartEvent():
             return start_in_words(value)
@@ -120,3 +120,8 @@ def _said(value: Any) -> str:
             return ", ".join(_said(each) for each in value)
         case _:
             return str(value)
+
+
+def _where(member: Member) -> str:
+    """Return which records of a member count, to stand behind its day; empty when all do."""
+    return f" (where {condition_in_words(member.when)})" if member.when is not None else ""

@@ -316,7 +316,7 @@ class TestRequests:
         ],
     )
     def test_every_basis(self, basis: LegalBasis, erase: str, withdraw: str, upheld: str) -> None:
-        """What each kind of request ends; exporting and restricting end nothing, nor do an unverified erasure and an undecided objection."""
+        """What each kind of request ends; exporting and restricting end nothing, an unverified erasure or undecided objection neither."""
         held = purpose(keep="P5Y", basis=basis, consents=("news",) if basis is B.CONSENT else ())
 
         def effect(standing: Standing, asked_of: Purpose = held) -> str:

@@ -24,7 +24,9 @@ def test_nothing_suspends_nothing() -> None:
 
 def test_what_suspends() -> None:
     """Every hold, a wish to restrict and an objection suspend; an objection to direct marketing, or one that was upheld, does not."""
-    assert ("legal", "dispute", "restriction", "restrict", "object") == Standing(HOLDS, (RESTRICTED, OBJECTED, MARKETING, UPHELD)).suspending
+    assert ("legal", "dispute", "restriction", "restrict", "object") == Standing(
+        HOLDS, (RESTRICTED, OBJECTED, MARKETING, UPHELD)
+    ).suspending
 
 
 def test_erasure_outranks_only_restriction() -> None:
@@ -34,7 +36,9 @@ def test_erasure_outranks_only_restriction() -> None:
 
 def test_what_ends_purposes() -> None:
     """An objection ends something once nobody has to decide about it any more: when it is to direct marketing, or was upheld."""
-    assert [True, True, True, False, False] == [Standing(requests=(each,)).ends_purposes for each in (ERASE, MARKETING, UPHELD, OBJECTED, RESTRICTED)]
+    assert [True, True, True, False, False] == [
+        Standing(requests=(each,)).ends_purposes for each in (ERASE, MARKETING, UPHELD, OBJECTED, RESTRICTED)
+    ]
 
 
 def test_released_holds_suspend_nothing() -> None:

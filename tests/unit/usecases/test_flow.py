@@ -257,7 +257,6 @@ class TestStanding:
         assert 1 == plan.summary.counts["customers"]["held"]
         assert 1 in lab.table("customers")
 
-
     def test_an_objection_restricts_until_it_is_upheld(self, lab: Lab) -> None:
         """GDPR 21(1), 17(1)(c): undecided it keeps even what is due; upheld it ends the contact purpose on the day it came in."""
         with lab.machine() as machine:
