@@ -41,7 +41,7 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
             elif counted != when:
                 # Records that were disposed of are remembered by the field alone, whatever took their day.
                 what = f"{text!r} counts other records here than in {first!r}, and what is kept of records that go can't tell them apart"
-                complaints.problem(place, what, "Give both the same condition, or declare a second field with the same column.")
+                complaints.problem(place, what, "Give both the same condition.")
             else:
                 days.setdefault((source.name, when), []).append(day)
         members = (_member(sources[source], when, tuple(of)) for (source, when), of in days.items())
