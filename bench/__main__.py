@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import memory, ours, plans, profiling, references, report
+from bench import facts, memory, ours, plans, profiling, references, report
 from bench.data import BLOCK, contacts, treated_contacts
 from bench.databases import NAMES, Database, running
 from bench.measure import Measure, Wrong
@@ -31,13 +31,14 @@ _JOBS = {
     "delete": (references.delete, ours.delete),
     "pseudonymise": (references.pseudonymise, ours.pseudonymise),
     "plan": (plans.plan,),
+    "facts": (facts.facts,),
 }
 
 
 @click.command(help="Measure the worker against the databases' own means.")
 @click.option("--rows", type=click.IntRange(min=BLOCK), default=1_000_000, envvar="ROWS", show_default=True, help="Contacts in the table.")
 @click.option("--only", type=click.Choice(NAMES), multiple=True, help="Only this database; may be given again. All three by default.")
-@click.option("--job", type=click.Choice(tuple(_JOBS)), multiple=True, help="Only this job; may be given again. All three by default.")
+@click.option("--job", type=click.Choice(tuple(_JOBS)), multiple=True, help="Only this job; may be given again. All of them by default.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Do everything so often and show medians.")
 @click.option("--memory", "with_memory", is_flag=True, help=f"Also the memory at the number of rows and at {memory.TIMES} times as many.")
 @click.option("--profile", "with_profile", is_flag=True, help="Instead of measuring, show where the worker's time goes.")
@@ -65,7 +66,7 @@ def main(
             for each in only or NAMES:
                 with running(each, folder) as database:
                     jobs = job or tuple(_JOBS)
-                    _build(database, rows, treated="plan" in jobs and not with_profile)
+                    _build(database, rows, jobs=() if with_profile else jobs)
                     if with_profile:
                         click.echo(profiling.profile(database, folder, rows))
                     else:
@@ -85,12 +86,14 @@ def main(
         report.show(Console(width=None if sys.stdout.isatty() else 140, highlight=False), measures, peaks, rows)
 
 
-def _build(database: Database, rows: int, *, treated: bool) -> None:
+def _build(database: Database, rows: int, *, jobs: Iterable[str]) -> None:
     """Build the tables that everything else copies."""
     begin = time.monotonic()
     database.build("contacts", contacts(rows))
-    if treated:
+    if "plan" in jobs:
         database.build(plans.TREATED, treated_contacts(rows))
+    if facts.JOB in jobs:
+        facts.build(database, rows)
     _say(f"{database.name}: built {rows:,} contacts in {time.monotonic() - begin:.1f} s")
 
 

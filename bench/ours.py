@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -100,14 +100,27 @@ def work_off(url: str, folder: Path, disposition: Disposition, due: int, around:
         _confirm(around(lambda: apply_plan(machine, open_plan(machine, made.path))), due)
 
 
+def opened(url: str, folder: Path, disposition: Disposition, share: Share = DUE) -> AbstractContextManager[Machine]:
+    """Return a worker of its own over one database, with the plain policy."""
+    return working(url, folder, plain_policy(disposition, share))
+
+
+def plain_policy(disposition: Disposition, share: Share = DUE) -> str:
+    """Return the policy file of most measurements: one purpose, which starts at one day of the row."""
+    return _POLICIES.format(disposition=disposition, keep=share.keep)
+
+
 @contextmanager
-def opened(url: str, folder: Path, disposition: Disposition, share: Share = DUE) -> Iterator[Machine]:
-    """Yield a worker of its own over one database, its clock starting at the instant of the benchmark, and throw it away afterwards."""
+def working(url: str, folder: Path, text: str, sources: Iterable[str] = (SOURCE,)) -> Iterator[Machine]:
+    """Yield a worker of its own with a policy file, whose sources all lie in one database.
+
+    Its clock starts at the instant of the benchmark; it is thrown away afterwards.
+    """
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(dir=folder, prefix="worker-") as name:
         home = Path(name)
         policies = home / "policies.toml"
-        policies.write_text(_POLICIES.format(disposition=disposition, keep=share.keep))
+        policies.write_text(text)
         settings = load(
             {
                 "RETENTION_POLICIES": str(policies),
@@ -117,8 +130,8 @@ def opened(url: str, folder: Path, disposition: Disposition, share: Share = DUE)
                 "RETENTION_BATCH_SIZE": str(BATCH),
                 "RETENTION_MAX_RECORDS": "1000000000",
                 "RETENTION_MAX_SHARE": "1",
-                "RETENTION_SOURCES__CONTACTS__URL": url,
-                "RETENTION_SOURCES__CONTACTS__WITNESS_TABLE": "true",
+                **{f"RETENTION_SOURCES__{name.upper()}__URL": url for name in sources},
+                **{f"RETENTION_SOURCES__{name.upper()}__WITNESS_TABLE": "true" for name in sources},
             },
             folder=home,
         )

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.facts import JOB as FACTS
+from bench.facts import PLAIN
 from bench.measure import Measure, Time
 from bench.memory import Peak
 from bench.ours import APPLY, PLAN, RUN
@@ -66,11 +68,16 @@ def as_json(measures: Sequence[Measure], peaks: Sequence[Peak], rows: int) -> di
 def show(console: Console, measures: Sequence[Measure], peaks: Sequence[Peak], rows: int) -> None:
     """Print everything that was measured."""
     console.print(f"{rows:,} contacts; {os.cpu_count()} cores; Python {platform.python_version()}; {platform.platform()}")
-    for database, job in dict.fromkeys((each.database, each.job) for each in measures if not each.job.startswith("plan")):
+    for database, job in dict.fromkeys(
+        (each.database, each.job) for each in measures if each.job != FACTS and not each.job.startswith("plan")
+    ):
         _show_job(console, [each for each in measures if (each.database, each.job) == (database, job)])
     plans = [each for each in measures if each.job.startswith("plan")]
     if plans:
         _show_plans(console, plans)
+    beside = [each for each in measures if each.job == FACTS]
+    if beside:
+        _show_facts(console, beside)
     if peaks:
         _show_memory(console, peaks)
 
@@ -112,6 +119,19 @@ def _show_plans(console: Console, measures: Sequence[Measure]) -> None:
     console.print(table)
 
 
+def _show_facts(console: Console, measures: Sequence[Measure]) -> None:
+    """Print what plans cost whose facts do not all lie in the row."""
+    table = Table(title="Cost of a plan whose facts do not all lie in the row", title_justify="left", title_style="bold")
+    table.add_column("database")
+    table.add_column("fact")
+    for name in ("plan", "own CPU", "times the plain plan"):
+        table.add_column(name, justify="right")
+    for each in measures:
+        times = 1 / _ratios(each, measures)[PLAIN]
+        table.add_row(each.database, each.way, f"{each.time.seconds:.3f} s", f"{each.time.busy:.3f} s", f"{times:.1f}")
+    console.print(table)
+
+
 def _show_memory(console: Console, peaks: Sequence[Peak]) -> None:
     """Print how much memory was held at most."""
     table = Table(title="Memory at its highest, plan and apply on SQLite", title_justify="left", title_style="bold")
@@ -127,7 +147,7 @@ def _ratios(measure: Measure, measures: Sequence[Measure]) -> dict[str, float]:
     return {
         each.way: measure.rate / each.rate
         for each in measures
-        if (each.database, each.job) == (measure.database, measure.job) and each.way in (SINGLE, LOOP, ARCHIVER, COUNT)
+        if (each.database, each.job) == (measure.database, measure.job) and each.way in (SINGLE, LOOP, ARCHIVER, COUNT, PLAIN)
     }
 
 

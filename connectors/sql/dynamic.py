@@ -99,7 +99,9 @@ class DynamicStorage:
         )
         if not reading.planned:
             parts.append(self.on_or_after(each, shifted(today, 1)))
-        return either(parts)
+        # Being empty is no doubt: a table of people who are still employed would be read whole every night. An empty blob is no empty text.
+        empty = sa.and_(kind != value("blob"), sa.func.trim(column, value(WHITESPACE)) == value(""))
+        return sa.and_(column.is_not(None), either(parts), sa.not_(empty))
 
     def satisfies(self, each: Value, comparison: Compare) -> Expression:  # noqa: D102
         column, kind, there = each.column, sa.func.typeof(each.column), each.column.is_not(None)

@@ -23,6 +23,9 @@ _TIMES = (Kind.NAIVE, Kind.AWARE)
 _LAST_DAY = dt.date(9999, 12, 29)
 _BOOLEAN_TEXTS = {True: ("1", "true", "t", "yes", "y"), False: ("0", "false", "f", "no", "n")}
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_GROUP = "[1-9a-f][0-9a-f]{0,3}"
+_TRUNCATED = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.0|(?!2002:){_GROUP}(:{_GROUP}|:(0|{_GROUP}):{_GROUP})?::"
+"""Addresses that are surely truncated: without their last octet, or of 48 bits in the one form that is written (6to4 keeps fewer bits)."""
 
 
 class TypedStorage:
@@ -180,7 +183,7 @@ class TypedStorage:
             case TreatmentKind.CONSTANT:
                 return sa.and_(there, exact != value(treatment.value))
             case TreatmentKind.TRUNCATE:
-                return sa.and_(there, exact != value(""), sa.not_(self.matches(column, rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.0")))
+                return sa.and_(there, exact != value(""), sa.not_(self.matches(column, _TRUNCATED)))
             case TreatmentKind.PSEUDONYM:
                 pattern = r"p1-[a-z0-9]+(-[a-z0-9]+)*-[a-z2-7]{26}(@[a-z0-9.-]+\.invalid)?"
                 return sa.and_(there, exact != value(""), sa.not_(self.matches(column, pattern)))

@@ -237,12 +237,14 @@ ANSWERED = f"mark:{REVIEW_MARK}"
 class Mark:
     """A fact that people set by hand: the day of an event for which no system has a column.
 
-    mark -- its name in the ledger, where it stands by keyed record; reading -- how the day is read; its `empty` says what no mark means.
+    mark -- its name in the ledger, where it stands by keyed record; reading -- how the day is read; its `empty` says what no mark means;
+    label -- what people call it.
     """
 
     name: str
     mark: str
     reading: Reading
+    label: Label = UNLABELLED
 
     @property
     def none(self) -> Empty:

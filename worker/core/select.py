@@ -100,10 +100,14 @@ def due(policy: Policy, today: dt.date) -> Selection:
         for after in _steps(policy, DispositionKind.DELETE, DispositionKind.REVIEW)
     ]
     if not policy.only_deletes:
+        holding: dict[tuple[tuple[int, ...], ...], list[Selection]] = {}
         for field in policy.treatable:
             holders = policy.purposes_of.get(field.name)
-            needed = _groups(policy) if holders is None else (holders,)
-            parts.append(_all([Holding(field.name), *(_field_due(policy, positions, today, NO_TIME) for positions in needed)]))
+            holding.setdefault(tuple(_groups(policy)) if holders is None else (holders,), []).append(Holding(field.name))
+        # Fields that rest on the same purposes are due together: asked once, and before what they hold, which costs a system more.
+        parts.extend(
+            _all([*(_field_due(policy, positions, today, NO_TIME) for positions in needed), _any(held)]) for needed, held in holding.items()
+        )
     return _visible(_any(parts), policy)
 
 

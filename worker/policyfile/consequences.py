@@ -181,8 +181,9 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
 
 
 def _telling(facts: Mapping[str, Fact], compared: Collection[str]) -> Mapping[str, Fact]:
-    """Return the facts without those that only start a period and are known: which day it is makes no difference."""
-    return {name: fact for name, fact in facts.items() if name in compared or not isinstance(fact, Known)}
+    """Return the facts without those that only start a period and are known, or that only runs and answers bring: they tell nothing."""
+    declared = {name: fact for name, fact in facts.items() if name != ANSWERED and not name.startswith(SEEN)}
+    return {name: fact for name, fact in declared.items() if name in compared or not isinstance(fact, Known)}
 
 
 def _words(facts: Mapping[str, Fact]) -> str:

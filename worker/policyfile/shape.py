@@ -401,7 +401,7 @@ class StepShape(Shape):
     do: Kind = _described("What happens then.")
     after: Duration = _described("How much longer than every purpose's own period, counted from the same start event.")
     every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
-    owner: str = _default("", "For a review: who does it.")
+    owner: str = _default("", "For a review: who does it; the policy's owner unless said otherwise.")
 
 
 class DispositionShape(Shape):
@@ -410,7 +410,7 @@ class DispositionShape(Shape):
     do: Kind = _described("What happens as soon as nothing needs the record.")
     when: Condition | None = _optional("This one is chosen only for records for which this is true.")
     every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
-    owner: str = _default("", "For a review: who does it.")
+    owner: str = _default("", "For a review: who does it; the policy's owner unless said otherwise.")
     then: list[StepShape] = _empty(list, "What happens later to a record that is still there.")
 
 

@@ -76,6 +76,7 @@ def test_what_has_no_label_is_named() -> None:
         "tickets: helping_them",
         "visits: visits",
         "old_archive",
+        "suppliers.paid_up",
     )
     assert expected == unlabelled(SCHEDULES["every_construct"], Lang.NL)
 
@@ -183,6 +184,7 @@ def labelled(policy: Policy) -> Policy:
         fields=tuple(dataclasses.replace(each, label=label) for each in policy.source.fields),
         aggregates=tuple(dataclasses.replace(each, label=label) for each in policy.source.aggregates),
         consents=tuple(dataclasses.replace(each, label=label) for each in policy.source.consents),
+        marks=tuple(dataclasses.replace(each, label=label) for each in policy.source.marks),
     )
     return dataclasses.replace(policy, source=source, purposes=tuple(dataclasses.replace(each, label=label) for each in policy.purposes))
 
@@ -201,10 +203,12 @@ def test_random_policies(policy: Policy) -> None:
     for lang in Lang:
         said = statement(of_labels, lang, StatementFormat.MARKDOWN, dt.date.max)
         text = repr(view(of_labels, language(lang)).sections[0].rows) + said
-        names = {*(each.name for each in policy.source.fields), *(each.name for each in policy.source.aggregates)}
+        source = policy.source
+        names = {each.name for of_kind in (source.fields, source.aggregates, source.marks) for each in of_kind}
         assert [] == [name for name in names if "_" in name and (name in text or name.replace("_", "\\_") in text)]
         assert not re.search(r"[a-z]\\?_[a-z]", said)
         assert "{" not in text
+        assert "seen:" not in text
         plain = schedule_of(policy)
         for layout in RegisterFormat:
             assert "\n" in register(plain, lang, layout)

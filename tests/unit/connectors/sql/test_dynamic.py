@@ -141,6 +141,17 @@ def test_usual_values_are_not_suspect(database: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("column", ["stamp", "day"])
+@pytest.mark.parametrize("empty", list(Empty))
+def test_empty_is_suspect_only_where_nobody_said_what_it_means(database: sqlite3.Connection, column: str, empty: Empty) -> None:
+    """People who are still employed are not read every night for their empty day; an empty blob is no empty text, so it stays in doubt."""
+    kind = FieldType.TIMESTAMP if column == "stamp" else FieldType.DATE
+    source = values.source_of({column: Reading(kind, empty, ZoneInfo("Europe/Amsterdam"), ZoneInfo("UTC"))})
+    rows = [dict.fromkeys(DECLARED) | {column: raw} for raw in (None, "", " ", "\xa0", b"", b" ", "2024-03-01")]
+    blobs, blanks = {4, 5}, {0, 1, 2, 3}
+    assert blobs | (blanks if empty is Empty.UNKNOWN else set()) == found(database, source, rows, Suspect(column, TODAY))
+
+
+@pytest.mark.parametrize("column", ["stamp", "day"])
 def test_an_index_serves(database: sqlite3.Connection, column: str) -> None:
     """The question for what is due searches an index on the date and does not read the table."""
     zone = ZoneInfo("Europe/Amsterdam")
