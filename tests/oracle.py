@@ -211,6 +211,8 @@ def _asked_to_end(
         return request.received_on
     if kind == "object" and request.marketing and purpose.marketing:
         return request.received_on
+    if kind == "object" and request.upheld and basis in ("legitimate-interests", "public-task") and not purpose.legal_claim:
+        return request.received_on
     if kind == "erase" and request.verified and not purpose.legal_claim:
         if basis in ("consent", "legitimate-interests"):
             return request.received_on
@@ -306,7 +308,7 @@ def _held_by(holds: Iterable[Hold], asked: Iterable[Request]) -> set[str]:
     found = {hold.id for hold in holds if hold.released_on is None and hold.kind.value in ("legal", "dispute")}
     if not any(each.kind.value == "erase" and each.verified for each in asked):
         found |= {hold.id for hold in holds if hold.released_on is None and hold.kind.value == "restriction"}
-        found |= {each.id for each in asked if each.kind.value == "restrict" or (each.kind.value == "object" and not each.marketing)}
+        found |= {each.id for each in asked if each.kind.value == "restrict" or (each.kind.value == "object" and _undecided(each))}
     return found
 
 
@@ -347,7 +349,12 @@ def decide(
 
 def _wants_an_end(request: Request) -> bool:
     kind = request.kind.value
-    return kind == "withdraw" or (kind == "erase" and request.verified) or (kind == "object" and request.marketing)
+    return kind == "withdraw" or (kind == "erase" and request.verified) or (kind == "object" and not _undecided(request))
+
+
+def _undecided(objection: Request) -> bool:
+    """Whether a person has to decide about an objection: not when it is to direct marketing."""
+    return not objection.marketing and not objection.upheld
 
 
 def _answered(policy: Policy, facts: Mapping[str, Fact], outcome: tuple[Any, ...], today: dt.date) -> tuple[Any, ...]:

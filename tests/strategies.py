@@ -302,6 +302,7 @@ requests = st.builds(
     st.booleans(),
     st.sampled_from((None, "news", "future-use")),
     st.booleans(),
+    st.booleans(),
 )
 standings = st.builds(Standing, st.lists(holds, max_size=2).map(tuple), st.lists(requests, max_size=2).map(tuple))
 """Holds and requests of every kind, none among them."""

@@ -78,6 +78,9 @@ class Undetermined:
 
 PurposeState = Running | Ended | NeverApplied | Undetermined
 
+_OBJECTED_TO = (LegalBasis.LEGITIMATE_INTERESTS, LegalBasis.PUBLIC_TASK)
+"""The grounds to which an objection on grounds of the subject's own situation is possible (GDPR 21(1))."""
+
 _NOT_IN_FORCE = Running(None, "the policy is not in force yet")
 
 
@@ -214,8 +217,8 @@ def _by_request(
 
     Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, not before that day: a
     planned end lies ahead, so the contract still runs. Legal obligation, public task, vital interests and legal claims stay. Withdrawal
-    (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, each
-    on the day it was received.
+    (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, any
+    other one that a person upheld (21(1), 17(1)(c)) what rests on legitimate interests or a public task, each on the day it was received.
     """
     days: list[tuple[dt.date, str]] = []
     for request in standing.requests:
@@ -229,6 +232,8 @@ def _by_request(
                 days.append((request.received_on, "its consent was withdrawn"))
             case RequestKind.OBJECT if request.marketing and purpose.marketing:
                 days.append((request.received_on, "the subject objected to direct marketing"))
+            case RequestKind.OBJECT if request.upheld and not purpose.legal_claim and purpose.basis in _OBJECTED_TO:
+                days.append((request.received_on, "the subject's objection was upheld"))
             case _:
                 pass
     return Ended(*min(days)) if days else None

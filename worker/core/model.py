@@ -184,16 +184,24 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One source that a shared fact is taken from.
+    """Records of one source that a shared fact is taken from.
 
-    days -- its fields that are looked at; identifiers -- those by which its records are joined to a subject. Both without what only the
-    source's own policy needs (treatments), so that a change of that is no change of the fact.
+    days -- the fields that are looked at; identifiers -- those by which the records are joined to a subject; when -- only records for which
+    it is true count, None for all; facts -- the fields that it asks for. All fields without what only the source's own policy needs
+    (treatments), so that a change of that is no change of the fact. Days with different conditions are members of their own.
     """
 
     source: str
     table: str
     days: tuple[Field, ...]
     identifiers: tuple[Field, ...]
+    when: Condition | None = None
+    facts: tuple[Field, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields that have to be read to know what a record says."""
+        return tuple(dict.fromkeys(each.name for each in (*self.days, *self.facts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +221,14 @@ class SharedFact:
         """What it can mean that it has no day: no record, or an empty value in one."""
         return frozenset({self.none, *(day.reading.empty for member in self.members for day in member.days)})
 
-    def member(self, source: str) -> Member | None:
-        """Return what the fact takes from a source, None when it takes nothing."""
-        return next((each for each in self.members if each.source == source), None)
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources that it is taken from, each once."""
+        return tuple(dict.fromkeys(each.source for each in self.members))
+
+    def members_of(self, source: str) -> tuple[Member, ...]:
+        """Return what the fact takes from a source; nothing where it is no member."""
+        return tuple(each for each in self.members if each.source == source)
 
 
 REVIEW_MARK = "review"
@@ -308,10 +321,9 @@ class Source:
         return frozenset()
 
     @property
-    def contributed(self) -> tuple[Field, ...]:
-        """The day fields that facts over several sources take from this one, each once."""
-        members = [member for each in self.shared if (member := each.member(self.name)) is not None]
-        return tuple({day.name: day for member in members for day in member.days}.values())
+    def contributing(self) -> tuple[Member, ...]:
+        """What facts over several sources take from this one."""
+        return tuple(dict.fromkeys(member for each in self.shared for member in each.members_of(self.name)))
 
     def mark(self, name: str) -> Mark | None:
         """Return the fact of this name that people set by hand, or None."""

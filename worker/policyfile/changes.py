@@ -14,6 +14,7 @@ from worker.core.model import (
     Consent,
     Disposition,
     Mark,
+    Member,
     Policy,
     Purpose,
     Schedule,
@@ -120,7 +121,7 @@ def _said(value: Any) -> str:
         case Consent(_, given, withdrawn):
             return f"given {given}" + (f", withdrawn {withdrawn}" if withdrawn is not None else "")
         case SharedFact(_, members, none):
-            days = ", ".join(f"{member.source}.{day.name}" for member in members for day in member.days)
+            days = ", ".join(f"{member.source}.{day.name}{_where(member)}" for member in members for day in member.days)
             return f"the latest of {days}{_without(none)}"
         case Mark(_, mark, reading):
             planned = ", days ahead are meant" if reading.planned else ""
@@ -138,6 +139,11 @@ def _said(value: Any) -> str:
             return ", ".join(_said(each) for each in value)
         case _:
             return str(value)
+
+
+def _where(member: Member) -> str:
+    """Return which records of a member count, to stand behind its day; empty when all do."""
+    return f" (where {condition_in_words(member.when)})" if member.when is not None else ""
 
 
 def _without(none: Empty) -> str:

@@ -187,10 +187,10 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
 def missing_from(shared: SharedFact, policy: Policy) -> frozenset[Empty]:
     """Return what it can mean for records of a policy that a fact over several sources has no day.
 
-    A record of a member is there itself, and so the fact applies to it when one of its own days always does.
+    A record of a member is there itself, and so the fact applies to it when one of its own days always does, whatever the record says.
     """
-    own = shared.member(policy.id)
-    may_not_apply = own is None or Empty.NOT_APPLICABLE in {shared.none, *(day.reading.empty for day in own.days)}
+    own = [each for each in shared.members_of(policy.id) if each.when is None]
+    may_not_apply = not own or Empty.NOT_APPLICABLE in {shared.none, *(day.reading.empty for each in own for day in each.days)}
     return shared.absences - (set() if may_not_apply else {Empty.NOT_APPLICABLE})
 
 

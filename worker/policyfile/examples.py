@@ -177,7 +177,15 @@ def _standing(example: ExampleShape) -> Standing:
         return NOTHING
     return Standing(
         requests=(
-            Request("example", asked.ask, asked.received, verified=not asked.unverified, consent=asked.consent, marketing=asked.marketing),
+            Request(
+                "example",
+                asked.ask,
+                asked.received,
+                verified=not asked.unverified,
+                consent=asked.consent,
+                marketing=asked.marketing,
+                upheld=asked.upheld,
+            ),
         )
     )
 

@@ -57,6 +57,7 @@ _UNORDERED = frozenset(
         ("SharedFact", "members"),
         ("Member", "days"),
         ("Member", "identifiers"),
+        ("Member", "facts"),
     }
 )
 

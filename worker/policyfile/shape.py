@@ -287,10 +287,23 @@ class ConsentShape(Shape):
     label: LabelShape = _default(LabelShape(), "What people call it, by language, as it stands after 'you withdraw'.")
 
 
+class CountedShape(Shape):
+    """A day field of which only some records count."""
+
+    field: Text = _described("The day field that is looked at: source.field.")
+    where: Condition = _described("Only records count for which this is true; it asks for fields of their source.")
+
+
+DayOfSource = Annotated[
+    Annotated[Text, Tag("as text")] | Annotated[CountedShape, Tag("as table")],
+    _either("must be 'source.field' or { field = \"source.field\", where = { ... } }"),
+]
+
+
 class SharedFactShape(Shape):
     """A fact over several sources: the latest day over all records about one subject."""
 
-    latest: Texts = _described("The day fields that are looked at: source.field.")
+    latest: Annotated[list[DayOfSource], Field(min_length=1)] = _described("The day fields that are looked at: source.field.")
     none: EmptyMeans | None = _optional("What it means that no source has a record about the subject; unknown unless said otherwise.")
     label: LabelShape = _default(LabelShape(), _LABEL)
 
@@ -410,6 +423,7 @@ class RequestShape(Shape):
     unverified: bool = _switch("Nobody has checked yet who asks.")
     consent: Id | None = _optional("The consent that is withdrawn; all of them unless said otherwise.")
     marketing: bool = _switch("An objection to direct marketing.")
+    upheld: bool = _switch("An objection of another kind that a person decided for the subject.")
 
 
 Outcome = Literal["kept", "held", "partly", "delete", "pseudonymise", "review", "undetermined"]

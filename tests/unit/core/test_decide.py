@@ -306,18 +306,18 @@ class TestRequests:
     """Legal basis has teeth."""
 
     @pytest.mark.parametrize(
-        ("basis", "erase", "withdraw", "objection"),
+        ("basis", "erase", "withdraw", "upheld"),
         [
             (B.CONSENT, ENDS, ENDS, STAYS),
             (B.CONTRACT, ENDS, STAYS, STAYS),
             (B.LEGAL_OBLIGATION, STAYS, STAYS, STAYS),
             (B.VITAL_INTERESTS, STAYS, STAYS, STAYS),
-            (B.PUBLIC_TASK, STAYS, STAYS, STAYS),
-            (B.LEGITIMATE_INTERESTS, ENDS, STAYS, STAYS),
+            (B.PUBLIC_TASK, STAYS, STAYS, ENDS),
+            (B.LEGITIMATE_INTERESTS, ENDS, STAYS, ENDS),
         ],
     )
-    def test_every_basis(self, basis: LegalBasis, erase: str, withdraw: str, objection: str) -> None:
-        """What each kind of request ends; exporting and restricting end nothing, and an unverified erasure neither."""
+    def test_every_basis(self, basis: LegalBasis, erase: str, withdraw: str, upheld: str) -> None:
+        """What each kind of request ends; exporting and restricting end nothing, an unverified erasure or undecided objection neither."""
         held = purpose(keep="P5Y", basis=basis, consents=("news",) if basis is B.CONSENT else ())
 
         def effect(standing: Standing, asked_of: Purpose = held) -> str:
@@ -326,7 +326,8 @@ class TestRequests:
 
         assert erase == effect(ERASE)
         assert withdraw == effect(asked(RequestKind.WITHDRAW, consent="news")) == effect(asked(RequestKind.WITHDRAW))
-        assert objection == effect(asked(RequestKind.OBJECT, marketing=True)) == effect(asked(RequestKind.OBJECT))
+        assert upheld == effect(asked(RequestKind.OBJECT, upheld=True))
+        assert STAYS == effect(asked(RequestKind.OBJECT, marketing=True)) == effect(asked(RequestKind.OBJECT))
         for kind in (RequestKind.EXPORT, RequestKind.RESTRICT):
             assert STAYS == effect(asked(kind, verified=True))
         assert STAYS == effect(asked(RequestKind.ERASE))
@@ -356,9 +357,20 @@ class TestRequests:
         expected = Held(("r1",), Due(DispositionKind.DELETE, (), dt.date(2022, 1, 1)))
         assert expected == outcome(spoken("2020-01-01"), CONTACT, standing=asked(kind))
 
+    def test_an_upheld_objection(self) -> None:
+        """It no longer restricts: what has been due for long goes as it was, the rest on the day the objection came in (GDPR 17(1)(c))."""
+        upheld = asked(RequestKind.OBJECT, upheld=True)
+        for started, due in (("2020-01-01", "2022-01-01"), ("2026-01-01", "2026-06-01")):
+            expected = Due(DispositionKind.DELETE, (), dt.date.fromisoformat(due))
+            assert expected == outcome(spoken(started), CONTACT, standing=upheld)
+        assert Partly(("notes",), dt.date(2026, 6, 1)) == outcome(
+            spoken("2026-01-01", Known(dt.date(2025, 5, 5))), CONTACT, INVOICES, standing=upheld
+        )
+
     def test_legal_claim_stays(self) -> None:
-        """What is needed for legal claims is not erased (GDPR 17(3)(e))."""
-        assert Kept() == outcome(spoken("2026-01-01"), purpose(legal_claim=True), standing=ERASE)
+        """What is needed for legal claims is not erased (GDPR 17(3)(e)), nor ended by an objection (21(1))."""
+        for standing in (ERASE, asked(RequestKind.OBJECT, upheld=True)):
+            assert Kept() == outcome(spoken("2026-01-01"), purpose(legal_claim=True), standing=standing)
 
     def test_erasure_leaves_the_invoice(self) -> None:
         """Tax law keeps the name; the rest goes."""
