@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from worker.core.conditions import Compare, Every, Op
 from worker.core.facts import Empty
 from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Bound, Period, Term
@@ -87,9 +88,7 @@ def _how_long(source: Source, purpose: Purpose, keep: Period | None, bounded: st
     if keep is None:
         said = list(ends.values())
         return language.phrase(Phrase.UNTIL_YOU, ends=language.either(said)) if said else language.phrase(Phrase.WITHOUT_END)
-    if keep == NO_TIME:
-        return language.phrase(Phrase.UNTIL, start=event)
-    how_long = language.phrase(Phrase.FOR, period=bounded, start=event)
+    how_long = language.phrase(Phrase.UNTIL if keep == NO_TIME else Phrase.FOR, start=event, period=bounded)
     sooner = [said for end, said in ends.items() if end is not End.ERASE]  # Erasure is explained once, for all.
     return language.phrase(Phrase.UNLESS_SOONER, how_long=how_long, ends=language.either(sooner)) if sooner else how_long
 
@@ -162,8 +161,13 @@ def _promises(term: Term, event: str, language: Language) -> Iterator[str]:
 
 
 def _waiting(source: Source, purpose: Purpose, event: StartEvent, facts: Mapping[str, Fact], language: Language) -> Iterator[str]:
-    """Yield that somebody looks when the event does not come: so long after `since` and after those members that have come."""
-    ahead = [each for each in event.facts if Empty.NOT_YET in source.absences(each)]
+    """Yield that somebody looks when the event does not come: so long after `since` and after those members that have come.
+
+    What its condition compares has come already when the purpose applies.
+    """
+    parts = purpose.when.of if isinstance(purpose.when, Every) else (purpose.when,)
+    come = [each.fact for each in parts if isinstance(each, Compare) and (each.op, each.values) != (Op.EXISTS, (False,))]
+    ahead = [each for each in event.facts if each not in come and Empty.NOT_YET in source.absences(each)]
     after = [facts[purpose.since].text] if purpose.since is not None else []
     if len(event.facts) > 1 and event.combine is not Combine.EARLIEST_OF:
         after += [facts[each].text for each in event.facts if each not in ahead] if len(ahead) == 1 else [language.phrase(Phrase.REST)]

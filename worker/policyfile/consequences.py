@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, StateEnd
+from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, SharedFact, StateEnd
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -161,7 +161,7 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
     declared = None if shared is not None else aggregate or policy.source.mark(name) or policy.source.field(name)
     reading = declared.reading if declared is not None else None
     if shared is not None:
-        kind = FieldType.DATE
+        kind, missing = FieldType.DATE, missing_from(shared, policy)
     elif aggregate is not None and reading is None:
         kind = FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN
     elif reading is not None:
@@ -182,6 +182,16 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
         yield NotYet()
     if Empty.NOT_APPLICABLE in missing:
         yield NotApplicable()
+
+
+def missing_from(shared: SharedFact, policy: Policy) -> frozenset[Empty]:
+    """Return what it can mean for records of a policy that a fact over several sources has no day.
+
+    A record of a member is there itself, and so the fact applies to it when one of its own days always does.
+    """
+    own = shared.member(policy.id)
+    may_not_apply = own is None or Empty.NOT_APPLICABLE in {shared.none, *(day.reading.empty for day in own.days)}
+    return shared.absences - (set() if may_not_apply else {Empty.NOT_APPLICABLE})
 
 
 def _telling(facts: Mapping[str, Fact], compared: Collection[str]) -> Mapping[str, Fact]:

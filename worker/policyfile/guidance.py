@@ -16,7 +16,7 @@ from worker.core.conditions import Compare, Condition, Either, Every, Negated, O
 from worker.core.facts import Empty, Fact, Known, Scalar
 from worker.core.model import DispositionKind, LegalBasis, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Bound, Period, Term
-from worker.policyfile.consequences import possible
+from worker.policyfile.consequences import missing_from, possible
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
 from worker.policyfile.positions import Path
@@ -138,7 +138,8 @@ def _says_who(policy: Policy, purpose: Purpose) -> bool:
 
 def _may_not_apply(policy: Policy, name: str) -> bool:
     """Whether a fact may be declared not to apply to a record."""
-    return Empty.NOT_APPLICABLE in policy.source.absences(name)
+    shared = policy.source.shared_fact(name)
+    return Empty.NOT_APPLICABLE in (missing_from(shared, policy) if shared is not None else policy.source.absences(name))
 
 
 def _comparisons(condition: Condition | None) -> Iterator[Compare]:

@@ -234,6 +234,16 @@ ADDED: list[tuple[dict[str, str], str, str]] = [
         "tot het einde. Moet het einde na je komst nog komen, dan kijkt een van ons ernaar.",
     ),
     (
+        {_START_OF: "start = 'came_on'\nmarketing = true\nkeep = 'P0D'"},
+        "statement.md",
+        "tot je komst, tenzij je eerder bezwaar maakt tegen direct marketing.",
+    ),
+    (
+        {_START_OF: "start = 'ended_on'\nsince = 'came_on'\nwhen = { ended_on = { exists = false } }\nkeep = 'P2Y'"},
+        "statement.md",
+        "langer dan twee jaar op zich wachten",
+    ),
+    (
         _MARK | {_START_OF: "start = 'parted'\nsince = 'came_on'\nkeep = 'P2Y'"},
         "statement.md",
         "twee jaar na ons afscheid. Laat ons afscheid, gerekend vanaf je komst, langer dan twee jaar op zich wachten",
@@ -287,6 +297,10 @@ NOT_ADDED: list[tuple[dict[str, str], str]] = [
     ({'keep = "P2Y"': "keep = 'P2Y'\nwas = [{ keep = 'P24M', through = 2020-03-31 }]"}, "31 maart 2020"),
     ({'start = "ended_on"\nkeep = "P2Y"': "start = 'came_on'\nsince = 'agreed_on'\nkeep = 'P2Y'"}, "op zich wachten"),
     ({'start = "ended_on"\nkeep = "P2Y"': "start = { earliest_of = ['ended_on', 'came_on'] }\nkeep = 'P2Y'"}, "op zich wachten"),
+    (
+        {_START_OF: "start = 'ended_on'\nsince = 'came_on'\nwhen = { ended_on = { exists = true } }\nkeep = 'P2Y'"},
+        "op zich wachten",
+    ),
     ({'key = "id"': "key = 'id'\nbackups = 'P0D'"}, "back-ups"),
     ({'key = "id"': "key = 'id'\nbackups = 'P35D'", 'disposition = "delete"': "disposition = 'review'"}, "back-ups"),
     ({'key = "id"': "key = 'id'\nprocessor = true"}, "tenzij je eerder je toestemming intrekt"),

@@ -149,9 +149,8 @@ _YEARS = "fiscal_years = [{ first = 2020-01-01, last = 2021-06-30 }, { first = 2
             'start = { end_of_month = { while = { active = true }, ended = "parted", settling = "P30D" } }',
             (
                 (
-                    "purpose more: keep P2Y -> P2Y from the end of month; start seen -> "
-                    "the end of: active is true, by parted or when it is "
-                    "first seen (settled after P30D)"
+                    "purpose more: keep P2Y -> P2Y from the end of month; "
+                    "start seen -> the end of: active is true, by parted or when it is first seen (settled after P30D)"
                 ),
                 "fact seen: the latest of people.came_on -> none",
             ),
@@ -217,13 +216,9 @@ def test_a_new_purpose_says_what_it_waits_for() -> None:
 def test_how_long_a_state_settles() -> None:
     """Another condition or another settling time is told with the whole of the event, as it was and as it is."""
     text = SMALL.replace('start = "seen"', 'start = { while = { active = true }, settling = "P30D" }')
-    assert (
-        (
-            "purpose more: start the end of: active is true, when it is first seen (settled after P30D) -> "
-            "the end of: active is true, when it "
-            "is first seen (settled after P7D)"
-        ),
-    ) == changes(*(loads(each, "x").policies[0] for each in (text, text.replace("P30D", "P7D"))))
+    event = "the end of: active is true, when it is first seen (settled after {})"
+    before, after = (loads(each, "x").policies[0] for each in (text, text.replace("P30D", "P7D")))
+    assert (f"purpose more: start {event.format('P30D')} -> {event.format('P7D')}",) == changes(before, after)
 
 
 DECLARED = """

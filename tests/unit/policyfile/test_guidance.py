@@ -243,6 +243,18 @@ class TestStates:
         assert [] == warnings(purpose("short", start=start, keep='"P0D"'), floor)
         assert [] == warnings(purpose("short", start=start.replace("hired = true", "hired = false")), floor)
 
+    def test_a_member_is_there_itself(self) -> None:
+        """A fact over several sources applies to every record that has a day of its own for it, and may not apply to the others."""
+        facts = '[facts.met]\nlatest = ["people.seen_on", "calls.on"]\nnone = "unknown"\n[sources.people]'
+        calls = '[sources.calls]\nconnector = "crm"\ntable = "calls"\nkey = "id"\nsubject = ["who"]\n[sources.calls.fields]\n'
+        calls += 'who = { type = "email" }\non = { type = "date", empty = "not_applicable" }\n'
+        head = BASE.replace("[sources.people]", facts, 1).replace("[[policies]]", f"{calls}[[policies]]", 1)
+        other = '[[policies]]\nsource = "calls"\ndisposition = "delete"\n'
+        met = purpose("met", start='"met"')
+        (warned,) = warnings(met, other, met.replace('"email"', '"who"'), head=head)
+        assert "sources.calls.fields.who" in warned
+        assert "no purpose covers this field when met is not applicable" in warned
+
     def test_what_nobody_wrote_is_not_told(self) -> None:
         """A gap is told in facts of the file: not in what only runs see and only answers say."""
         head = BASE.replace('disposition = "delete"', 'disposition = [{ do = "review", owner = "Ada" }]')
