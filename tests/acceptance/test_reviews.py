@@ -104,6 +104,7 @@ class TestWaiting:
         assert ([(1, 0, "2026-06-29")], ["waiting", "waiting"]) == on("2026-06-30")
         shown = office("reviews", "list", "accounts", "--records", interactive=True)
         assert "accounts (waits: account-contract, telephone-contract): 4" in shown.out
+        assert all(each in shown.out for each in ("waiting for", "the start of account-contract", "Support"))
         for key in ("1", "5"):
             refused = office("reviews", "keep", "accounts", key, "--for", "P1M", *WHO)
             assert (2, True) == (refused.code, "not due for review: it is kept" in refused.err)

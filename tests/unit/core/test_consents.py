@@ -229,6 +229,13 @@ class TestSelection:
         for received, found in ((dt.date(2026, 6, 2), True), (dt.date(2026, 6, 3), False)):
             known = facts(ended_on=NotYet(), received_on=received)
             assert found == selects(undetermined(held, TODAY), known, ("name",)) == bool(decide(known, held, NOTHING, TODAY).waiting)
+        for waits, last in ((Period(), dt.date(2026, 6, 30)), (Period(years=5), dt.date(2021, 6, 30))):
+            longer = replace(held, purposes=(replace(held.purposes[0], waits=waits),))
+            for received, found in ((last, True), (last + dt.timedelta(days=1), False)):
+                known = facts(ended_on=NotYet(), received_on=received)
+                assert (
+                    found == selects(undetermined(longer, TODAY), known, ("name",)) == bool(decide(known, longer, NOTHING, TODAY).waiting)
+                )
         never = plain_policy(replace(BASE, since="received_on"), source=SOURCE)
         assert "received_on" not in str(undetermined(never, TODAY))
 
@@ -246,7 +253,8 @@ class TestWaiting:
         on_the_day, after = (decide(known, held, NOTHING, day) for day in (dt.date(2026, 6, 30), TODAY))
         assert (Kept(), ()) == (on_the_day.outcome, on_the_day.waiting)
         assert (Kept(), ("account",)) == (after.outcome, after.waiting)
-        assert Running(None, "its start event has not happened yet", dt.date(2021, 6, 30)) == after.purposes[0]
+        running = Running(None, "its start event has not happened yet")
+        assert [running, replace(running, waiting_since=dt.date(2021, 6, 30))] == [on_the_day.purposes[0], after.purposes[0]]
 
     def test_since(self) -> None:
         """RR-1: a procedure without an end, received longer ago than the period; the latest known day counts."""
