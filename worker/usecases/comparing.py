@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from worker.core.decide import Running
 from worker.core.model import Disposal, Policy, Schedule, Source
+from worker.core.purposes import Running
 from worker.core.select import EVERYTHING, union
 from worker.errors import Retriable, SourceFailed
 from worker.policyfile.changes import changes, declared_changes

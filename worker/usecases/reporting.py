@@ -8,22 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from worker.core.decide import (
-    Decision,
-    Due,
-    Ended,
-    Held,
-    Kept,
-    NeverApplied,
-    Partly,
-    PurposeState,
-    Running,
-    Undecided,
-    Undetermined,
-    Waiting,
-    deadline,
-)
+from worker.core.decide import Decision, Due, Held, Kept, Partly, Undecided, Waiting, deadline
 from worker.core.model import DispositionKind, Policy
+from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
 from worker.core.standing import Standing
 from worker.ledger.rows import FindingKind, FindingRow
 

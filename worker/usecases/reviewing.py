@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
-from worker.core.decide import Decision, Due, Held, Outcome, Running, choose, deadline
+from worker.core.decide import Decision, Due, Held, Outcome, choose, deadline
 from worker.core.facts import Fact, Known
 from worker.core.model import ANSWERED, REVIEW_MARK, DispositionKind, Policy, Step
 from worker.core.periods import NEVER, Period
+from worker.core.purposes import Running
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ports import Key
 from worker.usecases.gathering import gather

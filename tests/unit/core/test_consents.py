@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.calendars import periods
 from tests.strategies import AMSTERDAM, RULE, days, plain_policy, selects
-from worker.core.decide import Due, Ended, Kept, NeverApplied, PurposeState, Running, Undetermined, decide
+from worker.core.decide import Due, Kept, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
     ANSWERED,
@@ -28,6 +28,7 @@ from worker.core.model import (
     TreatmentKind,
 )
 from worker.core.periods import Anchor, Period, Term
+from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
 from worker.core.select import due, undetermined
 from worker.core.standing import NOTHING, Request, RequestKind, Standing
 

@@ -24,23 +24,7 @@ from tests.strategies import (
     waiting_records,
 )
 from worker.core.conditions import Compare, Op
-from worker.core.decide import (
-    Decision,
-    Due,
-    Ended,
-    Held,
-    Kept,
-    NeverApplied,
-    Outcome,
-    Partly,
-    Running,
-    Undecided,
-    Undetermined,
-    Waiting,
-    deadline,
-    decide,
-    start_of,
-)
+from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
     ANSWERED,
@@ -58,6 +42,7 @@ from worker.core.model import (
     TreatmentKind,
 )
 from worker.core.periods import Anchor, Period, Term
+from worker.core.purposes import Ended, NeverApplied, Running, Undetermined, start_of
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 
 TODAY = dt.date(2026, 7, 1)

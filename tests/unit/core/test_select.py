@@ -20,7 +20,7 @@ from tests.strategies import (
     waiting_records,
 )
 from worker.core.conditions import Compare, Condition, Negated, Op
-from worker.core.decide import Due, Ended, Held, Kept, Partly, Undecided, Waiting, decide
+from worker.core.decide import Due, Held, Kept, Partly, Undecided, Waiting, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
     ANSWERED,
@@ -40,6 +40,7 @@ from worker.core.model import (
     TreatmentKind,
 )
 from worker.core.periods import Period, Term
+from worker.core.purposes import Ended
 from worker.core.select import EVERYTHING, NOTHING, Compares, Holding, Intersection, OnOrBefore, due, reading, undetermined, union
 from worker.core.standing import NOTHING as NOTHING_STANDS
 from worker.core.standing import Hold, HoldKind, Standing

@@ -6,10 +6,11 @@ import datetime as dt
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-from worker.core.decide import Decision, Kept, NeverApplied, Partly, Running, Undetermined
+from worker.core.decide import Decision, Kept, Partly
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.model import Field, LegalBasis, Policy, Purpose, Source
 from worker.core.periods import Period
+from worker.core.purposes import NeverApplied, Running, Undetermined
 from worker.core.standing import NOTHING, Hold, HoldKind, Standing
 from worker.ledger.rows import FindingRow
 from worker.usecases.reporting import KEPT, REVIEW, UNDETERMINED, SourceCounts, state_in_words, why, word
