@@ -22,8 +22,8 @@ help: ## Show this list
 demo: $(INSTALLED) ## Build a small office and run the whole job on it
 	@$(BIN)/python -m demo
 
-unit: $(INSTALLED) ## Run the tests that need no server; seconds
-	@$(BIN)/python -m pytest -n $(LANES) tests/unit
+unit: $(INSTALLED) ## Run the tests that need no server, with fewer random examples; seconds
+	@QUICK=1 $(BIN)/python -m pytest -n $(LANES) tests/unit
 
 test: $(INSTALLED) servers ## Run all tests, on real servers too
 	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(COVERAGE)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tests.calendars import periods, terms
+from tests.thoroughness import examples
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 from worker.core.model import (
@@ -46,7 +47,7 @@ from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefo
 from worker.core.standing import Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import PseudonymKey
 
-RULE = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RULE = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """How hard a property over whole policies is tried; no deadline, because build servers stall."""
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")

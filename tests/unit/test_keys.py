@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from worker.errors import ConfigurationError, RetentionError
 from worker.keys import Key, Keyring
 
@@ -199,7 +200,7 @@ class TestSecrecy:
 
 
 class TestSealing:
-    @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(plaintext=st.binary(max_size=200), context=st.text(max_size=20))
     def test_what_was_sealed_is_unsealed(self, path: Path, plaintext: bytes, context: str) -> None:
         """Unseal is the inverse of seal, for every content and every context."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from worker.audit.broken import Broken, Damage
 from worker.audit.lines import parse_seal
 from worker.audit.outcomes import outcomes
@@ -47,7 +48,7 @@ def damage(path: Path) -> Damage | None:
     return broken.kind if broken else None
 
 
-unharmed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+unharmed = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @unharmed

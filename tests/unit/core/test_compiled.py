@@ -26,6 +26,7 @@ from tests.strategies import (
     timestamps,
     todays,
 )
+from tests.thoroughness import examples
 from worker.core.compiled import RowDecider, aggregate_fact, fact_columns, fact_reader
 from worker.core.decide import decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
@@ -64,7 +65,7 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
     return policy.source.field(name).reading.fact(raw, today)
 
 
-@settings(RULE, max_examples=25)
+@settings(RULE, max_examples=examples(25))
 @given(st.data(), policies(), todays, standings, blocking_relations)
 def test_agrees_with_decide(data: st.DataObject, policy: Policy, today: dt.date, standing: Standing, blocking: tuple[str, ...]) -> None:
     """Over rows of any values, in any order, with and without what it remembers of earlier rows."""
@@ -101,7 +102,7 @@ def stamp(zone: ZoneInfo, *, planned: bool = False) -> Field:
     return Field("at", "at", Reading(FieldType.TIMESTAMP, Empty.UNKNOWN, zone, UTC, planned=planned))
 
 
-@settings(RULE, max_examples=80)
+@settings(RULE, max_examples=examples(80))
 @given(st.lists(timestamps, min_size=1, max_size=8), st.sampled_from(ZONES), st.booleans())
 def test_utc_short_cut(raws: list[Any], zone: ZoneInfo, planned: bool) -> None:
     """Timestamps in UTC give the same facts with the memory of other values of their day, garbage among them."""
@@ -110,7 +111,7 @@ def test_utc_short_cut(raws: list[Any], zone: ZoneInfo, planned: bool) -> None:
     assert [field.reading.fact(raw, TODAY) for raw in raws] == [read(raw) for raw in raws]
 
 
-@settings(RULE, max_examples=60)
+@settings(RULE, max_examples=examples(60))
 @given(days, st.lists(st.integers(0, 86_399), min_size=1, max_size=10), st.sampled_from(ZONES))
 def test_utc_short_cut_around_one_day(day: dt.date, seconds: list[int], zone: ZoneInfo) -> None:
     """Every second of a UTC day falls on its own side of the local midnight, as text and as datetime."""
@@ -223,7 +224,7 @@ class TestAggregates:
         assert [Known(False), Known(True), Known(True)] == [aggregate_fact(exists, raw, TODAY) for raw in (0, 3, True)]
         assert [Unknown("not counted")] * 3 == [aggregate_fact(count, raw, TODAY) for raw in (None, "many", Decimal("NaN"))]
 
-    @settings(RULE, max_examples=60)
+    @settings(RULE, max_examples=examples(60))
     @given(garbage, garbage, garbage, sources())
     def test_garbage_never_raises(self, raw: Raw, low: Raw, high: Raw, source: Source) -> None:
         """Whatever a driver answers is a fact."""

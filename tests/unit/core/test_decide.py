@@ -23,6 +23,7 @@ from tests.strategies import (
     untreated_fields,
     waiting_records,
 )
+from tests.thoroughness import examples
 from worker.core.conditions import Compare, Op
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
@@ -469,7 +470,7 @@ def state_of(state: object) -> oracle.State:
             return "undetermined", None
 
 
-@settings(RULE, max_examples=60)
+@settings(RULE, max_examples=examples(60))
 @given(st.data(), policies(), todays, standings, untreated_fields, blocking_relations)
 def test_agrees_with_the_calendar_walked_day_by_day(
     data: st.DataObject,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import AMSTERDAM, RULE, ZONES, garbage, timestamps
+from tests.thoroughness import examples
 from worker.core.facts import PLACEHOLDERS, Empty, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 
 UTC = ZoneInfo("UTC")
@@ -163,7 +164,7 @@ class TestOtherTypes:
         assert [Known("open"), Known("3")] == [reading(FieldType.TEXT).fact(raw, TODAY) for raw in ("open", 3)]
 
 
-@settings(RULE, max_examples=150)
+@settings(RULE, max_examples=examples(150))
 @given(garbage | timestamps, st.sampled_from(FieldType), st.sampled_from(ZONES), st.sampled_from((None, *ZONES)), st.booleans())
 def test_garbage_never_raises(raw: Raw, kind: FieldType, zone: ZoneInfo, stored: ZoneInfo | None, planned: bool) -> None:
     """Every value of every type is a fact; a known day is plausible, and ahead of today only where that is planned."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests import oracle
 from tests.calendars import REGULAR_YEARS, periods, terms
 from tests.strategies import RULE, days, todays
+from tests.thoroughness import examples
 from worker.core.periods import NEVER, NO_TIME, Anchor, FiscalYear, Period, Term, cutoff
 
 
@@ -126,7 +127,7 @@ class TestCalendar:
         """A due day on a Saturday stays a Saturday."""
         assert (5, "2026-08-01") == (dt.date(2026, 8, 1).weekday(), due("2024-08-01", "P2Y"))
 
-    @settings(RULE, max_examples=80)
+    @settings(RULE, max_examples=examples(80))
     @given(days, terms, periods)
     def test_agrees_with_walking(self, start: dt.date, term: Term, extra: Period) -> None:
         """Counting gives the day that walking through the calendar gives."""
@@ -167,7 +168,7 @@ class TestCutoff:
             passed = bisect.bisect_left(dues, today)
             assert _CENTURY[passed - 1] == term.cutoff(today)
 
-    @settings(RULE, max_examples=80)
+    @settings(RULE, max_examples=examples(80))
     @given(terms, todays, days)
     def test_for_any_term(self, term: Term, today: dt.date, start: dt.date) -> None:
         """The rule itself, for random terms and days, and for the days next to the cutoff."""

@@ -19,6 +19,7 @@ from tests.strategies import (
     untreated_fields,
     waiting_records,
 )
+from tests.thoroughness import examples
 from worker.core.conditions import Compare, Condition, Negated, Op
 from worker.core.decide import Due, Held, Kept, Partly, Undecided, Waiting, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
@@ -129,7 +130,7 @@ def test_union_and_readings() -> None:
     assert reading(Source("contacts", "crm", "contacts", ("id",), (), (counted,)), "invoice_count") is None
 
 
-@settings(RULE, max_examples=60)
+@settings(RULE, max_examples=examples(60))
 @given(st.data(), policies(), todays, untreated_fields, blocking_relations, st.booleans())
 def test_never_misses(
     data: st.DataObject, policy: Policy, today: dt.date, untreated: frozenset[str] | None, blocking: tuple[str, ...], held: bool

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import AMSTERDAM, KEYS, ORGANISATION, RULE
+from tests.thoroughness import examples
 from worker.core.facts import Empty, FieldType, Raw, Reading
 from worker.core.model import Field, Identifier, Treatment, TreatmentKind
 from worker.core.treatments import (
@@ -46,7 +47,7 @@ raws = st.one_of(
 
 
 @pytest.mark.parametrize("each", FIELDS, ids=lambda each: f"{each.treatment.kind}-{each.identifier}")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(raw=raws)
 def test_idempotent(each: Field, raw: Raw) -> None:
     """A treated value is recognised and never changes again; what is recognised at first sight stays as it is."""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from worker.core.conditions import Compare, Either, Every, Negated, Op
 from worker.core.facts import Empty, FieldType
 from worker.core.model import (
@@ -667,7 +668,7 @@ def _inline(value: object) -> str:
 class TestNothingElseIsRaised:
     """Whatever stands in a file, the answer is a schedule or a configuration error."""
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(st.data())
     def test_mutations(self, data: st.DataObject) -> None:
         """Lines of the valid file that are changed, dropped or doubled bring nothing but configuration errors."""
@@ -693,7 +694,7 @@ class TestNothingElseIsRaised:
         except ConfigurationError:
             return
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(st.text(alphabet="[]{}=.\"'#\n ab1-:,\\TZ\u00e9", max_size=60))
     def test_random_text(self, text: str) -> None:
         """Random text is refused or read, never more."""

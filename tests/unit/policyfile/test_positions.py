@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from worker.policyfile.positions import Path, positions
 
 SCALARS = (
@@ -121,7 +122,7 @@ class Writer:
 class TestPositions:
     """Every key path has the line where its key stands."""
 
-    @settings(max_examples=30)
+    @settings(max_examples=examples(30))
     @given(st.data())
     def test_random_documents(self, data: st.DataObject) -> None:
         """For random documents the lines are those the writer noted, and the paths are those the TOML library finds."""

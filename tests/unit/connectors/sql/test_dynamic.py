@@ -19,6 +19,7 @@ from connectors.sql.expressions import compiled
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import _is_truncated
 from connectors.sql.tables import ColumnInfo, Kind, TableInfo
+from tests.thoroughness import examples
 from tests.unit.connectors.sql import values
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.model import Source
@@ -96,7 +97,7 @@ def cases(draw: st.DrawFn) -> tuple[Source, list[dict[str, object]], list[Select
     return source, draw(st.lists(row, min_size=4, max_size=12)), draw(st.lists(values.leaves(source), min_size=4, max_size=8))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(case=cases())
 def test_nothing_is_missed(database: sqlite3.Connection, case: tuple[Source, list[dict[str, object]], list[Selection]]) -> None:
     """Every row of which facts say that it belongs to a selection is found by it."""
