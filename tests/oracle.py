@@ -211,6 +211,8 @@ def _asked_to_end(
         return request.received_on
     if kind == "object" and request.marketing and purpose.marketing:
         return request.received_on
+    if kind == "object" and request.upheld and basis in ("legitimate-interests", "public-task") and not purpose.legal_claim:
+        return request.received_on
     if kind == "erase" and request.verified and not purpose.legal_claim:
         if basis in ("consent", "legitimate-interests"):
             return request.received_on
@@ -252,15 +254,32 @@ def purpose_state(
     return ("ended" if min(last) < today else "running"), min(last)
 
 
-def waits_too_long(purpose: Purpose, facts: Mapping[str, Fact], state: State, today: dt.date) -> bool:
-    """Whether a purpose waits for an event although its period from every day that is known of it is over."""
+def _waits_through(purpose: Purpose, facts: Mapping[str, Fact], state: State) -> dt.date | None:
+    """Return the last day on which a purpose may wait for its event, counted from every day that is known of it; None if it doesn't."""
     if isinstance(purpose.start, StateEnd) or state != ("running", None) or purpose.start is None or purpose.term is None:
-        return False
+        return None
     if _start(purpose.start, facts) != "not yet":
-        return False
+        return None
+    term = purpose.term if purpose.waits is None else Term(purpose.waits)
     stated = [_stated(name, facts) for name in (*purpose.start.facts, purpose.since)]
-    ends = [last_day(day, purpose.term, Period()) for day in stated if isinstance(day, dt.date)]
-    return bool(ends) and all(end < today for end in ends)
+    return max((last_day(day, term, Period()) for day in stated if isinstance(day, dt.date)), default=None)
+
+
+def waiting(
+    policy: Policy, facts: Mapping[str, Fact], states: list[State], standing: Standing, today: dt.date
+) -> tuple[tuple[str, ...], dt.date | None]:
+    """Return the purposes that somebody has to look at because they wait too long, and the last day on which nobody had to."""
+    over = {}
+    for purpose, state in zip(policy.purposes, states, strict=True):
+        end = _waits_through(purpose, facts, state)
+        if end is not None and end < today and not (policy.effective is not None and policy.effective > today):
+            over[purpose.id] = end
+    quiet = [min(over.values())] if over else []
+    answer: Any = facts.get(ANSWERED)
+    asked = [each for each in standing.requests if policy.source.controller and _wants_an_end(each)]
+    if over and isinstance(answer, Known) and not asked:
+        quiet.append(answer.value)
+    return (tuple(over), max(quiet)) if quiet and all(day < today for day in quiet) else ((), None)
 
 
 # --- The record -----------------------------------------------------------------------------------------------------------------------
@@ -289,7 +308,7 @@ def _held_by(holds: Iterable[Hold], asked: Iterable[Request]) -> set[str]:
     found = {hold.id for hold in holds if hold.released_on is None and hold.kind.value in ("legal", "dispute")}
     if not any(each.kind.value == "erase" and each.verified for each in asked):
         found |= {hold.id for hold in holds if hold.released_on is None and hold.kind.value == "restriction"}
-        found |= {each.id for each in asked if each.kind.value == "restrict" or (each.kind.value == "object" and not each.marketing)}
+        found |= {each.id for each in asked if each.kind.value == "restrict" or (each.kind.value == "object" and _undecided(each))}
     return found
 
 
@@ -330,7 +349,12 @@ def decide(
 
 def _wants_an_end(request: Request) -> bool:
     kind = request.kind.value
-    return kind == "withdraw" or (kind == "erase" and request.verified) or (kind == "object" and request.marketing)
+    return kind == "withdraw" or (kind == "erase" and request.verified) or (kind == "object" and not _undecided(request))
+
+
+def _undecided(objection: Request) -> bool:
+    """Whether a person has to decide about an objection: not when it is to direct marketing."""
+    return not objection.marketing and not objection.upheld
 
 
 def _answered(policy: Policy, facts: Mapping[str, Fact], outcome: tuple[Any, ...], today: dt.date) -> tuple[Any, ...]:

@@ -186,6 +186,7 @@ def purposes(draw: st.DrawFn, name: str = "purpose") -> Purpose:
         marketing=draw(st.booleans()),
         legal_claim=draw(st.integers(0, 3)) == 0,
         since=None if endless else draw(st.sampled_from((None, "quoted_on", "last_invoice_on"))),
+        waits=draw(st.one_of(st.none(), periods)),
     )
 
 
@@ -268,6 +269,28 @@ def facts_for(draw: st.DrawFn, policy: Policy, today: dt.date) -> dict[str, Fact
     return found
 
 
+@st.composite
+def waiting_records(draw: st.DrawFn) -> tuple[Policy, dict[str, Fact], dt.date]:
+    """Draw a policy, the facts of a record for which its first purpose waits, mostly for too long, and a day: rare among all others."""
+    policy, today = draw(policies()), draw(todays)
+    fields = [
+        replace(each, reading=replace(each.reading, empty=Empty.NOT_YET)) if each.name == "left_on" else each
+        for each in policy.source.fields
+    ]
+    waits = replace(
+        policy.purposes[0],
+        start=StartEvent(("left_on", "quoted_on"), draw(st.sampled_from((*Combine, Combine.LATEST_OF)))),
+        term=draw(terms),
+        when=None,
+        consents=(),
+        extends=None,
+        waits=draw(st.sampled_from((None, NO_TIME, Period(weeks=2), Period(years=1)))),
+    )
+    policy = replace(policy, source=replace(policy.source, fields=tuple(fields)), purposes=(waits, *policy.purposes[1:]))
+    known = draw(days.map(lambda value: min(value, today)))
+    return policy, draw(facts_for(policy, today)) | {"left_on": NotYet(), "quoted_on": Known(known)}, today
+
+
 holds = st.builds(
     Hold, st.sampled_from(("hold-1", "hold-2")), st.sampled_from(HoldKind), st.sampled_from((None, None, dt.date(2024, 5, 1)))
 )
@@ -278,6 +301,7 @@ requests = st.builds(
     st.dates(dt.date(2021, 1, 1), dt.date(2026, 12, 31)),
     st.booleans(),
     st.sampled_from((None, "news", "future-use")),
+    st.booleans(),
     st.booleans(),
 )
 standings = st.builds(Standing, st.lists(holds, max_size=2).map(tuple), st.lists(requests, max_size=2).map(tuple))

@@ -70,8 +70,10 @@ class ReadingContract(Contract):
         records = {harness.key(number): kept(harness, random_record(draw, harness.odd_dates)) for number in range(120)}
         harness.fill(records)
         for policy in policies(harness.source):
-            decider = RowDecider(policy, TODAY, COLUMNS, treaters(harness.source))
-            decided = {key: decider.decide([values[name] for name in COLUMNS]) for key, values in records.items()}
+            # What people say about a record lies outside its row: here nobody has said anything.
+            decider = RowDecider(policy, TODAY, (*COLUMNS, *policy.outside), treaters(harness.source))
+            nothing = (None,) * len(policy.outside)
+            decided = {key: decider.decide([*(values[name] for name in COLUMNS), *nothing]) for key, values in records.items()}
             with source.reader() as reader:
                 acted = self._keys(source, reader.rows(due(policy, TODAY), COLUMNS))
                 open_ = self._keys(source, reader.rows(undetermined(policy, TODAY), COLUMNS))

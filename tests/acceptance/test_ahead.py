@@ -133,6 +133,9 @@ class TestDiff:
         )
         assert more > 0
         assert {"due now": more} | {"unchanged": 10} == {name: count for name, count in contacts["effects"].items() if count}
+        new.write_text(f'{firm.policies.read_text(encoding="utf-8")}[[gaps]]\nid = "mail"\nwhat = "No period."\n', encoding="utf-8")
+        assert ["gap mail is new: No period."] == firm("policies", "diff", firm.policies, new, "--json").json["declared"]
+        assert "gap mail is new: No period.\nThe same in both: contacts, members.\n" == firm("policies", "diff", firm.policies, new).out
         same = firm("policies", "diff", firm.policies, firm.policies)
         assert "The same in both: contacts, members.\n" == same.out
 

@@ -31,9 +31,9 @@ def test_from_the_mark_to_the_deleted_record(marked: Firm) -> None:
     assert 0 == marked("plan", "--json", now=NOON - DAY).json["sources"]["contacts"]["due"]
     assert 1 == marked("plan", "--json").json["sources"]["contacts"]["due"]
     assert "ended: 2024-06-29" in marked("explain", "contacts", "7", "--json").out
-    # The others wait for their mark longer than their period: a finding.
+    # The others wait for their mark longer than their period, and nobody looked at them in time: findings.
     assert 4 == marked("apply", marked.approved()).code
-    assert {"waiting"} == {each["kind"] for each in marked("findings", "list", "--json").json}
+    assert {"waiting", "overdue"} == {each["kind"] for each in marked("findings", "list", "--json").json}
     assert PEOPLE - 1 == len(marked.contacts())
     assert 7 not in marked.contacts()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import DUE, NOON, PEOPLE, Firm
+from tests.acceptance.schedules.office import build
 
 DAY = dt.timedelta(days=1)
 WHO = ("--by", "B. Buyer", "--reason", "work may follow")
@@ -77,6 +80,47 @@ class TestRecords:
         assert 2 == reviewed("reviews", "list", "--records").code
         shown = reviewed("reviews", "list", "--records", interactive=True)
         assert "contacts: 1, 2, 3" in shown.out
+
+
+class TestWaiting:
+    """AL-7: accounts that stay open for too long after their agreement, in the office of a shipped schedule."""
+
+    def test_what_waits_too_long_is_listed_and_answered(self, tmp_path: Path) -> None:
+        """On the list for the policy's owner with what it waits for; answered it is silent until that day, and never touched."""
+        office = build(importlib.import_module("tests.acceptance.schedules.alsjelieft").PLAN, tmp_path)
+        waits = {"source": "accounts", "owner": "Support", "waiting": ["account-contract", "telephone-contract"]}
+
+        def on(day: str) -> tuple[list[tuple[int, int, str]], list[str]]:
+            """Return the records, the late ones and the oldest day of what is listed on a day, and the kinds of the plan's findings."""
+            now = dt.datetime.combine(dt.date.fromisoformat(day), dt.time(12), dt.UTC)
+            listed = office("reviews", "list", "accounts", "--json", now=now).json["records"]
+            assert all(waits.items() <= each.items() for each in listed)
+            planned = office("plan", "--source", "accounts", "--json", now=now).json
+            found = [each["kind"] for each in planned["findings"] if each["kind"] in ("waiting", "overdue")]
+            assert [each["records"] for each in listed] == [each for each in (planned["sources"]["accounts"]["review"],) if each]
+            return [(each["records"], each["overdue"], each["oldest"]) for each in listed], sorted(found)
+
+        # The agreement of account 4 ended on 2021-06-29, that of account 5 a day later; the window is a week.
+        assert ([(1, 0, "2026-06-29")], ["waiting", "waiting"]) == on("2026-06-30")
+        shown = office("reviews", "list", "accounts", "--records", interactive=True)
+        assert "accounts (waits: account-contract, telephone-contract): 4" in shown.out
+        assert all(each in shown.out for each in ("waiting for", "the start of account-contract", "Support"))
+        for key in ("1", "5"):
+            refused = office("reviews", "keep", "accounts", key, "--for", "P1M", *WHO)
+            assert (2, True) == (refused.code, "not due for review: it is kept" in refused.err)
+        unlimited = office("reviews", "keep", "accounts", "4", *WHO)
+        assert (2, True) == (unlimited.code, "--until DAY or --for PERIOD" in unlimited.err)
+        assert 0 == office("reviews", "keep", "accounts", "4", "--until", "2026-07-31", *WHO).code
+        assert ([], []) == on("2026-06-30")
+        assert "a review that keeps it through 2026-07-31" in office("explain", "accounts", "4").out
+        office.now += DAY
+        assert ([(1, 0, "2026-06-30")], ["waiting", "waiting"]) == on("2026-07-01")
+        for until in ("2026-08-31", "2026-07-31"):
+            assert 0 == office("reviews", "keep", "accounts", "5", "--until", until, *WHO).code
+        assert ([], []) == on("2026-07-31")
+        assert ([(2, 0, "2026-07-31")], ["waiting", "waiting"]) == on("2026-08-01")
+        assert ([(2, 2, "2026-07-31")], ["overdue", "waiting", "waiting"]) == on("2026-08-08")
+        assert ("accounts", 4) in office.contents()
 
 
 class TestDeclarations:

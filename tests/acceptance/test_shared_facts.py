@@ -186,6 +186,23 @@ def test_all_or_none_and_never_back(office: Office) -> None:
     assert {"contacts": [2, 4], "mails": [], "calls": [2]} == office.keys()
 
 
+def test_a_bulk_mail_is_no_contact(office: Office) -> None:
+    """It does not move the last contact: not while it is there, not after it was purged, nor for whom another system puts back."""
+    office.sql("mails", "ALTER TABLE mails ADD COLUMN kind TEXT")
+    office.sql("mails", "UPDATE mails SET kind = 'reply'")
+    office.sql("mails", "INSERT INTO mails VALUES (4, 'cy.quirine@firm.example', '2025-05-01 09:00:00', 'bulk')")
+    assert "last_contact: 2025-05-01" == office.last_contact(3)
+    text = POLICIES.replace('"mails.sent_at"', '{ field = "mails.sent_at", where = { kind = ["personal", "reply"] } }', 1)
+    text = text.replace("[sources.mails.fields]", "[sources.mails.fields]\nkind = {}", 1)
+    (office.folder / "policies.toml").write_text(text, encoding="utf-8")
+    assert (0, 0) == (office("policies", "approve").code, office("sources", "approve", "mails").code)
+    assert "last_contact: 2024-01-01" == office.last_contact(3)
+    assert 0 == office("run").code
+    assert {"contacts": [1, 2, 4], "mails": [3], "calls": [1, 2]} == office.keys()
+    office.sql("contacts", "INSERT INTO contacts VALUES (3, 'Cy Quirine', 'cy.quirine@firm.example', '06-11112222', '2020-01-01')")
+    assert "last_contact: 2024-01-01" == office.last_contact(3)
+
+
 def test_a_database_that_can_not_be_read(office: Office) -> None:
     """Nobody is deleted by a fact of which one source can't be read; the night is partial, and says which source it is."""
     office.spoil("calls")

@@ -113,6 +113,21 @@ class TestRequests:
         assert [] == firm.sql("SELECT id FROM members WHERE email = 'q25@firm.example'")
         assert 25 in firm.contacts()
 
+    def test_an_upheld_objection(self, firm: Firm) -> None:
+        """It restricts until a person decides; then it ends what rests on legitimate interests, and the list says who decided."""
+        asked = firm("request", "add", "--kind", "object", "--subject", "-", "--received-on", "2026-06-20", typed="q30@firm.example\n")
+        assert 0 == firm("apply", firm.approved()).code
+        assert 30 in firm.contacts()
+        upheld = firm("request", "uphold", identifier(asked.out), "--by", "D. Officer")
+        assert 0 == upheld.code, upheld.err
+        assert 2 == firm("request", "uphold", identifier(asked.out), "--by", "D. Officer").code
+        assert 0 == firm("apply", firm.approved()).code
+        assert 30 not in firm.contacts()
+        assert "D. Officer" in firm("request", "list").out
+        (said,) = firm.events("retention.request_upheld")
+        assert "D. Officer" == said["retention.by"]
+        assert 0 == firm("request", "close", identifier(asked.out), "--outcome", "erased").code
+
 
 class TestFindings:
     """Nothing silent, and nothing that nags for ever."""

@@ -77,6 +77,7 @@ class TestExamples:
             ("organisation", "fiscal_years", 0),
             ("periods", "x"),
             ("facts", "x"),
+            ("facts", "x", "latest", 0),
             ("sources", "x"),
             ("sources", "x", "fields", "y"),
             ("sources", "x", "children", "y"),

@@ -62,6 +62,8 @@ class Action(StrEnum):
     """A hold is no longer in force."""
     REQUEST_ADDED = "retention.request_added"
     """What a subject asked for was recorded."""
+    REQUEST_UPHELD = "retention.request_upheld"
+    """A person decided that a subject objects rightly."""
     REQUEST_CLOSED = "retention.request_closed"
     """A subject's request was answered."""
     MARK_SET = "retention.mark_set"

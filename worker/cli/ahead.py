@@ -91,7 +91,8 @@ def diff(session: Session, old: Path, new: Path, months: int, *, as_json: bool) 
     """Compare what two policy files mean for the records there are.
 
     Both files are checked. Then, for every policy that differs: what it says otherwise, and how many records become due now, earlier,
-    later or no longer. Reads only. Exit code 2 when a file is wrong, 5 when a source could not be read.
+    later or no longer; and what they declare otherwise of that which no server can enforce. Reads only. Exit code 2 when a file is wrong,
+    5 when a source could not be read.
     """
     before, after = _schedules(old, new)
     with (
@@ -116,6 +117,7 @@ def diff(session: Session, old: Path, new: Path, months: int, *, as_json: bool) 
                     }
                     for each in made.policies
                 ],
+                "declared": made.declared,
                 "same": made.same,
                 "failed": made.failed,
             }
@@ -126,6 +128,8 @@ def diff(session: Session, old: Path, new: Path, months: int, *, as_json: bool) 
     for each in made.policies:
         for line in each.words:
             session.show(f"{each.policy}: {line}")
+    for line in made.declared:
+        session.show(line)
     if made.same:
         session.show(f"The same in both: {', '.join(made.same)}.")
     _say_failed(session, made.failed)

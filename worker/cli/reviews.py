@@ -32,8 +32,9 @@ def reviews() -> None:
 def list_reviews(session: Session, source: str | None, *, records: bool, as_json: bool) -> int:
     """List what is due for review.
 
-    How many records of SOURCE, or of all sources, wait for whose review; without SOURCE also the attestations and periodic reviews that
-    the policy file declares, and its gaps. Exit code 5 when a source could not be read.
+    How many records of SOURCE, or of all sources, wait for whose review, those among them that wait for an event longer than they may;
+    without SOURCE also the attestations and periodic reviews that the policy file declares, and its gaps. Exit code 5 when a source could
+    not be read.
     """
     if records and not session.watched:
         raise ConfigurationError("Keys may be personal data, so they are shown on a terminal only, not written to a file or a pipe.")
@@ -44,7 +45,14 @@ def list_reviews(session: Session, source: str | None, *, records: bool, as_json
     code = PARTIAL if failed else DONE
     if as_json:
         counts = [
-            {"source": each.source, "owner": each.owner, "records": each.count, "overdue": each.overdue, "oldest": each.oldest}
+            {
+                "source": each.source,
+                "owner": each.owner,
+                "waiting": each.waiting,
+                "records": each.count,
+                "overdue": each.overdue,
+                "oldest": each.oldest,
+            }
             for each in found
         ]
         said = [_declared_json(each) for each in declared]
@@ -52,7 +60,8 @@ def list_reviews(session: Session, source: str | None, *, records: bool, as_json
         return code
     session.show(review_table(found) if found else "No record is due for review.")
     for each in found if records else ():
-        session.show(f"{each.source}: {', '.join(printable(','.join(map(str, key))) for key in each.keys)}")
+        waits = f" (waits: {', '.join(each.waiting)})" if each.waiting else ""
+        session.show(f"{each.source}{waits}: {', '.join(printable(','.join(map(str, key))) for key in each.keys)}")
     if declared:
         session.show(declared_table(declared))
     if gaps:
@@ -97,15 +106,16 @@ class PeriodType(click.ParamType[Period]):
 def keep(session: Session, source: str, key: str, until: dt.date | None, period: Period | None, by: str, reason: str) -> int:
     """Answer a review: the record is kept for a while.
 
-    Through that day nothing happens to it; then it is due for review again. Without a day or a period it is kept for as long as the policy
-    lets an answer last (`every`), and never longer. KEY may be - to be asked for it. `retention mark remove SOURCE KEY review` takes the
-    answer back.
+    Through that day nobody has to look at it and nothing that a review leads to happens to it; then it is due for review again. When an
+    event that it waits for comes first, the period from that day on decides. Without a day or a period the answer lasts as long as the
+    policy lets it (`every`), and never longer. KEY may be - to be asked for it. `retention mark remove SOURCE KEY review` takes the answer
+    back.
     """
     if until is not None and period is not None:
         raise click.UsageError("Give either --until or --for.")
     with session.machine() as machine:
         last = keep_record(machine, source, record_key(session, key), by=by, reason=reason, until=until, period=period)
-    session.show(f"The record of {source} is kept through {last}, as {by} decided, and is then due for review again.")
+    session.show(f"{by} looked at the record of {source}: through {last} nobody else has to, then it is due for review again.")
     return DONE
 
 

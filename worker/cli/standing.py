@@ -11,7 +11,7 @@ import click
 from worker.cli.session import DAY, Session, typed
 from worker.cli.tables import hold_table, request_table
 from worker.ledger.rows import HoldKind, HoldScope, RequestKind
-from worker.usecases.standing import add_hold, add_request, close_request, release_hold
+from worker.usecases.standing import add_hold, add_request, close_request, release_hold, uphold_request
 
 _SECRET = ("token", "tokens", "key_id")
 
@@ -175,6 +175,22 @@ def list_requests(session: Session, *, everything: bool, as_json: bool) -> int:
         session.data([_without_tokens(asdict(each)) for each in rows])
     else:
         session.show(request_table(rows))
+    return 0
+
+
+@request.command(epilog="Example: retention request uphold request-0a1b2c3d --by 'D. Officer'")
+@click.argument("request_id", metavar="ID")
+@click.option("--by", required=True, metavar="NAME", help="Who decided.")
+@click.pass_obj
+def uphold(session: Session, request_id: str, by: str) -> int:
+    """Decide that a person objects rightly (GDPR 21(1)).
+
+    What rests on legitimate interests or a public task ends on the day the objection came in, and is carried out at the next run; what is
+    needed for legal claims stays. Close the request when that has been done. An objection that is not upheld is closed with that outcome.
+    """
+    with session.machine() as machine:
+        uphold_request(machine, request_id, by)
+    session.show(f"Request {request_id} is upheld; what it ends goes at the next run.")
     return 0
 
 

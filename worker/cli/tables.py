@@ -157,12 +157,13 @@ def hold_table(rows: Sequence[HoldRow]) -> Table:
 
 def request_table(rows: Sequence[RequestRow]) -> Table:
     """Return requests; who asked is kept as a keyed value and not shown."""
-    table = _table("Requests", "id", "kind", "received", "answer by", "verified by", "about", "closed", "outcome")
+    table = _table("Requests", "id", "kind", "received", "answer by", "verified by", "about", "upheld by", "closed", "outcome")
     for each in rows:
         about = "direct marketing" if each.marketing else f"consent {each.consent}" if each.consent else "everything"
         closed = f"{each.closed_at:%Y-%m-%d}" if each.closed_at else "-"
         verified = each.verified_by or "nobody"
-        table.add_row(each.request_id, each.kind, str(each.received_on), str(each.answer_by), verified, about, closed, each.outcome or "-")
+        decided = (each.upheld_by or "-", closed, each.outcome or "-")
+        table.add_row(each.request_id, each.kind, str(each.received_on), str(each.answer_by), verified, about, *decided)
     return table
 
 
@@ -176,12 +177,13 @@ def mark_table(rows: Sequence[MarkRow]) -> Table:
 
 def review_table(rows: Sequence[DueReviews]) -> Table:
     """Return how many records wait for whose review."""
-    table = _table("Records to review", "source", "owner", caption="oldest: the earliest day on which one fell due for review")
+    table = _table("Records to review", "source", "waiting for", "owner", caption="oldest: the last day on which none was due for review")
     for title in ("records", "overdue"):
         table.add_column(title, justify="right")
     table.add_column("oldest", no_wrap=True)
     for each in rows:
-        table.add_row(each.source, each.owner or "-", _number(each.count), _number(each.overdue), str(each.oldest))
+        waits = ", ".join(f"the start of {name}" for name in each.waiting)
+        table.add_row(each.source, waits or "-", each.owner or "-", _number(each.count), _number(each.overdue), str(each.oldest))
     return table
 
 

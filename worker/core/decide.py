@@ -3,7 +3,7 @@
 `decide` is pure and total, and the only place that decides. Push-down selections, the compiled decider, dry runs and explanations are
 optimisations or views of it. It goes in two steps that can be read apart:
 
-1. `purpose_state` - a purpose is, for one record, *running*, *ended on a day*, *never applied* or *undetermined*.
+1. `purpose_state` (`worker.core.purposes`) - a purpose is, for one record, *running*, *ended on a day*, *never applied* or *undetermined*.
 2. `conclude` - a field is due only if at least one purpose that lists it has ended and none is running or undetermined; the record's
    disposition applies when every personal field is due. "The longest wins" and "only the fields nobody needs" follow without priorities.
 
@@ -13,228 +13,16 @@ A field that no purpose lists, or for which every purpose never applied, is unco
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from worker.core.conditions import Truth, evaluate
-from worker.core.consents import NotAgreed, agreement, withdraws
-from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import (
-    ANSWERED,
-    Combine,
-    Disposition,
-    DispositionKind,
-    LegalBasis,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    StateEnd,
-    Step,
-    day,
-)
-from worker.core.periods import NEVER, NO_TIME, Period
+from worker.core.facts import Fact, Known
+from worker.core.model import ANSWERED, Disposition, DispositionKind, Policy, Step, day
+from worker.core.periods import NO_TIME, Period
+from worker.core.purposes import NOT_IN_FORCE, Ended, NeverApplied, PurposeState, Running, Undetermined, purpose_state
 from worker.core.standing import NOTHING, RequestKind, Standing
-from worker.core.states import settled, state_end
-
-# --- The state of one purpose ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The purpose still needs its fields.
-
-    until -- its due day when that is known, else None; waiting_since -- the last day that is known of a start event that has not happened
-    yet, when that day lies longer ago than the purpose's own period: a person has to look.
-    """
-
-    until: dt.date | None
-    why: str
-    waiting_since: dt.date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The purpose needed its fields through a day that has passed."""
-
-    on: dt.date
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class NeverApplied:
-    """The purpose has nothing to do with this record."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Undetermined:
-    """A fact that the purpose needs is unknown; `why` names the fact and a fixed phrase, never a value."""
-
-    why: str
-
-
-PurposeState = Running | Ended | NeverApplied | Undetermined
-
-_NOT_IN_FORCE = Running(None, "the policy is not in force yet")
-
-
-def start_of(event: StartEvent | StateEnd, facts: Mapping[str, Fact]) -> Fact:
-    """Return the day of a start event as a fact.
-
-    Members that don't apply are left out; with none left the event does not apply. `latest_of` and `all_of` wait for every member that
-    applies; `earliest_of` has happened when one has. An unknown member makes the whole unknown. For the end of a state see `state_end`.
-    """
-    if isinstance(event, StateEnd):
-        return state_end(event, facts)
-    days: list[dt.date] = []
-    waiting = False
-    missing = False
-    for name in event.facts:
-        match facts[name]:
-            case Unknown(why):
-                return Unknown(f"{name}: {why}")
-            case Known(value):
-                known = day(value)
-                if known is None:
-                    return Unknown(f"{name}: not a day")
-                days.append(known)
-            case NotYet():
-                waiting = True
-            case NotApplicable():
-                missing = True
-    if event.combine is Combine.EARLIEST_OF:
-        return Known(min(days)) if days else NotYet() if waiting else NotApplicable()
-    if waiting:
-        return NotYet()
-    if not days or (missing and event.combine is Combine.ALL_OF):
-        return NotApplicable()
-    return Known(max(days))
-
-
-def purpose_state(
-    policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], standing: Standing, today: dt.date, extra: Period = NO_TIME
-) -> PurposeState:
-    """Return what one purpose is for one record on a day; `extra` is added to its period for a later step of a chain."""
-    state = _own_state(policy, purpose, facts, today, extra)
-    if isinstance(state, NeverApplied):
-        return state
-    contract_end = None if isinstance(state, Undetermined) else _contract_end(purpose, facts, today)
-    ended = _by_request(policy.source, purpose, facts, contract_end, standing)
-    return _at_the_latest(state, extra.after(ended.on), ended.why, today) if ended is not None else state
-
-
-def _own_state(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extra: Period) -> PurposeState:
-    """Return the state that the facts give a purpose, whatever anybody asked for.
-
-    What certainly never applied is told before what nobody knows. A consent that was given after the purpose it extends had ended came too
-    late: what is due is not revived.
-    """
-    applies = evaluate(purpose.when, facts) if purpose.when is not None else Truth.TRUE
-    agreed = agreement(policy.source, purpose, facts)
-    extended = _own_state(policy, policy.purpose(purpose.extends), facts, today, NO_TIME) if purpose.extends is not None else None
-    if applies is Truth.FALSE:
-        return NeverApplied("its condition is false")
-    if isinstance(agreed, NotAgreed):
-        return NeverApplied("its consent was not given")
-    if isinstance(extended, NeverApplied):
-        return NeverApplied(f"{purpose.extends}, which it extends, never applied")
-    if applies is Truth.UNKNOWN:
-        return Undetermined("its condition is unknown")
-    if isinstance(agreed, Unknown):
-        return Undetermined(agreed.why)
-    if isinstance(extended, Undetermined):
-        return Undetermined(f"{purpose.extends}, which it extends, is undetermined")
-    end = _last_day(extended)
-    if end is not None and agreed.on is not None and agreed.on > end:
-        return NeverApplied(f"its consent was given after {purpose.extends}, which it extends, had ended")
-    state = _by_period(purpose, facts, today, extra)
-    if agreed.withdrawn is None or isinstance(state, NeverApplied):
-        return state
-    return _at_the_latest(state, extra.after(agreed.withdrawn), "its consent was withdrawn", today)
-
-
-def _last_day(state: PurposeState | None) -> dt.date | None:
-    """Return the last day on which a purpose needs its fields, None when there is none or nobody knows."""
-    return state.on if isinstance(state, Ended) else state.until if isinstance(state, Running) else None
-
-
-def _at_the_latest(state: PurposeState, last: dt.date, why: str, today: dt.date) -> PurposeState:
-    """Return the state of a purpose that ends on a day at the latest: nothing that ends it makes it last longer than its own period."""
-    own = _last_day(state)
-    if own is not None and own <= last:
-        return state
-    return Ended(last, why) if last < today else Running(last, why)
-
-
-def _by_period(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extra: Period) -> PurposeState:
-    """Return the state that the purpose's own start event and period give it."""
-    if purpose.start is None or purpose.term is None:
-        return Running(None, "it has no end of its own")
-    match start_of(purpose.start, facts):
-        case Unknown(why):
-            return Undetermined(why)
-        case NotYet():
-            return Running(None, "its start event has not happened yet", _waiting_since(purpose, facts, today))
-        case NotApplicable():
-            return NeverApplied("its start event does not apply")
-        case Known(value):
-            due = max(purpose.term.longer(extra).due(value), settled(purpose.start, facts)) if isinstance(value, dt.date) else NEVER
-            return Ended(due, "its period is over") if due < today else Running(due, "its period runs")
-        case other:
-            assert_never(other)
-
-
-def _waiting_since(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
-    """Return the last known day of a start event that has not happened yet, when the purpose's period from that day on is over."""
-    if not isinstance(purpose.start, StartEvent) or purpose.term is None:
-        return None  # A state that lasts is waited for by nobody.
-    stated = [facts[name] for name in (*purpose.start.facts, purpose.since) if name is not None]
-    known = [found for fact in stated if isinstance(fact, Known) and (found := day(fact.value)) is not None]
-    return max(known) if known and purpose.term.due(max(known)) < today else None
-
-
-def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -> dt.date | None:
-    """Return the past day on which the contract that a purpose rests on has ended (its start event), or None while it may still run."""
-    if purpose.basis is not LegalBasis.CONTRACT or purpose.start is None:
-        return None
-    match start_of(purpose.start, facts):
-        case Known(dt.date() as value) if (ended := max(value, settled(purpose.start, facts))) < today:
-            return ended
-        case _:
-            return None
-
-
-def _by_request(
-    source: Source, purpose: Purpose, facts: Mapping[str, Fact], contract_end: dt.date | None, standing: Standing
-) -> Ended | None:
-    """Return the end that a request of the subject puts to a purpose, or None.
-
-    Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, not before that day: a
-    planned end lies ahead, so the contract still runs. Legal obligation, public task, vital interests and legal claims stay. Withdrawal
-    (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, each
-    on the day it was received.
-    """
-    days: list[tuple[dt.date, str]] = []
-    for request in standing.requests:
-        match request.kind:
-            case RequestKind.ERASE if request.verified and not purpose.legal_claim:
-                if contract_end is not None:
-                    days.append((max(request.received_on, contract_end), "the subject asked for erasure"))
-                elif purpose.basis in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
-                    days.append((request.received_on, "the subject asked for erasure"))
-            case RequestKind.WITHDRAW if purpose.basis is LegalBasis.CONSENT and withdraws(request, source, purpose, facts):
-                days.append((request.received_on, "its consent was withdrawn"))
-            case RequestKind.OBJECT if request.marketing and purpose.marketing:
-                days.append((request.received_on, "the subject objected to direct marketing"))
-            case _:
-                pass
-    return Ended(*min(days)) if days else None
-
-
-# --- What follows for the record ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +79,8 @@ class Decision:
     """What is decided for one record, with its reasons.
 
     purposes -- one state per purpose of the policy, in order; undetermined -- the ids of purposes that an unknown fact left open;
-    uncovered -- the personal fields that no purpose covers; waiting -- the ids of purposes that have waited for their start event longer
-    than their own period.
+    uncovered -- the personal fields that no purpose covers; waiting -- the ids of purposes that have waited for their start event for too
+    long, none while a person's answer to that stands; waited_through -- the last day on which nobody had to look at the record for them.
     """
 
     outcome: Outcome
@@ -300,6 +88,7 @@ class Decision:
     undetermined: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    waited_through: dt.date | None = None
 
 
 def decide(
@@ -322,16 +111,15 @@ def decide(
 
     def states(extra: Period) -> tuple[PurposeState, ...]:
         if not policy.in_force(today):
-            return (_NOT_IN_FORCE,) * len(policy.purposes)
+            return (NOT_IN_FORCE,) * len(policy.purposes)
         return tuple(purpose_state(policy, each, facts, standing, today, extra) for each in policy.purposes)
 
     chosen = choose(policy.dispositions, facts)
-
-    def answered(outcome: Outcome) -> Outcome:
-        # Whoever asked for an end since then does not have to wait for the day that was named before.
-        return outcome if standing.ends_purposes else _after_answer(outcome, chosen, facts.get(ANSWERED), today)
-
-    return conclude(policy, states(NO_TIME), chosen, standing, untreated=untreated, blocking=blocking, later=states, answered=answered)
+    # Whoever asked for an end since then does not have to wait for the day that was named before.
+    answer = None if standing.ends_purposes else facts.get(ANSWERED)
+    answered = day(answer.value) if isinstance(answer, Known) else None
+    now = states(NO_TIME)
+    return conclude(policy, now, chosen, standing, today, untreated=untreated, blocking=blocking, later=states, answered=answered)
 
 
 def choose(dispositions: Sequence[Disposition], facts: Mapping[str, Fact]) -> Disposition | str:
@@ -350,25 +138,38 @@ def conclude(
     states: tuple[PurposeState, ...],
     chosen: Disposition | str,
     standing: Standing,
+    today: dt.date,
     *,
     untreated: frozenset[str] | None,
     blocking: tuple[str, ...],
     later: LaterStates,
-    answered: Callable[[Outcome], Outcome],
+    answered: dt.date | None,
 ) -> Decision:
     """Return what the purposes' states mean for the record; see `decide`.
 
-    later -- gives the states with a longer period, for chains; answered -- what is left of an outcome when a person answered its review.
+    later -- gives the states with a longer period, for chains; answered -- the day through which a person's answer to a review counts.
     """
     due, uncovered = due_fields(policy, states)
     named = [(purpose.id, state) for purpose, state in zip(policy.purposes, states, strict=True)]
     undetermined = tuple(name for name, state in named if isinstance(state, Undetermined))
-    waiting = tuple(name for name, state in named if isinstance(state, Running) and state.waiting_since is not None)
-    outcome = answered(_outcome(policy, due, chosen, untreated, blocking, later))
+    outcome = _after_answer(_outcome(policy, due, chosen, untreated, blocking, later), chosen, answered, today)
     suspended = standing.suspending
     if suspended and isinstance(outcome, Partly | Due | Waiting):
         outcome = Held(suspended, outcome)
-    return Decision(outcome, states, undetermined, uncovered, waiting)
+    return Decision(outcome, states, undetermined, uncovered, *_waiting(policy, states, answered, today))
+
+
+def _waiting(
+    policy: Policy, states: Sequence[PurposeState], answered: dt.date | None, today: dt.date
+) -> tuple[tuple[str, ...], dt.date | None]:
+    """Return the purposes that have waited too long, and the last day on which nobody had to look: that of an answer when it is later."""
+    ends = {
+        purpose.id: purpose.patience.due(state.waiting_since)
+        for purpose, state in zip(policy.purposes, states, strict=True)
+        if isinstance(state, Running) and state.waiting_since is not None and purpose.patience is not None
+    }
+    last = max(min(ends.values()), answered or dt.date.min) if ends else today
+    return (tuple(ends), last) if last < today else ((), None)
 
 
 class LaterStates(Protocol):
@@ -425,15 +226,15 @@ def _outcome(
             return Due(DispositionKind.REVIEW, (), latest)
 
 
-def _after_answer(outcome: Outcome, chosen: Disposition | str, answer: Fact | None, today: dt.date) -> Outcome:
+def _after_answer(outcome: Outcome, chosen: Disposition | str, answered: dt.date | None, today: dt.date) -> Outcome:
     """Return what happens when a person has answered the record's review.
 
     It is kept through the day they named and is then due for review again, also where its chain goes on to delete what nobody reviewed.
     """
     reviewed = not isinstance(chosen, str) and any(step.kind is DispositionKind.REVIEW for step in chosen.steps)
-    match outcome, answer:
-        case ((Due(DispositionKind.REVIEW | DispositionKind.DELETE) | Waiting()), Known(dt.date() as until)) if reviewed:
-            last = max(outcome.due, until)
+    match outcome, answered:
+        case ((Due(DispositionKind.REVIEW | DispositionKind.DELETE) | Waiting()), dt.date()) if reviewed:
+            last = max(outcome.due, answered)
             return Due(DispositionKind.REVIEW, (), last) if last < today else Kept()
         case _:
             return outcome

@@ -184,16 +184,24 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One source that a shared fact is taken from.
+    """Records of one source that a shared fact is taken from.
 
-    days -- its fields that are looked at; identifiers -- those by which its records are joined to a subject. Both without what only the
-    source's own policy needs (treatments), so that a change of that is no change of the fact.
+    days -- the fields that are looked at; identifiers -- those by which the records are joined to a subject; when -- only records for which
+    it is true count, None for all; facts -- the fields that it asks for. All fields without what only the source's own policy needs
+    (treatments), so that a change of that is no change of the fact. Days with different conditions are members of their own.
     """
 
     source: str
     table: str
     days: tuple[Field, ...]
     identifiers: tuple[Field, ...]
+    when: Condition | None = None
+    facts: tuple[Field, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields that have to be read to know what a record says."""
+        return tuple(dict.fromkeys(each.name for each in (*self.days, *self.facts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +216,23 @@ class SharedFact:
     none: Empty = Empty.UNKNOWN
     label: Label = UNLABELLED
 
-    def member(self, source: str) -> Member | None:
-        """Return what the fact takes from a source, None when it takes nothing."""
-        return next((each for each in self.members if each.source == source), None)
+    @property
+    def absences(self) -> frozenset[Empty]:
+        """What it can mean that it has no day: no record, or an empty value in one."""
+        return frozenset({self.none, *(day.reading.empty for member in self.members for day in member.days)})
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources that it is taken from, each once."""
+        return tuple(dict.fromkeys(each.source for each in self.members))
+
+    def members_of(self, source: str) -> tuple[Member, ...]:
+        """Return what the fact takes from a source; nothing where it is no member."""
+        return tuple(each for each in self.members if each.source == source)
 
 
 REVIEW_MARK = "review"
-"""The mark with which a person answers a review: the day through which the record is kept without another one."""
+"""The mark with which a person answers a review: the day through which nobody has to look at the record again."""
 
 ANSWERED = f"mark:{REVIEW_MARK}"
 """The fact that is the answer to a review: known, or not applicable; no fact of a policy file can be called so."""
@@ -224,12 +242,14 @@ ANSWERED = f"mark:{REVIEW_MARK}"
 class Mark:
     """A fact that people set by hand: the day of an event for which no system has a column.
 
-    mark -- its name in the ledger, where it stands by keyed record; reading -- how the day is read; its `empty` says what no mark means.
+    mark -- its name in the ledger, where it stands by keyed record; reading -- how the day is read; its `empty` says what no mark means;
+    label -- what people call it.
     """
 
     name: str
     mark: str
     reading: Reading
+    label: Label = UNLABELLED
 
     @property
     def none(self) -> Empty:
@@ -288,11 +308,22 @@ class Source:
         """Return a fact over several sources by its name, None when the name stands for something else."""
         return next((each for each in self.shared if each.name == name), None)
 
+    def absences(self, name: str) -> frozenset[Empty]:
+        """Return what it can mean that a fact is not there; nothing where no fact has this name."""
+        shared = self.shared_fact(name)
+        if shared is not None:
+            return shared.absences
+        stated: tuple[Mark | Aggregate | Field, ...] = (*self.marks, *self.aggregates, *self.fields)
+        for each in stated:
+            if each.name == name:
+                empty = each.reading.empty if each.reading is not None else Empty.UNKNOWN
+                return frozenset({empty, each.none} if isinstance(each, Aggregate) else {empty})
+        return frozenset()
+
     @property
-    def contributed(self) -> tuple[Field, ...]:
-        """The day fields that facts over several sources take from this one, each once."""
-        members = [member for each in self.shared if (member := each.member(self.name)) is not None]
-        return tuple({day.name: day for member in members for day in member.days}.values())
+    def contributing(self) -> tuple[Member, ...]:
+        """What facts over several sources take from this one."""
+        return tuple(dict.fromkeys(member for each in self.shared for member in each.members_of(self.name)))
 
     def mark(self, name: str) -> Mark | None:
         """Return the fact of this name that people set by hand, or None."""
@@ -356,8 +387,9 @@ class Purpose:
     start None or term None -- kept until something else ends it (a withdrawal, an objection, an erasure); consents -- the named consents it
     rests on, on all of them; marketing -- direct marketing, which an objection ends at once (GDPR 21(3)); legal_claim -- needed for legal
     claims, so an erasure request does not end it (GDPR 17(3)(e)); extends -- the purpose that it prolongs and can't revive;
-    since -- a fact from whose day on an event that has not happened yet is waited for. For people: period_name -- the standard period that
-    `term` was taken from; recipients -- with whom its fields are shared; label -- what it is for, in the words of a privacy statement.
+    since -- a fact from whose day on an event that has not happened yet is waited for; waits -- for how long, from the latest known day of
+    the event or of `since`, None for the purpose's own period. For people: period_name -- the standard period that `term` was taken from;
+    recipients -- with whom its fields are shared; label -- what it is for, in the words of a privacy statement.
     """
 
     id: str
@@ -373,9 +405,20 @@ class Purpose:
     description: str = ""
     extends: str | None = None
     since: str | None = None
+    waits: Period | None = None
     period_name: str = ""
     recipients: tuple[str, ...] = ()
     label: Label = UNLABELLED
+
+    @property
+    def patience(self) -> Term | None:
+        """How long its start event may be waited for, from the latest known day; None where nothing is waited for.
+
+        A state that lasts is waited for by nobody.
+        """
+        if not isinstance(self.start, StartEvent) or self.term is None:
+            return None
+        return Term(self.waits) if self.waits is not None else self.term
 
 
 class DispositionKind(StrEnum):
@@ -500,10 +543,25 @@ class Policy:
         """The facts over several sources that this policy decides by; they have to be gathered before anything is judged."""
         return tuple(each for each in self.source.shared if each.name in self.deciding)
 
+    def may_wait(self, purpose: Purpose) -> bool:
+        """Whether a purpose can wait for its start event too long: a member may lie ahead while another day is known."""
+        if purpose.patience is None or purpose.start is None:
+            return False
+        known = {purpose.since} - {None}
+        if not (isinstance(purpose.start, StartEvent) and purpose.start.combine is Combine.EARLIEST_OF):
+            known.update(purpose.start.facts)
+        return any(known - {name} for name in purpose.start.facts if Empty.NOT_YET in self.source.absences(name))
+
+    @cached_property
+    def waits(self) -> bool:
+        """Whether a record may wait too long for an event, so that a person has to look at it."""
+        return any(self.may_wait(purpose) for purpose in self.purposes)
+
     @cached_property
     def reviews(self) -> bool:
-        """Whether a person may have to decide about a record."""
-        return any(step.kind is DispositionKind.REVIEW for disposition in self.dispositions for step in disposition.steps)
+        """Whether a person may have to look at a record: to decide about it, or because an event is waited for too long."""
+        steps = (step for disposition in self.dispositions for step in disposition.steps)
+        return self.waits or any(step.kind is DispositionKind.REVIEW for step in steps)
 
     @cached_property
     def outside(self) -> tuple[str, ...]:

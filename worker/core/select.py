@@ -23,7 +23,6 @@ from worker.core.model import (
     Function,
     Policy,
     Purpose,
-    SharedFact,
     Source,
     StartEvent,
     StateEnd,
@@ -213,11 +212,11 @@ def _over(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Se
 
 
 def _waiting(source: Source, purpose: Purpose, today: dt.date) -> Selection:
-    """Select records for which a purpose waits for its start event although a known day of it lies longer ago than its own period."""
-    if not isinstance(purpose.start, StartEvent) or purpose.term is None:
+    """Select records for which a purpose waits for its start event although its known days lie longer ago than it may take."""
+    if purpose.start is None or purpose.patience is None:
         return NOTHING
-    names, latest = purpose.start.facts, cutoff(purpose.term.due, today)
-    open_ = [Absent(name) for name in names if Empty.NOT_YET in _meanings(source, name)]
+    names, latest = purpose.start.facts, cutoff(purpose.patience.due, today)
+    open_ = [Absent(name) for name in names if Empty.NOT_YET in source.absences(name)]
     if latest is None or not open_:
         return NOTHING
     known = [OnOrBefore(name, latest) for name in (*names, purpose.since) if name is not None]
@@ -228,7 +227,7 @@ def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selectio
     """Select records to which a purpose may never have applied."""
     parts = [] if purpose.when is None else [_may_be(purpose.when, wanted=False, today=today)]
     consents = policy.source.consents_of(purpose)
-    parts.extend(Absent(each.given) for each in consents if _meanings(policy.source, each.given) != {Empty.UNKNOWN})
+    parts.extend(Absent(each.given) for each in consents if policy.source.absences(each.given) != {Empty.UNKNOWN})
     if purpose.extends is not None:
         parts.append(_never_applied(policy, policy.purpose(purpose.extends), today))
         parts.append(_all(_there(each.given) for each in consents))
@@ -254,25 +253,7 @@ def _there(fact: str) -> Selection:
 
 def _may_not_apply(source: Source, fact: str) -> bool:
     """Whether a fact can be *not applicable*: only where the policy declares what emptiness means."""
-    return Empty.NOT_APPLICABLE in _meanings(source, fact)
-
-
-def _meanings(source: Source, fact: str) -> set[Empty]:
-    """Return what it can mean that a fact is not there."""
-    shared, mark = source.shared_fact(fact), source.mark(fact)
-    if shared is not None:
-        return absences(shared)
-    if mark is not None:
-        return {mark.none}
-    declared = definition(source, fact)
-    if isinstance(declared, Field):
-        return {declared.reading.empty}
-    return {declared.none, declared.reading.empty if declared.reading else Empty.UNKNOWN}
-
-
-def absences(shared: SharedFact) -> set[Empty]:
-    """Return what it can mean that a fact over several sources has no day: no record, or an empty value in one."""
-    return {shared.none, *(day.reading.empty for member in shared.members for day in member.days)}
+    return Empty.NOT_APPLICABLE in source.absences(fact)
 
 
 def definition(source: Source, fact: str) -> Field | Aggregate:

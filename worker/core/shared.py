@@ -7,10 +7,12 @@ order of reading changes nothing, and a record that was disposed of can stand in
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
-from worker.core.facts import Empty, Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import SharedFact
+from worker.core.conditions import Truth, evaluate
+from worker.core.facts import Empty, Fact, Known, NotApplicable, NotYet, Raw, Unknown
+from worker.core.model import Member, SharedFact
 
 
 class Seen(NamedTuple):
@@ -46,6 +48,24 @@ def seen(fact: Fact, position: int) -> Seen:
             assert_never(fact)
 
 
+def says(member: Member, position: int, values: Mapping[str, Raw], today: dt.date) -> dict[str, Seen]:
+    """Return what one record of a member says, by day field; `values` holds the member's `columns` by name.
+
+    A record that does not count says nothing. Of one of which nobody can tell whether it counts nobody can tell the day either.
+    """
+    facts = {each.name: each.reading.fact(values[each.name], today) for each in member.facts}
+    counts = evaluate(member.when, facts) if member.when is not None else Truth.TRUE
+    match counts:
+        case Truth.TRUE:
+            return {day.name: seen(day.reading.fact(values[day.name], today), position) for day in member.days}
+        case Truth.FALSE:
+            return {day.name: NOTHING for day in member.days}
+        case Truth.UNKNOWN:
+            return {day.name: seen(Unknown("whether it counts"), position) for day in member.days}
+        case _:
+            assert_never(counts)
+
+
 def together(*parts: Seen) -> Seen:
     """Return what several say together."""
     return Seen(*map(max, zip(NOTHING, *parts, strict=True)))
@@ -74,9 +94,9 @@ def fact_of(shared: SharedFact, what: Seen) -> Fact:
             return NotApplicable()
 
 
-def left_behind(what: Seen, today: dt.date) -> int:
-    """Return the day, as its ordinal, for which a record that is disposed of today goes on to count; 0 when it never had one.
+def left_behind(what: Seen, today: dt.date) -> Seen:
+    """Return what a record that is disposed of today goes on to say.
 
     An event that had not happened, or whose day nobody could read, can't be later than the record's end, so that day takes its place.
     """
-    return max(what.day, today.toordinal()) if what.ahead or what.unsure else what.day
+    return Seen(what.there, max(what.day, today.toordinal()) if what.ahead or what.unsure else what.day)

@@ -43,7 +43,7 @@ class Request:
     """A request that touches the record and is not closed.
 
     received_on -- the local day it came in; verified -- somebody checked who asks; consent -- the consent that is withdrawn, None for all;
-    marketing -- an objection to direct marketing.
+    marketing -- an objection to direct marketing; upheld -- an objection of another kind that a person decided for the subject.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Request:
     verified: bool = False
     consent: str | None = None
     marketing: bool = False
+    upheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,17 @@ class Standing:
 
     @property
     def ends_purposes(self) -> bool:
-        """Whether the subject asked for something that ends purposes: a verified erasure, a withdrawal, an objection to marketing."""
+        """Whether the subject asked for what ends purposes: verified erasure, a withdrawal, an objection to marketing or an upheld one."""
         return self.erasure is not None or any(
-            each.kind is RequestKind.WITHDRAW or (each.kind is RequestKind.OBJECT and each.marketing) for each in self.requests
+            each.kind is RequestKind.WITHDRAW or (each.kind is RequestKind.OBJECT and (each.marketing or each.upheld))
+            for each in self.requests
         )
 
     @property
     def suspending(self) -> tuple[str, ...]:
         """The ids of what suspends any disposition: legal and dispute holds always, restrictions unless the subject asks for erasure.
 
-        A request for restriction, and an objection other than to direct marketing, restrict until a person closes them.
+        A request for restriction restricts until a person closes it, an objection other than to direct marketing until a person decided.
         """
         strong = [hold.id for hold in self.holds if hold.kind is not HoldKind.RESTRICTION and hold.released_on is None]
         if self.erasure is not None:
@@ -87,7 +89,7 @@ class Standing:
         asked = [
             request.id
             for request in self.requests
-            if request.kind is RequestKind.RESTRICT or (request.kind is RequestKind.OBJECT and not request.marketing)
+            if request.kind is RequestKind.RESTRICT or (request.kind is RequestKind.OBJECT and not (request.marketing or request.upheld))
         ]
         return (*strong, *weak, *asked)
 

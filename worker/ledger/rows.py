@@ -112,8 +112,8 @@ class BatchRow:
 class HighWater:
     """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects.
 
-    source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal; made and
-    read by `worker.usecases.gathering`.
+    source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal, with two
+    bits of their own; made and read by `worker.usecases.gathering`.
     """
 
     source: str
@@ -177,7 +177,10 @@ class HoldRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """What a subject asked for. tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all."""
+    """What a subject asked for.
+
+    tokens -- keyed canonical identifiers; consent -- the one withdrawn, None is all; upheld -- an objection was decided for the subject.
+    """
 
     request_id: str
     kind: RequestKind
@@ -192,6 +195,8 @@ class RequestRow:
     closed_at: dt.datetime | None = None
     closed_by: str | None = None
     outcome: str | None = None
+    upheld_at: dt.datetime | None = None
+    upheld_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -244,6 +244,8 @@ requests = Table(
     Column("closed_at", Instant),
     Column("closed_by", Text),
     Column("outcome", Text),
+    Column("upheld_at", Instant),
+    Column("upheld_by", Text),
     _one_of("kind", rows.RequestKind),
 )
 

@@ -53,6 +53,19 @@ class Standing(Store):
             connection.execute(insert(schema.requests).values(values(request)))
             _grow(connection)
 
+    def uphold_request(self, request_id: str, by: str) -> None:
+        """Decide an objection for the subject. Raises ConfigurationError when no open one with this id waits for a decision."""
+        table = schema.requests
+        undecided = (table.c.kind == "object", table.c.marketing.is_(False), table.c.closed_at.is_(None), table.c.upheld_at.is_(None))
+        with self._write() as connection:
+            upheld = update(table).where(table.c.request_id == request_id, *undecided).values(upheld_at=self._now(), upheld_by=by)
+            if connection.execute(upheld).rowcount == 0:
+                raise ConfigurationError(
+                    f"No request {request_id} waits for a decision. `retention request list` shows what is open: objections wait "
+                    "until they are upheld or closed, those to direct marketing need no decision."
+                )
+            _grow(connection)
+
     def close_request(self, request_id: str, outcome: str, by: str) -> None:
         """End a request. Raises ConfigurationError when there is no open one with this id."""
         table = schema.requests

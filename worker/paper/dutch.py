@@ -108,6 +108,12 @@ DUTCH = Language(
         Phrase.PROMISED: "Viel {event} op of vóór {day}, dan geldt de kortere termijn van {period} die we toen beloofden.",
         Phrase.NOT_REVIVED: "Liep de eerdere termijn van {period} uiterlijk op {day} af, dan blijft het daarbij.",
         Phrase.WAITING: "Laat {event}, gerekend vanaf {after}, langer dan {period} op zich wachten, dan kijkt een van ons ernaar.",
+        Phrase.WAITING_AT_ONCE: "Moet {event} na {after} nog komen, dan kijkt een van ons ernaar.",
+        Phrase.STATE: "het einde van de tijd waarin {condition}",
+        Phrase.STATE_ENDED: "het einde van de tijd waarin {condition} ({ended}, als die dag is vastgelegd)",
+        Phrase.SEEN: "Daarbij telt de dag waarop we voor het eerst zien dat het voorbij is.",
+        Phrase.SEEN_OTHERWISE: "Is het einde niet vastgelegd, dan telt de dag waarop we voor het eerst zien dat het voorbij is.",
+        Phrase.SETTLING: "Daarna wachten we minstens {period}, voor het geval dat niet klopte.",
         Phrase.REST: "de rest",
         Phrase.DATA: "Het gaat om {fields}.",
         Phrase.SHARED: "We delen deze gegevens met {recipients}.",
@@ -117,6 +123,8 @@ DUTCH = Language(
         Phrase.THEN_IF: "Als {condition}, {step}.",
         Phrase.OTHERWISE: "In alle andere gevallen {step}.",
         Phrase.AFTER_STEP: "{period} later {step}",
+        Phrase.AGAIN: "{step} (en hoogstens {period} later opnieuw)",
+        Phrase.REVIEWER: "beoordeling door {owner}",
         Phrase.WINDOW: "Dat doen we binnen {period}.",
         Phrase.BACKUPS: "Uiterlijk {period} na het verwijderen zijn de gegevens ook uit onze back-ups verdwenen.",
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
@@ -150,6 +158,18 @@ DUTCH = Language(
             "Afwijkende boekjaren: {years}. Waar een termijn aan het einde van een boekjaar begint, telt “minimaal” zowel in boekjaren als "
             "in kalenderjaren, en geldt het laatste van de twee; “maximaal” telt in kalenderjaren."
         ),
+        Title.DECLARED: "Wat geen systeem afdwingt",
+        Title.DECLARED_SCOPE: (
+            "Een verklaring is wat iemand bevestigt en een periodieke controle wat iemand bekijkt, minstens zo vaak als vermeld. Voor een "
+            "leemte is nog niets vastgelegd."
+        ),
+        Title.KIND: "Soort",
+        Title.ATTESTATION: "verklaring",
+        Title.REVIEW: "periodieke controle",
+        Title.GAP: "leemte",
+        Title.WHAT: "Wat",
+        Title.CATEGORIES: "Categorieën",
+        Title.EVERY: "Opnieuw binnen",
         Title.WITHOUT_POLICY: "Zonder beleid, dus zonder termijn",
         Title.WITHOUT_PURPOSE: "Zonder doel, dus zonder termijn",
         Title.PEOPLE: "Bestand en betrokkenen",

@@ -108,6 +108,12 @@ ENGLISH = Language(
         Phrase.PROMISED: "If {event} was on or before {day}, the shorter period of {period} that we promised then applies.",
         Phrase.NOT_REVIVED: "If the earlier period of {period} ended on or before {day}, it stays at that.",
         Phrase.WAITING: "If {event} is still to come more than {period} after {after}, one of us looks at it.",
+        Phrase.WAITING_AT_ONCE: "If {event} is still to come after {after}, one of us looks at it.",
+        Phrase.STATE: "the end of the time in which {condition}",
+        Phrase.STATE_ENDED: "the end of the time in which {condition} ({ended}, where that day is on record)",
+        Phrase.SEEN: "The day counts on which we first see that it is over.",
+        Phrase.SEEN_OTHERWISE: "Where no end is on record, the day counts on which we first see that it is over.",
+        Phrase.SETTLING: "We then wait at least {period}, in case it was not.",
         Phrase.REST: "the rest",
         Phrase.DATA: "It concerns {fields}.",
         Phrase.SHARED: "We share these data with {recipients}.",
@@ -117,6 +123,8 @@ ENGLISH = Language(
         Phrase.THEN_IF: "If {condition}, {step}.",
         Phrase.OTHERWISE: "In all other cases, {step}.",
         Phrase.AFTER_STEP: "{period} later {step}",
+        Phrase.AGAIN: "{step} (and again at most {period} later)",
+        Phrase.REVIEWER: "review by {owner}",
         Phrase.WINDOW: "We do so within {period}.",
         Phrase.BACKUPS: "At the latest {period} after their deletion the data are gone from our backups too.",
         Phrase.EARLIER: "Data that no purpose needs any more do not wait for the rest: {treatments}.",
@@ -147,6 +155,18 @@ ENGLISH = Language(
             "Fiscal years that differ: {years}. Where a period runs from the end of a fiscal year, “at least” counts in fiscal years and "
             "in calendar years, and the later of the two holds; “at most” counts in calendar years."
         ),
+        Title.DECLARED: "What no system enforces",
+        Title.DECLARED_SCOPE: (
+            "An attestation is what somebody confirms and a periodic review what somebody looks at, at least as often as said. For a gap "
+            "nothing has been laid down yet."
+        ),
+        Title.KIND: "Kind",
+        Title.ATTESTATION: "attestation",
+        Title.REVIEW: "periodic review",
+        Title.GAP: "gap",
+        Title.WHAT: "What",
+        Title.CATEGORIES: "Categories",
+        Title.EVERY: "Again within",
         Title.WITHOUT_POLICY: "Without a policy, so without a period",
         Title.WITHOUT_PURPOSE: "Without a purpose, so without a period",
         Title.PEOPLE: "Records and people",

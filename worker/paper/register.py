@@ -73,6 +73,7 @@ def register(schedule: Schedule, lang: Lang, layout: Format) -> str:
         "columns": [title for title in _COLUMNS if _used(title, seen)],
         "rows": rows,
         "matrix": matrix(seen, words),
+        "declared": _declared(seen, words),
     }
     return page("register", Page(layout.value), values)
 
@@ -109,6 +110,23 @@ def _cells(section: Section, row: Row, words: Language) -> Mapping[Title, str]:
         Title.VERSION: section.version,
         Title.OWNER: section.owner,
     }
+
+
+def _declared(seen: View, words: Language) -> list[list[tuple[Title, str]]]:
+    """Return what no server can enforce, a row for each with its columns; without columns that say nothing."""
+    rows = [
+        {
+            Title.WHAT: each.what,
+            Title.KIND: words.titles[each.kind],
+            Title.CATEGORIES: ", ".join(each.categories),
+            Title.PERIOD: each.period,
+            Title.EVERY: each.every,
+            Title.CLAUSE: each.clause,
+            Title.OWNER: each.owner,
+        }
+        for each in seen.declared
+    ]
+    return [[(title, cell) for title, cell in row.items() if any(other[title] for other in rows)] for row in rows]
 
 
 def _class(said: str, row: Row, words: Language) -> str:

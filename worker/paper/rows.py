@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
+from worker.core.conditions import Compare, Every, Op
 from worker.core.facts import Empty
-from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent
+from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Bound, Period, Term
-from worker.core.select import absences, definition
 from worker.paper.language import End, Language, Phrase
 from worker.paper.wording import Fact, combined, condition, data, duration, length, period, spoken, start
 
@@ -23,7 +24,7 @@ class Row:
     policy and purpose -- their identifiers, for whoever compares a paper with the audit trail; why -- what it is for; bounded -- the period
     with "at least" or "at most", empty without an end of its own; keep -- the period itself; standard -- its name, where it has one;
     start -- what it is counted from; condition -- what must be true, consents among it, after "if", or empty; notes -- sentences about
-    earlier promises and about waiting too long; sentence -- the whole of it as a privacy statement says it.
+    earlier promises, about waiting too long and about what was only seen; sentence -- the whole of it as a privacy statement says it.
     """
 
     policy: str
@@ -87,9 +88,7 @@ def _how_long(source: Source, purpose: Purpose, keep: Period | None, bounded: st
     if keep is None:
         said = list(ends.values())
         return language.phrase(Phrase.UNTIL_YOU, ends=language.either(said)) if said else language.phrase(Phrase.WITHOUT_END)
-    if keep == NO_TIME:
-        return language.phrase(Phrase.UNTIL, start=event)
-    how_long = language.phrase(Phrase.FOR, period=bounded, start=event)
+    how_long = language.phrase(Phrase.UNTIL if keep == NO_TIME else Phrase.FOR, start=event, period=bounded)
     sooner = [said for end, said in ends.items() if end is not End.ERASE]  # Erasure is explained once, for all.
     return language.phrase(Phrase.UNLESS_SOONER, how_long=how_long, ends=language.either(sooner)) if sooner else how_long
 
@@ -139,11 +138,17 @@ def _consented(policy: Policy, purpose: Purpose, language: Language) -> tuple[st
 
 
 def _notes(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], language: Language) -> Iterator[str]:
-    """Yield a sentence for every earlier promise that still makes a difference, and one for an event that is waited for."""
+    """Yield a sentence for every earlier promise that still makes a difference, and those about an event that is waited or looked for."""
     if purpose.term is None or purpose.start is None:
         return
     event = start(purpose.start, Anchor.DAY, facts, language)
-    yield from _waiting(policy.source, purpose, purpose.start, purpose.term, facts, language)
+    match purpose.start:
+        case StartEvent():
+            yield from _waiting(policy.source, purpose, purpose.start, facts, language)
+        case StateEnd():
+            yield from _seen(purpose.start, purpose.term, language)
+        case _:
+            assert_never(purpose.start)
     yield from _promises(purpose.term, event, language)
 
 
@@ -155,28 +160,29 @@ def _promises(term: Term, event: str, language: Language) -> Iterator[str]:
             yield language.phrase(phrase, event=event, day=language.value(earlier.through), period=duration(earlier.period, language))
 
 
-def _waiting(
-    source: Source, purpose: Purpose, event: StartEvent, term: Term, facts: Mapping[str, Fact], language: Language
-) -> Iterator[str]:
-    """Yield that somebody looks when the event does not come: its own period after `since` and after those members that have come."""
-    ahead = [each for each in event.facts if _may_lie_ahead(source, each)]
+def _waiting(source: Source, purpose: Purpose, event: StartEvent, facts: Mapping[str, Fact], language: Language) -> Iterator[str]:
+    """Yield that somebody looks when the event does not come: so long after `since` and after those members that have come.
+
+    What its condition compares has come already when the purpose applies.
+    """
+    parts = purpose.when.of if isinstance(purpose.when, Every) else (purpose.when,)
+    come = [each.fact for each in parts if isinstance(each, Compare) and (each.op, each.values) != (Op.EXISTS, (False,))]
+    ahead = [each for each in event.facts if each not in come and Empty.NOT_YET in source.absences(each)]
     after = [facts[purpose.since].text] if purpose.since is not None else []
     if len(event.facts) > 1 and event.combine is not Combine.EARLIEST_OF:
         after += [facts[each].text for each in event.facts if each not in ahead] if len(ahead) == 1 else [language.phrase(Phrase.REST)]
-    if ahead and after:
-        yield language.phrase(
-            Phrase.WAITING,
-            event=language.either([facts[each].text for each in ahead]),
-            period=duration(term.period, language),
-            after=language.anchors[term.anchor].format(event=combined(Combine.LATEST_OF, after, language)),
-        )
+    term = purpose.patience
+    if ahead and after and term is not None:
+        awaited = language.either([facts[each].text for each in ahead])
+        waited = language.anchors[term.anchor].format(event=combined(Combine.LATEST_OF, after, language))
+        if term.period == NO_TIME:
+            yield language.phrase(Phrase.WAITING_AT_ONCE, event=awaited, after=waited)
+        else:
+            yield language.phrase(Phrase.WAITING, event=awaited, after=waited, period=period(term.period, language))
 
 
-def _may_lie_ahead(source: Source, name: str) -> bool:
-    """Whether a fact may say that its event has not happened yet."""
-    shared = source.shared_fact(name)
-    if shared is not None:
-        return Empty.NOT_YET in absences(shared)
-    declared = definition(source, name)
-    missing = (declared.reading.empty if declared.reading is not None else None, getattr(declared, "none", None))
-    return Empty.NOT_YET in missing
+def _seen(state: StateEnd, term: Term, language: Language) -> Iterator[str]:
+    """Yield that the day counts on which the end of a state is first seen, and how long it has to settle where its period is shorter."""
+    yield language.phrase(Phrase.SEEN if state.ended is None else Phrase.SEEN_OTHERWISE)
+    if length(state.settling) > length(term.period):
+        yield language.phrase(Phrase.SETTLING, period=period(state.settling, language))

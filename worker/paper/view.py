@@ -8,17 +8,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from worker.core.conditions import facts_of as compared
+from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.model import (
+    SEEN,
     Aggregate,
     Disposition,
     DispositionKind,
     Field,
+    Mark,
     Policy,
     Schedule,
     SharedFact,
     Source,
+    StateEnd,
     Step,
     TreatmentKind,
 )
@@ -33,9 +38,10 @@ class Section:
     """One policy in words.
 
     clause -- where it was promised, in which document and where there; version -- its version and since when it is in force, or empty;
-    owner -- who answers for it; data -- every personal field with a purpose; alike -- every purpose needs all of them; client -- a sentence
-    when they are processed for somebody else, else empty; afterwards -- sentences about what happens then; notes -- sentences about
-    recipients, single fields and pseudonyms; uncovered -- fields that no purpose lists.
+    owner -- who answers for it, and who reviews its records where that is somebody else; data -- every personal field with a purpose;
+    alike -- every purpose needs all of them; client -- a sentence when they are processed for somebody else, else empty; afterwards --
+    sentences about what happens then; notes -- sentences about recipients, single fields and pseudonyms; uncovered -- fields that no
+    purpose lists.
     """
 
     policy: str
@@ -54,15 +60,32 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """Something declared because no server can enforce it; what, period, clause and owner stand as in the file, in its language.
+
+    period -- how long data are kept there; every -- how soon it is due again. Both are empty for what has none.
+    """
+
+    kind: Title
+    what: str
+    categories: tuple[str, ...]
+    period: str
+    every: str
+    clause: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A schedule in words: its policies in the order of the file, and the sources that have none.
 
-    standards -- every standard period that a purpose uses: its name, how long it is, and what the file says about it; odd_years -- a
-    sentence about fiscal years that differed, empty where no period depends on one.
+    declared -- attestations, then periodic reviews, then gaps; standards -- every standard period that a purpose uses: its name, how long
+    it is, and what the file says about it; odd_years -- a sentence about fiscal years that differed, empty where no period depends on one.
     """
 
     organisation: str
     sections: tuple[Section, ...]
+    declared: tuple[Declared, ...]
     without_policy: tuple[str, ...]
     standards: tuple[tuple[str, str, str], ...]
     odd_years: str
@@ -76,13 +99,28 @@ class View:
 def view(schedule: Schedule, language: Language, today: dt.date | None = None) -> View:
     """Return what there is to say about a schedule in a language: about the policies in force on a local day, without one about all."""
     policies = [policy for policy in schedule.policies if today is None or policy.in_force(today)]
+    declared: tuple[Attestation | PeriodicReview | Gap, ...] = (*schedule.attestations, *schedule.reviews, *schedule.gaps)
     return View(
         schedule.organisation.name,
         tuple(_section(policy, language) for policy in policies),
+        tuple(_declared(each, language) for each in declared),
         tuple(named(each.label, name, language) for name, each in schedule.sources.items() if schedule.policy(name) is None),
         tuple(_standards(schedule, language)),
         _odd_years(schedule, language),
     )
+
+
+def _declared(each: Attestation | PeriodicReview | Gap, language: Language) -> Declared:
+    """Return one declaration."""
+    match each:
+        case Attestation():
+            return Declared(Title.ATTESTATION, each.what, (), each.period, period(each.every, language), each.clause, each.owner)
+        case PeriodicReview():
+            return Declared(Title.REVIEW, each.what, (), "", period(each.every, language), each.clause, each.owner)
+        case Gap():
+            return Declared(Title.GAP, each.what, each.categories, "", "", each.clause, each.owner)
+        case _:
+            assert_never(each)
 
 
 def _standards(schedule: Schedule, language: Language) -> Iterator[tuple[str, str, str]]:
@@ -112,7 +150,7 @@ def unlabelled(schedule: Schedule, lang: Lang) -> tuple[str, ...]:
             if not getattr(source.label, lang.value):
                 yield name
             used = {*(_mentioned(policy) if policy is not None else ()), *(each.name for each in source.personal)}
-            facts: tuple[Field | Aggregate | SharedFact, ...] = (*source.fields, *source.aggregates, *source.shared)
+            facts: tuple[Field | Aggregate | SharedFact | Mark, ...] = (*source.fields, *source.aggregates, *source.shared, *source.marks)
             for each in facts:
                 if each.name in used and not getattr(each.label, lang.value) and not _said_by_value(each, lang):
                     yield each.name if isinstance(each, SharedFact) else f"{name}.{each.name}"
@@ -127,7 +165,8 @@ def unlabelled(schedule: Schedule, lang: Lang) -> tuple[str, ...]:
 def _mentioned(policy: Policy) -> Iterator[str]:
     """Yield the facts that sentences about a policy name; those that only state a consent are not among them."""
     for purpose in policy.purposes:
-        yield from purpose.start.facts if purpose.start is not None else ()
+        yield from (each for each in (purpose.start.facts if purpose.start is not None else ()) if not each.startswith(SEEN))
+        yield from compared(purpose.start.condition) if isinstance(purpose.start, StateEnd) else ()
         yield from compared(purpose.when)
         if purpose.since is not None:
             yield purpose.since
@@ -143,9 +182,9 @@ def _unlabelled_consents(source: Source, policy: Policy | None, lang: Lang) -> I
             yield from (f"{source.name}: {name}" for name in purpose.consents if not labels.get(name))
 
 
-def _said_by_value(fact: Field | Aggregate | SharedFact, lang: Lang) -> bool:
+def _said_by_value(fact: Field | Aggregate | SharedFact | Mark, lang: Lang) -> bool:
     """Whether a fact has words for its values, which then take the place of its name."""
-    return not isinstance(fact, SharedFact) and any(getattr(label, lang.value) for _, label in fact.values)
+    return isinstance(fact, Field | Aggregate) and any(getattr(label, lang.value) for _, label in fact.values)
 
 
 # --- Sections -------------------------------------------------------------------------------------------------------------------------
@@ -170,7 +209,7 @@ def _section(policy: Policy, language: Language) -> Section:
         policy.categories,
         ": ".join(each for each in (policy.statement, policy.clause) if each),
         _version(policy, language),
-        policy.owner,
+        _owners(policy, language),
         tuple(data(each, language) for each in covered),
         policy.uniform,
         tuple(row(policy, each, facts, language) for each in policy.purposes),
@@ -185,6 +224,13 @@ def _version(policy: Policy, language: Language) -> str:
     """Return a policy's version and since when it is in force, as far as the file says."""
     since = language.phrase(Phrase.FROM_DAY, day=language.value(policy.effective)) if policy.effective is not None else ""
     return ", ".join(each for each in (policy.version, since) if each)
+
+
+def _owners(policy: Policy, language: Language) -> str:
+    """Return who answers for a policy, and who reviews its records where that is somebody else."""
+    steps = [step for each in policy.dispositions for step in each.steps if step.kind is DispositionKind.REVIEW]
+    reviewers = dict.fromkeys(step.owner for step in steps if step.owner not in ("", policy.owner))
+    return "; ".join(each for each in (policy.owner, *(language.phrase(Phrase.REVIEWER, owner=each) for each in reviewers)) if each)
 
 
 def _client(source: Source, language: Language) -> str:
@@ -239,4 +285,6 @@ def _chain(disposition: Disposition, language: Language) -> str:
 def _step(step: Step, language: Language) -> str:
     """Return one step."""
     said = language.steps[step.kind]
+    if step.every is not None:
+        said = language.phrase(Phrase.AGAIN, step=said, period=period(step.every, language))
     return said if step.after == NO_TIME else language.phrase(Phrase.AFTER_STEP, period=period(step.after, language), step=said)

@@ -11,9 +11,9 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import FieldType, Scalar
-from worker.core.model import Aggregate, Combine, Field, Function, Label, Source, StartEvent
+from worker.core.model import Aggregate, Combine, Field, Function, Label, Mark, SharedFact, Source, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Period
-from worker.paper.language import Language, Ordered, Unit
+from worker.paper.language import Language, Ordered, Phrase, Unit
 
 _OPPOSITE = {
     Op.EQ: Op.NE,
@@ -46,8 +46,9 @@ class Fact:
 def facts_of(source: Source, language: Language) -> Mapping[str, Fact]:
     """Return every fact that a policy about a source may use, as a language calls it."""
     declared: tuple[Field | Aggregate, ...] = (*source.fields, *source.aggregates)
-    shared = {each.name: Fact(language.of(each.label) or _quoted(each.name), counted=False, day=True, values={}) for each in source.shared}
-    return shared | {each.name: _fact(each, language) for each in declared}
+    days: tuple[SharedFact | Mark, ...] = (*source.shared, *source.marks)
+    only_days = {each.name: Fact(language.of(each.label) or _quoted(each.name), counted=False, day=True, values={}) for each in days}
+    return only_days | {each.name: _fact(each, language) for each in declared}
 
 
 def _fact(declared: Field | Aggregate, language: Language) -> Fact:
@@ -98,9 +99,19 @@ def length(of: Period) -> float:
     return (of.years * 12 + of.months) * 365.25 / 12 + of.weeks * 7 + of.days
 
 
-def start(event: StartEvent, anchor: Anchor, facts: Mapping[str, Fact], language: Language) -> str:
+def start(event: StartEvent | StateEnd, anchor: Anchor, facts: Mapping[str, Fact], language: Language) -> str:
     """Return the moment from which a period is counted, as it stands after the word "after"."""
-    return language.anchors[anchor].format(event=combined(event.combine, [facts[each].text for each in event.facts], language))
+    match event:
+        case StartEvent():
+            said = combined(event.combine, [facts[each].text for each in event.facts], language)
+        case StateEnd():
+            state = condition(event.condition, facts, language) or language.always
+            said = language.phrase(Phrase.STATE, condition=state)
+            if event.ended is not None:
+                said = language.phrase(Phrase.STATE_ENDED, condition=state, ended=facts[event.ended].text)
+        case _:
+            assert_never(event)
+    return language.anchors[anchor].format(event=said)
 
 
 def combined(combine: Combine, names: Sequence[str], language: Language) -> str:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from worker.core.conditions import Compare, Either, Every, Negated
+from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.facts import Empty
-from worker.core.model import Consent, Disposition, Policy, Purpose, SharedFact, Source, StartEvent
+from worker.core.model import (
+    Consent,
+    Disposition,
+    Mark,
+    Member,
+    Policy,
+    Purpose,
+    Schedule,
+    SharedFact,
+    Source,
+    StartEvent,
+    StateEnd,
+    Step,
+)
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
 from worker.policyfile.normalform import differing
 from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
@@ -23,9 +37,9 @@ _NAMES = {
 }
 """How a member is called in the policy file, where the model has another word for it."""
 
-_STATED = {"consents": "consent", "shared": "fact"}
+_STATED = {"consents": "consent", "shared": "fact", "marks": "fact"}
 """What of a source is said in words, and what one of it is called."""
-_LISTS = {"aggregates": "facts", "shared": "facts over several sources"}
+_LISTS = {"aggregates": "facts", "shared": "facts over several sources", "marks": "facts that people set"}
 """How a list of a source is called in the policy file, where the model has another word for it."""
 
 
@@ -94,7 +108,7 @@ def _members(old: object, new: object, without: Sequence[str] = ()) -> list[str]
 def _said(value: Any) -> str:
     """Return a value of a policy in the words of the policy file."""
     match value:
-        case None | ():
+        case None | () | "":
             return "none"
         case bool():
             return "yes" if value else "no"
@@ -107,16 +121,56 @@ def _said(value: Any) -> str:
         case Consent(_, given, withdrawn):
             return f"given {given}" + (f", withdrawn {withdrawn}" if withdrawn is not None else "")
         case SharedFact(_, members, none):
-            days = ", ".join(f"{member.source}.{day.name}" for member in members for day in member.days)
-            return f"the latest of {days}" + (f", {none.value.replace('_', ' ')} without any" if none is not Empty.UNKNOWN else "")
-        case StartEvent():
+            days = ", ".join(f"{member.source}.{day.name}{_where(member)}" for member in members for day in member.days)
+            return f"the latest of {days}{_without(none)}"
+        case Mark(_, mark, reading):
+            planned = ", days ahead are meant" if reading.planned else ""
+            return f"the mark {mark}{_without(reading.empty)}{planned}"
+        case StartEvent() | StateEnd():
             return start_in_words(value)
         case Compare() | Every() | Either() | Negated():
             return condition_in_words(value)
         case Disposition(steps, when):
-            then = ", then ".join(each.kind.value + (f" after {each.after}" if each.after != NO_TIME else "") for each in steps)
+            then = ", then ".join(_said(each) for each in steps)
             return then if when is None else f"{then} when {condition_in_words(when)}"
+        case Step(kind, after, every):
+            return kind.value + (f" after {after}" if after != NO_TIME else "") + (f" every {every}" if every is not None else "")
         case tuple():
             return ", ".join(_said(each) for each in value)
         case _:
             return str(value)
+
+
+def _where(member: Member) -> str:
+    """Return which records of a member count, to stand behind its day; empty when all do."""
+    return f" (where {condition_in_words(member.when)})" if member.when is not None else ""
+
+
+def _without(none: Empty) -> str:
+    """Return what it means that a fact has no value, where that is not simply unknown."""
+    return f", {none.value.replace('_', ' ')} without any" if none is not Empty.UNKNOWN else ""
+
+
+# --- What no server can enforce ---------------------------------------------------------------------------------------------------------
+
+
+def declared_changes(old: Schedule, new: Schedule) -> tuple[str, ...]:
+    """Return one line for every attestation, periodic review and gap that came, went or changed, those that are gone last.
+
+    All of it is for people, so every member counts; what became of another kind is gone and new.
+    """
+    before, after = (_declared(each) for each in (old, new))
+    return (
+        *(f"{name} is new: {each.what}" for name, each in after.items() if name not in before),
+        *(f"{name}: {'; '.join(_members(before[name], each))}" for name, each in after.items() if each != before.get(name, each)),
+        *(f"{name} is gone: {each.what}" for name, each in before.items() if name not in after),
+    )
+
+
+def _declared(schedule: Schedule) -> Mapping[str, Attestation | PeriodicReview | Gap]:
+    """Return everything that is declared because no server can enforce it, by kind and id."""
+    return {
+        **{f"attestation {each.id}": each for each in schedule.attestations},
+        **{f"review {each.id}": each for each in schedule.reviews},
+        **{f"gap {each.id}": each for each in schedule.gaps},
+    }

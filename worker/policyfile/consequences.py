@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, StateEnd
-from worker.core.select import absences
+from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, SharedFact, StateEnd
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
@@ -47,6 +46,10 @@ def check(entry: Entry, complaints: Complaints) -> None:
     if not entry.shape.examples:
         complaints.warn(entry.path, "has no example", "Add one: it is run whenever the file is read, and a mistake shows at once.")
     for number, purpose in enumerate(policy.purposes):
+        if purpose.waits is not None and not policy.may_wait(purpose):
+            what = "there is nothing to wait for: no member of `start` is declared as not yet while another day is known"
+            hint = 'Declare empty = "not_yet" on what is waited for, and name a day in `since`.'
+            complaints.problem((*entry.path, "purposes", number, "waits"), what, hint)
         if purpose.marketing and purpose.basis not in (LegalBasis.CONSENT, LegalBasis.LEGITIMATE_INTERESTS):
             place = (*entry.path, "purposes", number, "marketing")
             complaints.warn(place, f"direct marketing rarely rests on {purpose.basis.value!r}")
@@ -154,14 +157,15 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
         return
     shared = policy.source.shared_fact(name)
     aggregate = next((each for each in policy.source.aggregates if each.name == name), None)
+    missing = policy.source.absences(name)
     declared = None if shared is not None else aggregate or policy.source.mark(name) or policy.source.field(name)
     reading = declared.reading if declared is not None else None
     if shared is not None:
-        kind, missing = FieldType.DATE, absences(shared)
+        kind, missing = FieldType.DATE, missing_from(shared, policy)
     elif aggregate is not None and reading is None:
-        kind, missing = (FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN), {Empty.UNKNOWN}
+        kind = FieldType.NUMBER if aggregate.function is Function.COUNT else FieldType.BOOLEAN
     elif reading is not None:
-        kind, missing = reading.type, {reading.empty} | ({aggregate.none} if aggregate is not None else set())
+        kind = reading.type
     match kind:
         case FieldType.BOOLEAN:
             yield from (Known(True), Known(False))  # noqa: FBT003 - the two values there are
@@ -180,9 +184,20 @@ def possible(policy: Policy, name: str, constants: list[Scalar]) -> Iterator[Fac
         yield NotApplicable()
 
 
+def missing_from(shared: SharedFact, policy: Policy) -> frozenset[Empty]:
+    """Return what it can mean for records of a policy that a fact over several sources has no day.
+
+    A record of a member is there itself, and so the fact applies to it when one of its own days always does, whatever the record says.
+    """
+    own = [each for each in shared.members_of(policy.id) if each.when is None]
+    may_not_apply = not own or Empty.NOT_APPLICABLE in {shared.none, *(day.reading.empty for each in own for day in each.days)}
+    return shared.absences - (set() if may_not_apply else {Empty.NOT_APPLICABLE})
+
+
 def _telling(facts: Mapping[str, Fact], compared: Collection[str]) -> Mapping[str, Fact]:
-    """Return the facts without those that only start a period and are known: which day it is makes no difference."""
-    return {name: fact for name, fact in facts.items() if name in compared or not isinstance(fact, Known)}
+    """Return the facts without those that only start a period and are known, or that only runs and answers bring: they tell nothing."""
+    declared = {name: fact for name, fact in facts.items() if name != ANSWERED and not name.startswith(SEEN)}
+    return {name: fact for name, fact in declared.items() if name in compared or not isinstance(fact, Known)}
 
 
 def _words(facts: Mapping[str, Fact]) -> str:

@@ -7,23 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from worker.core.decide import (
-    Decision,
-    Due,
-    Ended,
-    Held,
-    Kept,
-    NeverApplied,
-    Partly,
-    PurposeState,
-    Running,
-    Undecided,
-    Undetermined,
-    Waiting,
-)
+from worker.core.decide import Decision, Due, Held, Kept, Partly, Undecided, Waiting
 from worker.core.decide import decide as decide_record
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import SEEN, Function, Policy
+from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
 from worker.core.standing import NOTHING, Request, Standing
 from worker.policyfile.conditions import scalar
 from worker.policyfile.document import Complaints, nearest, shortened
@@ -177,7 +165,15 @@ def _standing(example: ExampleShape) -> Standing:
         return NOTHING
     return Standing(
         requests=(
-            Request("example", asked.ask, asked.received, verified=not asked.unverified, consent=asked.consent, marketing=asked.marketing),
+            Request(
+                "example",
+                asked.ask,
+                asked.received,
+                verified=not asked.unverified,
+                consent=asked.consent,
+                marketing=asked.marketing,
+                upheld=asked.upheld,
+            ),
         )
     )
 
@@ -218,7 +214,7 @@ def _state(state: PurposeState) -> str:
     """Return the state of a purpose in words."""
     match state:
         case Running(None, why, dt.date() as since):
-            return f"runs ({why}, and {since} lies longer ago than its period)"
+            return f"runs ({why}, and {since} lies longer ago than it may take)"
         case Running(until, why):
             return f"runs until {until} ({why})" if until is not None else f"runs ({why})"
         case Ended(on, why):

@@ -14,10 +14,9 @@ from decimal import Decimal
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, evaluate
 from worker.core.facts import Empty, Fact, Known, Scalar
-from worker.core.model import LegalBasis, Policy, Purpose
-from worker.core.periods import Bound, Period, Term
-from worker.core.select import absences
-from worker.policyfile.consequences import possible
+from worker.core.model import DispositionKind, LegalBasis, Policy, Purpose, StartEvent, StateEnd
+from worker.core.periods import NO_TIME, Bound, Period, Term
+from worker.policyfile.consequences import missing_from, possible
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
 from worker.policyfile.positions import Path
@@ -31,6 +30,8 @@ _APPLICANTS = frozenset(
     {"applicant", "applicants", "application", "applications", "candidates", "sollicitant", "sollicitanten", "sollicitaties", "recruitment"}
 )
 _USUAL, _WITH_CONSENT = Period(weeks=4), Period(years=1)
+_NOTICED = dt.timedelta(days=7)
+"""How long a mistake in a system has to be noticed before what was only seen to have ended may be due."""
 _AUTHORITY = (
     "The Dutch data protection authority (Autoriteit Persoonsgegevens, on job applications) calls four weeks after the procedure usual, "
     "and at most a year with the applicant's consent. Shorten it, ask for consent, or be ready to explain it."
@@ -42,6 +43,7 @@ def check(entry: Entry, complaints: Complaints) -> None:
     places: list[Path] = [(*entry.path, "purposes", number) for number, _ in enumerate(entry.policy.purposes)]
     for place, purpose, shape in zip(places, entry.policy.purposes, entry.shape.purposes, strict=True):
         _check_condition((*place, "when"), entry.policy, purpose.when, complaints)
+        _check_state(place, entry.policy, purpose, complaints)
         _check_consent(place, entry.policy, purpose, complaints)
         _check_applicants(place, entry.policy, purpose, complaints)
         if purpose.basis is LegalBasis.LEGAL_OBLIGATION and purpose.term is not None and "bound" not in shape.model_fields_set:
@@ -49,6 +51,10 @@ def check(entry: Entry, complaints: Complaints) -> None:
             complaints.warn(place, what, 'Say bound = "floor", or bound = "ceiling" when this law forbids keeping it longer.')
     for number, disposition in enumerate(entry.policy.dispositions):
         _check_condition((*entry.path, "disposition", number, "when"), entry.policy, disposition.when, complaints)
+        if any(step.kind is DispositionKind.REVIEW and not step.owner for step in disposition.steps):
+            listed = isinstance(entry.shape.disposition, list)
+            review: Path = (*entry.path, "disposition", number) if listed else (*entry.path, "disposition")
+            complaints.warn(review, "is reviewed by nobody", "Say who in `owner`, here or for the policy: the list of reviews goes by it.")
     _check_contradictions(places, entry.policy, complaints)
     _check_starts(entry.policy, complaints)
 
@@ -87,6 +93,25 @@ def _choices(policy: Policy, name: str, constants: list[Scalar]) -> list[Fact]:
     return found
 
 
+# --- States ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _check_state(place: Path, policy: Policy, purpose: Purpose, complaints: Complaints) -> None:
+    """Warn about a state that no record is in or that none can leave, and about an end that is acted on as soon as it is seen."""
+    if not isinstance(purpose.start, StateEnd) or purpose.term is None:
+        return
+    state, start = purpose.start, (*place, "start")
+    if not satisfiable(policy, state.condition):
+        what = "no record can be in this state, so for every one it is seen to have ended at once"
+        complaints.warn(start, what, "Look at its parts, and at what an empty value of its facts means (`empty`, `none`).")
+    elif not satisfiable(policy, Negated(state.condition)):
+        what = "this state can never end, so what is kept for it is never due"
+        complaints.warn(start, what, "Add what ends it, or say keep = 'indefinite'.")
+    elif state.ended is None and any(max(purpose.term.due(day), state.settling.after(day)) - day < _NOTICED for day in _STARTS):
+        what = "what is seen to have ended is due within a week, also when it was a mistake that is put right the next day"
+        complaints.warn(start, what, 'Add `settling`, such as "P30D", or `ended`, the fact that holds the day.')
+
+
 # --- Consent --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +128,9 @@ def _says_who(policy: Policy, purpose: Purpose) -> bool:
     if policy.source.consents_of(purpose):
         return True
     computed = {each.name for each in policy.source.aggregates}
-    if any(part.op is Op.EXISTS or part.fact in computed or isinstance(part.values[0], str | bool) for part in _comparisons(purpose.when)):
+    asked = [purpose.when, purpose.start.condition if isinstance(purpose.start, StateEnd) else None]
+    parts = [part for each in asked for part in _comparisons(each)]
+    if any(part.op is Op.EXISTS or part.fact in computed or isinstance(part.values[0], str | bool) for part in parts):
         return True
     starts = purpose.start.facts if purpose.start is not None else ()
     return any(_may_not_apply(policy, name) for name in starts)
@@ -111,13 +138,8 @@ def _says_who(policy: Policy, purpose: Purpose) -> bool:
 
 def _may_not_apply(policy: Policy, name: str) -> bool:
     """Whether a fact may be declared not to apply to a record."""
-    for field in policy.source.fields:
-        if field.name == name:
-            return field.reading.empty is Empty.NOT_APPLICABLE
     shared = policy.source.shared_fact(name)
-    if shared is not None:
-        return Empty.NOT_APPLICABLE in absences(shared)
-    return any(each.name == name and each.none is Empty.NOT_APPLICABLE for each in policy.source.aggregates)
+    return Empty.NOT_APPLICABLE in (missing_from(shared, policy) if shared is not None else policy.source.absences(name))
 
 
 def _comparisons(condition: Condition | None) -> Iterator[Compare]:
@@ -138,13 +160,18 @@ def _comparisons(condition: Condition | None) -> Iterator[Compare]:
 
 
 def _check_contradictions(places: Sequence[Path], policy: Policy, complaints: Complaints) -> None:
-    """Warn about a period that is the most allowed and ends before one that is the least required, of one field from one event."""
+    """Warn about a period that is the most allowed and ends before one that is the least required, of one field from one event.
+
+    A period of no time allows nothing and limits nothing: such a purpose says when it ends, and the others decide what stays.
+    """
     for place, most in zip(places, policy.purposes, strict=True):
         for least in policy.purposes:
             shared = [name for name in most.fields if name in least.fields]
-            if (most.bound, least.bound) != (Bound.CEILING, Bound.FLOOR) or not shared or most.start is None or most.start != least.start:
+            if (most.bound, least.bound) != (Bound.CEILING, Bound.FLOOR) or not shared or most.start is None:
                 continue
-            if most.term is None or least.term is None or not _ends_before(_as_written(most.term), _as_written(least.term)):
+            if most.term is None or least.term is None or _event(most.start) != _event(least.start):
+                continue
+            if most.term.period == NO_TIME or not _ends_before(_as_written(most.term), _as_written(least.term)):
                 continue
             both = Every(tuple(each for each in (most.when, least.when) if each is not None))
             if satisfiable(policy, both):
@@ -155,6 +182,11 @@ def _check_contradictions(places: Sequence[Path], policy: Policy, complaints: Co
                 complaints.warn(
                     (*place, "keep"), what, "Leave the shared fields out of one of the two, or give both conditions that differ."
                 )
+
+
+def _event(start: StartEvent | StateEnd | None) -> StartEvent | StateEnd | None:
+    """Return an event without what tells two purposes apart that run from the end of one state."""
+    return replace(start, seen="", settling=NO_TIME) if isinstance(start, StateEnd) else start
 
 
 def _as_written(term: Term) -> Term:

@@ -32,7 +32,7 @@ _LEFT_OUT = frozenset(
         *(("Purpose", each) for each in ("description", "period_name", "recipients", "label")),
         *((kind, each) for kind in ("Field", "Aggregate") for each in ("label", "values")),
         ("Step", "owner"),
-        *((kind, "label") for kind in ("Consent", "SharedFact")),
+        *((kind, "label") for kind in ("Consent", "SharedFact", "Mark")),
         ("Term", "bound"),
     }
 )
@@ -57,6 +57,7 @@ _UNORDERED = frozenset(
         ("SharedFact", "members"),
         ("Member", "days"),
         ("Member", "identifiers"),
+        ("Member", "facts"),
     }
 )
 

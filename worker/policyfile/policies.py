@@ -56,7 +56,8 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
     )
     _check_ids(places, purposes, complaints)
     check_extensions(places, purposes, source, complaints)
-    dispositions = _dispositions((*path, "disposition"), shape, facts, organisation, complaints)
+    owner = shape.owner or organisation.owner
+    dispositions = _dispositions((*path, "disposition"), shape, owner, facts, organisation, complaints)
     found = Policy(
         source,
         purposes,
@@ -69,7 +70,7 @@ def policy(path: Path, shape: PolicyShape, source: Source, organisation: Organis
         description=shape.description,
         version=shape.version,
         effective=shape.effective,
-        owner=shape.owner or organisation.owner,
+        owner=owner,
         lead=_own((*path, "lead"), shape.lead, organisation.lead, organisation, complaints),
         statement=shape.statement,
     )
@@ -114,6 +115,7 @@ def _purpose(
         check_day((*path, "since"), shape.since, facts, complaints, _FROM_A_DAY)
         if shape.start is None or isinstance(event, StateEnd):
             complaints.problem((*path, "since"), "there is no `start` that could be waited for")
+    waits = resolved((*path, "waits"), shape.waits, organisation.periods, complaints) if shape.waits is not None else None
     return Purpose(
         shape.id,
         shape.basis,
@@ -128,6 +130,7 @@ def _purpose(
         shape.description,
         extends=shape.extends,
         since=shape.since,
+        waits=waits,
         period_name=shape.keep if isinstance(shape.keep, str) else "",
         recipients=tuple(shape.recipients),
         label=label(shape.label),
@@ -247,11 +250,11 @@ def _refuse_of_state(path: Path, start: CombineShape, complaints: Complaints) ->
 
 
 def _dispositions(
-    path: Path, shape: PolicyShape, facts: FactNames, organisation: Organisation, complaints: Complaints
+    path: Path, shape: PolicyShape, owner: str, facts: FactNames, organisation: Organisation, complaints: Complaints
 ) -> tuple[Disposition, ...]:
-    """Return the dispositions of a policy in the order in which they are tried."""
+    """Return the dispositions of a policy in the order in which they are tried; `owner` reviews where no step says who does."""
     if not isinstance(shape.disposition, list):
-        return (Disposition((Step(shape.disposition),)),)
+        return (Disposition((Step(shape.disposition, owner=owner if shape.disposition is DispositionKind.REVIEW else ""),)),)
     last = len(shape.disposition) - 1
     found = []
     for number, each in enumerate(shape.disposition):
@@ -259,13 +262,13 @@ def _dispositions(
         if each.when is None and number < last:
             complaints.problem(place, "has no condition, so those after it are never chosen")
         when = condition(each.when, (*place, "when"), facts, complaints) if each.when is not None else None
-        found.append(Disposition(_steps(place, each, organisation, complaints), when))
+        found.append(Disposition(_steps(place, each, owner, organisation, complaints), when))
     return tuple(found)
 
 
-def _steps(path: Path, shape: DispositionShape, organisation: Organisation, complaints: Complaints) -> tuple[Step, ...]:
+def _steps(path: Path, shape: DispositionShape, owner: str, organisation: Organisation, complaints: Complaints) -> tuple[Step, ...]:
     """Return a chain of steps, each later than the one before."""
-    steps = [_step(path, shape, NO_TIME, organisation, complaints)]
+    steps = [_step(path, shape, NO_TIME, owner, organisation, complaints)]
     for number, each in enumerate(shape.then):
         place = (*path, "then", number)
         if steps[-1].kind is DispositionKind.DELETE:
@@ -276,17 +279,19 @@ def _steps(path: Path, shape: DispositionShape, organisation: Organisation, comp
         if _days(after) <= _days(steps[-1].after):
             what = f"{shortened(str(after))} does not lie after the step before; every step counts from the same start event"
             complaints.problem((*place, "after"), what)
-        steps.append(_step(place, each, after, organisation, complaints))
+        steps.append(_step(place, each, after, owner, organisation, complaints))
     return tuple(steps)
 
 
-def _step(path: Path, shape: DispositionShape | StepShape, after: Period, organisation: Organisation, complaints: Complaints) -> Step:
-    """Return one step."""
+def _step(
+    path: Path, shape: DispositionShape | StepShape, after: Period, owner: str, organisation: Organisation, complaints: Complaints
+) -> Step:
+    """Return one step; a review is the policy's owner's unless it says otherwise."""
     for key in ("every", "owner"):
         if getattr(shape, key) and shape.do is not DispositionKind.REVIEW:
             complaints.problem((*path, key), f"{key!r} belongs to a review, and this step does {shape.do.value!r}")
     every = resolved((*path, "every"), shape.every, organisation.periods, complaints) if shape.every is not None else None
-    return Step(shape.do, after, every, shape.owner)
+    return Step(shape.do, after, every, (shape.owner or owner) if shape.do is DispositionKind.REVIEW else "")
 
 
 def _days(period: Period) -> float:

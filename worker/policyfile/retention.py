@@ -79,11 +79,19 @@ def purpose_in_words(purpose: Purpose) -> str:
         named = f" ({purpose.period_name})" if purpose.period_name else ""
         kept = f"{bound} {purpose.term.period}{named} from {_ANCHORS[purpose.term.anchor].format(start_in_words(purpose.start))}"
         kept += promises_in_words(purpose.term)
-        kept += f", waited for from {purpose.since} on" if purpose.since is not None else ""
+        kept += _waited_in_words(purpose)
     when = f", when {condition_in_words(purpose.when)}" if purpose.when is not None else ""
     rests = f", while the consent {' and '.join(purpose.consents)} stands" if purpose.consents else ""
     in_time = f", if it was given before the end of {purpose.extends}" if purpose.extends is not None else ""
     return f"{purpose.id} ({purpose.basis.value}): {kept}{when}{rests}{in_time}"
+
+
+def _waited_in_words(purpose: Purpose) -> str:
+    """Return from when on and for how long an event is waited for, where the purpose says so."""
+    if purpose.since is None and purpose.waits is None:
+        return ""
+    since = f" from {purpose.since} on" if purpose.since is not None else ""
+    return f", waited for{since}{f' for {purpose.waits}' if purpose.waits is not None else ''}"
 
 
 def promises_in_words(term: Term) -> str:

@@ -287,10 +287,23 @@ class ConsentShape(Shape):
     label: LabelShape = _default(LabelShape(), "What people call it, by language, as it stands after 'you withdraw'.")
 
 
+class CountedShape(Shape):
+    """A day field of which only some records count."""
+
+    field: Text = _described("The day field that is looked at: source.field.")
+    where: Condition = _described("Only records count for which this is true; it asks for fields of their source.")
+
+
+DayOfSource = Annotated[
+    Annotated[Text, Tag("as text")] | Annotated[CountedShape, Tag("as table")],
+    _either("must be 'source.field' or { field = \"source.field\", where = { ... } }"),
+]
+
+
 class SharedFactShape(Shape):
     """A fact over several sources: the latest day over all records about one subject."""
 
-    latest: Texts = _described("The day fields that are looked at: source.field.")
+    latest: Annotated[list[DayOfSource], Field(min_length=1)] = _described("The day fields that are looked at: source.field.")
     none: EmptyMeans | None = _optional("What it means that no source has a record about the subject; unknown unless said otherwise.")
     label: LabelShape = _default(LabelShape(), _LABEL)
 
@@ -372,6 +385,7 @@ class PurposeShape(Shape):
     consent: IdOrIds | None = _optional("The named consent that it rests on, with basis consent, or a list: it rests on all of them.")
     extends: str | None = _optional("The purpose that it prolongs: a consent that is given after the end of that one changes nothing.")
     since: Text | None = _optional("The fact from whose day on a start event that has not happened yet is waited for.")
+    waits: Duration | None = _optional("How long a start event is waited for before a person has to look; `keep` unless said otherwise.")
     marketing: bool = _switch("Direct marketing: an objection ends it that day.")
     legal_claim: bool = _switch("Needed for legal claims: a request for erasure does not end it.")
     recipients: list[Text] = _empty(list, "With whom these fields are shared for it.")
@@ -388,7 +402,7 @@ class StepShape(Shape):
     do: Kind = _described("What happens then.")
     after: Duration = _described("How much longer than every purpose's own period, counted from the same start event.")
     every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
-    owner: str = _default("", "For a review: who does it.")
+    owner: str = _default("", "For a review: who does it; the policy's owner unless said otherwise.")
 
 
 class DispositionShape(Shape):
@@ -397,7 +411,7 @@ class DispositionShape(Shape):
     do: Kind = _described("What happens as soon as nothing needs the record.")
     when: Condition | None = _optional("This one is chosen only for records for which this is true.")
     every: Duration | None = _optional("For a review: how long an answer keeps the record at most.")
-    owner: str = _default("", "For a review: who does it.")
+    owner: str = _default("", "For a review: who does it; the policy's owner unless said otherwise.")
     then: list[StepShape] = _empty(list, "What happens later to a record that is still there.")
 
 
@@ -409,6 +423,7 @@ class RequestShape(Shape):
     unverified: bool = _switch("Nobody has checked yet who asks.")
     consent: Id | None = _optional("The consent that is withdrawn; all of them unless said otherwise.")
     marketing: bool = _switch("An objection to direct marketing.")
+    upheld: bool = _switch("An objection of another kind that a person decided for the subject.")
 
 
 Outcome = Literal["kept", "held", "partly", "delete", "pseudonymise", "review", "undetermined"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+from worker.core.conditions import Condition, facts_of
 from worker.core.facts import Empty, FieldType
 from worker.core.model import Disposal, Field, Member, Relation, SharedFact, Source
-from worker.policyfile.conditions import RESERVED
+from worker.policyfile.conditions import RESERVED, condition
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
-from worker.policyfile.shape import FileShape
-from worker.policyfile.sources import label
+from worker.policyfile.shape import CountedShape, FileShape
+from worker.policyfile.sources import fact_names, label
 
 _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 
@@ -19,23 +20,57 @@ _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Complaints) -> tuple[SharedFact, ...]:
     """Return the facts over several sources that a file declares; members that can't be used are complained about and left out."""
     found = []
+    counting: dict[str, tuple[str, Condition | None]] = {}
     for name, shape in file.facts.items():
         path: Path = ("facts", name)
         if name in RESERVED:
             complaints.problem(path, f"a fact can't be called {name!r}, which has a meaning of its own in conditions")
-        days: dict[str, list[Field]] = {}
-        for number, text in enumerate(shape.latest):
-            place = (*path, "latest", number)
+        days: dict[tuple[str, Condition | None], list[Field]] = {}
+        for number, each in enumerate(shape.latest):
+            text, place = (
+                (each.field, (*path, "latest", number, "field")) if isinstance(each, CountedShape) else (each, (*path, "latest", number))
+            )
             day = _day(text, place, sources, complaints)
             if day is None:
                 continue
-            if text in shape.latest[:number]:
+            source = sources[text.partition(".")[0]]
+            when = _counts(each, (*path, "latest", number, "where"), source, complaints) if isinstance(each, CountedShape) else None
+            first, counted = counting.setdefault(text, (name, when))
+            if text in (other.field if isinstance(other, CountedShape) else other for other in shape.latest[:number]):
                 complaints.problem(place, f"{text!r} is listed twice")
+            elif counted != when:
+                # Records that were disposed of are remembered by the field alone, whatever took their day.
+                what = f"{text!r} counts other records here than in {first!r}, and what is kept of records that go can't tell them apart"
+                complaints.problem(place, what, "Give both the same condition.")
             else:
-                days.setdefault(text.partition(".")[0], []).append(day)
-        members = (Member(source, sources[source].table, tuple(of), _bare(sources[source].identifiers)) for source, of in days.items())
+                days.setdefault((source.name, when), []).append(day)
+        members = (_member(sources[source], when, tuple(of)) for (source, when), of in days.items())
         found.append(SharedFact(name, tuple(members), shape.none or Empty.UNKNOWN, label(shape.label)))
     return tuple(found)
+
+
+def _member(source: Source, when: Condition | None, days: tuple[Field, ...]) -> Member:
+    """Return what a fact takes from the records of a source for which a condition is true."""
+    asked = set(facts_of(when))
+    return Member(
+        source.name, source.table, days, _bare(source.identifiers), when, _bare([each for each in source.fields if each.name in asked])
+    )
+
+
+def _counts(shape: CountedShape, place: Path, source: Source, complaints: Complaints) -> Condition:
+    """Return the condition under which records count; it may ask for nothing that does not lie in the record and stays there."""
+    when = condition(shape.where, place, replace(fact_names(source, complaints), elsewhere=()), complaints)
+    fields = {each.name: each for each in source.fields}
+    for name in dict.fromkeys(facts_of(when)):
+        if name not in fields:
+            what = f"{name!r} is no field of {source.name!r}; whether a record counts is told by the record alone"
+            complaints.problem(place, what, about=("sources", source.name, "facts", name))
+        elif fields[name].treatment is not None:
+            what = f"{name!r} has a treatment, after which nobody could tell any more which records count"
+            complaints.problem(
+                place, what, "Leave the treatment out, or ask for another field.", about=("sources", source.name, "fields", name)
+            )
+    return when
 
 
 def _day(text: str, place: Path, sources: Mapping[str, Source], complaints: Complaints) -> Field | None:
@@ -89,7 +124,7 @@ def with_shared(file: FileShape, sources: Mapping[str, Source], facts: tuple[Sha
                 continue
             if not source.identifiers:
                 _complain_of_nobody(place, source.name, complaints)
-        shared = tuple(each for each in facts if each.name in uses or each.member(source.name) is not None)
+        shared = tuple(each for each in facts if each.name in uses or each.members_of(source.name))
         own = {*(each.name for each in source.fields), *(each.name for each in source.aggregates)}
         for each in (each for each in shared if each.name in own):
             complaints.problem(("facts", each.name), f"{each.name!r} is the name of a field or fact of {source.name!r} too")
@@ -113,8 +148,8 @@ def _check_days_are_kept(path: Path, relation: Relation, source: Source, sources
     """Check that rows from which a fact over several sources takes days don't go as rows that nobody knows anything about."""
     for other in sources.values():
         same = other.connector == source.connector and other.table == relation.table
-        if same and other.contributed:
-            names = ", ".join(repr(each.name) for each in other.shared if each.member(other.name) is not None)
+        if same and other.contributing:
+            names = ", ".join(repr(each.name) for each in other.shared if each.members_of(other.name))
             complaints.problem(
                 path, f"its rows are the records of {other.name!r}, from which {names} takes days", f"Add source = {other.name!r}."
             )

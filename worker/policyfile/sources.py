@@ -276,12 +276,14 @@ def _mark(path: Path, name: str, shape: FactShape, zone: ZoneInfo, complaints: C
         "where": shape.where or None,
         "differs": shape.differs or None,
         "remaining": shape.remaining or None,
+        "values": shape.values or None,
     }
     for key in (key for key, value in given.items() if value is not None):
         complaints.problem((*path, key), f"{key!r} belongs to what a system holds; a mark is a day that people set")
     if shape.mark == REVIEW_MARK:
         complaints.problem((*path, "mark"), f"{REVIEW_MARK!r} is the mark of answered reviews", "Choose another name.")
-    return Mark(name, shape.mark or "", Reading(FieldType.DATE, shape.none or Empty.UNKNOWN, zone, planned=shape.planned))
+    reading = Reading(FieldType.DATE, shape.none or Empty.UNKNOWN, zone, planned=shape.planned)
+    return Mark(name, shape.mark or "", reading, label(shape.label))
 
 
 class _Facts:

@@ -124,7 +124,7 @@ class BatchWorker:
 
     def _new_judge(self) -> Judge:
         """Return a judge that knows what stands now; where other sources' facts take days from here, it asks for what is kept of them."""
-        contributes = bool(self._policy.source.contributed)
+        contributes = bool(self._policy.source.contributing)
         return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=contributes)
 
     def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
@@ -351,7 +351,7 @@ class BatchWorker:
         return tuple(
             each
             for judge, verdicts in (acting, *work.leaving)
-            if judge.policy.source.contributed
+            if judge.policy.source.contributing
             for each in high_water(
                 judge.policy.source, judge.standing.secret, judge.today, ((verdict.key, judge.values(verdict)) for verdict in verdicts)
             )

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from worker.core.decide import Running
 from worker.core.model import Disposal, Policy, Schedule, Source
+from worker.core.purposes import Running
 from worker.core.select import EVERYTHING, union
 from worker.errors import Retriable, SourceFailed
-from worker.policyfile.changes import changes
+from worker.policyfile.changes import changes, declared_changes
 from worker.ports import KeyRange, OpenSource, Reader, Row
 from worker.usecases.forecasting import month_days
 from worker.usecases.foreseeing import Foreseen, Foresight, looking, opened
@@ -97,10 +97,15 @@ class PolicyComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changes between two files. until -- the last day looked at; same -- policies without any change, whose sources were not read."""
+    """What changes between two files.
+
+    until -- the last day looked at; declared -- in words, what the new file declares otherwise of that which no server can enforce;
+    same -- policies without any change, whose sources were not read.
+    """
 
     as_of: dt.date
     until: dt.date
+    declared: tuple[str, ...] = ()
     policies: list[PolicyComparison] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -115,7 +120,7 @@ def compare(old: Machine, new: Machine, *, months: int, progress: Progress | Non
     old, new = looking(old), looking(new)
     today = new.today()
     days = month_days(today, months)
-    made = Comparison(today, days[-1] - dt.timedelta(days=1))
+    made = Comparison(today, days[-1] - dt.timedelta(days=1), declared_changes(old.schedule, new.schedule))
     changed = [name for name in _names(old.schedule, new.schedule) if not _alike(old.schedule, new.schedule, name)]
     made.same.extend(name for name in _names(old.schedule, new.schedule) if name not in changed)
     opened_old, failed_old = opened(old, [each for each in old.schedule.policies if each.id in changed])

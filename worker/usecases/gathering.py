@@ -12,15 +12,16 @@ everybody: nothing is ever due because somebody's mail server was down.
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from worker.core.facts import Fact, Raw, Unknown, Unreadable
-from worker.core.model import Field, Member, Policy, SharedFact, Source
+from worker.core.model import Field, Policy, SharedFact, Source
 from worker.core.refs import REFERENCE_BYTES
 from worker.core.select import EVERYTHING
-from worker.core.shared import NOTHING, Seen, fact_of, left_behind, seen, together
+from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, together
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import HighWater
 from worker.ports import Key
@@ -32,6 +33,8 @@ _DAY_BYTES = 4
 _ENTRY = REFERENCE_BYTES + _DAY_BYTES
 _SAME_RECORD = 1 << 31
 """Set in an entry's day: its token belongs to the same record as the entry before."""
+_DID_NOT_COUNT = 1 << 30
+"""Set in an entry's day: its record said nothing, and only joined what carries one of its tokens."""
 
 
 def facts_used(machine: Machine, policies: Iterable[Policy]) -> tuple[SharedFact, ...]:
@@ -75,26 +78,25 @@ class Joined:
         source = policy.source
         self._gathered = gathered
         self._tokens = Tokens(gathered.secret, source.name, source.identifiers)
-        self._members = [(shared, _position(shared, source.name), shared.member(source.name)) for shared in policy.shared]
-        days = {day.name: None for _, _, member in self._members if member is not None for day in member.days}
+        self._source = source.name
+        self._shared = policy.shared
+        said = [name for shared in policy.shared for member in shared.members_of(source.name) for name in member.columns]
         self.names = tuple(shared.name for shared in policy.shared)
-        self.columns = (*(each.name for each in source.identifiers), *days)
+        self.columns = tuple(dict.fromkeys((*(each.name for each in source.identifiers), *said)))
         self._facts: dict[tuple[str, Seen], Fact] = {}
 
     def facts(self, key: Key, values: Mapping[str, Raw]) -> tuple[Fact, ...]:
         """Return the shared facts of one record, in the order of `names`; `values` holds its `columns` by name."""
         tokens = self._tokens.of(key, values)
-        return tuple(self._fact(shared, position, member, tokens, values) for shared, position, member in self._members)
+        return tuple(self._fact(shared, tokens, values) for shared in self._shared)
 
-    def _fact(self, shared: SharedFact, position: int, member: Member | None, tokens: Sequence[bytes], values: Mapping[str, Raw]) -> Fact:
+    def _fact(self, shared: SharedFact, tokens: Sequence[bytes], values: Mapping[str, Raw]) -> Fact:
         """Return one fact: what was gathered about the record's subject, and what the record itself says now."""
         index = self._gathered.indexes.get(shared.name)
         if index is None:
             return Unknown(self._gathered.unknown.get(shared.name, "not gathered"))
-        what = index.seen(tokens)
-        if member is not None:
-            what = together(what, _said(member, position, values, self._gathered.today))
-        elif not what.there and not self._tokens.identify(values):
+        what = together(index.seen(tokens), _said(shared, self._source, values, self._gathered.today))
+        if not what.there and not self._tokens.identify(values):
             return Unknown("nothing to find its subject by")
         # One object for one value, by which the decider finds its decision again.
         return self._facts.setdefault((shared.name, what), fact_of(shared, what))
@@ -127,14 +129,10 @@ class Tokens:
         return [each for each in tokens if each is not None]
 
 
-def _position(shared: SharedFact, source: str) -> int:
-    """Return the place of a source among the members; one that is none never says anything."""
-    return next((number for number, each in enumerate(shared.members) if each.source == source), 0)
-
-
-def _said(member: Member, position: int, values: Mapping[str, Raw], today: dt.date) -> Seen:
-    """Return what one record of a member says."""
-    return together(*(seen(day.reading.fact(values[day.name], today), position) for day in member.days))
+def _said(shared: SharedFact, source: str, values: Mapping[str, Raw], today: dt.date) -> Seen:
+    """Return what one record of a source says; nothing where the source is no member."""
+    members = [(position, each) for position, each in enumerate(shared.members) if each.source == source]
+    return together(*(what for position, each in members for what in says(each, position, values, today).values()))
 
 
 # --- Gathering --------------------------------------------------------------------------------------------------------------------------
@@ -156,16 +154,16 @@ def gather(machine: Machine, policies: Iterable[Policy], today: dt.date, failed:
     with ExitStack() as stack:
         for shared in facts_used(machine, policies):
             index = stack.enter_context(SubjectIndex(machine.settings.state))
-            for position, member in enumerate(shared.members):
-                if member.source not in broken:
+            for name in shared.sources:
+                if name not in broken:
                     try:
-                        why = _read(machine, index, member, position, (secret, today))
+                        why = _read(machine, index, shared, name, (secret, today))
                     except (SourceFailed, Retriable, ConfigurationError) as error:
-                        broken[member.source] = failures[member.source] = str(error)
+                        broken[name] = failures[name] = str(error)
                     else:
-                        done.add(member.source)
-                if member.source in broken:
-                    why = f"{member.source} could not be read"
+                        done.add(name)
+                if name in broken:
+                    why = f"{name} could not be read"
                 if why:
                     unknown.setdefault(shared.name, why)
             if shared.name not in unknown:
@@ -176,13 +174,13 @@ def gather(machine: Machine, policies: Iterable[Policy], today: dt.date, failed:
         yield Gathered(today, secret, indexes, unknown, failures, frozenset(done))
 
 
-def _read(machine: Machine, index: SubjectIndex, member: Member, position: int, how: tuple[bytes, dt.date]) -> str:
-    """Take in all records of a member; returns why nobody can tell whom they are about, an empty text when all is well."""
+def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, how: tuple[bytes, dt.date]) -> str:
+    """Take in all records of a source; returns why nobody can tell whom they are about, an empty text when all is well."""
     secret, today = how
-    source = machine.schedule.sources[member.source]
-    tokens = Tokens(secret, source.name, member.identifiers)
-    columns = tuple(dict.fromkeys(each.name for each in (*member.identifiers, *member.days)))
-    width, names = len(source.key), [each.name for each in member.identifiers]
+    source, members = machine.schedule.sources[name], shared.members_of(name)
+    tokens = Tokens(secret, source.name, members[0].identifiers)
+    width, names = len(source.key), [each.name for each in members[0].identifiers]
+    columns = tuple(dict.fromkeys((*names, *(column for member in members for column in member.columns))))
     with machine.open_source(source).reader() as reader:
         for page in reader.rows(EVERYTHING, columns):
             told: list[tuple[Sequence[bytes], Seen]] = []
@@ -191,7 +189,7 @@ def _read(machine: Machine, index: SubjectIndex, member: Member, position: int, 
                 if any(isinstance(values[name], Unreadable) for name in names):
                     # It may be about anybody, and the latest of all.
                     return f"a record of {source.name} can't be read"
-                told.append((tokens.of(row[:width], values), _said(member, position, values, today)))  # type: ignore[arg-type]
+                told.append((tokens.of(row[:width], values), _said(shared, name, values, today)))  # type: ignore[arg-type]
             index.add(told)
     return ""
 
@@ -220,23 +218,25 @@ def _pairs(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
 def high_water(source: Source, secret: bytes, today: dt.date, records: Iterable[tuple[Key, Mapping[str, Raw]]]) -> list[HighWater]:
     """Return what has to be kept of records that are disposed of today, one for each day field that shared facts take from their source.
 
-    records -- key, and by name the source's identifiers and contributed fields.
+    A record that does not count leaves no day. Where it has several identifiers it leaves these, so that what they join stays joined.
+    records -- key, and by name the source's identifiers and what its contributing members look at.
     """
     tokens = Tokens(secret, source.name, source.identifiers)
-    days: dict[str, dict[tuple[bytes, ...], int]] = {each.name: {} for each in source.contributed}
+    days: dict[str, dict[tuple[bytes, ...], Seen]] = defaultdict(dict)
     for key, values in records:
         own = tuple(tokens.of(key, values))
-        for each in source.contributed:
-            last = left_behind(seen(each.reading.fact(values[each.name], today), 0), today)
-            days[each.name][own] = max(days[each.name].get(own, 0), last)
-    return [HighWater(source.name, name, packed(found)) for name, found in days.items() if found]
+        for member in source.contributing:
+            for name, what in says(member, 0, values, today).items():
+                if what.there or len(own) > 1:
+                    days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
+    return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
 
 
-def packed(days: Mapping[tuple[bytes, ...], int]) -> bytes:
-    """Return days by the tokens of their record as one blob: for every token its 16 bytes and 4 of the day's ordinal, big-endian."""
+def packed(days: Mapping[tuple[bytes, ...], Seen]) -> bytes:
+    """Return what records said by their tokens as one blob: for every token its 16 bytes and 4 of the day's ordinal, big-endian."""
     return b"".join(
-        token + (day | (_SAME_RECORD if number else 0)).to_bytes(_DAY_BYTES, "big")
-        for tokens, day in days.items()
+        token + (what.day | (0 if what.there else _DID_NOT_COUNT) | (_SAME_RECORD if number else 0)).to_bytes(_DAY_BYTES, "big")
+        for tokens, what in days.items()
         for number, token in enumerate(tokens)
     )
 
@@ -244,13 +244,13 @@ def packed(days: Mapping[tuple[bytes, ...], int]) -> bytes:
 def unpacked(blob: bytes) -> Iterator[tuple[list[bytes], Seen]]:
     """Yield (tokens, what the record said) for every record of a blob that `packed` made."""
     tokens: list[bytes] = []
-    day = 0
+    what = NOTHING
     for start in range(0, len(blob), _ENTRY):
         token, number = blob[start : start + REFERENCE_BYTES], int.from_bytes(blob[start + REFERENCE_BYTES : start + _ENTRY], "big")
         if not number & _SAME_RECORD and tokens:
-            yield tokens, Seen(1, day)
+            yield tokens, what
             tokens = []
         tokens.append(token)
-        day = number & ~_SAME_RECORD
+        what = NOTHING if number & _DID_NOT_COUNT else Seen(1, number & ~_SAME_RECORD)
     if tokens:
-        yield tokens, Seen(1, day)
+        yield tokens, what

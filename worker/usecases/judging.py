@@ -69,7 +69,7 @@ class Judge:
         if identifiers or self.standing.by_identifier:
             names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
         if identifiers:
-            names.update(dict.fromkeys(each.name for each in policy.source.contributed))
+            names.update(dict.fromkeys(name for member in policy.source.contributing for name in member.columns))
         if self._joined is not None:
             names.update(dict.fromkeys(self._joined.columns))
         for each in self._remaining:

@@ -169,4 +169,5 @@ def _hold(row: HoldRow, machine: Machine) -> Hold:
 
 def _request(row: RequestRow) -> Request:
     """Return a request as the core sees it."""
-    return Request(row.request_id, RequestKind(row.kind), row.received_on, row.verified_by is not None, row.consent, row.marketing)
+    verified, upheld = row.verified_by is not None, row.upheld_by is not None
+    return Request(row.request_id, RequestKind(row.kind), row.received_on, verified, row.consent, row.marketing, upheld)

@@ -8,22 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from worker.core.decide import (
-    Decision,
-    Due,
-    Ended,
-    Held,
-    Kept,
-    NeverApplied,
-    Partly,
-    PurposeState,
-    Running,
-    Undecided,
-    Undetermined,
-    Waiting,
-    deadline,
-)
+from worker.core.decide import Decision, Due, Held, Kept, Partly, Undecided, Waiting, deadline
 from worker.core.model import DispositionKind, Policy
+from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
 from worker.core.standing import Standing
 from worker.ledger.rows import FindingKind, FindingRow
 
@@ -93,7 +80,7 @@ def state_in_words(state: PurposeState) -> str:
     """Return a purpose's state as a phrase; days are the last day of keeping."""
     match state:
         case Running(None, why, dt.date() as since):
-            return f"running: {why}, and {since} lies longer ago than its period"
+            return f"running: {why}, and {since} lies longer ago than it may take"
         case Running(None, why):
             return f"running: {why}"
         case Running(until, why):
@@ -133,25 +120,36 @@ class SourceCounts:
         does = action(decision)
         if does is not None:
             self.actions[does] += count
-        due = due_day(decision)
-        if due is not None:
-            latest = deadline(self.policy, due, standing)
-            if latest < self.today and said != HELD:
-                self.overdue += count
-                self.oldest_deadline = min(latest, self.oldest_deadline or latest)
-                if does is None:
-                    self.findings["overdue", f"{said} past the deadline"] += count
+        self._overdue(decision, standing, count)
         for purpose, state in zip(self.policy.purposes, decision.purposes, strict=True):
             if isinstance(state, Undetermined):
                 self.findings["undetermined", f"{purpose.id}: {state.why}"] += count
         if isinstance(decision.outcome, Undecided):
             self.findings["undetermined", f"disposition: {decision.outcome.why}"] += count
         for purpose_id in decision.waiting:
-            self.findings["waiting", f"{purpose_id}: its start event is waited for longer than its own period"] += count
+            waits = self.policy.purpose(purpose_id).waits
+            longest = f"{waits}" if waits is not None else "its own period"
+            self.findings["waiting", f"{purpose_id}: its start event is waited for longer than {longest}"] += count
         for name in decision.uncovered:
             if name not in gaps(self.policy):
                 self.findings["uncovered", f"{name}: every purpose that lists it never applied"] += count
         return said
+
+    def _overdue(self, decision: Decision, standing: Standing, count: int) -> None:
+        """Count what should have been carried out by now, and what a person should have looked at: a finding where no run can do it."""
+        said, due = word(self.policy, decision), due_day(decision)
+        late = None if due is None or said == HELD else deadline(self.policy, due, standing)
+        waited = decision.waited_through
+        looked = None if waited is None or standing.suspending else deadline(self.policy, waited, standing)
+        past = [each for each in (late, looked) if each is not None and each < self.today]
+        if not past:
+            return
+        self.overdue += count
+        self.oldest_deadline = min(*past, self.oldest_deadline or past[0])
+        if late in past and action(decision) is None:
+            self.findings["overdue", f"{said} past the deadline"] += count
+        if looked in past:
+            self.findings["overdue", f"{REVIEW} past the deadline"] += count
 
     def close(self, total: int, *, full: bool) -> None:
         """Fill in what was not read: everything else is kept, and a gap in the policy concerns every record."""

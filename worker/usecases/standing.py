@@ -167,6 +167,18 @@ def add_request(
     return row
 
 
+def uphold_request(machine: Machine, request_id: str, by: str) -> None:
+    """Decide an objection for the subject (GDPR 21(1), 17(1)(c)): it no longer restricts, and ends what it is about.
+
+    by -- who decided. The request stays open, because what it ended would run again without it.
+    """
+    if not by.strip():
+        raise ConfigurationError("Say who decided: --by NAME.")
+    with machine.ledger.standing_exclusive():
+        machine.ledger.uphold_request(request_id, by)
+        machine.trail.emit(Action.REQUEST_UPHELD, {"retention.request": request_id, "retention.by": by}, sync=True)
+
+
 def close_request(machine: Machine, request_id: str, outcome: str) -> None:
     """Close a request with what came of it."""
     with machine.ledger.standing_exclusive():

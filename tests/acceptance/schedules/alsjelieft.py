@@ -18,9 +18,9 @@ def member(key: int, *expected: str, rule: str = "AL-1", on: str | None = "2020-
     return Record(rule, "members", key, values, expected)
 
 
-def showcase(key: int, *expected: str, published_on: str) -> Record:
+def showcase(key: int, *expected: str) -> Record:
     """Return work that is shown."""
-    values = {"client_name": f"Client {key}", "client_email": f"p{key}@clients.example", "published_on": published_on}
+    values = {"client_name": f"Client {key}", "client_email": f"p{key}@clients.example"}
     return Record("AL-10", "showcases", key, values, expected)
 
 
@@ -98,11 +98,14 @@ RECORDS = (
     # Consent to the account is withdrawn by a request.
     account(10, "kept", "deleted 2026-06-30", ground="consent"),
     # --- Portfolio ----------------------------------------------------------------------------------------------------------------------
-    showcase(1, "kept", published_on="2026-01-01"),
-    showcase(2, "review 2026-06-29", "kept", "kept", "kept", published_on="2025-06-29"),
-    showcase(3, "review 2025-06-29", "deleted 2025-06-29", published_on="2024-06-29"),
-    # Objected: only stored until a person decides, and taken down by that person.
-    showcase(4, "held 2025-06-29", "held 2025-06-29", "deleted 2025-06-29", published_on="2024-06-29"),
+    showcase(1, "kept"),
+    # Objected, and it was not upheld.
+    showcase(2, "kept"),
+    # Taken down by ourselves; the client of the last one objects too, and while that is looked into it is only stored.
+    showcase(3, "kept", "deleted 2026-06-30"),
+    showcase(5, "kept", "held 2026-06-30", "deleted 2026-06-30"),
+    # Objected: when it is upheld the work may not be shown since the day of the objection.
+    showcase(4, "kept", "kept", "deleted 2026-06-29"),
     # --- Security -----------------------------------------------------------------------------------------------------------------------
     row("AL-11", "access_log", 1, "deleted 2026-06-29", ip_address="198.51.100.7", logged_at="2025-06-29 21:59:59"),
     row("AL-11", "access_log", 2, "kept", "deleted 2026-06-30", ip_address="198.51.100.8", logged_at="2025-06-29 22:00:00"),
@@ -126,7 +129,7 @@ PLAN = Plan(
     CREATE TABLE accounts (
       id INTEGER PRIMARY KEY, username TEXT, email TEXT, phone TEXT, phone_removed_on DATE, ground TEXT, agreement_ended_on DATE,
       account_deleted_on DATE);
-    CREATE TABLE showcases (id INTEGER PRIMARY KEY, client_name TEXT, client_email TEXT, published_on DATE);
+    CREATE TABLE showcases (id INTEGER PRIMARY KEY, client_name TEXT, client_email TEXT);
     CREATE TABLE access_log (id INTEGER PRIMARY KEY, ip_address TEXT, logged_at TIMESTAMP);
     """,
     RECORDS,
@@ -135,7 +138,9 @@ PLAN = Plan(
             "2026-06-30",
             (
                 request("restrict", "c14@customers.example", name="restriction"),
-                request("object", "p4@clients.example", name="objection"),
+                request("object", "p2@clients.example", name="declined"),
+                request("object", "p4@clients.example", "2026-06-29", name="objection"),
+                request("object", "p5@clients.example", name="late"),
             ),
         ),
         Night(
@@ -167,7 +172,7 @@ PLAN = Plan(
                     typed="u10@accounts.example",
                 ),
                 command("mark", "set", "showcases", "3", "taken-down", "--on", "2026-06-30"),
-                command("reviews", "keep", "showcases", "2", "--for", "P1Y", "--by", "S. Tudio", "--reason", "the client is happy with it"),
+                command("mark", "set", "showcases", "5", "taken-down", "--on", "2026-06-30"),
                 # Our own mailing to contact 11 is written down where it is no contact.
                 Sql("UPDATE contacts SET address = NULL WHERE id = 11"),
             ),
@@ -176,10 +181,11 @@ PLAN = Plan(
             "2026-09-01",
             (
                 command("request", "close", "{restriction}", "--outcome", "the address was right after all"),
-                command("request", "close", "{objection}", "--outcome", "taken down"),
-                command("mark", "set", "showcases", "4", "taken-down", "--on", "2026-08-31"),
+                command("request", "uphold", "{objection}", "--by", "S. Tudio"),
+                command("request", "close", "{declined}", "--outcome", "not upheld: what we show names nobody"),
+                command("request", "close", "{late}", "--outcome", "taken down already"),
             ),
         ),
-        Night("2027-01-01"),
+        Night("2027-01-01", (command("request", "close", "{objection}", "--outcome", "upheld, and gone"),)),
     ),
 )

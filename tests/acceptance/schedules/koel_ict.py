@@ -19,9 +19,9 @@ def contact(
     return Record(rule, "contacts", key, values, expected)
 
 
-def mail(key: int, *expected: str, address: str, at: str | None, rule: str = "KI-1") -> Record:
-    """Return a mail; `at` is empty for bulk mail and automatic messages."""
-    return Record(rule, "mails", key, {"address": address, "subject_line": "Your website", "personal_at": at}, expected)
+def mail(key: int, *expected: str, address: str, at: str, kind: str | None = "personal", rule: str = "KI-1") -> Record:
+    """Return a mail; `kind` is what the mail program calls it."""
+    return Record(rule, "mails", key, {"address": address, "subject_line": "Your website", "sent_at": at, "kind": kind}, expected)
 
 
 def call(key: int, *expected: str, number: str, at: str) -> Record:
@@ -52,9 +52,17 @@ RECORDS = (
     contact(3, "kept", "kept", "kept", "deleted 2027-06-20", phone="+31 6 1234 0003", seen="2020-01-10 09:00:00"),
     mail(3, "kept", "kept", "kept", "deleted 2027-06-20", address="k3@relations.example", at="2021-03-01 12:00:00"),
     call(3, "deleted 2026-06-20", number="0031 612340003", at="2025-06-20 12:00:00"),
-    # Bulk mail is no contact.
+    # Bulk mail is no contact, nor is an automatic message; both go with the relation they were sent to. An answer is one.
     contact(4, "deleted 2022-03-01", seen="2020-03-01 09:00:00"),
-    mail(4, "deleted 2022-03-01", address="k4@relations.example", at=None),
+    mail(4, "deleted 2022-03-01", address="k4@relations.example", at="2026-05-01 12:00:00", kind="bulk"),
+    mail(10, "deleted 2022-03-01", address="k4@relations.example", at="2026-06-01 12:00:00", kind="automatic"),
+    contact(10, "kept", "kept", "deleted 2026-12-31", seen="2020-03-01 09:00:00"),
+    mail(11, "kept", "kept", "deleted 2026-12-31", address="k10@relations.example", at="2024-12-31 12:00:00", kind="reply"),
+    mail(12, "kept", "kept", "deleted 2026-12-31", address="k10@relations.example", at="2025-06-01 12:00:00", kind="newsletter"),
+    # Who got nothing else was never in touch, as far as anybody knows; a mail of an unknown kind may be the last contact.
+    mail(13, "undetermined", address="nobody@relations.example", at="2020-05-01 12:00:00", kind="bulk"),
+    contact(14, "undetermined", seen="2020-03-01 09:00:00"),
+    mail(14, "undetermined", address="k14@relations.example", at="2020-05-01 12:00:00", kind=None),
     # No contact that counts, anywhere: nobody knows when it was.
     contact(5, "uncovered", seen=None),
     # One member of the fact can't be right: unknown for everything about that person.
@@ -75,7 +83,7 @@ PLAN = Plan(
     "koel-ict",
     """
     CREATE TABLE contacts (id INTEGER PRIMARY KEY, name TEXT, email TEXT, phone TEXT, address TEXT, last_contact_at TIMESTAMP);
-    CREATE TABLE mails (id INTEGER PRIMARY KEY, address TEXT, subject_line TEXT, personal_at TIMESTAMP);
+    CREATE TABLE mails (id INTEGER PRIMARY KEY, address TEXT, subject_line TEXT, sent_at TIMESTAMP, kind TEXT);
     CREATE TABLE calls (id INTEGER PRIMARY KEY, number TEXT, called_at TIMESTAMP);
     CREATE TABLE sign_ups (id INTEGER PRIMARY KEY, name TEXT, email TEXT, signed_up_at TIMESTAMP);
     CREATE TABLE invoices (id INTEGER PRIMARY KEY, billing_name TEXT, email TEXT, issued_on DATE);

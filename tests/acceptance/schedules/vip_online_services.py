@@ -136,8 +136,9 @@ RECORDS = (
     invoice(1, "deleted 2026-06-29", of=1, issued_on="2018-06-29"),
     invoice(2, "kept", "kept", "kept", "deleted 2026-07-30", of=2, issued_on="2018-07-30"),
     payment(2, "kept", of=2, paid_on="2018-09-01"),
-    # An objection: only stored while it is looked into; when it is upheld, erased.
-    quote(6, "kept", "kept", "deleted 2026-07-07", of=6, quoted_on="2024-02-01", invoice_id=None),
+    # An objection: only stored while it is looked into; when it is upheld, it ended what nothing but our own interest kept.
+    quote(6, "kept", "kept", "deleted 2026-06-29", of=6, quoted_on="2024-02-01", invoice_id=None),
+    quote(8, "kept", of=6, quoted_on="2024-03-01", invoice_id=8),
     quote(7, "held 2026-02-01", "held 2026-02-01", "deleted 2026-02-01", of=6, quoted_on="2018-02-01", invoice_id=None),
     # --- Agreements ---------------------------------------------------------------------------------------------------------------------
     agreement(1, "deleted 2026-06-29", of=1, ended_on="2021-06-29"),
@@ -196,7 +197,7 @@ PLAN = Plan(
                 request("erase", "will@forum.example", "2026-06-29"),
                 request("erase", "b3@buyers.example", "2026-06-29"),
                 request("erase", "claimed@others.example", "2026-06-29"),
-                request("object", "b6@buyers.example", name="objection"),
+                request("object", "b6@buyers.example", "2026-06-29", name="objection"),
                 request("withdraw", "r7@readers.example"),
                 # Who asks for a copy of everything loses nothing by it.
                 request("export", "c2@callers.example"),
@@ -216,11 +217,13 @@ PLAN = Plan(
             (
                 Sql("DELETE FROM posts WHERE id = 4"),
                 request("erase", "yara@forum.example", "2026-07-07"),
-                command("request", "close", "{objection}", "--outcome", "upheld"),
-                request("erase", "b6@buyers.example", "2026-07-07"),
+                command("request", "uphold", "{objection}", "--by", "D. Officer"),
             ),
         ),
-        Night("2026-08-28", (command("hold", "release", "{appeal}"),)),
+        Night(
+            "2026-08-28",
+            (command("hold", "release", "{appeal}"), command("request", "close", "{objection}", "--outcome", "upheld, and gone but one")),
+        ),
     ),
     folders={"cases": "case.json"},
     more=(

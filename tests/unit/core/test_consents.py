@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.calendars import periods
 from tests.strategies import AMSTERDAM, RULE, days, plain_policy, selects
-from worker.core.decide import Due, Ended, Kept, NeverApplied, PurposeState, Running, Undetermined, decide
+from worker.core.decide import Due, Kept, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
+    ANSWERED,
     Combine,
     Consent,
     DispositionKind,
@@ -26,7 +27,8 @@ from worker.core.model import (
     Treatment,
     TreatmentKind,
 )
-from worker.core.periods import Period, Term
+from worker.core.periods import Anchor, Period, Term
+from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
 from worker.core.select import due, undetermined
 from worker.core.standing import NOTHING, Request, RequestKind, Standing
 
@@ -228,6 +230,13 @@ class TestSelection:
         for received, found in ((dt.date(2026, 6, 2), True), (dt.date(2026, 6, 3), False)):
             known = facts(ended_on=NotYet(), received_on=received)
             assert found == selects(undetermined(held, TODAY), known, ("name",)) == bool(decide(known, held, NOTHING, TODAY).waiting)
+        for waits, last in ((Period(), dt.date(2026, 6, 30)), (Period(years=5), dt.date(2021, 6, 30))):
+            longer = replace(held, purposes=(replace(held.purposes[0], waits=waits),))
+            for received, found in ((last, True), (last + dt.timedelta(days=1), False)):
+                known = facts(ended_on=NotYet(), received_on=received)
+                assert (
+                    found == selects(undetermined(longer, TODAY), known, ("name",)) == bool(decide(known, longer, NOTHING, TODAY).waiting)
+                )
         never = plain_policy(replace(BASE, since="received_on"), source=SOURCE)
         assert "received_on" not in str(undetermined(never, TODAY))
 
@@ -245,7 +254,8 @@ class TestWaiting:
         on_the_day, after = (decide(known, held, NOTHING, day) for day in (dt.date(2026, 6, 30), TODAY))
         assert (Kept(), ()) == (on_the_day.outcome, on_the_day.waiting)
         assert (Kept(), ("account",)) == (after.outcome, after.waiting)
-        assert Running(None, "its start event has not happened yet", dt.date(2021, 6, 30)) == after.purposes[0]
+        running = Running(None, "its start event has not happened yet")
+        assert [running, replace(running, waiting_since=dt.date(2021, 6, 30))] == [on_the_day.purposes[0], after.purposes[0]]
 
     def test_since(self) -> None:
         """RR-1: a procedure without an end, received longer ago than the period; the latest known day counts."""
@@ -255,6 +265,58 @@ class TestWaiting:
         both = replace(self.ACCOUNT, since="received_on")
         known = facts(ended_on=dt.date(2001, 1, 1), closed_on=NotYet(), received_on=dt.date(2025, 1, 1))
         assert () == decide(known, policy(both), NOTHING, TODAY).waiting
+
+    def test_waits(self) -> None:
+        """A purpose may say itself how long its event is waited for, from the latest known day and without its own period's anchor."""
+        yearly = Term(Period(years=7), Anchor.END_OF_CALENDAR_YEAR)
+        known = facts(ended_on=dt.date(2025, 7, 1), closed_on=NotYet())
+        for waits, last in ((Period(years=1), TODAY), (Period(), dt.date(2025, 7, 1)), (None, dt.date(2032, 12, 31))):
+            held = policy(replace(self.ACCOUNT, term=yearly, waits=waits))
+            on_the_day, after = (decide(known, held, NOTHING, day) for day in (last, last + dt.timedelta(days=1)))
+            assert [(), ("account",)] == [on_the_day.waiting, after.waiting]
+            assert [None, last] == [on_the_day.waited_through, after.waited_through]
+
+    @pytest.mark.parametrize(
+        ("until", "waiting", "since"),
+        [
+            (dt.date(2026, 6, 30), ("account",), dt.date(2026, 6, 30)),
+            (TODAY, (), None),
+            (dt.date(2020, 1, 1), ("account",), dt.date(2026, 3, 1)),
+        ],
+    )
+    def test_an_answer_quiets_it(self, until: dt.date, waiting: tuple[str, ...], since: dt.date | None) -> None:
+        """Through the day that a person named nobody has to look; after it the record waits again, and is late from that day on only."""
+        known = facts(ended_on=dt.date(2021, 3, 1), closed_on=NotYet()) | {ANSWERED: Known(until)}
+        held = policy(self.ACCOUNT)
+        decision = decide(known, held, NOTHING, TODAY)
+        assert (Kept(), waiting, since) == (decision.outcome, decision.waiting, decision.waited_through)
+        asked = Standing(requests=(Request("r", RequestKind.ERASE, dt.date(2026, 6, 1), verified=True),))
+        contract = policy(replace(self.ACCOUNT, basis=LegalBasis.CONTRACT))
+        assert ("account",) == decide(known, contract, asked, TODAY).waiting
+
+    def test_an_answer_stops_no_event(self) -> None:
+        """It quiets the waiting and is no hold: what was waited for has happened, and the period that runs from it is over."""
+        known = facts(ended_on=dt.date(2021, 3, 1), closed_on=dt.date(2021, 6, 30)) | {ANSWERED: Known(dt.date(2030, 1, 1))}
+        assert Due(DispositionKind.DELETE, (), dt.date(2026, 6, 30)) == decide(known, policy(self.ACCOUNT), NOTHING, TODAY).outcome
+
+    @pytest.mark.parametrize(
+        ("start", "since", "may"),
+        [
+            (StartEvent(("closed_on", "ended_on")), None, True),
+            (StartEvent(("closed_on", "ended_on"), Combine.EARLIEST_OF), None, False),
+            (StartEvent(("closed_on", "ended_on"), Combine.EARLIEST_OF), "received_on", True),
+            (StartEvent(("closed_on",)), None, False),
+            (StartEvent(("closed_on",)), "closed_on", False),
+            (StartEvent(("closed_on",)), "received_on", True),
+            (StartEvent(("ended_on", "received_on")), "applied_on", False),
+        ],
+    )
+    def test_who_may_wait_is_declared(self, start: StartEvent, since: str | None, may: bool) -> None:
+        """Answers are looked up only where a member may lie ahead while another day is known; other policies stay as fast as they were."""
+        ahead = replace(_OPTIONAL, empty=Empty.NOT_YET)
+        fields = tuple(replace(each, reading=ahead) if each.name == "closed_on" else each for each in SOURCE.fields)
+        held = plain_policy(replace(BASE, start=start, since=since), source=replace(SOURCE, fields=fields))
+        assert (may, may, may) == (held.waits, held.reviews, ANSWERED in held.outside)
 
     def test_unknown_since_says_nothing(self) -> None:
         """Without a day there is nothing that could lie too long ago; the purpose runs as before."""

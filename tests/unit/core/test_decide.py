@@ -21,25 +21,10 @@ from tests.strategies import (
     standings,
     todays,
     untreated_fields,
+    waiting_records,
 )
 from worker.core.conditions import Compare, Op
-from worker.core.decide import (
-    Decision,
-    Due,
-    Ended,
-    Held,
-    Kept,
-    NeverApplied,
-    Outcome,
-    Partly,
-    Running,
-    Undecided,
-    Undetermined,
-    Waiting,
-    deadline,
-    decide,
-    start_of,
-)
+from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
     ANSWERED,
@@ -57,6 +42,7 @@ from worker.core.model import (
     TreatmentKind,
 )
 from worker.core.periods import Anchor, Period, Term
+from worker.core.purposes import Ended, NeverApplied, Running, Undetermined, start_of
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 
 TODAY = dt.date(2026, 7, 1)
@@ -305,18 +291,18 @@ class TestRequests:
     """Legal basis has teeth."""
 
     @pytest.mark.parametrize(
-        ("basis", "erase", "withdraw", "objection"),
+        ("basis", "erase", "withdraw", "upheld"),
         [
             (B.CONSENT, ENDS, ENDS, STAYS),
             (B.CONTRACT, ENDS, STAYS, STAYS),
             (B.LEGAL_OBLIGATION, STAYS, STAYS, STAYS),
             (B.VITAL_INTERESTS, STAYS, STAYS, STAYS),
-            (B.PUBLIC_TASK, STAYS, STAYS, STAYS),
-            (B.LEGITIMATE_INTERESTS, ENDS, STAYS, STAYS),
+            (B.PUBLIC_TASK, STAYS, STAYS, ENDS),
+            (B.LEGITIMATE_INTERESTS, ENDS, STAYS, ENDS),
         ],
     )
-    def test_every_basis(self, basis: LegalBasis, erase: str, withdraw: str, objection: str) -> None:
-        """What each kind of request ends; exporting and restricting end nothing, and an unverified erasure neither."""
+    def test_every_basis(self, basis: LegalBasis, erase: str, withdraw: str, upheld: str) -> None:
+        """What each kind of request ends; exporting and restricting end nothing, an unverified erasure or undecided objection neither."""
         held = purpose(keep="P5Y", basis=basis, consents=("news",) if basis is B.CONSENT else ())
 
         def effect(standing: Standing, asked_of: Purpose = held) -> str:
@@ -325,7 +311,8 @@ class TestRequests:
 
         assert erase == effect(ERASE)
         assert withdraw == effect(asked(RequestKind.WITHDRAW, consent="news")) == effect(asked(RequestKind.WITHDRAW))
-        assert objection == effect(asked(RequestKind.OBJECT, marketing=True)) == effect(asked(RequestKind.OBJECT))
+        assert upheld == effect(asked(RequestKind.OBJECT, upheld=True))
+        assert STAYS == effect(asked(RequestKind.OBJECT, marketing=True)) == effect(asked(RequestKind.OBJECT))
         for kind in (RequestKind.EXPORT, RequestKind.RESTRICT):
             assert STAYS == effect(asked(kind, verified=True))
         assert STAYS == effect(asked(RequestKind.ERASE))
@@ -355,9 +342,20 @@ class TestRequests:
         expected = Held(("r1",), Due(DispositionKind.DELETE, (), dt.date(2022, 1, 1)))
         assert expected == outcome(spoken("2020-01-01"), CONTACT, standing=asked(kind))
 
+    def test_an_upheld_objection(self) -> None:
+        """It no longer restricts: what has been due for long goes as it was, the rest on the day the objection came in (GDPR 17(1)(c))."""
+        upheld = asked(RequestKind.OBJECT, upheld=True)
+        for started, due in (("2020-01-01", "2022-01-01"), ("2026-01-01", "2026-06-01")):
+            expected = Due(DispositionKind.DELETE, (), dt.date.fromisoformat(due))
+            assert expected == outcome(spoken(started), CONTACT, standing=upheld)
+        assert Partly(("notes",), dt.date(2026, 6, 1)) == outcome(
+            spoken("2026-01-01", Known(dt.date(2025, 5, 5))), CONTACT, INVOICES, standing=upheld
+        )
+
     def test_legal_claim_stays(self) -> None:
-        """What is needed for legal claims is not erased (GDPR 17(3)(e))."""
-        assert Kept() == outcome(spoken("2026-01-01"), purpose(legal_claim=True), standing=ERASE)
+        """What is needed for legal claims is not erased (GDPR 17(3)(e)), nor ended by an objection (21(1))."""
+        for standing in (ERASE, asked(RequestKind.OBJECT, upheld=True)):
+            assert Kept() == outcome(spoken("2026-01-01"), purpose(legal_claim=True), standing=standing)
 
     def test_erasure_leaves_the_invoice(self) -> None:
         """Tax law keeps the name; the rest goes."""
@@ -490,7 +488,17 @@ def test_agrees_with_the_calendar_walked_day_by_day(
     assert uncovered == decision.uncovered
     named = list(zip(policy.purposes, states, strict=True))
     assert tuple(each.id for each, (word, _) in named if word == "undetermined") == decision.undetermined
-    assert tuple(each.id for each, state in named if oracle.waits_too_long(each, facts, state, today)) == decision.waiting
+    assert oracle.waiting(policy, facts, states, standing, today) == (decision.waiting, decision.waited_through)
+
+
+@settings(RULE)
+@given(waiting_records(), st.one_of(st.just(NOTHING), standings))
+def test_waiting_agrees_with_the_calendar_walked_day_by_day(case: tuple[Policy, dict[str, Fact], dt.date], standing: Standing) -> None:
+    """Who waits for too long, from which day on, and how an answer quiets it: two implementations give one answer."""
+    policy, facts, today = case
+    decision = decide(facts, policy, standing, today)
+    states = [state_of(each) for each in decision.purposes]
+    assert oracle.waiting(policy, facts, states, standing, today) == (decision.waiting, decision.waited_through)
 
 
 def acts(decision: Decision) -> bool:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import RULE, facts_for, plain_policy, policies, standings
-from worker.core.decide import Kept, Running, decide
+from worker.core.decide import Kept, decide
 from worker.core.model import Policy, Source
+from worker.core.purposes import Running
 from worker.core.select import NOTHING, due, undetermined
 from worker.core.standing import Standing
 

@@ -7,11 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import AMSTERDAM, RULE, blocking_relations, facts_for, plain_policy, policies, selects, todays, untreated_fields
+from tests.strategies import (
+    AMSTERDAM,
+    RULE,
+    blocking_relations,
+    facts_for,
+    plain_policy,
+    policies,
+    selects,
+    todays,
+    untreated_fields,
+    waiting_records,
+)
 from worker.core.conditions import Compare, Condition, Negated, Op
-from worker.core.decide import Due, Ended, Held, Kept, Partly, Undecided, Waiting, decide
+from worker.core.decide import Due, Held, Kept, Partly, Undecided, Waiting, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import (
+    ANSWERED,
     Aggregate,
     Combine,
     DispositionKind,
@@ -28,6 +40,7 @@ from worker.core.model import (
     TreatmentKind,
 )
 from worker.core.periods import Period, Term
+from worker.core.purposes import Ended
 from worker.core.select import EVERYTHING, NOTHING, Compares, Holding, Intersection, OnOrBefore, due, reading, undetermined, union
 from worker.core.standing import NOTHING as NOTHING_STANDS
 from worker.core.standing import Hold, HoldKind, Standing
@@ -140,6 +153,17 @@ def test_never_misses(
 
 
 @settings(RULE)
+@given(waiting_records())
+def test_never_misses_what_waits(case: tuple[Policy, dict[str, Fact], dt.date]) -> None:
+    """What waits for an event longer than it may is selected, and only a policy in which that can be asks people for answers."""
+    policy, facts, today = case
+    if decide(facts, policy, NOTHING_STANDS, today).waiting:
+        assert policy.waits
+        assert ANSWERED in policy.outside
+        assert selects(undetermined(policy, today), facts, _FIELDS)
+
+
+@settings(RULE)
 @given(st.data(), policies(), todays)
 def test_asks_for_no_more_than_it_must(data: st.DataObject, policy: Policy, today: dt.date) -> None:
     """Without conditions, and with every fact known or still to come, what is selected has at least one field that is due."""
@@ -147,8 +171,9 @@ def test_asks_for_no_more_than_it_must(data: st.DataObject, policy: Policy, toda
         *(Purpose(each.id, each.basis, each.fields, each.start, each.term) for each in policy.purposes), source=policy.source
     )
     facts = data.draw(facts_for(bare, today))
+    facts.pop(ANSWERED, None)
     if (
-        bare.outside
+        set(bare.outside) - {ANSWERED}
         or any(isinstance(fact, Unknown | NotApplicable) for fact in facts.values())
         or facts.get("last_invoice_on") == NotYet()
     ):

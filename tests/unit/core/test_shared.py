@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.oracle import possible
 from tests.strategies import AMSTERDAM, KEYS, ORGANISATION, RULE, days, facts_for, policies, selects, todays
 from worker.core.compiled import RowDecider, fact_columns
+from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.decide import Kept, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import Field, Member, Policy, SharedFact, Source
 from worker.core.select import due, undetermined, union
-from worker.core.shared import NOTHING, Seen, fact_of, left_behind, seen, together
+from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, seen, together
 from worker.core.standing import NOTHING as NOTHING_STANDS
 from worker.core.treatments import treater
 
@@ -67,13 +69,69 @@ def test_a_record_that_goes_leaves_its_day(facts: list[tuple[Fact, int]], gone: 
     """Disposing of any record never moves a known day back, and what could not be known counts as of the day the record went."""
     one = seen(*facts[gone % len(facts)])
     others = together(*(seen(*each) for number, each in enumerate(facts) if number != gone % len(facts)))
-    before, after = together(one, others), together(Seen(1, left_behind(one, on)), others)
+    before, after = together(one, others), together(left_behind(one, on), others)
     assert after.there
     assert after.day >= before.day
     if one.ahead or one.unsure:
         assert after.day >= on.toordinal()
     else:
         assert after == before
+
+
+KIND = Field("kind", "kind", Reading(FieldType.TEXT, Empty.NOT_APPLICABLE, AMSTERDAM))
+BY_US = Field("by_us", "by_us", Reading(FieldType.BOOLEAN, Empty.UNKNOWN, AMSTERDAM))
+ON = Field("on", "on", Reading(FieldType.DATE, Empty.NOT_APPLICABLE, AMSTERDAM))
+conditions: st.SearchStrategy[Condition] = st.recursive(
+    st.sampled_from(
+        (
+            Compare("kind", Op.IN, ("personal", "reply")),
+            Compare("kind", Op.EXISTS, (False,)),
+            Compare("by_us", Op.EQ, (False,)),
+            Compare("on", Op.GE, (dt.date(2024, 1, 1),)),
+        )
+    ),
+    lambda parts: st.one_of(
+        parts.map(Negated),
+        st.lists(parts, min_size=1, max_size=2).map(tuple).map(Every),
+        st.lists(parts, min_size=1, max_size=2).map(tuple).map(Either),
+    ),
+    max_leaves=4,
+)
+rows = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(("personal", "reply", "bulk", "", None)),
+        "by_us": st.sampled_from((True, False, None)),
+        "on": st.sampled_from(("2024-02-29", "2023-05-01", "2020-01-01", "", "the other day")),
+    }
+)
+
+
+@RULE
+@given(conditions, st.lists(rows, max_size=4), st.sampled_from(Empty))
+def test_only_records_count_for_which_the_condition_is_true(when: Condition, records: list[dict[str, object]], none: Empty) -> None:
+    """As if the others were not there; and unknown when nobody can tell whether a record is one of them."""
+    member = Member("mails", "mails", (ON,), (), when, (KIND, BY_US, ON))
+    shared = SharedFact("last_contact", (member,), none)
+    counted: list[Fact] = []
+    for each in records:
+        stated = {field.name: field.reading.fact(each[field.name], TODAY) for field in member.facts}  # type: ignore[arg-type]
+        truths = possible(when, stated)
+        counted += [] if truths == {False} else [stated["on"] if truths == {True} else Unknown("who knows")]
+    known = [fact.value for fact in counted if isinstance(fact, Known)]
+    fact = fact_of(shared, together(*(says(member, 0, each, TODAY)["on"] for each in records)))  # type: ignore[arg-type]
+    if any(isinstance(each, Unknown) for each in counted):
+        assert Unknown("a record of mails can't tell") == fact
+    elif counted:
+        assert fact == (Known(max(known)) if known else NotApplicable())  # type: ignore[type-var]
+    else:
+        assert fact_of(shared, NOTHING) == fact
+
+
+def test_what_did_not_count_leaves_no_day() -> None:
+    """A bulk mail that is disposed of says as little afterwards as before; one of which nobody knows what it was counts until that day."""
+    member = Member("mails", "mails", (ON,), (), Compare("by_us", Op.EQ, (False,)), (BY_US,))
+    left = [left_behind(says(member, 0, {"by_us": by_us, "on": "2024-02-29"}, TODAY)["on"], TODAY) for by_us in (True, False, None)]
+    assert [NOTHING, Seen(1, dt.date(2024, 2, 29).toordinal()), Seen(1, TODAY.toordinal())] == left
 
 
 def test_no_record_is_not_an_empty_record() -> None:

@@ -12,6 +12,7 @@ MAY = dt.date(2026, 5, 1)
 RESTRICTED = Request("restrict", RequestKind.RESTRICT, JUNE)
 OBJECTED = Request("object", RequestKind.OBJECT, JUNE)
 MARKETING = Request("marketing", RequestKind.OBJECT, JUNE, marketing=True)
+UPHELD = Request("upheld", RequestKind.OBJECT, JUNE, upheld=True)
 ERASE = Request("erase", RequestKind.ERASE, JUNE, verified=True)
 HOLDS = tuple(Hold(kind.value, kind) for kind in HoldKind)
 
@@ -22,13 +23,22 @@ def test_nothing_suspends_nothing() -> None:
 
 
 def test_what_suspends() -> None:
-    """Every hold, a wish to restrict and an objection suspend; an objection to direct marketing does not."""
-    assert ("legal", "dispute", "restriction", "restrict", "object") == Standing(HOLDS, (RESTRICTED, OBJECTED, MARKETING)).suspending
+    """Every hold, a wish to restrict and an objection suspend; an objection to direct marketing, or one that was upheld, does not."""
+    assert ("legal", "dispute", "restriction", "restrict", "object") == Standing(
+        HOLDS, (RESTRICTED, OBJECTED, MARKETING, UPHELD)
+    ).suspending
 
 
 def test_erasure_outranks_only_restriction() -> None:
     """Who asks for erasure no longer wants it merely restricted; legal and dispute holds stay."""
     assert ("legal", "dispute") == Standing(HOLDS, (RESTRICTED, OBJECTED, ERASE)).suspending
+
+
+def test_what_ends_purposes() -> None:
+    """An objection ends something once nobody has to decide about it any more: when it is to direct marketing, or was upheld."""
+    assert [True, True, True, False, False] == [
+        Standing(requests=(each,)).ends_purposes for each in (ERASE, MARKETING, UPHELD, OBJECTED, RESTRICTED)
+    ]
 
 
 def test_released_holds_suspend_nothing() -> None:

@@ -62,6 +62,26 @@ def test_a_request_is_open_until_it_is_closed(ledger: Ledger, rows: Rows, clock:
         ledger.close_request("request-1", "again", "officer")
 
 
+def test_an_objection_is_upheld_once(ledger: Ledger, rows: Rows, clock: Clock) -> None:
+    """An open objection waits for one decision; it stays open, and keeps who decided. Nothing else waits for one, nor a closed one."""
+    objection = replace(rows.request(), kind="object")
+    others = (rows.request(), replace(objection, marketing=True))
+    for number, each in enumerate((objection, *others)):
+        ledger.add_request(replace(each, request_id=f"r{number}"))
+    version = ledger.standing_version()
+    ledger.uphold_request("r0", "officer")
+
+    assert {("r0", clock.instant, "officer"), ("r1", None, None), ("r2", None, None)} == {
+        (each.request_id, each.upheld_at, each.upheld_by) for each in ledger.requests(active=True)
+    }
+    for refused in ("r0", "r1", "r2", "r3"):
+        with pytest.raises(ConfigurationError, match=f"No request {refused} waits for a decision"):
+            ledger.uphold_request(refused, "officer")
+    assert version + 1 == ledger.standing_version()
+    ledger.close_request("r0", "taken down", "officer")
+    assert ["officer"] == [each.upheld_by for each in ledger.requests(active=False) if each.request_id == "r0"]
+
+
 def test_every_change_makes_the_version_grow(ledger: Ledger, rows: Rows) -> None:
     """A batch that sees the same version need not read holds, requests and marks again; a refused change is none."""
     versions = [ledger.standing_version()]

@@ -9,7 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from worker.core.model import Consent, Disposition, Organisation, Policy, Purpose, Schedule, SharedFact, Source, StandardPeriod, Step
+from worker.core.declarations import Attestation, Gap, PeriodicReview
+from worker.core.model import (
+    Consent,
+    Disposition,
+    Mark,
+    Organisation,
+    Policy,
+    Purpose,
+    Schedule,
+    SharedFact,
+    Source,
+    StandardPeriod,
+    StartEvent,
+    StateEnd,
+    Step,
+)
 from worker.core.periods import NO_TIME, Period, Term
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement
 from worker.paper.languages import language
@@ -32,16 +47,23 @@ SAID: Mapping[type, frozenset[str]] = {
         {"source", "purposes", "dispositions", "window", "categories", "clause", "statement", "version", "effective", "owner"}
     ),
     Source: frozenset(
-        {"name", "fields", "aggregates", "controller", "controller_name", "backups", "recipients", "consents", "shared", "label"}
+        {"name", "fields", "aggregates", "controller", "controller_name", "backups", "recipients", "consents", "shared", "label", "marks"}
     ),
     Purpose: frozenset(each.name for each in dataclasses.fields(Purpose)),
     Term: frozenset({"period", "anchor", "fiscal_year", "was", "stretch"}),
     Disposition: frozenset({"steps", "when"}),
-    Step: frozenset({"kind", "after"}),
+    Step: frozenset({"kind", "after", "every", "owner"}),
+    StartEvent: frozenset({"facts", "combine"}),
+    StateEnd: frozenset({"condition", "ended", "settling"}),
+    Mark: frozenset({"name", "reading", "label"}),
     Consent: frozenset({"name", "given", "withdrawn", "label"}),
     SharedFact: frozenset({"name", "members", "none", "label"}),
     StandardPeriod: frozenset({"name", "period", "description"}),
     Organisation: frozenset({"name", "fiscal_year", "periods", "owner"}),
+    Schedule: frozenset({"organisation", "sources", "policies", "attestations", "reviews", "gaps"}),
+    Attestation: frozenset({"what", "owner", "every", "clause", "period"}),
+    PeriodicReview: frozenset({"what", "owner", "every", "clause"}),
+    Gap: frozenset({"what", "owner", "clause", "categories"}),
 }
 """What papers say of each class of the model; an owner of the organisation is that of its policies."""
 UNSAID: Mapping[type, frozenset[str]] = {
@@ -49,8 +71,13 @@ UNSAID: Mapping[type, frozenset[str]] = {
     Source: frozenset({"connector", "table", "key", "relations", "options"}),
     Term: frozenset({"bound"}),
     Organisation: frozenset({"zone", "window", "lead"}),
+    StateEnd: frozenset({"seen"}),
+    Mark: frozenset({"mark"}),
+    Schedule: frozenset({"facts"}),
+    **dict.fromkeys((Attestation, PeriodicReview, Gap), frozenset({"id"})),
 }
-"""How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, windows are the policies'."""
+"""How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, windows are the policies', facts
+over several sources are their sources'."""
 
 SMALL = """version = 1
 [organisation]
@@ -68,6 +95,7 @@ ended_on = { type = "date", empty = "not_yet", label = { nl = "het einde", en = 
 closed_on = { type = "date", empty = "not_yet", label = { nl = "de sluiting", en = "the closing" } }
 came_on = { type = "date", label = { nl = "je komst", en = "your coming" } }
 agreed_on = { type = "date", empty = "not_applicable" }
+status = { values = { active = { nl = "je klant bent", en = "you are a customer" } } }
 [[policies]]
 source = "people"
 disposition = "delete"
@@ -92,6 +120,11 @@ _YEAR = "fiscal_years = [{ first = 2020-01-01, last = 2021-06-30 }]"
 _MARCH = "was = [{ keep = 'P1Y', through = 2020-03-31 }]"
 _ASKED = "[sources.people.consents.later]\ngiven = 'agreed_on'\nlabel = { nl = 'je toestemming voor later' }\n[[policies]]"
 _ADDED = {"[[policies]]": _ASKED, 'basis = "consent"': "basis = 'consent'\nconsent = 'later'"}
+_START_OF = 'start = "ended_on"\nkeep = "P2Y"'
+_PARTED = "[sources.people.facts]\nparted = { mark = 'x', none = 'not_yet', label = { nl = 'ons afscheid' } }\n[[policies]]"
+_MARK = {"[[policies]]": _PARTED}
+_ATTESTATION = "[[attestations]]\nid = 'a'\nwhat = 'Cookies.'\nclause = '5'\nowner = 'Web'\nevery = 'P6M'\nperiod = 'a year'\n[[policies]]"
+_ATTESTED = {"[[policies]]": _ATTESTATION}
 ADDED: list[tuple[dict[str, str], str, str]] = [
     (
         {'keep = "P2Y"': "keep = 'two'", "[sources.people]": "[periods]\ntwo = 'P2Y'\n[sources.people]"},
@@ -162,6 +195,11 @@ ADDED: list[tuple[dict[str, str], str, str]] = [
         "Laat het einde, gerekend vanaf je komst, langer dan twee jaar op zich wachten, dan kijkt een van ons ernaar.",
     ),
     (
+        {'keep = "P2Y"': "keep = 'P2Y'\nsince = 'came_on'\nwaits = 'P6M'"},
+        "statement.md",
+        "Laat het einde, gerekend vanaf je komst, langer dan zes maanden op zich wachten, dan kijkt een van ons ernaar.",
+    ),
+    (
         {'start = "ended_on"\nkeep = "P2Y"': "start = { latest_of = ['ended_on', 'came_on', 'agreed_on'] }\nkeep = 'P2Y'"},
         "statement.md",
         "Laat het einde, gerekend vanaf je komst of, als dat later is, “agreed on”, langer dan twee jaar op zich wachten",
@@ -190,14 +228,85 @@ ADDED: list[tuple[dict[str, str], str, str]] = [
         "statement.md",
         "twee jaar na “seen at”. Laat “seen at”, gerekend vanaf je komst, langer dan twee jaar op zich wachten",
     ),
+    (
+        {'keep = "P2Y"': "keep = 'P0D'\nsince = 'came_on'"},
+        "statement.md",
+        "tot het einde. Moet het einde na je komst nog komen, dan kijkt een van ons ernaar.",
+    ),
+    (
+        {_START_OF: "start = 'came_on'\nmarketing = true\nkeep = 'P0D'"},
+        "statement.md",
+        "tot je komst, tenzij je eerder bezwaar maakt tegen direct marketing.",
+    ),
+    (
+        {_START_OF: "start = 'ended_on'\nsince = 'came_on'\nwhen = { ended_on = { exists = false } }\nkeep = 'P2Y'"},
+        "statement.md",
+        "langer dan twee jaar op zich wachten",
+    ),
+    (
+        _MARK | {_START_OF: "start = 'parted'\nsince = 'came_on'\nkeep = 'P2Y'"},
+        "statement.md",
+        "twee jaar na ons afscheid. Laat ons afscheid, gerekend vanaf je komst, langer dan twee jaar op zich wachten",
+    ),
+    (_MARK | {'id = "more"': "id = 'more'\nwhen = { parted = { exists = true } }"}, "register.csv", "ons afscheid is vastgelegd"),
+    (
+        {_START_OF: "start = { while = { status = 'active' } }\nkeep = 'P2Y'"},
+        "statement.md",
+        "tot maximaal twee jaar na het einde van de tijd waarin je klant bent. Daarbij telt de dag waarop we voor het eerst zien dat",
+    ),
+    (
+        {_START_OF: "start = { end_of_month = { while = { status = 'active' }, ended = 'agreed_on' } }\nkeep = 'P2Y'"},
+        "register.md",
+        "het einde van de maand waarin het einde van de tijd waarin je klant bent (“agreed on”, als die dag is vastgelegd) valt",
+    ),
+    (
+        {_START_OF: "start = { while = { status = 'active' }, ended = 'agreed_on' }\nkeep = 'P2Y'"},
+        "statement.md",
+        "Is het einde niet vastgelegd, dan telt de dag waarop we voor het eerst zien dat het voorbij is.",
+    ),
+    (
+        {_START_OF: "start = { while = { status = 'active' }, settling = 'P30D' }\nkeep = 'P7D'"},
+        "register.html",
+        "Daarna wachten we minstens 30 dagen, voor het geval dat niet klopte.",
+    ),
+    (
+        {'disposition = "delete"': "disposition = [{ do = 'review', every = 'P1Y', then = [{ do = 'delete', after = 'P2Y' }] }]"},
+        "statement.md",
+        "Daarna beslist een medewerker wat er met de gegevens gebeurt (en hoogstens een jaar later opnieuw) en twee jaar later verwijderen",
+    ),
+    (
+        {'disposition = "delete"': "owner = 'Us'\ndisposition = [{ do = 'review', owner = 'Me' }]"},
+        "register.md",
+        "| Us; beoordeling door Me |",
+    ),
+    ({'disposition = "delete"': "disposition = [{ do = 'review', owner = 'Me' }]"}, "register.csv", "beoordeling door Me"),
+    (_ATTESTED, "register.md", "| Cookies. | verklaring | a year | zes maanden | 5 | Web |"),
+    (_ATTESTED, "register.html", '<td data-title="Wat">Cookies.</td><td data-title="Soort">verklaring</td>'),
+    (
+        {"[[policies]]": "[[reviews]]\nid = 'a'\nwhat = 'Minors.'\nowner = 'Web'\nevery = 'P6M'\n[[policies]]"},
+        "register.md",
+        "| periodieke controle |",
+    ),
+    (
+        {"[[policies]]": "[[gaps]]\nid = 'a'\nwhat = 'Letters.'\ncategories = ['x', 'y']\n[[policies]]"},
+        "register.md",
+        "| Letters. | leemte | x, y |",
+    ),
 ]
 NOT_ADDED: list[tuple[dict[str, str], str]] = [
     ({'keep = "P2Y"': "keep = 'P2Y'\nwas = [{ keep = 'P24M', through = 2020-03-31 }]"}, "31 maart 2020"),
     ({'start = "ended_on"\nkeep = "P2Y"': "start = 'came_on'\nsince = 'agreed_on'\nkeep = 'P2Y'"}, "op zich wachten"),
     ({'start = "ended_on"\nkeep = "P2Y"': "start = { earliest_of = ['ended_on', 'came_on'] }\nkeep = 'P2Y'"}, "op zich wachten"),
+    (
+        {_START_OF: "start = 'ended_on'\nsince = 'came_on'\nwhen = { ended_on = { exists = true } }\nkeep = 'P2Y'"},
+        "op zich wachten",
+    ),
     ({'key = "id"': "key = 'id'\nbackups = 'P0D'"}, "back-ups"),
     ({'key = "id"': "key = 'id'\nbackups = 'P35D'", 'disposition = "delete"': "disposition = 'review'"}, "back-ups"),
     ({'key = "id"': "key = 'id'\nprocessor = true"}, "tenzij je eerder je toestemming intrekt"),
+    ({_START_OF: "start = { while = { status = 'active' }, settling = 'P30D' }\nkeep = 'P2Y'"}, "wachten we minstens"),
+    ({'disposition = "delete"': "owner = 'Us'\ndisposition = [{ do = 'review', owner = 'Zoë' }]"}, "Zoë"),
+    (_ATTESTED, "Cookies"),
 ]
 
 

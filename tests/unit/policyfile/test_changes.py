@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.usecases.test_forecasting import AHEAD
 from worker.policyfile import loads
-from worker.policyfile.changes import changes
+from worker.policyfile.changes import changes, declared_changes
 
 
 def said(*swaps: tuple[str, str], source: str = "comments") -> tuple[str, ...]:
@@ -74,8 +74,11 @@ subject = ["email"]
 [sources.people.fields]
 email = { type = "email" }
 came_on = { type = "date" }
+active = { type = "boolean" }
 agreed_on = { type = "date", empty = "not_applicable" }
 withdrew_on = { type = "date", empty = "not_applicable" }
+[sources.people.facts]
+parted = { mark = "parted" }
 [sources.people.consents]
 later = { given = "agreed_on" }
 [[policies]]
@@ -141,6 +144,29 @@ _YEARS = "fiscal_years = [{ first = 2020-01-01, last = 2021-06-30 }, { first = 2
             'latest = ["people.came_on", "people.agreed_on"]\nnone = "not_yet"',
             "fact seen: the latest of people.came_on -> the latest of people.came_on, people.agreed_on, not yet without any",
         ),
+        (
+            'start = "seen"',
+            'start = { end_of_month = { while = { active = true }, ended = "parted", settling = "P30D" } }',
+            (
+                (
+                    "purpose more: keep P2Y -> P2Y from the end of month; "
+                    "start seen -> the end of: active is true, by parted or when it is first seen (settled after P30D)"
+                ),
+                "fact seen: the latest of people.came_on -> none",
+            ),
+        ),
+        (
+            'parted = { mark = "parted" }',
+            'parted = { mark = "left", none = "not_yet", planned = true }',
+            "fact parted: the mark parted -> the mark left, not yet without any, days ahead are meant",
+        ),
+        ('parted = { mark = "parted" }', "", "fact parted: the mark parted -> none"),
+        (
+            'disposition = "delete"',
+            'disposition = [{ do = "review", every = "P1Y", then = [{ do = "delete", after = "P5Y" }] }]',
+            "disposition delete -> review every P1Y, then delete after P5Y",
+        ),
+        ('mark = "parted" }', 'mark = "parted", label = { en = "our parting" } }', None),
         ('"people.came_on"]\n', '"people.came_on"]\nlabel = { en = "the last visit" }\n', None),
         ('"agreed_on" }', '"agreed_on", label = { en = "your consent" } }', None),
         ('keep = "short"', 'keep = "P1M"', None),
@@ -170,6 +196,14 @@ def test_how_a_fact_over_several_sources_joins_records() -> None:
     assert not [line for line in changes(*(loads(each, "x").policies[0] for each in unused)) if "several sources" in line]
 
 
+def test_how_long_an_event_is_waited_for() -> None:
+    """A change of it changes what people look at, and is said."""
+    before = SMALL.replace('agreed_on = { type = "date", empty = "not_applicable" }', 'agreed_on = { type = "date", empty = "not_yet" }')
+    before = before.replace('start = "seen"', 'start = "agreed_on"\nsince = "came_on"')
+    after = before.replace('since = "came_on"', 'since = "came_on"\nwaits = "short"')
+    assert ("purpose more: waits none -> P1M",) == changes(*(loads(each, "x").policies[0] for each in (before, after)))
+
+
 def test_a_new_purpose_says_what_it_waits_for() -> None:
     """The whole of a purpose that comes, long waiting included."""
     text = SMALL.replace('id = "more"', 'id = "other"\nsince = "came_on"')
@@ -177,3 +211,52 @@ def test_a_new_purpose_says_what_it_waits_for() -> None:
         "purpose other is new: other (consent): at most P2Y from seen, waited for from came_on on",
         "purpose more is gone: more (consent): at most P2Y from seen",
     ) == changes(loads(SMALL, "x").policies[0], loads(text, "x").policies[0])
+
+
+def test_how_long_a_state_settles() -> None:
+    """Another condition or another settling time is told with the whole of the event, as it was and as it is."""
+    text = SMALL.replace('start = "seen"', 'start = { while = { active = true }, settling = "P30D" }')
+    event = "the end of: active is true, when it is first seen (settled after {})"
+    before, after = (loads(each, "x").policies[0] for each in (text, text.replace("P30D", "P7D")))
+    assert (f"purpose more: start {event.format('P30D')} -> {event.format('P7D')}",) == changes(before, after)
+
+
+DECLARED = """
+[[attestations]]
+id = "cookies"
+what = "Cookies expire."
+owner = "Web"
+every = "P1Y"
+[[reviews]]
+id = "minors"
+what = "Minors."
+owner = "Sales"
+every = "P6M"
+[[gaps]]
+id = "letters"
+what = "No period for letters."
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", ()),
+        ('owner = "Web"\nevery = "P1Y"', 'owner = "Ada"\nevery = "short"', ("attestation cookies: owner Web -> Ada; every P1Y -> P1M",)),
+        (
+            'every = "P1Y"',
+            'every = "P1Y"\nperiod = "a year"\nclause = "5"',
+            ("attestation cookies: clause none -> 5; period none -> a year",),
+        ),
+        ('what = "Minors."', 'what = "Children."', ("review minors: what Minors. -> Children.",)),
+        ("letters.", 'letters."\ncategories = ["x", "y"]\nowner = "Ada', ("gap letters: owner none -> Ada; categories none -> x, y",)),
+        ('id = "letters"', 'id = "faxes"', ("gap faxes is new: No period for letters.", "gap letters is gone: No period for letters.")),
+        ("[[reviews]]", "[[attestations]]", ("attestation minors is new: Minors.", "review minors is gone: Minors.")),
+    ],
+)
+def test_what_no_server_can_enforce(old: str, new: str, expected: tuple[str, ...]) -> None:
+    """Everything about a declaration is for people, so everything that changed is told, and no policy has changed."""
+    assert old in DECLARED
+    before, after = (loads(SMALL + each, "x") for each in (DECLARED, DECLARED.replace(old, new, 1)))
+    assert expected == declared_changes(before, after)
+    assert () == changes(before.policies[0], after.policies[0])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.model import Consent, Policy
+from worker.core.model import ANSWERED, Consent, Policy
+from worker.core.periods import Period
 from worker.policyfile import loads
 from worker.policyfile.loading import check_text
 from worker.policyfile.retention import purpose_in_words
@@ -72,8 +73,19 @@ def test_becomes_the_model() -> None:
     first, second = found.purposes
     assert ((), None, "received_on") == (first.consents, first.extends, first.since)
     assert (("application", "future-use"), "application", None) == (second.consents, second.extends, second.since)
-    assert ("ended_on", "received_on", "applied_at", "agreed_on", "withdrew_on") == found.deciding
+    assert ("ended_on", "received_on", "applied_at", "agreed_on", "withdrew_on", ANSWERED) == found.deciding
     assert "while the consent application and future-use stands, if it was given before the end of application" in purpose_in_words(second)
+
+
+def test_how_long_an_event_is_waited_for() -> None:
+    """A period, or the name of one, becomes part of the policy's version; said in words, and without it nothing changes."""
+    named = policy(TEXT.replace('since = "received_on"', 'since = "received_on"\nwaits = "patience"') + '[periods]\npatience = "P4W"\n')
+    plain = policy(TEXT.replace('since = "received_on"', 'since = "received_on"\nwaits = "P4W"'))
+    assert named.digest == plain.digest != policy(TEXT).digest
+    assert (Period(weeks=4), None) == (plain.purposes[0].waits, plain.purposes[1].waits)
+    assert ("application (legitimate-interests): at most P4W from ended_on, waited for from received_on on for P4W") == purpose_in_words(
+        plain.purposes[0]
+    )
 
 
 def test_one_name_is_a_list_of_one() -> None:
@@ -106,6 +118,8 @@ def test_order_is_not_part_of_the_version() -> None:
         ('basis = "consent"\nconsent = ["application", "future-use"]', 'basis = "contract"', "nobody knows when its consent was given"),
         ('since = "received_on"', 'since = "recieved_on"', "there is no fact \"recieved_on\". Did you mean 'received_on'?"),
         ('since = "received_on"', 'since = "hired"', "'hired' is a boolean; a period runs from a date"),
+        ('keep = "P4W"', 'keep = "P4W"\nwaits = "patience"', 'there is no period "patience"'),
+        ('keep = "P1Y"', 'keep = "P1Y"\nwaits = "P1Y"', "there is nothing to wait for"),
         ('start = "ended_on"\nkeep = "P4W"\nsince', 'keep = "indefinite"\nsince', "there is no `start` that could be waited for"),
     ],
 )

@@ -33,6 +33,8 @@ on_delete = "delete"
 [sources.people.facts]
 note_count = { count = "notes" }
 last_note_on = { latest = "notes.updated_on", type = "date", none = "not_applicable" }
+asked_on = { mark = "asked", none = "not_applicable" }
+parted_on = { mark = "parted", none = "not_yet" }
 [[policies]]
 source = "people"
 disposition = "delete"
@@ -124,6 +126,8 @@ class TestConsent:
             {"when": "{ any = [{ not = { hired = true } }, { score = 1 }] }"},
             {"start": '"given_on"'},
             {"start": '"last_note_on"'},
+            {"start": '"asked_on"'},
+            {"start": '{ while = { status = "subscribed" } }'},
         ],
     )
     def test_somebody_gave_it(self, keys: dict[str, str]) -> None:
@@ -190,10 +194,100 @@ class TestConditions:
         """A disposition that is never chosen is told with its place."""
         head = BASE.replace('"delete"\n[[policies]]', '"delete"\n[[policies]]').replace(
             'source = "people"\ndisposition = "delete"',
-            'source = "people"\ndisposition = [{ do = "review", when = { score = { gt = 5, lt = 3 } } }, { do = "delete" }]',
+            'source = "people"\ndisposition = [{ do = "review", when = { score = { gt = 5, lt = 3 } }, owner = "Ada" }, { do = "delete" }]',
         )
         (said,) = warnings(EVERY, head=head)
         assert "disposition[0].when" in said
+
+
+class TestStates:
+    """A state has to begin and to end, and its end is not acted on at first sight."""
+
+    @pytest.mark.parametrize(
+        ("start", "keep", "said"),
+        [
+            ("{ while = { score = { gt = 5, lt = 3 } } }", "P1Y", "no record can be in this state"),
+            ("{ while = { seen_on = { exists = true } } }", "P1Y", "can never end"),
+            ("{ while = { any = [{ hired = true }, { hired = false }] }, ended = 'given_on' }", "P1Y", "can never end"),
+            ("{ end_of_month = { while = { note_count = { ge = 0 } } } }", "P1Y", "can never end"),
+            ("{ while = { hired = true } }", "P0D", "is due within a week"),
+            ("{ while = { hired = true }, settling = 'P3D' }", "P6D", "is due within a week"),
+            ("{ end_of_month = { while = { hired = true } } }", "P6D", "is due within a week"),
+        ],
+    )
+    def test_doubtful(self, start: str, keep: str, said: str) -> None:
+        """A condition that facts can't make true or can't make false, and what one wrong night would delete."""
+        (warned,) = warnings(EVERY, purpose("odd", start=start, keep=f'"{keep}"'))
+        assert "purposes[odd].start" in warned
+        assert said in warned
+
+    @pytest.mark.parametrize(
+        ("start", "keep"),
+        [
+            ("{ while = { hired = true } }", "P1W"),
+            ("{ while = { hired = true }, settling = 'P7D' }", "P0D"),
+            ("{ while = { hired = true }, ended = 'given_on' }", "P0D"),
+            ("{ while = { given_on = { exists = true } } }", "P1Y"),
+            ("{ while = { parted_on = { exists = false } } }", "P1Y"),
+        ],
+    )
+    def test_sound(self, start: str, keep: str) -> None:
+        """A period or a settling time of a week, or a day that a system knows; what may be empty may end."""
+        assert [] == warnings(EVERY, purpose("fine", start=start, keep=f'"{keep}"'))
+
+    def test_two_purposes_of_one_state(self) -> None:
+        """They run from the same event, so the longest that is allowed may contradict the shortest that is required; no time does not."""
+        start = '{ while = { hired = true }, ended = "given_on", settling = "P30D" }'
+        floor = LAW.replace('"seen_on"', start.replace("P30D", "P60D"))
+        assert ["contradicts at least P7Y" in each for each in warnings(purpose("short", start=start), floor)] == [True]
+        assert [] == warnings(purpose("short", start=start, keep='"P0D"'), floor)
+        assert [] == warnings(purpose("short", start=start.replace("hired = true", "hired = false")), floor)
+
+    def test_a_member_is_there_itself(self) -> None:
+        """A fact over several sources applies to every record that has a day of its own for it, and may not apply to the others."""
+        facts = '[facts.met]\nlatest = ["people.seen_on", "calls.on"]\nnone = "unknown"\n[sources.people]'
+        calls = '[sources.calls]\nconnector = "crm"\ntable = "calls"\nkey = "id"\nsubject = ["who"]\n[sources.calls.fields]\n'
+        calls += 'who = { type = "email" }\non = { type = "date", empty = "not_applicable" }\n'
+        head = BASE.replace("[sources.people]", facts, 1).replace("[[policies]]", f"{calls}[[policies]]", 1)
+        other = '[[policies]]\nsource = "calls"\ndisposition = "delete"\n'
+        met = purpose("met", start='"met"')
+        (warned,) = warnings(met, other, met.replace('"email"', '"who"'), head=head)
+        assert "sources.calls.fields.who" in warned
+        assert "no purpose covers this field when met is not applicable" in warned
+
+    def test_what_nobody_wrote_is_not_told(self) -> None:
+        """A gap is told in facts of the file: not in what only runs see and only answers say."""
+        head = BASE.replace('disposition = "delete"', 'disposition = [{ do = "review", owner = "Ada" }]')
+        gap = purpose("odd", start='{ while = { hired = true }, settling = "P30D" }', when='{ status = "a" }')
+        (warned,) = warnings(gap, head=head)
+        assert "when hired is true, status is 'any other text': then" in warned
+
+
+class TestReviews:
+    """A review is somebody's."""
+
+    def test_nobody(self) -> None:
+        """A review without an owner is told, once a disposition; in a chain, too."""
+        alone = BASE.replace('disposition = "delete"', 'disposition = "review"')
+        later = '{ do = "pseudonymise", then = [{ do = "review", after = "P1Y" }] }'
+        later = f'[{{ do = "review", when = {{ hired = true }}, owner = "Ada" }}, {later}]'
+        (said,) = warnings(EVERY, head=alone)
+        assert "policies[people].disposition (" in said
+        treated = BASE.replace('email = { type = "email" }', 'email = { type = "email", treatment = "clear" }')
+        (said,) = warnings(EVERY, head=treated.replace('disposition = "delete"', f"disposition = {later}"))
+        assert "disposition[1]" in said
+        assert "is reviewed by nobody" in said
+
+    @pytest.mark.parametrize("place", ["[sources.people]\n", 'source = "people"\n'])
+    def test_the_policy_says_who(self, place: str) -> None:
+        """The owner of the policy, or of the organisation, reviews where the step names nobody."""
+        head = BASE.replace('disposition = "delete"', 'disposition = "review"')
+        owner = 'owner = "Ada"\n'
+        with_owner = head.replace(place, f"{owner}{place}" if place.startswith("[") else f"{place}{owner}", 1)
+        assert [] == warnings(EVERY, head=with_owner)
+        schedule = check_text(with_owner + EVERY, "x").schedule
+        assert schedule is not None
+        assert "Ada" == schedule.policies[0].dispositions[0].steps[0].owner
 
 
 class TestStarts:

@@ -6,9 +6,11 @@ import datetime as dt
 
 import pytest
 
+from worker.core.conditions import Compare, Op
 from worker.core.facts import Empty
 from worker.core.model import Schedule
 from worker.policyfile import loads
+from worker.policyfile.changes import changes
 from worker.policyfile.loading import check_text
 
 TEXT = """\
@@ -93,6 +95,9 @@ keep = "P2Y"
 """
 
 
+OPENINGS = '[sources.mails.children.openings]\ntable = "openings"\nkey = "id"\nmatch = { mail = "id" }\non_delete = "delete"\n'
+
+
 def loaded(*changes: tuple[str, str]) -> Schedule:
     """Return the schedule of the text with some changes."""
     text = TEXT
@@ -112,7 +117,7 @@ def test_what_it_becomes() -> None:
     assert Empty.UNKNOWN is shared.none
     assert {"people": 1, "mails": 1, "letters": 1, "logs": 0} == {name: len(each.shared) for name, each in schedule.sources.items()}
     assert {"people": ["met_on", "wrote_at"], "mails": ["sent_on"], "letters": [], "logs": []} == {
-        name: [day.name for day in each.contributed] for name, each in schedule.sources.items()
+        name: [day.name for member in each.contributing for day in member.days] for name, each in schedule.sources.items()
     }
     assert {"people": (shared,), "mails": (), "letters": (shared,)} == {each.id: each.shared for each in schedule.policies}
 
@@ -123,6 +128,72 @@ def test_decided_by_like_any_day() -> None:
     assert ["expected 'delete or pseudonymise or review' on 2025-05-02"] == [each.what[:57] for each in report.problems]
     assert 1 == check_text(TEXT, "policies.toml").examples_run
     assert dt.date(2000, 1, 1) in loaded().policies[0].purposes[0].when.values  # type: ignore[union-attr]
+
+
+COUNTED = (
+    ('"mails.sent_on"]', '{ field = "mails.sent_on", where = { kind = ["personal", "reply"] } }]'),
+    ('sent_on = { type = "date" }', 'sent_on = { type = "date" }\nkind = { empty = "not_applicable" }'),
+)
+
+
+def test_only_some_records() -> None:
+    """A day with a condition is a member of its own, with the fields it asks for; days without one stay together."""
+    (shared,) = loaded(*COUNTED).facts
+    people, mails = shared.members
+    assert (None, (), ("met_on", "wrote_at")) == (people.when, people.facts, people.columns)
+    assert (Compare("kind", Op.IN, ("personal", "reply")), ("sent_on", "kind")) == (mails.when, mails.columns)
+    both = loaded(*COUNTED, ('"people.wrote_at"', '{ field = "people.wrote_at", where = { met_on = { ge = 2020-01-01 } } }')).facts[0]
+    assert [("people", ("met_on",)), ("people", ("wrote_at", "met_on")), ("mails", ("sent_on", "kind"))] == [
+        (each.source, each.columns) for each in both.members
+    ]
+    assert ("people", "mails") == both.sources
+
+
+def test_a_change_of_what_counts_is_told_and_approved_again() -> None:
+    """Which records count belongs to every policy that decides by the fact, and to no other."""
+    plain, counted = loaded(COUNTED[1]), loaded(*COUNTED)
+    assert {"people", "letters"} == {old.id for old, new in zip(plain.policies, counted.policies, strict=True) if old.digest != new.digest}
+    (line,) = changes(plain.policies[0], counted.policies[0])
+    assert line.endswith("-> the latest of people.met_on, people.wrote_at, mails.sent_on (where kind is one of personal, reply)")
+
+
+TWO = '[facts.last_mail]\nlatest = ["mails.sent_on"]\n\n[sources.people]'
+WRONG_COUNTS = [
+    ('kind = ["personal", "reply"]', "knid = 'reply'", "last_contact.latest[1].where.knid", "no fact \"knid\". Did you mean 'kind'?"),
+    (
+        'kind = ["personal", "reply"]',
+        "kind = 3",
+        "last_contact.latest[1].where.kind",
+        "'kind' is a text and can only be compared with a text",
+    ),
+    ('kind = ["personal", "reply"]', "kind = { gt = 'a' }", "where.kind.gt", "'gt' compares numbers and days"),
+    ('kind = ["personal", "reply"]', "", "where", "there is no condition in it"),
+    ('kind = ["personal", "reply"]', "opened = true", "where", "'opened' is no field of 'mails'; whether a record counts"),
+    ('kind = ["personal", "reply"]', "last_contact = 2020-01-01", "where.last_contact", 'there is no fact "last_contact"'),
+    ('kind = { empty = "not_applicable" }', 'kind = { treatment = "clear" }', "where", "'kind' has a treatment, after which nobody could"),
+    ("field = ", "feild = ", "feild", "Did you mean 'field'?"),
+    (
+        '"mails.sent_on", where',
+        '"mails.sent", where',
+        "last_contact.latest[1].field",
+        "there is no field \"sent\". Did you mean 'sent_on'?",
+    ),
+    ('{ field = "mails.sent_on"', '"mails.sent_on", { field = "mails.sent_on"', "latest[2].field", "'mails.sent_on' is listed twice"),
+    ("[sources.people]", TWO, "last_mail.latest[0]", "'mails.sent_on' counts other records here than in 'last_contact'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "path", "said"), WRONG_COUNTS, ids=lambda value: str(value)[:30])
+def test_what_counts_is_checked(old: str, new: str, path: str, said: str) -> None:
+    """A condition asks for fields of its own source, of the right type, that stay; and one field counts the same records everywhere."""
+    text = TEXT.replace('"people.wrote_at", ', "")
+    for before, after in COUNTED:
+        text = text.replace(before, after, 1)
+    text = text.replace("[sources.logs]", '[sources.mails.facts]\nopened = { exists = "openings" }\n' + OPENINGS + "\n[sources.logs]", 1)
+    assert () == check_text(text, "policies.toml").problems
+    assert old in text
+    problems = check_text(text.replace(old, new, 1), "policies.toml").problems
+    assert any(path in str(each) and said in str(each) for each in problems), [str(each) for each in problems]
 
 
 REFUSED = [

@@ -120,6 +120,13 @@ class TestCompare:
         assert [("comments", State.MOVED, {})] == [(each.policy, each.state, each.effects) for each in shifted.policies]
         assert ["customers", "invoices"] == won.same
 
+    def test_what_no_server_can_enforce_is_in_words(self, lab: Lab) -> None:
+        """A declaration that changed is told, and no source is read for it."""
+        gap = '\n[[gaps]]\nid = "letters"\nwhat = "No period for letters."\n'
+        with lab.machine() as machine:
+            made = compare(machine, other(machine, lab, POLICIES + gap), months=2)
+        assert (("gap letters is new: No period for letters.",), []) == (made.declared, made.policies)
+
     def test_children_that_are_kept_longer_keep_their_parent(self, lab: Lab) -> None:
         """A policy that stayed the same is compared when that of its children did not; the other way round nothing can change."""
         text = POLICIES.replace('start = { end_of_fiscal_year = "issued_on" }\nkeep = "P7Y"', 'start = "issued_on"\nkeep = "P20Y"')

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from worker.errors import Refused
+from worker.errors import ConfigurationError, Refused
 from worker.ports import FAULT_POINTS
 from worker.usecases.applying import apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.planning import make_plan
 from worker.usecases.running import run
-from worker.usecases.standing import add_hold, add_request, release_hold
+from worker.usecases.standing import add_hold, add_request, release_hold, uphold_request
 from worker.usecases.verifying import verify
 
 Lab = Any
@@ -256,6 +256,20 @@ class TestStanding:
             plan, _ = lab.plan_and_apply(machine)
         assert 1 == plan.summary.counts["customers"]["held"]
         assert 1 in lab.table("customers")
+
+    def test_an_objection_restricts_until_it_is_upheld(self, lab: Lab) -> None:
+        """GDPR 21(1), 17(1)(c): undecided it keeps even what is due; upheld it ends the contact purpose on the day it came in."""
+        with lab.machine() as machine:
+            asked = [add_request(machine, kind="object", identifiers=[f"{name}@canary.example"]) for name in ("gone", "lately")]
+            lab.moment += dt.timedelta(days=1)
+            plan, _ = lab.plan_and_apply(machine)
+            assert (1, {1, 2, 3, 4}) == (plan.summary.counts["customers"]["held"], set(lab.table("customers")))
+            for each in asked:
+                uphold_request(machine, each.request_id, "officer")
+            with pytest.raises(ConfigurationError, match="--by"):
+                uphold_request(machine, asked[0].request_id, " ")
+            lab.plan_and_apply(machine)
+        assert {3, 4} == set(lab.table("customers"))
 
 
 class TestCrash:

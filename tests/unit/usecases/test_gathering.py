@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from connectors.memory import MemoryReader
 from tests.strategies import RULE
 from tests.unit.usecases.conftest import Killed, Lab
-from worker.core.facts import UNREADABLE, Fact, Known, NotApplicable, Unknown
+from worker.core.facts import UNREADABLE, Fact, Known, NotApplicable, NotYet, Unknown
 from worker.core.shared import Seen
 from worker.errors import SourceFailed
 from worker.ports import AFTER_COMMIT
@@ -103,7 +103,11 @@ on_delete = "delete"
 source = "mails"
 """
 TODAY = dt.date(2026, 6, 30)
+ADA = "ada@canary.example"
+OPENED = 'opened_on = { type = "date", empty = "not_applicable" }'
+NO_CUSTOMERS = ((1, ADA, "0031612345678"), (2, "bob@canary.example", "0201234567"), (3, "eve@canary.example", None))
 CANARIES = (b"canary", b"612345678")
+SAID = st.one_of(st.just(Seen()), st.integers(0, 3_652_059).map(lambda day: Seen(1, day)))
 
 
 def table(lab: Lab, name: str, *rows: dict[str, object]) -> None:
@@ -320,10 +324,80 @@ class TestHighWater:
             assert before == facts(machine, "people")
 
     @RULE
-    @given(st.dictionaries(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=3).map(tuple), st.integers(0, 3_652_059)))
-    def test_comes_back_as_it_was_kept(self, days: dict[tuple[bytes, ...], int]) -> None:
-        """Every record's tokens and day are read as they were written."""
-        assert [(list(tokens), Seen(1, day)) for tokens, day in days.items()] == list(unpacked(packed(days)))
+    @given(st.dictionaries(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=3).map(tuple), SAID))
+    def test_comes_back_as_it_was_kept(self, days: dict[tuple[bytes, ...], Seen]) -> None:
+        """Every record's tokens and day are read as they were written, and that it did not count."""
+        assert [(list(tokens), what) for tokens, what in days.items()] == list(unpacked(packed(days)))
+
+
+class TestWhatCounts:
+    """A newsletter is no contact: of a member with a condition only the records count for which it is true."""
+
+    @pytest.fixture
+    def shop(self, shop: Lab) -> Lab:
+        """Return the laboratory in which only personal mails and replies count, and among the people only customers."""
+        shop.policies = (
+            shop.policies.replace('"people.met_on"', '{ field = "people.met_on", where = { customer = true } }')
+            .replace('"mails.sent_on"', '{ field = "mails.sent_on", where = { kind = ["personal", "reply"] } }, "mails.opened_on"')
+            .replace('sent_on = { type = "date" }', 'sent_on = { type = "date" }\nkind = {}\n' + OPENED)
+            .replace('start = "sent_on"', 'start = "last_contact"')
+            .replace('met_on = { type = "date"', 'customer = { type = "boolean" }\nmet_on = { type = "date"')
+        )
+        table(shop, "people", {**person(1, "2023-05-01", "ada@canary.example", "0031612345678"), "customer": True})
+        table(shop, "calls", call(1, "0031612345678", "2022-02-02"))
+        return shop
+
+    def test_bulk_mail_does_not_move_it(self, shop: Lab) -> None:
+        """The personal mail counts and the later bulk mail does not, for its own record neither; another day of it does."""
+        bulk, personal = {**mail(1, ADA, "2026-06-01"), "kind": "bulk"}, {**mail(2, ADA, "2025-03-01"), "kind": "personal"}
+        table(shop, "mails", bulk, personal)
+        with shop.machine() as machine:
+            expected = Known(dt.date(2025, 3, 1))
+            assert {1: expected, 2: expected} == facts(machine, "mails")
+            assert {1: expected} == facts(machine, "people") == facts(machine, "calls")
+            table(shop, "mails", {**bulk, "opened_on": "2026-06-02"}, personal)
+            assert {1: Known(dt.date(2026, 6, 2))} == facts(machine, "people")
+
+    def test_who_got_nothing_but_bulk_mail(self, shop: Lab) -> None:
+        """Nobody is in touch with them: the fact is what the policy says without any record, and unknown where nobody could be found."""
+        shop.policies = shop.policies.replace('"mails.opened_on", "calls.called_on"]', '"calls.called_on"]\nnone = "not_yet"')
+        sent = ((1, "eve@canary.example", "bulk"), (2, "", "bulk"), (3, "eve@canary.example", "bulk"))
+        table(shop, "mails", *({**mail(number, address, "2026-06-01"), "kind": kind} for number, address, kind in sent))
+        with shop.machine() as machine:
+            assert {1: NotYet(), 2: Unknown("nothing to find its subject by"), 3: NotYet()} == facts(machine, "mails")
+
+    def test_nobody_knows_what_kind_it_is(self, shop: Lab) -> None:
+        """A mail of which nobody can tell whether it counts may be the last contact: unknown for its person, and for no other."""
+        unsorted = {**mail(1, ADA, "2020-01-01"), "kind": ""}
+        table(shop, "mails", unsorted, {**mail(2, "eve@canary.example", "2020-01-01"), "kind": "reply"})
+        with shop.machine() as machine:
+            assert {1: Unknown("a record of mails can't tell")} == facts(machine, "people")
+            assert Known(dt.date(2020, 1, 1)) == facts(machine, "mails")[2]
+
+    def test_what_is_purged_leaves_as_little_as_it_said(self, shop: Lab) -> None:
+        """A bulk mail that goes by its own rule moves nothing; a reply that goes with it goes on to count."""
+        shop.policies = shop.policies.replace('start = "last_contact"\nkeep = "P1Y"', 'start = "sent_on"\nkeep = "P1M"')
+        table(shop, "mails", {**mail(1, ADA, "2026-05-20"), "kind": "bulk"}, {**mail(2, ADA, "2025-03-01"), "kind": "reply"})
+        with shop.machine() as machine:
+            before = facts(machine, "people")
+            done(shop, machine)
+            assert {} == shop.table("mails")
+            assert {1: Known(dt.date(2025, 3, 1))} == before == facts(machine, "people")
+            assert 20 == sum(len(blob) for blob in machine.ledger.high_water("mails", "sent_on"))
+
+    def test_what_did_not_count_still_joins(self, shop: Lab) -> None:
+        """A person who is no customer joins their mail to their call, also after the record has gone."""
+        shop.policies = shop.policies.replace('start = "last_contact"', 'start = "met_on"', 1)
+        shop.policies = shop.policies.replace('"calls.called_on"]', '"calls.called_on"]\nnone = "not_yet"')
+        table(shop, "people", *({**person(key, "2023-05-01", email, phone), "customer": False} for key, email, phone in NO_CUSTOMERS))
+        table(shop, "mails", {**mail(1, ADA, "2026-03-01"), "kind": "reply"})
+        table(shop, "calls", call(1, "0031612345678", "2022-02-02"), call(2, "0201234567", None))
+        shop.policies = shop.policies.replace('empty = "not_yet"', 'empty = "not_applicable"')
+        with shop.machine() as machine:
+            before = facts(machine, "calls")
+            done(shop, machine)
+            assert {} == shop.table("people")
+            assert {1: Known(dt.date(2026, 3, 1)), 2: NotApplicable()} == before == facts(machine, "calls")
 
 
 class TestAllOrNone:
