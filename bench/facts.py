@@ -113,7 +113,9 @@ def _mark(machine: Machine, _address: str) -> None:
 
 def _ask(machine: Machine, address: str) -> None:
     """Ask for the erasure of one person."""
-    add_request(machine, kind=RequestKind.ERASE, identifiers=[address], received_on=AS_OF.date(), verified_by="bench")
+    add_request(
+        machine, kind=RequestKind.ERASE, identifiers=[address], received_on=AS_OF.date() - dt.timedelta(days=1), verified_by="bench"
+    )
 
 
 _LATEST = '{ latest_of = ["last_contact_at", "last_quote_on"] }'

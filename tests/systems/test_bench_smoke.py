@@ -56,6 +56,29 @@ def test_measures_what_a_plan_costs_when_little_or_nothing_is_due(report: dict[s
     assert {frozenset({"SELECT COUNT(*)", "plan"})} == {frozenset(ways(report, job)) for job in jobs}
 
 
+def test_measures_what_facts_cost_that_lie_elsewhere(report: dict[str, Any]) -> None:
+    """Facts over children, consents, marks, other sources and open requests are compared with the plain policy over the same rows."""
+    ratios = {each["way"]: each["ratios"] for each in report["measures"] if each["job"] == "facts"}
+    assert {
+        "plain policy: one day of the row",
+        "the latest day over children, with an index",
+        "a count over children, with an index",
+        "a consent that extends",
+        "a mark alone",
+        "a fact over three sources",
+        "an open request for erasure",
+    } == set(ratios)
+    assert {frozenset({"plain policy: one day of the row"})} == {frozenset(each) for each in ratios.values()}
+
+
+def test_a_table_for_people_shows_what_such_facts_cost() -> None:
+    """A person gets the seconds of every such plan and how many times the plain plan that is."""
+    done = bench("--rows", "1000", "--only", "sqlite", "--job", "facts")
+    assert 0 == done.returncode, done.stderr
+    for text in ("Cost of a plan whose facts do not all lie in the row", "times the plain plan", "a fact over three sources"):
+        assert text in done.stdout
+
+
 def test_a_table_for_people_shows_the_same_on_another_run() -> None:
     """Without `--json` a person gets a table with the job, the ways and their share of the single statement."""
     done = bench("--rows", "1000", "--only", "sqlite", "--job", "delete")

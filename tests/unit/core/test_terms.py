@@ -68,6 +68,16 @@ class TestFiscalYears:
         assert (ceiling, floor) == (str(term.due(day(start))), str(replace(term, bound=Bound.FLOOR).due(day(start))))
 
     @RULE
+    @given(fiscal_years, st.dates(dt.date(1700, 1, 1), dt.date(2100, 1, 1)), st.integers(0, 400))
+    def test_many_years_are_as_many_steps(self, fiscal_year: FiscalYear, on: dt.date, years: int) -> None:
+        """So many years after one is what stepping from each to the next comes to, also over centuries and across odd years."""
+        end = walked = fiscal_year.end_after(on)
+        for _ in range(years):
+            walked = fiscal_year.end_after(walked + dt.timedelta(1))
+        assert walked == fiscal_year.years_after(end, years)
+        assert NEVER == fiscal_year.years_after(end, 10**9)
+
+    @RULE
     @given(fiscal_years, days)
     def test_one_year_follows_another(self, fiscal_year: FiscalYear, on: dt.date) -> None:
         """Every day lies in one fiscal year: all days up to its end share it, and the day after the end does not."""
