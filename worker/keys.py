@@ -1,11 +1,11 @@
 """The six families of keys, kept in one file that only its owner can read.
 
 Threat model. Whoever holds this file can attribute every pseudonym, recognise every person in the ledger, read which
-keys a plan selects, forge a plan, and sign what an auditor believes. Whoever loses it can do none of these any more, and nor can the organisation.
-So the file is made for its owner alone, a file that others can read is refused rather than mended (it may have been
-read already), keys are only ever added to it, the replacement is atomic and durable before a new key is used, and no
-secret appears in a repr or an error. The families are independent: each is 256 random bits, none is derived from
-another, so that one can be destroyed or given away without the others.
+keys a plan selects, forge a plan, and sign what an auditor believes. Whoever loses it can do none of these any more,
+and nor can the organisation. So the file is made for its owner alone, a file that others can read is refused rather
+than mended (it may have been read already), keys are only ever added to it, the replacement is atomic and durable
+before a new key is used, and no secret appears in a repr or an error. The families are independent: each is 256
+random bits, none is derived from another, so that one can be destroyed or given away without the others.
 """
 
 from __future__ import annotations

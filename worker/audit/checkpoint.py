@@ -1,8 +1,8 @@
 """Checkpoints: the signed size and root of a stream, in the form of a C2SP tlog-checkpoint, and anchors: the signed heads of all streams.
 
-What a checkpoint covers. Every stream is a log of its own, and its segments are the entries: entry k is the 32 bytes of segment k's `chain`,
-which holds its root, its place and its number of lines, so a wrong place is as wrong as a wrong root. The checkpoint stands in the stream it
-is about and covers all segments before its own. Its origin is `retention-worker/<stream>`, so it is of no use in another stream.
+What a checkpoint covers. Every stream is a log of its own, and its segments are the entries: entry k is the 32 bytes of segment k's
+`chain`, which holds its root, its place and its number of lines, so a wrong place is as wrong as a wrong root. The checkpoint stands in the
+stream it is about and covers all segments before its own. Its origin is `retention-worker/<stream>`, so it is of no use in another stream.
 
 What an anchor covers. One note lists every stream of the folder with the number of its sealed lines and its `chain` there. That is the
 simplest note that can do all three: a stream that ends before its line was cut, a stream that is not there was taken away, and one with

@@ -4,8 +4,8 @@ Threat model. A note is what an auditor believes when everything else may have b
 key the auditor brought along: a signature by another key counts for nothing, and one by a known key that doesn't fit spoils the note. The
 key's id stands in the note to find the key, never to choose whom to trust. Other tools for transparency logs read and make the same notes.
 
-A verifier key is written `<name>+<hash, 8 hex digits>+<base64 of 0x01 and the 32 bytes of the public key>`; the hash is the first four bytes
-of SHA-256 over name, line feed, 0x01 and key.
+A verifier key is written `<name>+<hash, 8 hex digits>+<base64 of 0x01 and the 32 bytes of the public key>`; the hash is the first four
+bytes of SHA-256 over name, line feed, 0x01 and key.
 """
 
 from __future__ import annotations

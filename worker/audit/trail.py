@@ -144,7 +144,7 @@ class AuditTrail:
         return segment
 
     def checkpoint(self) -> None:
-        """Sign the stream so far and say so in it; nothing is said when it was signed to its end, or nobody can sign. All is durable after it.
+        """Sign the stream so far and say so in it, unless it was signed to its end or nobody can sign; all is durable when this returns.
 
         Raises AuditUnavailable when it can't be written.
         """
