@@ -121,15 +121,19 @@ class Lane:
         made = seal.segment
         last_place, last_first = self._sealed.get(made.stream, (0, -1))
         place = places[-1]
-        self._sealed[made.stream] = (place, max(last_first, made.first))
         self.stream = made.stream
         displaced = made.first < last_first
         if raw != seal_line(seal):
             self._say(Damage.REENCODED, self._path, place, place, made.stream, "the same seal in other bytes")
         if _root_of(body, made.first, made.count) == made.root:
             events = _special(body, places)
-            return Piece(seal, raw, self._path, places[0], place, events, displaced=displaced)
-        return self._sorted_out(seal, raw, list(self._lines(body, places)), place, last_place, displaced=displaced)
+            piece = Piece(seal, raw, self._path, places[0], place, events, displaced=displaced)
+        else:
+            piece = self._sorted_out(seal, raw, list(self._lines(body, places)), place, last_place, displaced=displaced)
+        if piece.whole:
+            # A seal without its lines may be one that somebody put there, and says nothing about the order of others.
+            self._sealed[made.stream] = (place, max(last_first, made.first))
+        return piece
 
     def _sorted_out(self, seal: Seal, raw: bytes, body: list[Line], place: int, last_place: int, *, displaced: bool) -> Piece:
         """Claim the lines of a segment one by one."""
@@ -153,7 +157,8 @@ class Lane:
         leading = not last_place
         if chosen is None:
             found = {number: next(iter(known.values()))[0] for number, known in wanted.items() if known}
-            self._keep((*self._left, *body), found.values())
+            # With lines missing it may be a seal that was repeated before its time, and the lines belong to the real one.
+            self._keep((*self._left, *body), () if missing else found.values())
             damaged = tuple(line for line in body if line.leaf is None)
             return Piece(
                 seal,

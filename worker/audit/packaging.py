@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 _Readable: TypeAlias = "BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile"
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 _OPENERS: dict[bytes, Callable[[Path], _Readable]] = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ": lzma.LZMAFile}
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OWN = b'{"n":'

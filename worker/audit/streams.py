@@ -73,8 +73,11 @@ class Stream:
     def add(self, piece: Piece) -> None:
         """Take a segment."""
         first = piece.seal.segment.first
-        if first < self.line or first in self._early:
-            self.late.append(piece)
+        early = self._early.get(first)
+        if piece.whole and early is not None and not early.whole:
+            self._early[first], piece = piece, early
+        if first < self.line or early is not None:
+            self.late.append(self._less(piece))
             return
         self._early[first] = piece
         self._take_in()
@@ -123,6 +126,18 @@ class Stream:
         """Say what is wrong here."""
         self.damaged = True
         self._tell(kind, path, line, last, self.name, what)
+
+    def _less(self, piece: Piece) -> Piece:
+        """Return which of two segments with one seal says less: a seal that was repeated before its own lines has none."""
+        other = next((each for each in self.unwhole if each.raw == piece.raw and piece.whole), None)
+        if other is None:
+            return piece
+        self.unwhole.remove(other)
+        self.damaged = True
+        self.closed |= any(event.get("event.action") == Action.STREAM_CLOSED for _, event in piece.events)
+        if self.last is other:
+            self.last = piece
+        return other
 
     def _take_in(self) -> None:
         while (piece := self._early.pop(self.line, None)) is not None:

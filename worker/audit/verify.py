@@ -192,6 +192,7 @@ class _Verification:
     def _judge_piece(self, stream: Stream, piece: Piece) -> None:
         """Say what happened to a segment whose lines are not those that were sealed."""
         stream.damaged = True
+        self._claim(piece.found.values())
         missing = set(piece.missing)
         at_ends = {line.number: line for tail in self._tails for line in tail.lines if line.number in missing}
         moved = {line.number: line for line in self._left if line.number in missing}
@@ -288,6 +289,8 @@ class _Verification:
         """Say of what nobody claimed whether it stands elsewhere too, which takes a second reading of all files."""
         late = [piece for stream in self._streams.values() for piece in stream.late if piece.path not in self._swapped]
         left = [*self._left, *(line for tail in self._tails for line in tail.lines)]
+        # Where others write too, what can't be read is theirs, unless something of ours is missing there.
+        left = [line for line in left if line.leaf is not None or _stream_named(line.path)]
         if not late and not left:
             return
         times = dict.fromkeys([*(line.raw for line in left), *(piece.raw for piece in late)], 0)

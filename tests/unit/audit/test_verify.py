@@ -9,7 +9,7 @@ import itertools
 import json
 import lzma
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 SIGNER = Signer.of("retention-worker/e-000001", bytes(range(32)))
 THIEF = Signer.of("retention-worker/e-000001", bytes(32))
 KEYS = [SIGNER.verifier]
-RULE = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULE = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class File:
 
     name: str
     stream: str
-    lines: tuple[bytes, ...]
+    lines: tuple[bytes, ...] = field(repr=False)
 
     @property
     def seals(self) -> list[Seal]:
@@ -294,13 +294,15 @@ def test_a_changed_checkpoint_is_forged(one: File, checked: Checked, data: st.Da
     place = data.draw(st.integers(0, len(note) - 1))
     other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda value: value != note[place]))
     was, new = (json.dumps(each).encode() for each in (note, note[:place] + other + note[place + 1 :]))
-    assert kinds(checked({one.name: b"".join(rewritten(one, lambda payload: payload.replace(was, new)))})) == {Damage.FORGED}
+    verdict = checked({one.name: b"".join(rewritten(one, lambda payload: payload.replace(was, new)))})
+    # What was made anew around it doesn't fit the next checkpoint, which is left as it was.
+    assert [found.kind for found in verdict.findings] == [Damage.FORGED, Damage.EDITED]
 
 
 def test_a_checkpoint_from_another_place_is_forged(one: File, two: File, checked: Checked) -> None:
     """A good note counts only in its own stream and at its own place."""
     notes = [
-        json.dumps(json.loads(line)["event"]["retention.note"]).encode() for file in (one, two) for line in file.lines if b"e.note" in line
+        json.dumps(json.loads(line)["event"]["retention.note"]).encode() for file in (one, two) for line in file.lines if b"retention.note" in line
     ]
     for other in (notes[1], notes[-1]):
         lines = rewritten(one, lambda payload, other=other: payload.replace(notes[0], other))  # type: ignore[misc]
@@ -381,7 +383,7 @@ def journal_short(line: bytes, pid: int) -> list[bytes]:
 def mixed(first: list[bytes], second: list[bytes], foreign: bytes) -> Iterator[bytes]:
     """Yield two writers' lines by turns, with foreign lines between them."""
     for left, right in itertools.zip_longest(first, second, fillvalue=b""):
-        yield from (left, foreign, right)
+        yield from filter(None, (left, foreign, right))
 
 
 def packed(lines: tuple[bytes, ...], wrap: Callable[[bytes], list[bytes]]) -> list[bytes]:
