@@ -1,7 +1,7 @@
 """How fast `retention audit verify` reads: lines a second in one process, for a file in order, by how it is packed.
 
-    python -m bench.audit                 a million lines in segments of 500
-    python -m bench.audit --lines 200000 --segment 1
+python -m bench.audit                 a million lines in segments of 500
+python -m bench.audit --lines 200000 --segment 1
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def main(*, lines: int, segment: int, packed: bool) -> None:
             seconds = time.perf_counter() - begin
             assert verdict.whole, verdict.findings[:3]
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            click.echo(f"{way}: {verdict.lines:,} lines in {seconds:.2f} s, {verdict.lines / seconds:,.0f} a second; peak memory so far {memory} MB")
+            click.echo(
+                f"{way}: {verdict.lines:,} lines in {seconds:.2f} s, {verdict.lines / seconds:,.0f} a second; peak memory so far {memory} MB"
+            )
 
 
 def _written(folder: Path, lines: int, segment: int) -> Path:
@@ -67,7 +69,7 @@ def _packed(path: Path) -> dict[str, Path]:
     with path.open("rb") as lines, cri.open("wb") as one, docker.open("w") as two:
         for line in lines:
             one.write(b"2026-03-01T12:00:00.000000000Z stdout F " + line)
-            two.write(json.dumps({"log": line.decode(), "stream": "stdout", "time": "2026-03-01T12:00:00.000000000Z"}) + "\n")
+    X
     return {"compressed": packed, "container runtime": cri, "Docker": docker}
 
 

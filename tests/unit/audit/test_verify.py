@@ -302,7 +302,10 @@ def test_a_changed_checkpoint_is_forged(one: File, checked: Checked, data: st.Da
 def test_a_checkpoint_from_another_place_is_forged(one: File, two: File, checked: Checked) -> None:
     """A good note counts only in its own stream and at its own place."""
     notes = [
-        json.dumps(json.loads(line)["event"]["retention.note"]).encode() for file in (one, two) for line in file.lines if b"retention.note" in line
+        json.dumps(json.loads(line)["event"]["retention.note"]).encode()
+        for file in (one, two)
+        for line in file.lines
+        if b"retention.note" in line
     ]
     for other in (notes[1], notes[-1]):
         lines = rewritten(one, lambda payload, other=other: payload.replace(notes[0], other))  # type: ignore[misc]
