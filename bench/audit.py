@@ -59,17 +59,19 @@ def _written(folder: Path, lines: int, segment: int) -> Path:
     render = compile_template(fixed, ["retention.record"])
     with AuditTrail.open(folder, now=clock.now, service_version="bench", sign=_SIGNER.sign) as trail:
         for first in range(0, lines, segment):
-            trail._append([render(fragment(f"2026:{number:024x}")) for number in range(first, min(lines, first + segment))])  # noqa: SLF001 - without an fsync for each
+            payloads = [render(fragment(f"2026:{number:024x}")) for number in range(first, min(lines, first + segment))]
+            trail._append(payloads)  # noqa: SLF001 - without an fsync for each segment
     return trail.path
 
 
 def _packed(path: Path) -> dict[str, Path]:
     packed, cri, docker = (path.with_name(name) for name in ("packed.gz", "0.log", "docker.log"))
     packed.write_bytes(gzip.compress(path.read_bytes(), 6))
-    with path.open("rb") as lines, cri.open("wb") as one, docker.open("w") as two:
+    with path.open("rb") as lines, cri.open("wb") as one, docker.open("wb") as two:
         for line in lines:
             one.write(b"2026-03-01T12:00:00.000000000Z stdout F " + line)
-    X
+            wrapped = {"log": line.decode(), "stream": "stdout", "time": "2026-03-01T12:00:00.000000000Z"}
+            two.write(json.dumps(wrapped, separators=(",", ":")).encode() + b"\n")
     return {"compressed": packed, "container runtime": cri, "Docker": docker}
 
 

@@ -24,6 +24,7 @@ _OPENERS: dict[bytes, Callable[[Path], _Readable]] = {b"\x1f\x8b": gzip.GzipFile
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OWN = b'{"n":'
 _CRI = re.compile(rb"\S+ (stdout|stderr) ([FP])(?::\S+)? (.*)", re.DOTALL)
+_DOCKER = re.compile(rb'\{"log":"(.*)\\n","stream":"(\w+)","time":"[^"]*"\}')
 _PROCESS = re.compile(rb"(\S+\[\d+\]): ?$")
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -119,6 +120,12 @@ class _Wrapping:
         return b"", line
 
     def _of_json(self, line: bytes) -> tuple[bytes, bytes | None]:
+        found = _DOCKER.fullmatch(line)
+        if found is not None:
+            text = found.group(1).replace(b'\\"', b'"')
+            # With no other escapes in it, that was all there was to undo.
+            if b"\\" not in text:
+                return self._whole(found.group(2), text, whole=True)
         try:
             entry = json.loads(line)
         except ValueError:
