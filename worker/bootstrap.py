@@ -15,7 +15,8 @@ from pathlib import Path
 
 from worker import clock, registry
 from worker.audit.events import Action
-from worker.audit.trail import AuditTrail
+from worker.audit.note import Signer
+from worker.audit.trail import SERVICE, AuditTrail
 from worker.core.model import Schedule, Source
 from worker.errors import ConfigurationError
 from worker.keys import Keyring
@@ -49,7 +50,7 @@ def machine(
         ledger.confirm_keys(keyring.checks())
         known = set(keyring.checks())
         sources = _Sources(settings, schedule.sources)
-        trail = _Trail(settings, now)
+        trail = _Trail(settings, now, keyring)
         try:
             yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults())
         finally:
@@ -122,12 +123,19 @@ class _Sources:
             each.close()
 
 
+def signer(keyring: Keyring) -> Signer:
+    """Return who signs the audit trail; the key's id is part of the name, so every signature says which key made it."""
+    key = keyring.sign_key()
+    return Signer.of(f"{SERVICE}/{key.id}", key.secret)
+
+
 class _Trail:
     """The audit file of this process, opened on first use."""
 
-    def __init__(self, settings: Settings, now: clock.Now) -> None:
+    def __init__(self, settings: Settings, now: clock.Now, keyring: Keyring) -> None:
         self._settings = settings
         self._now = now
+        self._keyring = keyring
         self.opened: AuditTrail | None = None
 
     def open(self) -> AuditTrail:
@@ -138,6 +146,7 @@ class _Trail:
                 now=self._now,
                 service_version=service_version(),
                 context={"service.name": "retention-worker", "service.version": service_version()},
+                sign=signer(self._keyring).sign,
             )
         return self.opened
 

@@ -1,11 +1,11 @@
-"""The five families of keys, kept in one file that only its owner can read.
+"""The six families of keys, kept in one file that only its owner can read.
 
 Threat model. Whoever holds this file can attribute every pseudonym, recognise every person in the ledger, read which
-keys a plan selects and forge a plan. Whoever loses it can do none of these any more, and nor can the organisation.
-So the file is made for its owner alone, a file that others can read is refused rather than mended (it may have been
-read already), keys are only ever added to it, the replacement is atomic and durable before a new key is used, and no
-secret appears in a repr or an error. The families are independent: each is 256 random bits, none is derived from
-another, so that one can be destroyed or given away without the others.
+keys a plan selects, forge a plan, and sign what an auditor believes. Whoever loses it can do none of these any more,
+and nor can the organisation. So the file is made for its owner alone, a file that others can read is refused rather
+than mended (it may have been read already), keys are only ever added to it, the replacement is atomic and durable
+before a new key is used, and no secret appears in a repr or an error. The families are independent: each is 256
+random bits, none is derived from another, so that one can be destroyed or given away without the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SECRET_BYTES = 32
 _NONCE_BYTES = 12
 _SEAL_VERSION = 1
 # The first letter of a key's id says which family made a value, to a person who finds it in a log.
-_LETTERS = {"audit-ref": "a", "match": "m", "pseudonym": "p", "seal": "s", "plan-mac": "c"}
+_LETTERS = {"audit-ref": "a", "match": "m", "pseudonym": "p", "seal": "s", "plan-mac": "c", "sign": "e"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,10 @@ class Keyring:
     def plan_mac(self) -> Key:
         """Return the key that authenticates plan files."""
         return self._current("plan-mac")
+
+    def sign_key(self) -> Key:
+        """Return the key that signs checkpoints and anchors of the audit trail (its 32 bytes are an Ed25519 private key)."""
+        return self._current("sign")
 
     def find(self, key_id: str) -> Key | None:
         """Return the key with this id, also one that is no longer in use, or None."""

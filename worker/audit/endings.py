@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.audit.events import Action
-from worker.audit.lines import EVENT_LINE, files, parse_seal, stream_of
+from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, files, parse_seal, stream_of
 
 _WINDOW = 4096
 _CLOSED = re.compile(rb'"event\.action":"' + re.escape(Action.STREAM_CLOSED.encode("ascii")) + rb'"')
@@ -26,7 +26,7 @@ class Ending:
     """A file that its writer did not close.
 
     line -- number of the first line that is not sealed; offset -- of its first byte in the file; length -- of the unsealed
-    tail from there, in bytes, 0 when nothing is torn; sha256 -- hex, of the tail.
+    tail from there, in bytes, 0 when nothing is torn; sha256 -- hex, of the tail; chain -- hex, of the last seal.
     """
 
     stream: str
@@ -34,6 +34,7 @@ class Ending:
     offset: int
     length: int
     sha256: str
+    chain: str = FIRST_PREVIOUS
 
     @property
     def action(self) -> Action:
@@ -48,6 +49,7 @@ class Ending:
             "retention.offset": self.offset,
             "retention.length": self.length,
             "retention.sha256": self.sha256,
+            "retention.chain": self.chain,
         }
 
     @property
@@ -70,11 +72,12 @@ def has_writer(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SealedEnd:
-    """Where the sealed part of a file ends: the number and offset of what comes next, and whether it closes the stream."""
+    """Where the sealed part of a file ends: the number and offset of what comes next, whether it closes the stream, and its chain value."""
 
     line: int
     offset: int
     closed: bool
+    chain: str = FIRST_PREVIOUS
 
 
 def sealed_end(file: BinaryIO) -> SealedEnd:
@@ -98,7 +101,7 @@ def sealed_end(file: BinaryIO) -> SealedEnd:
             seal = parse_seal(lines[place])
             if seal is not None and (place or window >= size):
                 closed = place > 0 and _says_closed(lines[place - 1])
-                return SealedEnd(seal.line + 1, ends[place], closed)
+                return SealedEnd(seal.line + 1, ends[place], closed, seal.segment.chain)
         if window >= size:
             return SealedEnd(0, 0, closed=False)
         window *= 4
@@ -116,7 +119,7 @@ def ending(path: Path) -> Ending | None:
             length += len(piece)
     if end.closed and not length:
         return None
-    return Ending(stream_of(path) or "", end.line, end.offset, length, tail.hexdigest())
+    return Ending(stream_of(path) or "", end.line, end.offset, length, tail.hexdigest(), end.chain)
 
 
 def unfinished(folder: Path) -> list[Ending]:

@@ -84,6 +84,10 @@ class Action(StrEnum):
     """A source could not be worked on."""
     KEY_CREATED = "retention.key_created"
     """A key was generated; its id, never its value."""
+    CHECKPOINT = "retention.checkpoint"
+    """The stream so far, signed."""
+    ANCHORED = "retention.anchored"
+    """The heads of all streams were signed for somebody else to keep."""
     CLOCK_SUSPECT = "retention.clock_suspect"
     """The clock went back or leapt ahead."""
 

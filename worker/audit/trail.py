@@ -7,6 +7,7 @@ Threat model. What must not happen, and what stands against it:
   process records how the file ended.
 - Lines edited, removed, moved or added later. Every segment is a hash tree with a seal, and each seal holds the one before;
   the ledger keeps the root of each batch, so a file rewritten as a whole is found as well.
+- A whole file made anew with right seals: runs and streams end with a checkpoint, signed with a key that is not in the folder.
 - Payloads guessed from their hashes once they were dropped: every leaf has its own random salt.
 - Two writers in one file, after a fork for instance: the file is created by its writer alone, locked for as long as it
   lives, and a child process is refused.
@@ -25,10 +26,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import structlog
 
+from worker.audit.checkpoint import Checkpoint
 from worker.audit.endings import unfinished
 from worker.audit.events import Action
 from worker.audit.lines import (
@@ -53,6 +55,8 @@ from worker.errors import AuditUnavailable, ConfigurationError
 __all__ = ["SERVICE", "AuditTrail", "Segment", "room_for"]
 
 SERVICE = "retention-worker"
+Sign: TypeAlias = Callable[[str], str]
+"""Makes a signed note of a text that consists of whole lines."""
 _OPENING, _CLOSING = b"{}"
 _WHAT_NEXT = "Nothing was written to any system after this. Free the disk or mend the folder, and start again."
 
@@ -63,7 +67,7 @@ class AuditTrail:
     stream -- random 128-bit hex id; path -- the file; context -- members every event has (service and what was given).
     """
 
-    def __init__(self, path: Path, stream: str, descriptor: int, *, now: Callable[[], dt.datetime]) -> None:
+    def __init__(self, path: Path, stream: str, descriptor: int, *, now: Callable[[], dt.datetime], sign: Sign | None = None) -> None:
         """Take over an empty file that was created and locked for this stream: use `open`."""
         self.path = path
         self.stream = stream
@@ -71,6 +75,9 @@ class AuditTrail:
         self._descriptor = descriptor
         self._process = os.getpid()
         self._now = now
+        self._sign = sign
+        self._tree = merkle.Frontier()
+        self._signed = 0
         self._line = 0
         self._segment = 0
         self._chain = FIRST_PREVIOUS
@@ -91,17 +98,19 @@ class AuditTrail:
         now: Callable[[], dt.datetime],
         service_version: str,
         context: Mapping[str, str] | None = None,
+        sign: Sign | None = None,
     ) -> Self:
         """Start a stream in the folder (made with mode 0700 when missing) and say so in it, durably.
 
         Records what earlier writers left torn or unclosed, unless that was recorded before. `now` answers the present
-        aware instant. Raises ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
+        aware instant; `sign` makes a signed note of a text, and without it there are no checkpoints. Raises
+        ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
         when the first events can't be written.
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _only_opener(folder) as directory:
-                trail = cls._create(folder, now)
+                trail = cls._create(folder, now, sign)
                 trail._begin(folder, service_version, context or {})  # noqa: SLF001 - the second half of construction
                 os.fsync(directory)
         except OSError as error:
@@ -130,8 +139,24 @@ class AuditTrail:
         AuditUnavailable when they can't be written.
         """
         segment = self._append(payloads)
+        assert segment is not None
         self.sync()
         return segment
+
+    def checkpoint(self) -> None:
+        """Sign the stream so far and say so in it, unless it was signed to its end or nobody can sign; all is durable when this returns.
+
+        Raises AuditUnavailable when it can't be written.
+        """
+        while self._sign is not None and self._segment > self._signed:
+            with self._appending:
+                checked = Checkpoint(self.stream, self._tree.size, self._tree.root())
+            said: dict[str, JsonValue] = {TIMESTAMP: instant(self._now()), "event.action": str(Action.CHECKPOINT), **self.context}
+            said |= {"retention.segments": checked.size, "retention.note": self._sign(checked.text())}
+            # A checkpoint covers everything before it, so it is made again when another thread wrote in between.
+            if self._append([payload(said)], at=checked.size) is not None:
+                self._signed = checked.size + 1
+        self.sync()
 
     def sync(self) -> None:
         """Make durable everything written so far. Raises AuditUnavailable when that can't be promised."""
@@ -177,6 +202,7 @@ class AuditTrail:
             return
         try:
             if self._broken is None and not self._midway and os.getpid() == self._process:
+                self.checkpoint()
                 self.emit(Action.STREAM_CLOSED, sync=True)
         finally:
             self._abandon()
@@ -189,7 +215,7 @@ class AuditTrail:
         self.close()
 
     @classmethod
-    def _create(cls, folder: Path, now: Callable[[], dt.datetime]) -> Self:
+    def _create(cls, folder: Path, now: Callable[[], dt.datetime], sign: Sign | None) -> Self:
         stream = secrets.token_hex(16)
         path = folder / file_name(now().astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ"), stream)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -199,7 +225,7 @@ class AuditTrail:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, stream, descriptor, now=now)
+        return cls(path, stream, descriptor, now=now, sign=sign)
 
     def _begin(self, folder: Path, service_version: str, context: Mapping[str, str]) -> None:
         service = {"service.name": SERVICE, "service.version": service_version}
@@ -228,7 +254,8 @@ class AuditTrail:
             raise ValueError(f"an audit event says {min(twice)} twice")
         return {**head, **event}
 
-    def _append(self, payloads: Sequence[bytes]) -> Segment:
+    def _append(self, payloads: Sequence[bytes], *, at: int | None = None) -> Segment | None:
+        """Put a segment at the end; None when it was meant as the one with the number `at` and another came first."""
         count = len(payloads)
         if not 0 < count <= MAX_LINES:
             raise ValueError(f"a segment has 1 to {MAX_LINES} lines, not {count}")
@@ -242,6 +269,8 @@ class AuditTrail:
             if self._midway:
                 # Ctrl-C between the write and the count: going on could use a line number twice.
                 raise self._poisoned("was interrupted in a write")
+            if at not in (None, self._segment):
+                return None
             first, number = self._line, self._segment
             lines = event_lines(first, salts, payloads)
             chained = chain(self._chain, root, self.stream, number, first, count)
@@ -253,6 +282,7 @@ class AuditTrail:
             self._midway = True
             self._put(data)
             self._line, self._segment, self._chain = first + count + 1, number + 1, chained
+            self._tree.add(merkle.leaf_hash(b"", bytes.fromhex(chained)))
             self._midway = False
         return segment
 
@@ -297,7 +327,9 @@ class _Sink:
         self._trail = trail
 
     def record(self, rendered: bytes) -> Segment:
-        return self._trail._append([rendered])  # noqa: SLF001 - the trail's own other half
+        segment = self._trail._append([rendered])  # noqa: SLF001 - the trail's own other half
+        assert segment is not None
+        return segment
 
 
 class _TrailLogger(structlog.BoundLoggerBase):

@@ -51,6 +51,33 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+class Frontier:
+    """The tree of a list that grows: only the roots of its perfect subtrees are kept, as many as the size has binary ones."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []
+
+    def add(self, leaf: bytes) -> None:
+        """Put one more leaf hash at the end."""
+        # A carry of the binary counter joins two subtrees of one height.
+        carry = self.size
+        while carry % 2:
+            leaf = node_hash(self._peaks.pop(), leaf)
+            carry //= 2
+        self._peaks.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Return what `root` returns for all leaves so far."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        joined = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            joined = node_hash(peak, joined)
+        return joined
+
+
 def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Return the neighbours, lowest first, that lead from the leaf at `index` to the root (RFC 6962, 2.1.1).
 

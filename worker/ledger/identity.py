@@ -16,6 +16,7 @@ _LOSSES = {
     "pseudonym": "the same person gets another pseudonym than before, and old ones can't be attributed",
     "seal": "plans and unfinished batches that were made with it can't be opened; make the plans again",
     "plan-mac": "plans that were made with it can't be trusted any more; make them again",
+    "sign": "auditors who hold its public half would not believe anything that is signed from now on; what was signed stays provable",
 }
 
 

@@ -347,8 +347,8 @@ def _end(machine: Machine, result: RunResult, state: Any, exit_code: int, reason
                 "retention.failed_sources": sorted(result.failed),
                 **{f"retention.total.{name}": count for name, count in sorted(totals.items())},
             },
-            sync=True,
         )
+        machine.trail.checkpoint()
     except AuditUnavailable:
         if state != "failed":
             raise

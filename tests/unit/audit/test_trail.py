@@ -254,3 +254,37 @@ def test_a_child_process_is_refused(trail: AuditTrail) -> None:
         trail.emit(Action.FINDING)
     trail._process -= 1
     trail.emit(Action.FINDING)
+
+
+def test_a_stream_is_signed_to_its_end(folder: Path) -> None:
+    """A checkpoint covers all segments before its own, is made once for the same end, and closing makes the last one."""
+    signed: list[str] = []
+
+    def sign(text: str) -> str:
+        signed.append(text)
+        return text
+
+    with AuditTrail.open(folder, now=lambda: dt.datetime(2026, 3, 1, tzinfo=dt.UTC), service_version="1", sign=sign) as trail:
+        trail.checkpoint()
+        trail.checkpoint()
+        trail.write([body(1), body(2)])
+    assert [text.split("\n")[:2] for text in signed] == [[f"retention-worker/{trail.stream}", size] for size in ("1", "3")]
+    actions = [event["event.action"] for event in sealed_events(trail)]
+    assert actions[1] == actions[-2] == "retention.checkpoint"
+    assert actions[-1] == "retention.stream_closed"
+
+
+def test_a_checkpoint_that_another_thread_overtook_is_made_again(folder: Path) -> None:
+    """Nothing stands between what is signed and the checkpoint, whoever writes meanwhile."""
+    once = [True]
+
+    def sign(text: str) -> str:
+        if once:
+            once.clear()
+            trail.write([body(1)])
+        return text
+
+    with AuditTrail.open(folder, now=lambda: dt.datetime(2026, 3, 1, tzinfo=dt.UTC), service_version="1", sign=sign) as trail:
+        trail.checkpoint()
+        said = [event["retention.segments"] for event in sealed_events(trail) if "retention.segments" in event]
+    assert said == [2]

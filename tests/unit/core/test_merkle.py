@@ -89,3 +89,13 @@ def test_there_is_no_path_to_a_leaf_that_is_not_there() -> None:
     """An index outside the tree is an error of the caller."""
     with pytest.raises(IndexError):
         merkle.inclusion_path(leaves_of(3), 3)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
+def test_a_growing_tree_has_the_root_of_the_whole_list(leaves: list[bytes]) -> None:
+    """Adding leaf by leaf gives at every size the root that all leaves together have."""
+    growing = merkle.Frontier()
+    assert growing.root() == merkle.EMPTY_ROOT
+    for leaf in leaves:
+        growing.add(leaf)
+    assert (growing.size, growing.root()) == (len(leaves), merkle.root(leaves))
