@@ -18,7 +18,7 @@ class Action(StrEnum):
 
     meaning: str
 
-    def __new__(cls, name: str, meaning: str) -> Self:
+    def __new__(cls, name: str, meaning: str = "") -> Self:
         """Make an action of a name and a sentence that says what it means."""
         made = str.__new__(cls, name)
         made._value_ = name

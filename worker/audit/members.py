@@ -66,7 +66,14 @@ _REQUEST_KINDS = ("erase", "restrict", "object", "withdraw", "export")
 _FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review")
 _BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval")
 
-TOTALS = ("acted", "delete", "pseudonymise", "treat", "children", *(f"skipped_{why}" for why in ("changed", "held", "gone", "failed", "busy")))
+TOTALS = (
+    "acted",
+    "delete",
+    "pseudonymise",
+    "treat",
+    "children",
+    *(f"skipped_{why}" for why in ("changed", "held", "gone", "failed", "busy")),
+)
 """What is counted over all sources when a run ends, each as `retention.total.<word>`."""
 
 _ALL = (

@@ -47,6 +47,7 @@ from worker.audit.lines import (
 )
 from worker.audit.read import recorded_endings
 from worker.audit.render import TIMESTAMP, JsonValue, flattened, instant, payload
+from worker.audit.vocabulary import VERSION
 from worker.core import merkle
 from worker.errors import AuditUnavailable, ConfigurationError
 
@@ -63,7 +64,9 @@ class AuditTrail:
     stream -- random 128-bit hex id; path -- the file; context -- members every event has (service and what was given).
     """
 
-    def __init__(self, path: Path, stream: str, descriptor: int, *, now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self, path: Path, stream: str, descriptor: int, *, now: Callable[[], dt.datetime], copy_to: Callable[[bytes], None] | None = None
+    ) -> None:
         """Take over an empty file that was created and locked for this stream: use `open`."""
         self.path = path
         self.stream = stream
@@ -71,6 +74,7 @@ class AuditTrail:
         self._descriptor = descriptor
         self._process = os.getpid()
         self._now = now
+        self._copy_to = copy_to
         self._line = 0
         self._segment = 0
         self._chain = FIRST_PREVIOUS
@@ -91,17 +95,19 @@ class AuditTrail:
         now: Callable[[], dt.datetime],
         service_version: str,
         context: Mapping[str, str] | None = None,
+        copy_to: Callable[[bytes], None] | None = None,
     ) -> Self:
         """Start a stream in the folder (made with mode 0700 when missing) and say so in it, durably.
 
         Records what earlier writers left torn or unclosed, unless that was recorded before. `now` answers the present
-        aware instant. Raises ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
+        aware instant. `copy_to` is given the bytes of every segment after the file has them; an OSError of it counts as a
+        failed write. Raises ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
         when the first events can't be written.
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _only_opener(folder) as directory:
-                trail = cls._create(folder, now)
+                trail = cls._create(folder, now, copy_to)
                 trail._begin(folder, service_version, context or {})  # noqa: SLF001 - the second half of construction
                 os.fsync(directory)
         except OSError as error:
@@ -189,7 +195,7 @@ class AuditTrail:
         self.close()
 
     @classmethod
-    def _create(cls, folder: Path, now: Callable[[], dt.datetime]) -> Self:
+    def _create(cls, folder: Path, now: Callable[[], dt.datetime], copy_to: Callable[[bytes], None] | None) -> Self:
         stream = secrets.token_hex(16)
         path = folder / file_name(now().astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ"), stream)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -199,15 +205,20 @@ class AuditTrail:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, stream, descriptor, now=now)
+        return cls(path, stream, descriptor, now=now, copy_to=copy_to)
 
     def _begin(self, folder: Path, service_version: str, context: Mapping[str, str]) -> None:
-        service = {"service.name": SERVICE, "service.version": service_version}
+        service = {"service.name": SERVICE, "service.version": service_version, "trace.id": self.stream}
         self.context = MappingProxyType({**service, **context})
         try:
             self.emit(
                 Action.STREAM_OPENED,
-                {"process.pid": self._process, "retention.stream": self.stream, "retention.format": FORMAT},
+                {
+                    "process.pid": self._process,
+                    "retention.stream": self.stream,
+                    "retention.format": FORMAT,
+                    "retention.events_version": VERSION,
+                },
             )
             left = unfinished(folder)
             known = recorded_endings(folder) if left else set()
@@ -264,6 +275,11 @@ class AuditTrail:
         if written != len(data):
             raise self._poisoned(f"took only {written} of {len(data)} bytes")
         self._written += written
+        if self._copy_to is not None:
+            try:
+                self._copy_to(data)
+            except OSError as error:
+                raise self._poisoned(f"could not be copied to standard output: {error.strerror}") from error
 
     def _refuse_when_unusable(self) -> None:
         if self._broken is not None:

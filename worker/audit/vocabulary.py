@@ -48,7 +48,9 @@ FORMS: Mapping[Action, Form] = {
     Action.STREAM_TORN: _form("stream line offset length sha256"),
     Action.STREAM_UNCLOSED: _form("stream line offset length sha256"),
     Action.RUN_STARTED: _form("run plan as_of by"),
-    Action.RUN_ENDED: _form("event.outcome event.reason run", "exit_code failed_sources " + " ".join(f"retention.total.{each}" for each in TOTALS)),
+    Action.RUN_ENDED: _form(
+        "event.outcome event.reason run", "exit_code failed_sources " + " ".join(f"retention.total.{each}" for each in TOTALS)
+    ),
     Action.PLAN_MADE: _form("event.outcome plan as_of by counts failed_sources"),
     Action.PLAN_APPROVED: _form("event.outcome plan by mac"),
     Action.PLAN_REFUSED: _form("event.outcome event.reason by", "plan"),

@@ -45,9 +45,11 @@ def test_a_stream_opens_with_its_identity(trail: AuditTrail, folder: Path) -> No
             "event.action": "retention.stream_opened",
             "service.name": "retention-worker",
             "service.version": "0.1.0",
+            "trace.id": trail.stream,
             "process.pid": os.getpid(),
             "retention.stream": trail.stream,
             "retention.format": 1,
+            "retention.events_version": 1,
         }
     ]
 
