@@ -81,11 +81,12 @@ class BatchResult:
 
 
 class _Skipped(NamedTuple):
-    """A planned record that was left as it is. by -- the holds and requests that keep it."""
+    """A planned record that was left as it is. by -- the holds and requests that keep it; subjects -- whom it is about, if it is kept."""
 
     reference: str
     reason: str
     by: Sequence[str] = ()
+    subjects: Sequence[str] = ()
 
 
 @dataclass
@@ -262,7 +263,10 @@ class BatchWorker:
                 acting.append((verdict, reference, reason))
             else:
                 outcome = judged.decision.outcome
-                skipped.append(_Skipped(reference, HELD, outcome.by) if isinstance(outcome, Held) else _Skipped(reference, CHANGED))
+                if isinstance(outcome, Held):
+                    skipped.append(_Skipped(reference, HELD, outcome.by, self._intents.subjects(verdict.row, self._identifiers())))
+                else:
+                    skipped.append(_Skipped(reference, CHANGED))
         if self._policy.only_deletes:
             work.effects[DELETE] = len(acting)
         else:
@@ -399,5 +403,6 @@ class BatchWorker:
                     "retention.source": self._policy.source.name,
                     "retention.record": each.reference,
                     **by_kind(each.by),
+                    **({"retention.subjects": each.subjects} if each.subjects else {}),
                 },
             )

@@ -15,7 +15,7 @@ from worker.core.model import Identifier, Policy
 from worker.core.refs import Referrer
 from worker.core.standing import NOTHING, RequestKind, Standing
 from worker.planfile import Reason
-from worker.ports import Key, OpenSource
+from worker.ports import Key, OpenSource, Row
 from worker.usecases.judging import Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_form
@@ -64,23 +64,22 @@ class IntentLines:
         # stands for a record may differ within a reason; hardly ever does anything.
         halves: dict[int | tuple[int, Standing], tuple[str, str]] = {}
         lines: list[bytes] = []
-        subject_of = self._referrer.subject
         for verdict, reference, reason in acting:
             standing = verdict.standing
             group = id(reason) if standing is NOTHING else (id(reason), standing)
             found = halves.get(group)
             if found is None:
                 words = self._words(verdict.judged.decision, standing, reason)
-                before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(_GAP)
+                before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')
                 found = halves[group] = before, _with(after, self._touching(standing, reason))
-            row = verdict.row
-            forms = [form for place, kind in identifiers if (form := identifier_form(kind, row[place]))]
-            if forms:
-                subjects = '","'.join([subject_of(form) for form in forms])
-                lines.append(f'{found[0]}{reference}","retention.subjects":["{subjects}"]{found[1][1:]}'.encode("ascii"))
-            else:
-                lines.append(f"{found[0]}{reference}{found[1]}".encode("ascii"))
+            subjects = self.subjects(verdict.row, identifiers)
+            more = f',"retention.subjects":{fragment(subjects)}' if subjects else ""
+            lines.append(f'{found[0]}{reference}"{more}{found[1]}'.encode("ascii"))
         return lines
+
+    def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
+        """Return the references of the person a row is about, one per identifier that is not empty."""
+        return [self._referrer.subject(form) for place, kind in identifiers if (form := identifier_form(kind, row[place]))]
 
     def _words(self, decision: Decision, standing: Standing, reason: Reason) -> list[str]:
         """Return what a reason gives the varying members behind the record's reference, as JSON."""

@@ -219,7 +219,10 @@ def test_the_example_in_the_document_is_a_whole_file(folder: Path) -> None:
     path.write_text(example)
     assert damage(path) is None
     assert [] == wrong_events(folder)
-    assert [effect.payload["retention.record"] for effect in outcomes(folder)] == ["9b1c3f6204ea8d57b09c6a1f73e2d845", "04ef82d1c6a97b35e8f04d2b1c7a9630"]
+    assert [effect.payload["retention.record"] for effect in outcomes(folder)] == [
+        "9b1c3f6204ea8d57b09c6a1f73e2d845",
+        "04ef82d1c6a97b35e8f04d2b1c7a9630",
+    ]
 
 
 def test_the_check_goes_on_after_a_broken_file(opened: Opened, folder: Path) -> None:
