@@ -169,15 +169,13 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     )
     for listed in (("hold", "list"), ("request", "list", "--json"), ("reviews", "list"), ("findings", "list"), ("settings",)):
         call(*listed)
-    call("reviews", "list", "--records", interactive=True)
+    listed_records = call("reviews", "list", "--records", interactive=True)
     call("explain", "--subject", "-", typed=mail)
     dossier = max(each.name for each in firm.built.applications.iterdir() if WORD in each.name)
     call("explain", "applications", "-", typed=dossier)
     call("explain", "applications", "-", typed=f"{WORD}-nobody", code=2)
-    waiting = call("reviews", "list", "--records", "--json", interactive=True).json["records"]
-    for each in waiting[:1]:
-        key = ",".join(map(str, each["keys"][0]))
-        call("reviews", "keep", each["source"], "-", "--for", "P1M", "--by", "B", "--reason", "later", typed=key)
+    waiting = listed_records.out.partition("applications: ")[2].splitlines()[0].split(", ")[0]
+    call("reviews", "keep", "applications", "-", "--for", "P1M", "--by", "B", "--reason", "later", typed=waiting)
     call("reviews", "keep", "applications", "-", "--for", "P1M", "--by", "B", "--reason", "later", typed=dossier, code=2)
 
     # A plan that nobody approved, one that was changed, and the plan; a hold that comes after it.

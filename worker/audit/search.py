@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from worker.audit.events import INTENTS, Action
+from worker.audit.events import INTENTS
 from worker.audit.outcomes import End, ends, entries
 from worker.audit.read import Entry, Payload
 
@@ -39,14 +39,16 @@ class Found:
 def search(paths: Sequence[Path], references: Collection[str]) -> Iterator[Found]:
     """Yield the events of audit files that name one of the references, and those that belong to them, in the order of the files.
 
-    An event about a person brings the events about the same records with it; the placing of a hold or the adding of a request its end.
+    An event about a person brings the events about the same records with it, and the placing of a hold or the adding of a request its end.
     Raises Broken for damage, see `outcomes`.
     """
     closed = ends(paths)
-    wanted = {*references}
-    for _, entry in entries(paths):
-        if entry.payload is not None and _names(entry.payload, references):
-            wanted |= _leads_to(entry.payload)
+    wanted: set[str] = set()
+    more = {*references}
+    # A person leads to records, a record to the holds on it, and a hold to its release: a few rounds find all there is.
+    while not more <= wanted:
+        wanted |= more
+        more = {each for _, entry in entries(paths) if entry.payload and _names(entry.payload, wanted) for each in _leads_to(entry.payload)}
     for path, entry in entries(paths):
         if entry.payload is not None and _names(entry.payload, wanted):
             became = _became(entry, closed) if entry.payload.get("event.action") in INTENTS else None
@@ -61,10 +63,8 @@ def _names(event: Payload, wanted: Collection[str]) -> bool:
 
 def _leads_to(event: Payload) -> set[str]:
     """Return what else an event names that other events about the same matter name."""
-    placed = event.get("event.action") in (Action.HOLD_PLACED, Action.REQUEST_ADDED)
     # A row that went along with a record leads to itself; its record may be about somebody else.
-    names = ("retention.hold", "retention.request") if placed else ("retention.record",)
-    return {str(event[name]) for name in names if name in event}
+    return {str(event[name]) for name in ("retention.record", "retention.hold", "retention.request") if name in event}
 
 
 def _became(entry: Entry, closed: dict[tuple[str, str], End]) -> Became:
