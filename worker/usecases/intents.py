@@ -13,7 +13,7 @@ from worker.audit.render import JsonValue, compile_template, fragment, instant
 from worker.core.decide import Decision, Ended, deadline
 from worker.core.model import Identifier, Policy
 from worker.core.refs import Referrer
-from worker.core.standing import NOTHING, RequestKind, Standing
+from worker.core.standing import NOTHING, Standing
 from worker.planfile import Reason
 from worker.ports import Key, OpenSource, Row
 from worker.usecases.judging import Verdict
@@ -73,8 +73,9 @@ class IntentLines:
                 before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')
                 found = halves[group] = before, _with(after, self._touching(standing, reason))
             subjects = self.subjects(verdict.row, identifiers)
-            more = f',"retention.subjects":{fragment(subjects)}' if subjects else ""
-            lines.append(f'{found[0]}{reference}"{more}{found[1]}'.encode("ascii"))
+            # Hexadecimal digits are their own JSON.
+            whom = ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""
+            lines.append(f'{found[0]}{reference}"{whom}{found[1]}'.encode("ascii"))
         return lines
 
     def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
@@ -96,11 +97,12 @@ class IntentLines:
         return words
 
     def _touching(self, standing: Standing, reason: Reason) -> dict[str, JsonValue]:
-        """Return the holds whose release moved the deadline, and the requests that end purposes."""
+        """Return the holds whose release moved the deadline, and the requests that end purposes (of whom we process for, none does)."""
         policy = self._policy
+        asked = standing.requests if policy.source.controller else ()
         moved = deadline(policy, reason.due, standing) != deadline(policy, reason.due)
         holds = [each.id for each in standing.holds if each.released_on is not None] if moved else []
-        requests = [each.id for each in standing.requests if each.kind is not RequestKind.RESTRICT] if standing.ends_purposes else []
+        requests = [each.id for each in asked if Standing(requests=(each,)).ends_purposes]
         return by_kind([*holds, *requests])
 
     def along(
