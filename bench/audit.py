@@ -42,7 +42,7 @@ def main(*, lines: int, segment: int, packed: bool) -> None:
             assert verdict.whole, verdict.findings[:3]
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             click.echo(
-                f"{way}: {verdict.lines:,} lines in {seconds:.2f} s, {verdict.lines / seconds:,.0f} a second; peak memory so far {memory} MB"
+                f"{way}: {verdict.lines:,} lines in {seconds:.2f} s, {verdict.lines / seconds:,.0f} a second; peak memory {memory} MB"
             )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,11 +57,11 @@ def machine(
         finally:
             sources.close()
             try:
-                created = set(keyring.checks()) - known
-                ledger.confirm_keys(keyring.checks())
-                if trail.opened is not None:
-                    for key_id in sorted(created):
-                        trail.opened.emit(Action.KEY_CREATED, {"retention.key": key_id})
+                checks = keyring.checks()
+                ledger.confirm_keys(checks)
+                for key_id in sorted(set(checks) - known):
+                    family = checks[key_id].rpartition(":")[0]
+                    trail.open().emit(Action.KEY_CREATED, {"retention.key": key_id, "retention.key_family": family}, sync=True)
             finally:
                 trail.close()
 
@@ -129,6 +130,13 @@ def signer(keyring: Keyring) -> Signer:
     return Signer.of(f"{SERVICE}/{key.id}", key.secret)
 
 
+def _to_standard_output(lines: bytes) -> None:
+    """Put whole lines of the audit trail on standard output, behind whatever was printed before, and have them leave this process."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
+
+
 class _Trail:
     """The audit file of this process, opened on first use."""
 
@@ -145,8 +153,8 @@ class _Trail:
                 self._settings.audit_folder,
                 now=self._now,
                 service_version=service_version(),
-                context={"service.name": "retention-worker", "service.version": service_version()},
                 sign=signer(self._keyring).sign,
+                copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
             )
         return self.opened
 

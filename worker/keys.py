@@ -100,6 +100,10 @@ class Keyring:
         """Return the key for references to records in the audit trail of one calendar year; it can be destroyed."""
         return self._current(f"audit-ref/{year:04d}")
 
+    def audit_refs(self) -> tuple[Key, ...]:
+        """Return every key for references there is, of whatever year; none is made."""
+        return tuple(entry.key for entry in self._entries if entry.family.startswith("audit-ref/"))
+
     def match(self) -> Key:
         """Return the key by which holds, requests and tombstones recognise a person or a record."""
         return self._current("match")

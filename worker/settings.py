@@ -73,6 +73,9 @@ class Settings(BaseSettings):
         None, description="SQLAlchemy URL of the ledger, SQLite or PostgreSQL; default: ledger.sqlite in `state`."
     )
     audit: Path | None = Field(None, description="Folder of the audit trail; default: audit in `state`.")
+    audit_output: Literal["files", "stdout", "both"] = Field(
+        "files", description="Where the audit trail goes: to its folder, or also line by line to standard output."
+    )
     plans: Path | None = Field(None, description="Folder of plan files; default: plans in `state`.")
     keys: Path | None = Field(None, description="The key file, never inside `state`; default: ~/.config/retention/keys.json.")
     approval: Literal["first_run", "always"] = Field(

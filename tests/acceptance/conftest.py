@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from click.testing import CliRunner
 
 from demo import office
 from demo.__main__ import POLICIES, environment
+from tests.events import wrong_events
 from worker.cli.main import run
 from worker.cli.session import Session
 from worker.ports import Faults
@@ -98,6 +99,13 @@ when = { status = { ne = "subscribed" } }
 start = "unsubscribed_at"
 keep = "P0D"
 """
+
+
+@pytest.fixture(autouse=True)
+def _events_are_of_the_closed_set(tmp_path: Path) -> Iterator[None]:
+    """Whatever a test made the worker write down has the form that the schema promises."""
+    yield
+    assert [] == wrong_events(tmp_path)
 
 
 @dataclass(frozen=True, slots=True)

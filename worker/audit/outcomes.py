@@ -7,7 +7,7 @@ only for the very segment whose root that event names: a batch that was tried tw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,18 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
+class End:
+    """How a batch was closed, and where that stands: how many of its intents took effect, and which did not when others did."""
+
     path: Path
     line: int
     closing: Closing
     count: int
     excluded: frozenset[str]
+
+    def took_effect(self, intent: Payload) -> bool:
+        """Whether an intent of the batch became an effect."""
+        return bool(self.count) and intent.get("retention.record") not in self.excluded
 
 
 def outcomes(folder: Path) -> Iterator[Effect]:
@@ -46,10 +52,11 @@ def outcomes(folder: Path) -> Iterator[Effect]:
     effect unless a closing event says so, and with Damage.COUNT when a closing event counts other effects than there
     are intents for (fewer are in order when payloads of that segment were dropped).
     """
-    ends = _ends(folder)
+    paths = files(folder)
+    closed = ends(paths)
     seen: Counter[tuple[str, str]] = Counter()
     dropped: set[str] = set()
-    for _, entry in _entries(folder):
+    for _, entry in entries(paths):
         if entry.segment is None:
             continue
         if entry.payload is None:
@@ -59,28 +66,28 @@ def outcomes(folder: Path) -> Iterator[Effect]:
         if action not in INTENTS:
             continue
         key = (str(entry.payload.get("retention.batch")), entry.segment.root)
-        end = ends.get(key)
-        if end is None or not end.count or entry.payload.get("retention.record") in end.excluded:
+        end = closed.get(key)
+        if end is None or not end.took_effect(entry.payload):
             continue
         seen[key] += 1
         yield Effect(entry.stream, entry.number, Action(action), key[0], end.closing, entry.payload)
-    for key, end in ends.items():
+    for key, end in closed.items():
         if seen[key] != end.count and not (seen[key] < end.count and key[1] in dropped):
             what = f"the closing event counts {end.count} effects, and there are {seen[key]} intents for them"
             raise Broken(Damage.COUNT, end.path, end.line, what)
 
 
-def _ends(folder: Path) -> dict[tuple[str, str], _End]:
-    """Return how each batch was closed, by batch and by the root of the segment that holds its intents."""
-    ends: dict[tuple[str, str], _End] = {}
-    for path, entry in _entries(folder):
+def ends(paths: Sequence[Path]) -> dict[tuple[str, str], End]:
+    """Return how each batch was closed, by batch and by the root of the segment that holds its intents; raises Broken."""
+    found: dict[tuple[str, str], End] = {}
+    for path, entry in entries(paths):
         event = entry.payload
         if event is None or not entry.sealed or event.get("event.action") != Action.BATCH_CLOSED:
             continue
         line = entry.number + 1
         try:
             key = (str(event["retention.batch"]), str(event["retention.digest"]))
-            end = _End(
+            end = End(
                 path,
                 line,
                 Closing(event["retention.batch_outcome"]),
@@ -89,14 +96,15 @@ def _ends(folder: Path) -> dict[tuple[str, str], _End]:
             )
         except (KeyError, ValueError) as error:
             raise Broken(Damage.FOREIGN, path, line, "this closing event lacks a member") from error
-        known = ends.setdefault(key, end)
+        known = found.setdefault(key, end)
         if (known.count, known.excluded) != (end.count, end.excluded):
             raise Broken(Damage.COUNT, path, line, "this batch was closed before, with other effects")
-    return ends
+    return found
 
 
-def _entries(folder: Path) -> Iterator[tuple[Path, Entry]]:
-    for path in files(folder):
+def entries(paths: Sequence[Path]) -> Iterator[tuple[Path, Entry]]:
+    """Yield the entries of files in their order; raises Broken for any damage but an unsealed or unclosed end."""
+    for path in paths:
         try:
             for entry in read(path):
                 yield path, entry

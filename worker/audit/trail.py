@@ -49,6 +49,7 @@ from worker.audit.lines import (
 )
 from worker.audit.read import recorded_endings
 from worker.audit.render import TIMESTAMP, JsonValue, flattened, instant, payload
+from worker.audit.vocabulary import VERSION
 from worker.core import merkle
 from worker.errors import AuditUnavailable, ConfigurationError
 
@@ -67,7 +68,16 @@ class AuditTrail:
     stream -- random 128-bit hex id; path -- the file; context -- members every event has (service and what was given).
     """
 
-    def __init__(self, path: Path, stream: str, descriptor: int, *, now: Callable[[], dt.datetime], sign: Sign | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stream: str,
+        descriptor: int,
+        *,
+        now: Callable[[], dt.datetime],
+        sign: Sign | None = None,
+        copy_to: Callable[[bytes], None] | None = None,
+    ) -> None:
         """Take over an empty file that was created and locked for this stream: use `open`."""
         self.path = path
         self.stream = stream
@@ -78,6 +88,7 @@ class AuditTrail:
         self._sign = sign
         self._tree = merkle.Frontier()
         self._signed = 0
+        self._copy_to = copy_to
         self._line = 0
         self._segment = 0
         self._chain = FIRST_PREVIOUS
@@ -99,18 +110,20 @@ class AuditTrail:
         service_version: str,
         context: Mapping[str, str] | None = None,
         sign: Sign | None = None,
+        copy_to: Callable[[bytes], None] | None = None,
     ) -> Self:
         """Start a stream in the folder (made with mode 0700 when missing) and say so in it, durably.
 
         Records what earlier writers left torn or unclosed, unless that was recorded before. `now` answers the present
-        aware instant; `sign` makes a signed note of a text, and without it there are no checkpoints. Raises
+        aware instant; `sign` makes a signed note of a text, and without it there are no checkpoints. `copy_to` is given the
+        bytes of every segment after the file has them; an OSError of it counts as a failed write. Raises
         ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
         when the first events can't be written.
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _only_opener(folder) as directory:
-                trail = cls._create(folder, now, sign)
+                trail = cls._create(folder, now, sign, copy_to)
                 trail._begin(folder, service_version, context or {})  # noqa: SLF001 - the second half of construction
                 os.fsync(directory)
         except OSError as error:
@@ -215,7 +228,7 @@ class AuditTrail:
         self.close()
 
     @classmethod
-    def _create(cls, folder: Path, now: Callable[[], dt.datetime], sign: Sign | None) -> Self:
+    def _create(cls, folder: Path, now: Callable[[], dt.datetime], sign: Sign | None, copy_to: Callable[[bytes], None] | None) -> Self:
         stream = secrets.token_hex(16)
         path = folder / file_name(now().astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ"), stream)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -225,15 +238,20 @@ class AuditTrail:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, stream, descriptor, now=now, sign=sign)
+        return cls(path, stream, descriptor, now=now, sign=sign, copy_to=copy_to)
 
     def _begin(self, folder: Path, service_version: str, context: Mapping[str, str]) -> None:
-        service = {"service.name": SERVICE, "service.version": service_version}
+        service = {"service.name": SERVICE, "service.version": service_version, "trace.id": self.stream}
         self.context = MappingProxyType({**service, **context})
         try:
             self.emit(
                 Action.STREAM_OPENED,
-                {"process.pid": self._process, "retention.stream": self.stream, "retention.format": FORMAT},
+                {
+                    "process.pid": self._process,
+                    "retention.stream": self.stream,
+                    "retention.format": FORMAT,
+                    "retention.events_version": VERSION,
+                },
             )
             left = unfinished(folder)
             known = recorded_endings(folder) if left else set()
@@ -294,6 +312,11 @@ class AuditTrail:
         if written != len(data):
             raise self._poisoned(f"took only {written} of {len(data)} bytes")
         self._written += written
+        if self._copy_to is not None:
+            try:
+                self._copy_to(data)
+            except OSError as error:
+                raise self._poisoned(f"could not be copied to standard output: {error.strerror}") from error
 
     def _refuse_when_unusable(self) -> None:
         if self._broken is not None:

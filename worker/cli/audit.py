@@ -1,4 +1,4 @@
-"""`retention audit`: the key, the anchor and the check of the audit trail."""
+"""`retention audit`: the key, the anchor and the check of the audit trail; what is asked of it is `audit_events`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.usecases.anchoring import anchor as make_anchor
 
 @click.group()
 def audit() -> None:
-    """Prove the audit trail, or check somebody else's."""
+    """Prove the audit trail, look into it, or check somebody else's."""
 
 
 @audit.command(epilog="Example: retention audit key > retention.pub")

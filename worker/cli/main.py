@@ -14,7 +14,7 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import ahead, attention, audit, explaining, marks, paper, plans, policies, reviews, runs, standing
+from worker.cli import ahead, attention, audit, audit_events, explaining, marks, paper, plans, policies, reviews, runs, standing
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -94,6 +94,8 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
+for _command in (audit_events.schema, audit_events.find, audit_events.subject):
+    audit.audit.add_command(_command)
 
 
 def run(args: Sequence[str], session: Session) -> int:

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from worker.audit.search import Found
 from worker.core.declarations import Gap
 from worker.core.model import Policy
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
@@ -71,6 +72,27 @@ def finding_table(found: Sequence[FindingRow], new: Iterable[str], title: str = 
     for each in found:
         state = "new" if each.digest in fresh else "accepted"
         table.add_row(each.digest[:12], each.kind, each.source, each.detail, _number(each.count), state)
+    return table
+
+
+def trace_table(found: Iterable[Found]) -> Table:
+    """Return events of the audit trail about one record or person, in the order of the trail."""
+    table = _table(
+        "What the audit trail says", "when (UTC)", "what", "source", "due", "became", "why", "by", caption="due: the last day of keeping"
+    )
+    for each in found:
+        event = each.payload
+        by = (*event.get("retention.holds", ()), *event.get("retention.requests", ()))
+        named = [event[name] for name in ("retention.hold", "retention.request", "retention.run", "retention.by") if name in event]
+        table.add_row(
+            event["@timestamp"][:19].replace("T", " "),
+            str(event["event.action"]).removeprefix("retention."),
+            event.get("retention.source", "-"),
+            event.get("retention.due", event.get("retention.until", event.get("retention.on", "-"))),
+            each.became or "-",
+            event.get("event.reason", event.get("retention.mark", "-")),
+            ", ".join((*by, *named)),
+        )
     return table
 
 

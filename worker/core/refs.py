@@ -1,7 +1,8 @@
 """Keyed references: how a plan and the audit trail name a record, and the facts it was decided on, without saying who it is.
 
 Both are BLAKE2b in keyed mode (RFC 7693): without the key nobody can tell which record a reference stands for, or try all e-mail addresses.
-A reference is bound to the source and the record's key; a fingerprint to the source and the facts used.
+A reference is bound to the source and the record's key, or to the source and a person's identifier; a fingerprint to the source and the
+facts used.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Referrer:
         self._reference.update(source.encode() + b"\x00")
         self._fingerprint = hashlib.blake2b(key=secret, digest_size=FINGERPRINT_BYTES, person=b"fingerprint")
         self._fingerprint.update(source.encode() + b"\x00")
+        self._subject = hashlib.blake2b(key=secret, digest_size=REFERENCE_BYTES, person=b"subject")
+        self._subject.update(source.encode() + b"\x00")
 
     def reference(self, key: Sequence[object]) -> str:
         """Return the reference of a record, 32 hexadecimal digits."""
@@ -30,6 +33,15 @@ class Referrer:
         first = key[0]
         # Most keys are one whole number; written out here because this is the hot path.
         state.update(b"i%d" % first if type(first) is int and len(key) == 1 else _key_bytes(key))
+        return state.hexdigest()
+
+    def subject(self, identifier: str) -> str:
+        """Return the reference of a person by an identifier in its canonical form, 32 hexadecimal digits.
+
+        Bound to the source, so that nobody without the key can tell that two systems know the same person.
+        """
+        state = self._subject.copy()
+        state.update(identifier.encode(errors="surrogatepass"))  # File names may hold lone surrogates.
         return state.hexdigest()
 
     def fingerprint(self, evidence: bytes) -> str:

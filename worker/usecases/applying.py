@@ -26,6 +26,7 @@ from worker.usecases.braking import say, shape_brakes
 from worker.usecases.gathering import Gathered, facts_used, gather
 from worker.usecases.lanes import Lane, batch_row, carried_out, lanes_of
 from worker.usecases.machine import Machine
+from worker.usecases.negatives import say_findings
 from worker.usecases.observing import observe
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
@@ -112,7 +113,12 @@ def carry_out(
         )
         machine.trail.emit(
             Action.RUN_STARTED,
-            {"retention.run": run_id, "retention.plan": plan.header.plan_id, "retention.as_of": plan.header.as_of.isoformat()},
+            {
+                "retention.run": run_id,
+                "retention.plan": plan.header.plan_id,
+                "retention.as_of": plan.header.as_of.isoformat(),
+                "retention.by": machine.operator,
+            },
             sync=True,
         )
         run = _Run(
@@ -173,7 +179,7 @@ class _Run:
             except (SourceFailed, Retriable) as error:
                 self._give_up(name, error)
                 continue
-            say(self._machine, stopped)
+            say(self._machine, stopped, run=self.result.run_id)
             self.result.failed.update({each.source: each.what for each in stopped if each.source is not None})
 
     def _work(self, gathered: Gathered) -> None:
@@ -253,7 +259,8 @@ class _Run:
     def finish(self) -> RunResult:
         """Record findings, end the run, and say how it went."""
         result, machine = self.result, self._machine
-        found = [finding_of(dict(each)) for each in self._plan.summary.findings]
+        planned = [finding_of(dict(each)) for each in self._plan.summary.findings]
+        found = list(planned)
         for name, outcome in result.results.items():
             found.extend(
                 FindingRow(kind, name, name, detail, outcome.skipped[reason])
@@ -267,19 +274,8 @@ class _Run:
         result.findings = found
         machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
         result.new_findings = machine.ledger.new_findings(machine.today(), found)
-        for each in result.new_findings:
-            machine.trail.emit(
-                Action.FINDING,
-                {
-                    "event.reason": each.detail,
-                    "rule.id": each.policy,
-                    "retention.run": result.run_id,
-                    "retention.source": each.source,
-                    "retention.finding": each.digest[:12],
-                    "retention.finding_kind": each.kind,
-                    "retention.count": each.count,
-                },
-            )
+        # What the plan had found, the plan has said.
+        say_findings(machine, found[len(planned) :], run=result.run_id)
         failed_records = sum(outcome.skipped[FAILED] + outcome.skipped[BUSY] for outcome in result.results.values())
         if result.failed or failed_records or result.unverified:
             _end(machine, result, "partial", PARTIAL)

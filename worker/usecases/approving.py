@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from worker.audit.events import Action
@@ -14,11 +16,31 @@ from worker.usecases.planning import shape_digest
 
 def open_plan(machine: Machine, path: Path) -> PlanFile:
     """Return a plan file that is whole and untouched; Refused otherwise, and when the ledger never saw it made."""
-    plan = PlanFile.open(path, machine.keyring.plan_mac().secret)
-    known = machine.ledger.plan(plan.header.plan_id)
-    if known is None or known.mac != plan.mac:
-        raise Refused(f"{path} is not a plan this ledger knows: make one with `retention plan` on this installation.")
+    with _refusals_said(machine, path):
+        plan = PlanFile.open(path, machine.keyring.plan_mac().secret)
+        known = machine.ledger.plan(plan.header.plan_id)
+        if known is None or known.mac != plan.mac:
+            raise Refused(f"{path} is not a plan this ledger knows: make one with `retention plan` on this installation.")
     return plan
+
+
+@contextmanager
+def _refusals_said(machine: Machine, path: Path, plan_id: str | None = None) -> Iterator[None]:
+    """Write down why a plan is refused; of one that can't be believed no id is known. The path is left out: people choose it."""
+    try:
+        yield
+    except Refused as error:
+        machine.trail.emit(
+            Action.PLAN_REFUSED,
+            {
+                "event.outcome": "failure",
+                "event.reason": str(error).replace(str(path), "FILE"),
+                "retention.by": machine.operator,
+                **({"retention.plan": plan_id} if plan_id is not None else {}),
+            },
+            sync=True,
+        )
+        raise
 
 
 def approve(machine: Machine, path: Path, by: str) -> PlanFile:
@@ -27,9 +49,10 @@ def approve(machine: Machine, path: Path, by: str) -> PlanFile:
     Refused when the plan is no longer valid, or was made by the same person where two are asked for.
     """
     plan = open_plan(machine, path)
-    _refuse_outdated(machine, plan, "approved")
-    if machine.settings.four_eyes and by == plan.header.made_by:
-        raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
+    with _refusals_said(machine, plan.path, plan.header.plan_id):
+        _refuse_outdated(machine, plan, "approved")
+        if machine.settings.four_eyes and by == plan.header.made_by:
+            raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
     machine.ledger.approve_plan(plan.header.plan_id, by)
     for source, digest in plan.header.policies.items():
         if source not in plan.header.shapes:
@@ -83,16 +106,9 @@ def new_in_shape(machine: Machine, source: str) -> tuple[str, ...]:
 
 def require_approved(machine: Machine, plan: PlanFile) -> None:
     """Raise Refused unless the plan may be carried out now: approved, not expired, not from the future, its policies unchanged."""
-    try:
+    with _refusals_said(machine, plan.path, plan.header.plan_id):
         _refuse_outdated(machine, plan, "carried out")
         _refuse_unapproved(machine, plan)
-    except Refused as error:
-        machine.trail.emit(
-            Action.PLAN_REFUSED,
-            {"event.outcome": "failure", "event.reason": str(error), "retention.plan": plan.header.plan_id},
-            sync=True,
-        )
-        raise
 
 
 def _refuse_unapproved(machine: Machine, plan: PlanFile) -> None:

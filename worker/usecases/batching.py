@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
 from worker.audit.trail import room_for
@@ -46,14 +46,14 @@ from worker.ports import (
     Update,
 )
 from worker.usecases.gathering import Gathered, high_water
-from worker.usecases.intents import IntentLines
+from worker.usecases.intents import IntentLines, by_kind
 from worker.usecases.judging import Judge, Verdict, deletes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, action, why
 
-_PAYLOAD_BYTES = 700
+_PAYLOAD_BYTES = 900
 
 CHANGED, HELD, GONE, FAILED, BUSY, CHILDREN = "changed", "held", "gone", "failed", "busy", "children"
 SKIPS = (CHANGED, HELD, GONE, FAILED, BUSY)
@@ -80,12 +80,21 @@ class BatchResult:
         return self
 
 
+class _Skipped(NamedTuple):
+    """A planned record that was left as it is. by -- the holds and requests that keep it; subjects -- whom it is about, if it is kept."""
+
+    reference: str
+    reason: str
+    by: Sequence[str] = ()
+    subjects: Sequence[str] = ()
+
+
 @dataclass
 class _Work:
     """What is to be done in one batch: the records by what happens to them, the lines of the audit trail, the rows that go along."""
 
     acting: list[tuple[Verdict, str, Reason]] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[_Skipped] = field(default_factory=list)
     effects: Counter[str] = field(default_factory=Counter)
     along: list[Along] = field(default_factory=list)
     along_counts: Counter[str] = field(default_factory=Counter)
@@ -123,9 +132,13 @@ class BatchWorker:
         self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
 
     def _new_judge(self) -> Judge:
-        """Return a judge that knows what stands now; where other sources' facts take days from here, it asks for what is kept of them."""
-        contributes = bool(self._policy.source.contributing)
-        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=contributes)
+        """Return a judge that knows what stands now, and asks for what the trail and other sources' facts keep of a record that goes."""
+        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=True)
+
+    def _identifiers(self) -> list[tuple[int, Identifier]]:
+        """Return where in a row a person's identifiers stand."""
+        kinds = [(each.name, each.identifier) for each in self._policy.source.identifiers if each.identifier is not None]
+        return [(self._judge.position(name), kind) for name, kind in kinds]
 
     def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
         """Carry out one batch under the id `attempt`, which the ledger has as pending.
@@ -145,7 +158,7 @@ class BatchWorker:
             if known is not None and known.state == "pending":
                 self._machine.ledger.close_batch(attempt, "rolled_back", {}, "")
             if len(records) == 1:
-                self._say_skipped(attempt, [(reference, FAILED) for reference in records])
+                self._say_skipped(attempt, [_Skipped(reference, FAILED) for reference in records])
                 return BatchResult(skipped=Counter({FAILED: 1}))
         result = BatchResult()
         middle = len(records) // 2
@@ -194,7 +207,7 @@ class BatchWorker:
                 raise NotWhole(f"{planned.source}: not every row of the range is to go")
             try:
                 if work.acting:
-                    segment = trail.write([*work.children, *self._intents.records(attempt, work.acting)])
+                    segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, self._identifiers())])
                     faults.reached(AFTER_FSYNC)
                     kept = (self._aliases(work), self._high_water(work))
                     ledger.intend_with(
@@ -226,7 +239,7 @@ class BatchWorker:
         else:
             self._close(attempt, Closing.ROLLED_BACK, Counter(), "", work.skipped)
         faults.reached(AFTER_CLOSE)
-        return BatchResult(Counter(work.effects), Counter(reason for _, reason in work.skipped), work.along_counts)
+        return BatchResult(Counter(work.effects), Counter(each.reason for each in work.skipped), work.along_counts)
 
     # --- What is to be done -------------------------------------------------------------------------------------------------------
 
@@ -249,14 +262,18 @@ class BatchWorker:
             if found == (reason.action, reason.facts):
                 acting.append((verdict, reference, reason))
             else:
-                skipped.append((reference, HELD if isinstance(judged.decision.outcome, Held) else CHANGED))
+                outcome = judged.decision.outcome
+                if isinstance(outcome, Held):
+                    skipped.append(_Skipped(reference, HELD, outcome.by, self._intents.subjects(verdict.row, self._identifiers())))
+                else:
+                    skipped.append(_Skipped(reference, CHANGED))
         if self._policy.only_deletes:
             work.effects[DELETE] = len(acting)
         else:
             work.effects.update(reason.action for _, _, reason in acting)
         if len(acting) + len(skipped) < len(records):
-            seen = {reference for _, reference, _ in acting} | {reference for reference, _ in skipped}
-            skipped.extend((reference, GONE) for reference in records if reference not in seen)
+            seen = {reference for _, reference, _ in acting} | {each.reference for each in skipped}
+            skipped.extend(_Skipped(reference, GONE) for reference in records if reference not in seen)
         self._take_children(work, batch, attempt)
         return work
 
@@ -283,19 +300,21 @@ class BatchWorker:
             found = self._judge.children(relation, {key: standings[key] for key in parents}, batch.related)
             if not all(deletes(verdict.outcome) for _, verdict in found):
                 raise Changed(f"{self._policy.id}: rows of {relation.name} came in that are not due.")
-            keys = [verdict.key for _, verdict in found]
+            rows = [(parent, verdict.key) for parent, verdict in found]
             work.leaving.append((judge, [verdict for _, verdict in found]))
             policy = judge.policy
             said = [why(policy, verdict.judged.decision) for _, verdict in found]
         else:
-            keys = list(dict.fromkeys(row[: len(relation.key)] for _, row in batch.related(path, parents, ())))  # type: ignore[misc]
-            policy, said = self._policy, [f"it goes with its record ({relation.name})"] * len(keys)
+            width = len(relation.key)
+            rows = [(parent, row[:width]) for row, parent in {row: parent for parent, row in batch.related(path, parents, ())}.items()]  # type: ignore[misc]
+            policy, said = self._policy, [f"it goes with its record ({relation.name})"] * len(rows)
         if relation.table == self._policy.source.table and detach:
             leaving = {verdict.key for verdict, _, reason in work.acting if reason.action == DELETE}
-            keys = [key for key in keys if key not in leaving]
-            said = said[: len(keys)]
-        if not keys:
+            rows = [(parent, key) for parent, key in rows if key not in leaving]
+            said = said[: len(rows)]
+        if not rows:
             return
+        keys = [key for _, key in rows]
         if not detach:
             for child in relation.children:
                 self._take_relation(work, batch, attempt, child, (*path, child.name), parents)
@@ -303,7 +322,7 @@ class BatchWorker:
         work.along.append(Along(path, keys, detach=detach))
         work.along_counts[name] += len(keys)
         work.effects[CHILDREN] += len(keys)
-        work.children.extend(self._intents.along(attempt, policy, name, path, keys, said, detach=detach))
+        work.children.extend(self._intents.along(attempt, policy, name, path, rows, said, detach=detach))
 
     def _changes(self, work: _Work, *, whole: bool) -> Changes:
         """Return what the source is told to write."""
@@ -359,7 +378,7 @@ class BatchWorker:
 
     # --- What is said about it ----------------------------------------------------------------------------------------------------
 
-    def _close(self, attempt: str, closing: Closing, effects: Mapping[str, int], digest: str, skipped: Sequence[tuple[str, str]]) -> None:
+    def _close(self, attempt: str, closing: Closing, effects: Mapping[str, int], digest: str, skipped: Sequence[_Skipped]) -> None:
         """Say how the batch ended, in the trail and in the ledger."""
         self._say_skipped(attempt, skipped)
         fields = closing_fields(attempt, closing, digest=digest, count=sum(effects.values()))
@@ -368,19 +387,22 @@ class BatchWorker:
         )
         self._machine.ledger.close_batch(attempt, "committed" if closing is Closing.COMMITTED else "rolled_back", dict(effects), digest)
 
-    def _say_skipped(self, attempt: str, skipped: Sequence[tuple[str, str]]) -> None:
+    def _say_skipped(self, attempt: str, skipped: Sequence[_Skipped]) -> None:
         """Write an event for every planned record that was left as it is; what is gone already is counted only."""
-        for reference, reason in skipped:
-            if reason == GONE:
+        for each in skipped:
+            if each.reason == GONE:
                 continue
+            held = each.reason == HELD
             self._machine.trail.emit(
-                Action.RECORD_SKIPPED,
+                Action.RECORD_HELD if held else Action.RECORD_SKIPPED,
                 {
-                    "event.reason": reason,
+                    **({} if held else {"event.reason": each.reason}),
                     "rule.id": self._policy.id,
                     "retention.run": self._run_id,
                     "retention.batch": attempt,
                     "retention.source": self._policy.source.name,
-                    "retention.record": reference,
+                    "retention.record": each.reference,
+                    **by_kind(each.by),
+                    **({"retention.subjects": each.subjects} if each.subjects else {}),
                 },
             )

@@ -89,8 +89,8 @@ def shape_brakes(machine: Machine, sources: tuple[str, ...]) -> list[Tripped]:
     return tripped
 
 
-def say(machine: Machine, tripped: list[Tripped]) -> None:
-    """Write an event for every brake that tripped."""
+def say(machine: Machine, tripped: list[Tripped], **about: str) -> None:
+    """Write an event for every brake that tripped. about -- the `plan` or the `run` that was stopped, where there is one."""
     for each in tripped:
         machine.trail.emit(
             Action.BRAKE_TRIPPED,
@@ -99,6 +99,7 @@ def say(machine: Machine, tripped: list[Tripped]) -> None:
                 "event.reason": each.what,
                 "retention.brake": each.brake,
                 "retention.source": each.source or "*",
+                **{f"retention.{name}": value for name, value in about.items()},
             },
             sync=True,
         )

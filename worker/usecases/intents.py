@@ -9,15 +9,22 @@ import json
 from collections.abc import Iterable, Sequence
 
 from worker.audit.events import Action
-from worker.audit.render import JsonValue, compile_template, instant
-from worker.core.model import Policy
+from worker.audit.render import JsonValue, compile_template, fragment, instant
+from worker.core.decide import Decision, deadline
+from worker.core.model import Identifier, Policy
+from worker.core.purposes import Ended
 from worker.core.refs import Referrer
+from worker.core.standing import NOTHING, Standing
 from worker.planfile import Reason
-from worker.ports import Key, OpenSource
+from worker.ports import Key, OpenSource, Row
+from worker.usecases.judging import Verdict
 from worker.usecases.machine import Machine
+from worker.usecases.matching import identifier_form
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT
 
 _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
+HOLD = "hold-"
+"""The id of a hold begins so; that of a request does not."""
 _GAP = "\x00"
 """Stands in a line where the reference goes; rendered JSON never holds it."""
 _NOT_LOCKED = "read again directly before the write"
@@ -36,45 +43,92 @@ class IntentLines:
         shared = ", ".join(each.name for each in policy.shared)
         said = ("" if source.transactional else _NOT_LOCKED, f"{shared}: {_GATHERED}" if shared else "")
         self._not_locked = "; ".join(each for each in said if each)
+        self._referrer = Referrer(ref_secret, policy.source.name)
+        self._treatments = {each.name: str(each.treatment.kind) for each in policy.treatable if each.treatment is not None}
 
-    def records(self, attempt: str, acting: Iterable[tuple[object, str, Reason]]) -> list[bytes]:
-        """Return one line per (anything, reference, reason)."""
+    def records(
+        self, attempt: str, acting: Iterable[tuple[Verdict, str, Reason]], identifiers: Sequence[tuple[int, Identifier]]
+    ) -> list[bytes]:
+        """Return one line per (verdict, reference, reason). identifiers -- where in a verdict's row the person's identifiers stand."""
         fixed = {
             **self._common(self._policy, attempt, self._policy.source.name),
             "retention.level": str(self._source.level),
             **({"retention.facts": self._not_locked} if self._not_locked else {}),
         }
-        varying = ["retention.record", "retention.due", "event.reason"]
+        varying = ["retention.record", "retention.due", "retention.deadline", "retention.purposes", "event.reason"]
+        treating = [*varying, "retention.fields", "retention.treatments"]
         render = {
-            does: compile_template({**fixed, "event.action": str(said)}, varying if does == DELETE else [*varying, "retention.fields"])
+            does: compile_template({**fixed, "event.action": str(said)}, varying if does == DELETE else treating)
             for does, said in _ACTIONS.items()
         }
-        # Records that share a reason differ in their reference alone, so a line is rendered once a reason and cut where the reference goes.
-        halves: dict[int, tuple[str, str]] = {}
+        # Records that share a reason differ in their references alone, so a line is rendered once a reason and cut where those go. What
+        # stands for a record may differ within a reason; hardly ever does anything.
+        halves: dict[int | tuple[int, Standing], tuple[str, str]] = {}
         lines: list[bytes] = []
-        for _, reference, reason in acting:
-            found = halves.get(id(reason))
+        for verdict, reference, reason in acting:
+            standing = verdict.standing
+            group = id(reason) if standing is NOTHING else (id(reason), standing)
+            found = halves.get(group)
             if found is None:
-                words = [f'"{reason.due}"', json.dumps(reason.why)]
-                if reason.action != DELETE:
-                    words.append(json.dumps(list(reason.fields)))
-                before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(_GAP)
-                found = halves[id(reason)] = before, after
-            lines.append(f"{found[0]}{reference}{found[1]}".encode("ascii"))
+                words = self._words(verdict.judged.decision, standing, reason)
+                before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')
+                found = halves[group] = before, _with(after, self._touching(standing, reason))
+            subjects = self.subjects(verdict.row, identifiers)
+            # Hexadecimal digits are their own JSON.
+            whom = ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""
+            lines.append(f'{found[0]}{reference}"{whom}{found[1]}'.encode("ascii"))
         return lines
 
+    def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
+        """Return the references of the person a row is about, one per identifier that is not empty."""
+        return [self._referrer.subject(form) for place, kind in identifiers if (form := identifier_form(kind, row[place]))]
+
+    def _words(self, decision: Decision, standing: Standing, reason: Reason) -> list[str]:
+        """Return what a reason gives the varying members behind the record's reference, as JSON."""
+        touched = set(reason.fields) if reason.action == TREAT else None
+        ended = [
+            purpose.id
+            for purpose, state in zip(self._policy.purposes, decision.purposes, strict=True)
+            if isinstance(state, Ended) and (touched is None or touched & set(purpose.fields))
+        ]
+        latest = deadline(self._policy, reason.due, standing)
+        words = [f'"{reason.due}"', f'"{latest}"', fragment(ended), json.dumps(reason.why)]
+        if reason.action != DELETE:
+            words += [fragment(list(reason.fields)), fragment([self._treatments[name] for name in reason.fields])]
+        return words
+
+    def _touching(self, standing: Standing, reason: Reason) -> dict[str, JsonValue]:
+        """Return the holds whose release moved the deadline, and the requests that end purposes (of whom we process for, none does)."""
+        policy = self._policy
+        asked = standing.requests if policy.source.controller else ()
+        moved = deadline(policy, reason.due, standing) != deadline(policy, reason.due)
+        holds = [each.id for each in standing.holds if each.released_on is not None] if moved else []
+        requests = [each.id for each in asked if Standing(requests=(each,)).ends_purposes]
+        return by_kind([*holds, *requests])
+
     def along(
-        self, attempt: str, policy: Policy, name: str, path: Sequence[str], keys: Sequence[Key], reasons: Sequence[str], *, detach: bool
+        self,
+        attempt: str,
+        policy: Policy,
+        name: str,
+        path: Sequence[str],
+        rows: Sequence[tuple[Key, Key]],
+        reasons: Sequence[str],
+        *,
+        detach: bool,
     ) -> list[bytes]:
-        """Return one line per row that goes with its record, or is cut loose; name -- what the rows are called as a source."""
+        """Return one line per row (record's key, own key) that goes along or is cut loose; name -- what the rows are called as a source."""
         fixed = {
             **self._common(policy, attempt, name),
             "event.action": str(Action.CHILD_DETACHED if detach else Action.CHILD_DELETED),
             "retention.relation": ".".join(path),
         }
-        render = compile_template(fixed, ["retention.record", "event.reason"])
-        referrer = Referrer(self._ref_secret, name)
-        return [render(f'"{referrer.reference(key)}"', json.dumps(reason)) for key, reason in zip(keys, reasons, strict=True)]
+        render = compile_template(fixed, ["retention.record", "retention.parent", "event.reason"])
+        referrer, parent_of = Referrer(self._ref_secret, name), self._referrer.reference
+        return [
+            render(f'"{referrer.reference(key)}"', f'"{parent_of(parent)}"', json.dumps(reason))
+            for (parent, key), reason in zip(rows, reasons, strict=True)
+        ]
 
     def _common(self, policy: Policy, attempt: str, source: str) -> dict[str, JsonValue]:
         """Return what all intents of a batch say alike."""
@@ -86,3 +140,15 @@ class IntentLines:
             "retention.batch": attempt,
             "retention.source": source,
         }
+
+
+def _with(after: str, more: dict[str, JsonValue]) -> str:
+    """Return the end of a rendered payload with more members."""
+    return f"{after[:-1]},{fragment(more)[1:]}" if more else after
+
+
+def by_kind(ids: Sequence[str]) -> dict[str, JsonValue]:
+    """Return what keeps a record as members: holds apart from requests, none that would be empty."""
+    holds = [each for each in ids if each.startswith(HOLD)]
+    requests = [each for each in ids if not each.startswith(HOLD)]
+    return {**({"retention.holds": holds} if holds else {}), **({"retention.requests": requests} if requests else {})}

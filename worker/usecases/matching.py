@@ -27,9 +27,14 @@ CASE_FIELD = "case_field"
 
 def identifier_token(secret: bytes, kind: Identifier, value: object) -> bytes | None:
     """Return the keyed form of an identifier; None for nothing, and for a pseudonym, whose person is found through aliases."""
-    text = "" if value is None or value is UNREADABLE else str(value)
-    form = "" if is_pseudonym(text) else canonical(kind, text)
+    form = identifier_form(kind, value)
     return token(secret, "identifier", form) if form else None
+
+
+def identifier_form(kind: Identifier, value: object) -> str:
+    """Return the canonical form of an identifier in a row; empty for nothing, and for a pseudonym."""
+    text = "" if value is None or value is UNREADABLE else str(value)
+    return "" if is_pseudonym(text) else canonical(kind, text)
 
 
 def record_token(secret: bytes, source: str, key: Sequence[object]) -> bytes:

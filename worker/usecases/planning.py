@@ -30,6 +30,7 @@ from worker.usecases.declared import overdue_reviews
 from worker.usecases.gathering import Gathered, gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
+from worker.usecases.negatives import say_findings, say_held
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
 
 _TALLIED = 20_000
@@ -156,11 +157,15 @@ def make_plan(
             "event.outcome": "failure" if failed else "success",
             "retention.plan": plan_id,
             "retention.as_of": day.isoformat(),
+            "retention.by": machine.operator,
             "retention.policies": dict(header.policies),
             "retention.counts": json.dumps(summary.counts, sort_keys=True),
             "retention.failed_sources": sorted(failed),
         },
     )
+    if day == machine.today():
+        say_findings(machine, findings, plan=plan_id)
+        say_held(machine, counts.values(), plan_id)
     acting = {name: each.actions.total() for name, each in counts.items()}
     return MadePlan(target, header, summary, findings, acting, failed)
 

@@ -102,13 +102,14 @@ def why(policy: Policy, decision: Decision) -> str:
 
 @dataclass
 class SourceCounts:
-    """The counts of one source while its records pass by. Days are local days of the organisation."""
+    """The counts of one source while its records pass by, `held` by hold or request. Days are local days of the organisation."""
 
     policy: Policy
     today: dt.date
     words: Counter[str] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
     findings: Counter[tuple[FindingKind, str]] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
     overdue: int = 0
     oldest_deadline: dt.date | None = None
     total: int = 0
@@ -117,6 +118,8 @@ class SourceCounts:
         """Count records that were decided alike and return their word."""
         said = word(self.policy, decision)
         self.words[said] += count
+        if isinstance(decision.outcome, Held):
+            self.held.update(dict.fromkeys(decision.outcome.by, count))
         does = action(decision)
         if does is not None:
             self.actions[does] += count

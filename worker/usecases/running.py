@@ -43,7 +43,7 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
             )
         )
     if tripped:
-        say(machine, tripped)
+        say(machine, tripped, plan=plan.header.plan_id)
         return NightRun(plan, None, tripped)
     result = carry_out(machine, open_plan(machine, plan.path), kind="run", progress=progress)
     result.failed.update({name: why for name, why in plan.failed.items() if name not in result.failed})

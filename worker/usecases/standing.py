@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Sequence
 
 from worker.audit.events import Action
+from worker.audit.render import JsonValue
 from worker.core.canonical import canonical
 from worker.core.model import Identifier, Source
 from worker.core.periods import Period
-from worker.core.refs import token
+from worker.core.refs import Referrer, token
 from worker.errors import ConfigurationError
 from worker.ledger.rows import HoldKind, HoldRow, HoldScope, RequestKind, RequestRow
+from worker.usecases.intents import HOLD
 from worker.usecases.machine import Machine
 from worker.usecases.matching import CASE_FIELD, record_token
 
@@ -23,16 +25,25 @@ ANSWER_WITHIN = Period.parse("P1M")
 """GDPR 12(3): a request is answered within one month of its receipt."""
 
 
+EVERY_SOURCE = "*"
+"""What holds and requests of a person are about: the person, in whatever source."""
+
+
 def tokens_of(machine: Machine, identifiers: Sequence[str]) -> list[str]:
-    """Return the keyed forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text."""
+    """Return the keyed forms of what a person typed, see `forms_of`."""
     secret = machine.keyring.match().secret
+    return [token(secret, "identifier", form).hex() for form in forms_of(identifiers)]
+
+
+def forms_of(identifiers: Sequence[str]) -> list[str]:
+    """Return the canonical forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text."""
     found: dict[str, None] = {}
     for text in identifiers:
         kinds = (Identifier.EMAIL,) if "@" in text else (Identifier.PHONE, Identifier.TEXT)
         for kind in kinds:
             form = canonical(kind, text)
             if form and form.rpartition(":")[2]:
-                found[token(secret, "identifier", form).hex()] = None
+                found[form] = None
     if not found:
         raise ConfigurationError("No identifier was given: type the person's e-mail address or telephone number on standard input.")
     return list(found)
@@ -63,14 +74,18 @@ def add_hold(
     """Place a hold (one per identifier) and return it when it is in force: no batch can be writing by then that has not seen it."""
     now, secret = machine.now(), machine.keyring.match()
     tokens: list[str | None] = [None]
+    whom: dict[str, JsonValue] = {}
     match scope:
         case "record":
             chosen = machine.policy(source or "").source
             if key is None:
                 raise ConfigurationError("A hold on a record needs its key: --key KEY.")
-            tokens = [record_token(secret.secret, chosen.name, typed_key(chosen, key)).hex()]
+            own = typed_key(chosen, key)
+            tokens = [record_token(secret.secret, chosen.name, own).hex()]
+            whom = {"retention.record": _referrer(machine, chosen.name).reference(own)}
         case "subject":
             tokens = list(tokens_of(machine, identifiers))
+            whom = {"retention.subjects": _subjects(machine, identifiers)}
         case "case":
             if not any(CASE_FIELD in each.options for each in machine.schedule.sources.values()):
                 raise ConfigurationError("No source says which field holds the case number: set options.case_field of the source.")
@@ -82,7 +97,7 @@ def add_hold(
             machine.policy(source or "")
     rows = [
         HoldRow(
-            f"hold-{secrets.token_hex(4)}",
+            f"{HOLD}{secrets.token_hex(4)}",
             kind,
             scope,
             source,
@@ -110,6 +125,7 @@ def add_hold(
                     "retention.source": source or "*",
                     "retention.review_on": review_on.isoformat(),
                     "retention.by": machine.operator,
+                    **whom,
                 },
                 sync=True,
             )
@@ -160,7 +176,9 @@ def add_request(
                 "retention.request_kind": kind,
                 "retention.received_on": received.isoformat(),
                 "retention.answer_by": row.answer_by.isoformat(),
+                "retention.verified": verified_by is not None,
                 "retention.by": machine.operator,
+                "retention.subjects": _subjects(machine, identifiers),
             },
             sync=True,
         )
@@ -184,3 +202,14 @@ def close_request(machine: Machine, request_id: str, outcome: str) -> None:
     with machine.ledger.standing_exclusive():
         machine.ledger.close_request(request_id, outcome, machine.operator)
         machine.trail.emit(Action.REQUEST_CLOSED, {"retention.request": request_id, "retention.by": machine.operator}, sync=True)
+
+
+def _referrer(machine: Machine, source: str) -> Referrer:
+    """Return what makes the references of a source under this year's key."""
+    return Referrer(machine.keyring.audit_ref(machine.today().year).secret, source)
+
+
+def _subjects(machine: Machine, identifiers: Sequence[str]) -> list[JsonValue]:
+    """Return the references of a person over all sources."""
+    referrer = _referrer(machine, EVERY_SOURCE)
+    return [referrer.subject(form) for form in forms_of(identifiers)]

@@ -1,25 +1,15 @@
 """The closed set of events, and the form of a closing event."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "audit-format.md"
-
 
 def test_every_name_is_static_and_dotted() -> None:
     """Names are what dashboards are built on."""
     assert [name for name in Action if not re.fullmatch(r"retention\.[a-z]+(_[a-z]+)*", name)] == []
-
-
-def test_every_event_is_documented_and_no_other() -> None:
-    """The table in the format's document and the closed set say the same."""
-    table = DOCUMENT.read_text("utf-8").split("| event | meaning |")[1].split("\n\n")[0]
-    documented = set(re.findall(r"^\| `(retention\.[a-z_]+)` \|", table, re.MULTILINE))
-    assert documented == {str(action) for action in Action}
 
 
 def test_intents_are_the_events_that_name_an_effect() -> None:

@@ -45,9 +45,11 @@ def test_a_stream_opens_with_its_identity(trail: AuditTrail, folder: Path) -> No
             "event.action": "retention.stream_opened",
             "service.name": "retention-worker",
             "service.version": "0.1.0",
+            "trace.id": trail.stream,
             "process.pid": os.getpid(),
             "retention.stream": trail.stream,
             "retention.format": 1,
+            "retention.events_version": 1,
         }
     ]
 
@@ -288,3 +290,33 @@ def test_a_checkpoint_that_another_thread_overtook_is_made_again(folder: Path) -
         trail.checkpoint()
         said = [event["retention.segments"] for event in sealed_events(trail) if "retention.segments" in event]
     assert said == [2]
+
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+
+def test_a_copy_gets_the_same_bytes(folder: Path) -> None:
+    """Whoever takes a copy has the file, whole segments in its order."""
+    taken: list[bytes] = []
+    with AuditTrail.open(folder, now=lambda: NOON, service_version="0.1.0", copy_to=taken.append) as trail:
+        trail.write([b'{"retention.n":1}', b'{"retention.n":2}'])
+    assert trail.path.read_bytes() == b"".join(taken)
+    assert all(each.endswith(b"}}\n") for each in taken)
+
+
+def test_a_copy_that_fails_stops_everything(folder: Path) -> None:
+    """An output that can't be written is as bad as a full disk: nothing is said any more, so nothing is done any more."""
+    broken = threading.Event()
+
+    def copy(lines: bytes) -> None:
+        if broken.is_set():
+            raise BrokenPipeError(32, "Broken pipe")
+
+    trail = AuditTrail.open(folder, now=lambda: NOON, service_version="0.1.0", copy_to=copy)
+    broken.set()
+    with pytest.raises(AuditUnavailable, match="standard output"):
+        trail.write([b'{"retention.n":1}'])
+    broken.clear()
+    with pytest.raises(AuditUnavailable, match="standard output"):
+        trail.write([b'{"retention.n":1}'])
+    trail.close()

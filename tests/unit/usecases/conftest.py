@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from connectors.memory import Memory, MemorySource
+from tests.events import wrong_events
 from worker.audit.outcomes import outcomes
 from worker.audit.trail import AuditTrail
 from worker.keys import Keyring
@@ -100,6 +101,13 @@ fields = ["billed_to"]
 start = { end_of_fiscal_year = "issued_on" }
 keep = "P7Y"
 """
+
+
+@pytest.fixture(autouse=True)
+def _events_are_of_the_closed_set(tmp_path: Path) -> Iterator[None]:
+    """Whatever a test made the worker write down has the form that the schema promises."""
+    yield
+    assert [] == wrong_events(tmp_path)
 
 
 class Killed(BaseException):

@@ -1,0 +1,87 @@
+"""What the audit trail says about one record or one person: references made anew with every key there is, and looked for.
+
+Identifiers arrive here in the clear and leave as keyed references; nothing of them is kept, logged or put in an error text. A key that was
+destroyed makes no references any more, so nothing is found for its year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+
+from worker.audit.lines import files
+from worker.audit.search import Found, search
+from worker.core.model import Relation
+from worker.core.refs import Referrer
+from worker.errors import ConfigurationError
+from worker.policyfile import nearest
+from worker.ports import KeyPart
+from worker.usecases.machine import Machine
+from worker.usecases.standing import EVERY_SOURCE, forms_of
+
+
+def trace_record(machine: Machine, source: str, key: str, paths: Sequence[Path] = ()) -> Iterator[Found]:
+    """Yield the events about one record, which need not be there any more.
+
+    source -- of the policy file, or `SOURCE.CHILD` for rows that only go along with their records; key -- as it was typed; paths -- audit
+    files and folders of them, by default the installation's own. Raises ConfigurationError for a source that is not declared or a path that
+    is not there, Broken for a damaged file.
+    """
+    keys = [*product(*(_readings(part) for part in _parts(source, key, _key_of(machine, source))))]
+    referrers = [Referrer(each.secret, source) for each in machine.keyring.audit_refs()]
+    return search(_files(machine, paths), {referrer.reference(each) for referrer in referrers for each in keys})
+
+
+def trace_subject(machine: Machine, identifiers: Sequence[str], paths: Sequence[Path] = ()) -> Iterator[Found]:
+    """Yield the events about one person in all sources, and about the holds and requests that name them; see `trace_record`.
+
+    What happened to a record after the identifiers in it were treated is found by the record's key only.
+    """
+    forms = forms_of(identifiers)
+    names = (*machine.schedule.sources, EVERY_SOURCE)
+    referrers = [Referrer(each.secret, name) for each in machine.keyring.audit_refs() for name in names]
+    return search(_files(machine, paths), {referrer.subject(form) for referrer in referrers for form in forms})
+
+
+def _key_of(machine: Machine, source: str) -> tuple[str, ...]:
+    """Return the columns of a source's key, or of the key of rows that go along with its records."""
+    name, *path = source.split(".")
+    known = machine.schedule.sources.get(name)
+    if known is None:
+        raise ConfigurationError(f"There is no source {name!r}. {nearest(name, machine.schedule.sources)}".rstrip())
+    key, relations = known.key, known.relations
+    for step in path:
+        found: Relation | None = next((each for each in relations if each.name == step), None)
+        if found is None:
+            raise ConfigurationError(f"{name} has no child {step!r}. {nearest(step, [each.name for each in relations])}".rstrip())
+        key, relations = found.key, found.children
+    return key
+
+
+def _parts(source: str, text: str, key: tuple[str, ...]) -> list[str]:
+    """Return the parts of a key as it was typed."""
+    parts = text.split(",") if len(key) > 1 else [text]
+    if len(parts) != len(key):
+        raise ConfigurationError(f"A key of {source} has {len(key)} parts ({', '.join(key)}), separated by commas.")
+    return parts
+
+
+def _readings(part: str) -> list[KeyPart]:
+    """Return what a part of a key may have been in its system, which may be gone: a text, a number, or bytes in hexadecimal digits."""
+    found: list[KeyPart] = [part]
+    if part.strip().lstrip("-").isdigit():
+        found.append(int(part))
+    with suppress(ValueError):
+        found.append(bytes.fromhex(part.replace("-", "")))
+    return found
+
+
+def _files(machine: Machine, paths: Sequence[Path]) -> list[Path]:
+    """Return the audit files to look in."""
+    chosen = paths or (machine.settings.audit_folder,)
+    missing = next((each for each in chosen if not each.exists()), None)
+    if missing is not None:
+        raise ConfigurationError(f"There is no audit file or folder {missing}.")
+    return [file for each in chosen for file in (files(each) if each.is_dir() else [each])]
