@@ -115,7 +115,10 @@ def why(policy: Policy, decision: Decision) -> str:
 
 @dataclass
 class SourceCounts:
-    """The counts of one source while its records pass by. Days are local days of the organisation."""
+    """The counts of one source while its records pass by. Days are local days of the organisation.
+
+    overdue_kept -- the overdue records about which a run does nothing: they wait for something else, or for a person.
+    """
 
     policy: Policy
     today: dt.date
@@ -123,6 +126,7 @@ class SourceCounts:
     actions: Counter[str] = field(default_factory=Counter)
     findings: Counter[tuple[FindingKind, str]] = field(default_factory=Counter)
     overdue: int = 0
+    overdue_kept: int = 0
     oldest_deadline: dt.date | None = None
     total: int = 0
 
@@ -140,6 +144,7 @@ class SourceCounts:
                 self.overdue += count
                 self.oldest_deadline = min(latest, self.oldest_deadline or latest)
                 if does is None:
+                    self.overdue_kept += count
                     self.findings["overdue", f"{said} past the deadline"] += count
         for purpose, state in zip(self.policy.purposes, decision.purposes, strict=True):
             if isinstance(state, Undetermined):
@@ -173,6 +178,7 @@ class SourceCounts:
             **{each: self.words[each] for each in WORDS},
             "actions": {each: self.actions[each] for each in ACTIONS},
             "overdue": self.overdue,
+            "overdue_kept": self.overdue_kept,
             "oldest_deadline": self.oldest_deadline.isoformat() if self.oldest_deadline else None,
         }
 
