@@ -26,8 +26,8 @@ PARTIAL = 5
 def draw(session: Session, logs: tuple[Path, ...], lang: str, output: Path | None) -> int:
     """Draw a page from audit log files.
 
-    LOGS are the files of an audit trail, or folders of them, in any order. Nothing else is read: no settings, no ledger, no system, no keys.
-    The page is one HTML file without scripts that fetches nothing. Exit code 5 when the log is not as it was written; the page says where.
+    LOGS are the files of an audit trail, or folders of them, in any order. Nothing else is read: no settings, ledger, systems or keys. The
+    page is one HTML file without scripts that fetches nothing. Exit code 5 when the log is not as it was written; the page says where.
     """
     found = list(_files(logs))
     if not found:

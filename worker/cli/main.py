@@ -14,7 +14,7 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import ahead, attention, dashboard, explaining, marks, paper, plans, policies, reviews, runs, standing
+from worker.cli import ahead, attention, dashboard, explaining, marks, paper, plans, policies, reviews, runs, standing, status
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -89,6 +89,7 @@ for _command in (
     marks.mark,
     reviews.reviews,
     dashboard.draw,
+    status.show_status,
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)

@@ -103,9 +103,7 @@ def show(session: Session, file: Path, output: Path | None, lang: str, *, as_jso
         new = machine.ledger.new_findings(machine.today(), found)
         approval = machine.ledger.plan_approval(opened.header.plan_id)
     if as_html:
-        write(
-            plan_page(opened, machine.schedule, Lang(lang), findings=found, new={each.digest for each in new}, approval=approval), output
-        )
+        write(plan_page(opened, machine.schedule, Lang(lang), findings=found, new={each.digest for each in new}, approval=approval), output)
         return DONE
     actions = _actions(opened)
     if as_json:

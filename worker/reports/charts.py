@@ -46,7 +46,8 @@ def _drawn(
 ) -> Markup:
     """Return a chart of this kind."""
     try:
-        import pygal  # noqa: PLC0415 - optional: only pages with charts need it
+        # Here and not above: only pages with charts need it.
+        import pygal
     except ImportError:
         raise ConfigurationError(
             "Charts are drawn with pygal, which is not installed: pip install 'retention-worker[dashboard]'."

@@ -36,6 +36,7 @@ def dashboard(told: History, lang: Lang, now: dt.datetime) -> str:
         return charts.rows(words.said["chart"].format(name=words.said[name]), rows, series, say)
 
     overdue = [each for each in policies if each.left]
+    late = {words.said["overdue_left"]: [each.left for each in overdue]}
     took = [(each.ended - each.started).total_seconds() if each.ended else None for each in shown]
     values = {
         "words": words,
@@ -59,7 +60,7 @@ def dashboard(told: History, lang: Lang, now: dt.datetime) -> str:
         "STAYED": STAYED,
         "LEFT": LEFT,
         "charts": {
-            "overdue": lying("overdue", [each.source for each in overdue], {words.said["overdue_left"]: [each.left for each in overdue]}, words.number),
+            "overdue": lying("overdue", [each.source for each in overdue], late, words.number),
             "done": over_time("done", words.done, DONE, lambda each: each.done),
             "stayed": over_time("stayed", words.stays, STAYED, lambda each: each.stayed),
             "failed": over_time("failed", words.left, LEFT, lambda each: each.left),
@@ -76,5 +77,5 @@ def dashboard(told: History, lang: Lang, now: dt.datetime) -> str:
                 words.duration,
             ),
         },
-    }  # fmt: skip
+    }
     return page("dashboard", Page.HTML, values, __package__)

@@ -106,7 +106,8 @@ DUTCH = Words(
         "plan_delete": "{count} records worden verwijderd",
         "plan_pseudonymise": "{count} records worden gepseudonimiseerd",
         "plan_treat": "van {count} records die blijven, worden enkele velden behandeld",
-        "plan_overdue": "{count} records zijn te laat, de oudste sinds {oldest}; aan {kept} daarvan doet dit plan niets.",
+        "plan_overdue": "{count} records zijn te laat, de oudste sinds {oldest}.",
+        "plan_overdue_kept": "Aan {count} daarvan doet dit plan niets.",
         "plan_not_overdue": "Geen record is te laat.",
         "plan_counts": "Elk record, naar wat dit plan ervan maakt",
         "plan_counts_lead": "Alleen met de kolommen vóór de streep gebeurt iets. Al het andere blijft zoals het is.",
@@ -116,7 +117,7 @@ DUTCH = Words(
         ),
         "plan_what": "Wat er gebeurt, en waarom",
         "plan_what_lead": (
-            "Per beleid. Elke regel is één combinatie van redenen; alle doelen van een record staan erbij, ook die niet van toepassing zijn."
+            "Per beleid. Elke regel is één combinatie van redenen; alle doelen van een record staan erbij, ook die niet gelden."
         ),
         "plan_changed": "Het beleidsbestand heeft nu een andere versie van dit beleid; daarom staan hier de woorden van het plan zelf.",
         "plan_purposes": "Doelen",

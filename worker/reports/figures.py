@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from worker.audit.events import Action
 from worker.audit.history import History, Planned, Ran, Trouble
-from worker.usecases.reporting import HELD, REVIEW, UNCOVERED, UNDETERMINED, WAITING
+from worker.usecases.reporting import HELD, REVIEW, UNCOVERED, UNDETERMINED, WAITING, left_overdue
 
 ALONG = "along"
 DONE = (Action.RECORD_DELETED, Action.RECORD_PSEUDONYMISED, Action.FIELDS_TREATED, ALONG)
@@ -92,17 +91,6 @@ def standings(told: History) -> list[Standing]:
     """Return every policy, the most overdue first."""
     found = [_standing(told, source, plan) for source, plan in told.latest_plans().items()]
     return sorted(found, key=lambda each: (-each.left, -each.overdue, each.source))
-
-
-def left_overdue(counts: Mapping[str, Any], done: int) -> int:
-    """Return how many records are overdue at most, from a plan's counts of one source and how many records were acted on since.
-
-    Plans of before `overdue_kept` was counted don't say about which overdue records nothing is done: all may still be overdue then.
-    """
-    overdue = int(counts["overdue"])
-    kept = int(counts.get("overdue_kept", overdue))
-    planned = sum(counts["actions"].values())
-    return kept + min(overdue - kept, max(0, planned - done))
 
 
 def _standing(told: History, source: str, plan: Planned) -> Standing:

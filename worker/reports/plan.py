@@ -61,7 +61,7 @@ class Part:
 
 
 def parts(plan: PlanFile, schedule: Schedule, lang: Lang) -> tuple[list[Part], Counter[tuple[str, dt.date]]]:
-    """Return what a plan does by policy, the most frequent first, and how many records by action and first day of the month of their due day."""
+    """Return what a plan does by policy, and how many records by action and month (its first day) of their due day."""
     said = view(schedule, language(lang))
     made: dict[str, Part] = {}
     found: dict[str, dict[tuple[str, tuple[str, ...], Because], Alike]] = {}

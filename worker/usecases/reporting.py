@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -181,6 +181,18 @@ class SourceCounts:
             "overdue_kept": self.overdue_kept,
             "oldest_deadline": self.oldest_deadline.isoformat() if self.oldest_deadline else None,
         }
+
+
+def left_overdue(counts: Mapping[str, Any], done: int) -> int:
+    """Return how many records of a source are overdue at most, from a plan's counts and how many records were done since.
+
+    Those about which nothing is done, and of the others no more than were planned and not done yet. Plans of before `overdue_kept` was
+    counted don't tell the two apart: all may still be overdue then.
+    """
+    overdue = int(counts["overdue"])
+    kept = int(counts.get("overdue_kept", overdue))
+    planned = sum(int(each) for each in counts["actions"].values())
+    return kept + min(overdue - kept, max(0, planned - done))
 
 
 def finding_json(finding: FindingRow) -> dict[str, Any]:
