@@ -109,13 +109,19 @@ class History:
         return {source: plan for plan in self.plans if plan.of_its_day for source in plan.counts if source not in plan.failed}
 
     def open_findings(self) -> list[Found]:
-        """Return for each source what the last run that looked at it reported, and nothing that an earlier one did."""
-        looked = {each.plan_id: {*each.counts, *each.failed} for each in self.plans}
-        newest: dict[str, str] = {}
+        """Return for each source what was reported from the last run on that looked at it; what an earlier one found and it didn't is over.
+
+        A run that could not work on a source says nothing about what was found there before.
+        """
+        looked = {each.plan_id: {*each.counts} - {*each.failed} for each in self.plans}
+        order = {run_id: position for position, run_id in enumerate(self.runs)}
+        since: dict[str, int] = {}
         for run in self.runs.values():
             if run.ended is not None:
-                newest |= dict.fromkeys((*looked.get(run.plan_id, ()), *run.failed, "*"), run.run_id)
-        return [each for each in self.findings if newest.get(each.source) == each.run_id]
+                since |= dict.fromkeys((looked.get(run.plan_id, set()) - {*run.failed}) | {"*"}, order[run.run_id])
+        current = [each for each in self.findings if order.get(each.run_id, -1) >= since.get(each.source, 0)]
+        # Reported again, it is the same finding.
+        return list({each.finding_id: each for each in current}.values())
 
 
 def history(paths: Iterable[Path]) -> History:
