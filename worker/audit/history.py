@@ -121,7 +121,8 @@ class History:
                 since |= dict.fromkeys((looked.get(run.plan_id, set()) - {*run.failed}) | {"*"}, order[run.run_id])
         current = [each for each in self.findings if order.get(each.run_id, -1) >= since.get(each.source, 0)]
         # Reported again, it is the same finding.
-        return list({each.finding_id: each for each in current}.values())
+        found = {each.finding_id: each for each in current}.values()
+        return sorted(found, key=lambda each: (each.source, each.kind, each.what))
 
 
 def history(paths: Iterable[Path]) -> History:
