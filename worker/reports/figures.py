@@ -76,6 +76,11 @@ class Moment:
     left: Mapping[str, int]
     troubles: int
 
+    @property
+    def eventful(self) -> bool:
+        """Whether anything was left or went wrong."""
+        return bool(self.troubles) or any(self.left.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
