@@ -43,7 +43,7 @@ check: lint test ## Everything the build server checks
 bench: $(INSTALLED) servers bench-tools ## Measure the speed against the databases' own means; long
 	@$(BIN)/python -m bench
 
-servers: ## Install MariaDB, PostgreSQL, PHP and WordPress for the tests, starting none
+servers: ## Install MariaDB, PostgreSQL, PHP, WordPress, Chromium and lnav for the tests, starting none
 	@tests/systems/servers/install.sh servers
 
 bench-tools: ## Install what the benchmark compares with
@@ -71,5 +71,5 @@ $(INSTALLED): pyproject.toml
 	[ -x $(BIN)/python ] && [ -x $(BIN)/pip ] || "$$chosen" -m venv --clear .venv
 	@echo "Installing into .venv; this takes a minute or two the first time." >&2
 	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install -qq --editable . --group test --group lint --group demo
+	@$(BIN)/python -m pip install -qq --editable '.[dashboard]' --group test --group lint --group demo
 	@touch $@

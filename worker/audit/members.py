@@ -152,5 +152,7 @@ _ALL = (
 MEMBERS = {each.name: each for each in _ALL}
 """Every member by its name."""
 
+SECONDS = "retention.seconds."
+"""What the names of a plan's reading times begin with; the source follows."""
 POLICIES = "retention.policies."
 """Behind this stands a source's name: which version of its policy a plan was made from. The only names that are not in the list."""

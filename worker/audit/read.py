@@ -7,7 +7,7 @@ written, or an error says which line is not. Memory is that of one segment, what
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -118,12 +118,19 @@ def check(folder: Path) -> Iterator[Broken]:
 
     A file that a crash left torn or unclosed is in order when a later file recorded exactly that ending.
     """
+    return check_files(files(folder))
+
+
+def check_files(paths: Iterable[Path], see: Callable[[Entry], object] | None = None) -> Iterator[Broken]:
+    """Read these files as `check` does, and let `see` have every entry that was verified on the way."""
     recorded: set[tuple[str, int, str]] = set()
     left: list[tuple[Broken, Ending | None]] = []
-    for path in files(folder):
+    for path in paths:
         try:
             for entry in read(path):
                 recorded |= _recorded(entry)
+                if see is not None and entry.sealed:
+                    see(entry)
         except Broken as broken:
             if broken.kind in {Damage.TORN, Damage.UNCLOSED}:
                 left.append((broken, ending(path)))

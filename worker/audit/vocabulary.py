@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.audit.events import INTENTS, Action
-from worker.audit.members import MEMBERS, POLICIES, TOTALS
+from worker.audit.members import MEMBERS, POLICIES, SECONDS, TOTALS
 
 VERSION = 1
 """The version of the set, said by `retention.stream_opened`."""
@@ -114,7 +114,10 @@ def _schema_of(action: Action) -> dict[str, Any]:
     }
     made["properties"]["event.action"] = {"const": str(action)}
     if action is Action.PLAN_MADE:
-        made["patternProperties"] = {f"^{POLICIES.replace('.', '[.]')}": {**MEMBERS["rule.version"].schema}}
+        made["patternProperties"] = {
+            f"^{POLICIES.replace('.', '[.]')}": {**MEMBERS["rule.version"].schema},
+            f"^{SECONDS.replace('.', '[.]')}": {"type": "number", "minimum": 0},
+        }
     return made
 
 
@@ -132,6 +135,7 @@ def tables() -> str:
         f"Every event has {_listed(_ALWAYS)}; every one but the intents also {_listed(_SERVICE)}. Optional members are in brackets.\n\n"
         f"| member | type | meaning |\n|---|---|---|\n{members}"
         f"| `{POLICIES}<source>` | text | The digest of the version of that source's policy. |\n"
+        f"| `{SECONDS}<source>` | number | How long reading that source took for the plan. |\n"
     )
 
 

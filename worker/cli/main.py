@@ -14,7 +14,22 @@ from traceback import extract_tb
 import click
 
 from worker.bootstrap import service_version
-from worker.cli import ahead, attention, audit, audit_events, explaining, marks, paper, plans, policies, reviews, runs, standing
+from worker.cli import (
+    ahead,
+    attention,
+    audit,
+    audit_events,
+    dashboard,
+    explaining,
+    marks,
+    paper,
+    plans,
+    policies,
+    reviews,
+    runs,
+    standing,
+    status,
+)
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
 from worker.errors import RetentionError
@@ -89,6 +104,8 @@ for _command in (
     marks.mark,
     reviews.reviews,
     audit.audit,
+    dashboard.draw,
+    status.show_status,
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)

@@ -11,10 +11,10 @@ from worker.cli.session import Session
 from worker.errors import ConfigurationError
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement, unlabelled
 
-_LANG = click.option(
+LANG = click.option(
     "--lang", type=click.Choice([each.value for each in Lang]), default=Lang.EN.value, show_default=True, help="In which language."
 )
-_OUTPUT = click.option(
+OUTPUT = click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it, instead of standard output."
 )
 _SHOWN = 12
@@ -26,9 +26,9 @@ def _format(of: type[StatementFormat | RegisterFormat]) -> click.Choice[str]:
 
 
 @click.command("statement", epilog="Example: retention policies statement --lang nl --format html -o retention.html")
-@_LANG
+@LANG
 @click.option("--format", "layout", type=_format(StatementFormat), default="md", show_default=True, help="Markdown or HTML.")
-@_OUTPUT
+@OUTPUT
 @click.pass_obj
 def write_statement(session: Session, lang: str, layout: str, output: Path | None) -> int:
     """Write the retention section of a privacy statement.
@@ -37,7 +37,7 @@ def write_statement(session: Session, lang: str, layout: str, output: Path | Non
     """
     schedule = session.schedule()
     today = clock.local_day(session.now(), schedule.organisation.zone)
-    _write(statement(schedule, Lang(lang), StatementFormat(layout), today), output)
+    write(statement(schedule, Lang(lang), StatementFormat(layout), today), output)
     _name(session, unlabelled(schedule, Lang(lang)), lang)
     ahead = [f"{each.id} (from {each.effective} on)" for each in schedule.policies if not each.in_force(today)]
     if ahead:
@@ -46,9 +46,9 @@ def write_statement(session: Session, lang: str, layout: str, output: Path | Non
 
 
 @click.command("register", epilog="Example: retention policies register --format csv -o register.csv")
-@_LANG
+@LANG
 @click.option("--format", "layout", type=_format(RegisterFormat), default="md", show_default=True, help="Markdown, HTML or CSV.")
-@_OUTPUT
+@OUTPUT
 @click.pass_obj
 def write_register(session: Session, lang: str, layout: str, output: Path | None) -> int:
     """Write the record of processing activities.
@@ -57,12 +57,12 @@ def write_register(session: Session, lang: str, layout: str, output: Path | None
     has the record only, a line for each purpose. No system is asked.
     """
     schedule = session.schedule()
-    _write(register(schedule, Lang(lang), RegisterFormat(layout)), output)
+    write(register(schedule, Lang(lang), RegisterFormat(layout)), output)
     _name(session, unlabelled(schedule, Lang(lang)), lang)
     return 0
 
 
-def _write(text: str, output: Path | None) -> None:
+def write(text: str, output: Path | None) -> None:
     """Write a paper to a file as it is, or to standard output."""
     if output is None:
         click.echo(text, nl=False)

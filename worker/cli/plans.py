@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
+from worker.cli.paper import LANG, OUTPUT, write
 from worker.cli.session import DAY, Session
 from worker.cli.tables import action_table, finding_table, plan_table, sample_table
 from worker.errors import ConfigurationError
 from worker.ledger.rows import FindingRow
+from worker.paper import Lang
 from worker.planfile import PlanFile
+from worker.reports.plan import plan_page
 from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL
 from worker.usecases.approving import approve as approve_plan
 from worker.usecases.approving import open_plan
@@ -77,20 +80,31 @@ def report_plan(session: Session, machine: Machine, made: MadePlan, *, as_json: 
     return code
 
 
-@plan.command(epilog="Example: retention plan show plan.jsonl")
+@plan.command(epilog="\b\nExamples:\n  retention plan show plan.jsonl\n  retention plan show plan.jsonl --html -o plan.html --lang nl")
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--html", "as_html", is_flag=True, help="As a page for whoever approves it.")
+@OUTPUT
+@LANG
 @click.pass_obj
-def show(session: Session, file: Path, *, as_json: bool) -> int:
+def show(session: Session, file: Path, output: Path | None, lang: str, *, as_json: bool, as_html: bool) -> int:
     """Show a plan file that was made earlier.
 
-    Its counts, what it does with which fields, its findings, and whether it is approved.
+    Its counts, what it does with which fields, its findings, and whether it is approved. The page says the reasons in words too, what a yes
+    means and how to give it; it is one HTML file without scripts that fetches nothing, and holds no personal data.
     """
+    if as_html and as_json:
+        raise click.UsageError("A plan is shown as --json or as --html.")
+    if not as_html and (output is not None or lang != Lang.EN):
+        raise click.UsageError("-o and --lang go with --html.")
     with session.machine() as machine:
         opened = open_plan(machine, file)
         found = [finding_of(dict(each)) for each in opened.summary.findings]
         new = machine.ledger.new_findings(machine.today(), found)
         approval = machine.ledger.plan_approval(opened.header.plan_id)
+    if as_html:
+        write(plan_page(opened, machine.schedule, Lang(lang), findings=found, new={each.digest for each in new}, approval=approval), output)
+        return DONE
     actions = _actions(opened)
     if as_json:
         said = [dict(zip(("source", "action", "fields", "records", "first_due", "last_due"), each, strict=True)) for each in actions]

@@ -20,6 +20,7 @@ from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
+from worker.usecases.monitoring import SourceStatus
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
 from worker.usecases.reviewing import DueReviews
 
@@ -152,6 +153,22 @@ def run_table(rows: Sequence[RunRow]) -> Table:
         code = "-" if each.exit_code is None else str(each.exit_code)
         started = f"{each.started_at:%Y-%m-%d %H:%M}"
         table.add_row(each.run_id, each.kind, str(each.logical_date), started, ended, each.by, each.state, code, _number(acted))
+    return table
+
+
+def status_table(rows: Sequence[SourceStatus]) -> Table:
+    """Return how each source stands; instants are UTC."""
+    table = _table("How things stand", "source", "last run", "for", "ended (UTC)", "state")
+    table.add_column("overdue", justify="right")
+    for title in ("oldest overdue", "plan of"):
+        table.add_column(title, no_wrap=True)
+    for each in rows:
+        run, state = each.last, "no run yet"
+        cells = ("-", "-", "-")
+        if run is not None:
+            cells = (run.run_id, str(run.logical_date), f"{run.ended_at:%Y-%m-%d %H:%M}")
+            state = f"{run.state}, missed since" if each.missed else run.state
+        table.add_row(each.source, *cells, state, _number(each.overdue), str(each.oldest or "-"), str(each.planned_for or "-"))
     return table
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+PAPER = "worker.paper"
 _MARKUP = re.compile(r"([\\`*_\[\]<>|])")
 
 
@@ -20,16 +21,16 @@ class Page(StrEnum):
     HTML = "html"
 
 
-def page(name: str, layout: Page, values: Mapping[str, Any]) -> str:
-    """Return a page: the template `name` in a layout, filled in."""
-    return _environment(layout).get_template(f"{name}.{layout.value}.j2").render(values).rstrip() + "\n"
+def page(name: str, layout: Page, values: Mapping[str, Any], package: str = PAPER) -> str:
+    """Return a page: the template `name` in a layout, filled in; templates of another package may build on the frame of the papers."""
+    return _environment(layout, package).get_template(f"{name}.{layout.value}.j2").render(values).rstrip() + "\n"
 
 
 @cache
-def _environment(layout: Page) -> jinja2.Environment:
+def _environment(layout: Page, package: str) -> jinja2.Environment:
     """Return how the templates of a layout are read: a missing value is an error, and every value is escaped."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("worker.paper"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(each) for each in dict.fromkeys((package, PAPER))]),
         autoescape=layout is Page.HTML,  # noqa: S701 - Markdown has an escaping of its own
         finalize=_plain if layout is Page.MARKDOWN else None,
         undefined=jinja2.StrictUndefined,

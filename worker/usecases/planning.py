@@ -120,18 +120,21 @@ def make_plan(
     header = Header(plan_id, now, machine.operator, day, expires, {each.source.name: each.digest for each in policies}, shapes, ref_key.id)
     target = path or machine.settings.plans_folder / f"plan-{day.isoformat()}-{plan_id}.jsonl"
     counts: dict[str, SourceCounts] = {}
+    seconds: dict[str, float] = {}
     with gather(machine, policies, day, failed) as gathered, PlanWriter(target, header, machine.keyring.plan_mac().secret) as writer:
         failed.update(gathered.failed)
         for position, policy in enumerate(policies):
             name = policy.source.name
             if name in failed:
                 continue
+            begun = machine.now()
             planner = _SourcePlanner(machine, policy, opened[name], gathered, Referrer(ref_key.secret, name), f"{plan_id}-{position}")
             try:
                 planner.read(writer, full=full, progress=progress)
             except (SourceFailed, Retriable) as error:
                 failed[name] = str(error)
             counts[name] = planner.counts
+            seconds[name] = round((machine.now() - begun).total_seconds(), 3)
         findings = merged(
             [
                 *(row for each in counts.values() for row in each.rows()),
@@ -161,6 +164,7 @@ def make_plan(
             "retention.policies": dict(header.policies),
             "retention.counts": json.dumps(summary.counts, sort_keys=True),
             "retention.failed_sources": sorted(failed),
+            "retention.seconds": seconds,
         },
     )
     if day == machine.today():

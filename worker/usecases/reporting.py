@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -102,7 +102,10 @@ def why(policy: Policy, decision: Decision) -> str:
 
 @dataclass
 class SourceCounts:
-    """The counts of one source while its records pass by, `held` by hold or request. Days are local days of the organisation."""
+    """The counts of one source while its records pass by, `held` by hold or request. Days are local days of the organisation.
+
+    overdue_kept -- the overdue records about which a run does nothing: they wait for something else, or for a person.
+    """
 
     policy: Policy
     today: dt.date
@@ -111,6 +114,7 @@ class SourceCounts:
     findings: Counter[tuple[FindingKind, str]] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
     overdue: int = 0
+    overdue_kept: int = 0
     oldest_deadline: dt.date | None = None
     total: int = 0
 
@@ -148,6 +152,7 @@ class SourceCounts:
         if not past:
             return
         self.overdue += count
+        self.overdue_kept += count if action(decision) is None else 0
         self.oldest_deadline = min(*past, self.oldest_deadline or past[0])
         if late in past and action(decision) is None:
             self.findings["overdue", f"{said} past the deadline"] += count
@@ -174,8 +179,21 @@ class SourceCounts:
             **{each: self.words[each] for each in WORDS},
             "actions": {each: self.actions[each] for each in ACTIONS},
             "overdue": self.overdue,
+            "overdue_kept": self.overdue_kept,
             "oldest_deadline": self.oldest_deadline.isoformat() if self.oldest_deadline else None,
         }
+
+
+def left_overdue(counts: Mapping[str, Any], done: int) -> int:
+    """Return how many records of a source are overdue at most, from a plan's counts and how many records were done since.
+
+    Those about which nothing is done, and of the others no more than were planned and not done yet. Plans of before `overdue_kept` was
+    counted don't tell the two apart: all may still be overdue then.
+    """
+    overdue = int(counts["overdue"])
+    kept = int(counts.get("overdue_kept", overdue))
+    planned = sum(int(each) for each in counts["actions"].values())
+    return kept + min(overdue - kept, max(0, planned - done))
 
 
 def finding_json(finding: FindingRow) -> dict[str, Any]:

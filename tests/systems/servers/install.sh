@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what the tests on real systems need, by apt, and starts none of it.
 #
-#   install.sh servers       MariaDB, PostgreSQL, PHP, and the code of WordPress under .servers/
+#   install.sh servers       MariaDB, PostgreSQL, PHP, Chromium, lnav, and the code of WordPress under .servers/
 #   install.sh bench-tools   what the benchmark compares itself with
 #
 # Does nothing, and asks apt nothing, when everything is there. As root, or by sudo where that asks for no password;
@@ -21,6 +21,7 @@ needs() { # PACKAGE COMMAND...: the package is missing unless the command succee
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || { has initdb && has postgres; }; }
+has_browser() { has chromium || has chromium-browser || has google-chrome; }
 php_speaks_mysql() { has php && php -r 'exit(extension_loaded("mysqli") ? 0 : 1);'; }
 
 case ${1:-} in
@@ -30,6 +31,8 @@ servers)
     needs php-cli has php
     needs php-mysql php_speaks_mysql
     needs util-linux has setpriv
+    needs chromium has_browser
+    needs lnav has lnav
     ;;
 bench-tools)
     needs percona-toolkit has pt-archiver
