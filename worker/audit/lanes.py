@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.audit.broken import Damage
-from worker.audit.lines import DROPPED_LINE, EVENT_LINE, SALT_BYTES, Seal, Segment, chain, parse_seal, seal_line
+from worker.audit.lines import DROPPED_LINE, EVENT_LINE, MAX_LINES, SALT_BYTES, Seal, Segment, chain, parse_seal, seal_line
 from worker.audit.render import fragment
 from worker.core import merkle
 
@@ -30,6 +30,7 @@ _FIXED_BYTES = len(b'{"n":,"salt":"","event":}\n') + 2 * SALT_BYTES
 _OURS = re.compile(rb'^\{"n"|"salt"|"leaf"|"seal"')
 _SALT = re.compile("[0-9a-f]{32}")
 _LEAF = re.compile("[0-9a-f]{64}")
+_NOT_OURS = (ValueError, KeyError, TypeError, RecursionError)
 _MOST_CHOICES = 256
 """How many choices between lines of one number are tried before a segment is called edited."""
 
@@ -111,6 +112,9 @@ class Lane:
             yield self._piece(seal, raw, body, places[at : at + lines + 1])
             begin, at = end, at + lines + 1
         self._data, self._places = data[begin:], places[at:]
+        if not self._owned and len(self._places) > 2 * MAX_LINES:
+            # No segment is so long: these lines only look like ours.
+            self._data, self._places = b"", ()
 
     def finish(self) -> tuple[list[Line], list[Line], bytes]:
         """Return the lines that nobody claimed, those after the last seal, and the bytes of the latter."""
@@ -195,7 +199,7 @@ class Lane:
 
     def _lines(self, data: bytes, places: Sequence[int]) -> Iterator[Line]:
         """Yield the lines; those of others are left out where they may stand."""
-        for raw, place in zip(_split(data), places, strict=False):
+        for raw, place in zip(split(data), places, strict=False):
             line = _line(self._path, place, raw)
             if line.leaf is not None or self._owned or _OURS.search(raw):
                 yield line
@@ -209,8 +213,8 @@ def root_with(piece: Piece, lines: dict[int, Line]) -> bool:
     return len(leaves) == made.count and merkle.root(leaves).hex() == made.root
 
 
-def _split(data: bytes) -> list[bytes]:
-    """Return the lines; only a line feed ends one."""
+def split(data: bytes) -> list[bytes]:
+    """Return the lines with their line feeds; nothing else ends one."""
     lines = [line + b"\n" for line in data.split(b"\n")]
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]
@@ -253,7 +257,7 @@ def _is_special(text: bytes) -> bool:
 def _parsed(payload: bytes | None) -> dict[str, Any]:
     try:
         found = json.loads(payload or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -267,13 +271,13 @@ def _seal_in(raw: bytes) -> Seal | None:
             inner = entry["seal"]
             made = Segment(inner["stream"], inner["segment"], inner["first"], inner["count"], inner["root"], inner["chain"])
             seal = parse_seal(seal_line(Seal(entry["n"], made, inner["previous"])))
-        except (ValueError, KeyError, TypeError):
+        except _NOT_OURS:
             return None
         if seal is None:
             return None
     made = seal.segment
     true = made.chain == chain(seal.previous, made.root, made.stream, made.number, made.first, made.count)
-    return seal if true and made.count and seal.line == made.first + made.count else None
+    return seal if true and 0 < made.count <= MAX_LINES and seal.line == made.first + made.count else None
 
 
 def _line(path: Path, place: int, raw: bytes) -> Line:
@@ -295,7 +299,7 @@ def _line(path: Path, place: int, raw: bytes) -> Line:
         if set(entry) == {"n", "salt", "event"} and _SALT.fullmatch(entry["salt"]):
             payload = fragment(entry["event"]).encode("ascii")
             return Line(path, place, raw, number, merkle.leaf_hash(bytes.fromhex(entry["salt"]), payload), odd=True, payload=payload)
-    except (ValueError, KeyError, TypeError):
+    except _NOT_OURS:
         pass
     return Line(path, place, raw)
 

@@ -93,6 +93,7 @@ _ALL = (
     _member("retention.batch_outcome", ("committed", "rolled_back", "resolved_after_crash"), "How the batch ended."),
     _member("retention.brake", _BRAKES, "Which brake tripped."),
     _member("retention.by", "text", "The person who said or did it: an operator or officer, never a data subject."),
+    _member("retention.chain", "64 hex digits", "The chain value of the stream's last whole segment."),
     _member("retention.count", "count", "How many: records, effects, or what the event's meaning says."),
     _member("retention.counts", "text", "The plan's counts by source and word, as a JSON text."),
     _member("retention.deadline", "day", "By when it has to be carried out: due day and window, later after a hold's release."),
@@ -155,4 +156,4 @@ MEMBERS = {each.name: each for each in _ALL}
 SECONDS = "retention.seconds."
 """What the names of a plan's reading times begin with; the source follows."""
 POLICIES = "retention.policies."
-"""Behind this stands a source's name: which version of its policy a plan was made from. The only names that are not in the list."""
+"""Behind this stands a source's name: which version of its policy a plan was made from. Only these two are not in the list."""

@@ -25,6 +25,7 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OWN = b'{"n":'
 _CRI = re.compile(rb"\S+ (stdout|stderr) ([FP])(?::\S+)? (.*)", re.DOTALL)
 _DOCKER = re.compile(rb'\{"log":"(.*)\\n","stream":"(\w+)","time":"[^"]*"\}')
+_MARKS = (b'"salt"', b'"seal"', b'"leaf"')
 _PROCESS = re.compile(rb"(\S+\[\d+\]): ?$")
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -40,9 +41,12 @@ class Block:
     places: Sequence[int]
 
 
-def blocks(path: Path) -> Iterator[Block]:
-    """Yield a file's lines, unwrapped, in order; memory is that of a block. Raises one of UNREADABLE."""
-    wrapping = _Wrapping()
+def blocks(path: Path, *, foreign: bool = False) -> Iterator[Block]:
+    """Yield a file's lines, unwrapped, in order; memory is that of a block. Raises one of UNREADABLE.
+
+    foreign -- also the lines that can't be the trail's: where others write too, there may be more of them than memory.
+    """
+    wrapping = _Wrapping(foreign)
     rest = b""
     place = 1
     with _opened(path) as file:
@@ -62,7 +66,8 @@ def blocks(path: Path) -> Iterator[Block]:
                     yield from wrapping.unwrapped(data, places)
                 place += lines
             if not piece:
-                return
+                break
+    yield from wrapping.rest(place - 1)
 
 
 def _opened(path: Path) -> _Readable:
@@ -80,6 +85,7 @@ def _opened(path: Path) -> _Readable:
 class _Wrapping:
     """Takes lines apart; remembers the first parts of lines that were split."""
 
+    _foreign: bool
     _parts: dict[bytes, bytes] = field(default_factory=dict)
 
     def unwrapped(self, data: bytes, places: Sequence[int]) -> Iterator[Block]:
@@ -89,7 +95,7 @@ class _Wrapping:
         last = lines.pop()
         for place, line in zip(places, lines, strict=False):
             lane, message = self._message(line)
-            if message is not None:
+            if message is not None and (self._foreign or _may_be_ours(message)):
                 messages, at = lanes.setdefault(lane, ([], []))
                 messages.append(message + b"\n")
                 at.append(place)
@@ -101,6 +107,11 @@ class _Wrapping:
             at.append(places[-1])
         for lane, (messages, at) in lanes.items():
             yield Block(lane, b"".join(messages), at)
+
+    def rest(self, place: int) -> Iterator[Block]:
+        """Yield the lines whose last part never came."""
+        for lane, part in self._parts.items():
+            yield Block(lane, part, (place,))
 
     def _message(self, line: bytes) -> tuple[bytes, bytes | None]:
         """Return the lane and what was logged, None for a part of a line."""
@@ -128,14 +139,16 @@ class _Wrapping:
                 return self._whole(found.group(2), text, whole=True)
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
+            entry = None
+        if not isinstance(entry, dict):
             return b"", line
         log, message = entry.get("log"), entry.get("MESSAGE")
         if isinstance(log, str):
-            return self._whole(str(entry.get("stream")).encode(), log.removesuffix("\n").encode(), whole=log.endswith("\n"))
+            return self._whole(str(entry.get("stream")).encode(), _bytes(log.removesuffix("\n")), whole=log.endswith("\n"))
         if isinstance(message, str):
             lane = str(entry.get("_STREAM_ID") or entry.get("_PID")).encode()
-            return self._whole(lane, message.encode(), whole=entry.get("_LINE_BREAK") != "line-max")
+            return self._whole(lane, _bytes(message), whole=entry.get("_LINE_BREAK") != "line-max")
         return b"", line
 
     def _whole(self, lane: bytes, part: bytes, *, whole: bool) -> tuple[bytes, bytes | None]:
@@ -144,3 +157,12 @@ class _Wrapping:
             return lane, so_far
         self._parts[lane] = so_far
         return lane, None
+
+
+def _may_be_ours(message: bytes) -> bool:
+    return b'"n"' in message and any(mark in message for mark in _MARKS)
+
+
+def _bytes(text: str) -> bytes:
+    # What isn't ASCII is no line of ours, and half a surrogate pair no reason to stop.
+    return text.encode("utf-8", "replace")

@@ -182,8 +182,10 @@ class Stream:
         elif action == Action.STREAM_OPENED and event.get("retention.stream") != self.name:
             self.say(Damage.SWAPPED, piece.path, place, place, "the stream was opened under another name")
         elif action in {Action.STREAM_TORN, Action.STREAM_UNCLOSED}:
-            ended = Ended(int(event["retention.line"]), str(event["retention.sha256"]), str(event.get("retention.chain", "")))
-            self.endings.append((str(event["retention.stream"]), ended))
+            line = event.get("retention.line")
+            if type(line) is int:
+                ended = Ended(line, str(event.get("retention.sha256")), str(event.get("retention.chain", "")))
+                self.endings.append((str(event.get("retention.stream")), ended))
         elif action == Action.CHECKPOINT:
             self._checkpoint(piece, place, event)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from worker.audit.broken import Damage
 from worker.audit.checkpoint import parse_anchor
 from worker.audit.endings import has_writer
-from worker.audit.lanes import Lane, Line, Piece, root_with
+from worker.audit.lanes import Lane, Line, Piece, root_with, split
 from worker.audit.note import BadNote, VerifierKey, opened
 from worker.audit.packaging import UNREADABLE, blocks
 from worker.audit.streams import Ended, Hole, Stream
@@ -155,10 +155,10 @@ class _Verification:
         name = _stream_named(path)
         lanes: dict[bytes, Lane] = {}
         try:
-            for block in blocks(path):
+            for block in blocks(path, foreign=name is not None):
                 lane = lanes.get(block.lane)
                 if lane is None:
-                    lane = lanes[block.lane] = Lane(path, self._say, owned=name is not None and not block.lane)
+                    lane = lanes[block.lane] = Lane(path, self._say, owned=name is not None)
                 self._verdict.lines += len(block.places)
                 for piece in lane.feed(block.data, block.places):
                     self._add(path, name, piece)
@@ -241,8 +241,10 @@ class _Verification:
         elif numbered:
             self._claim(numbered)
             there = {line.number for line in numbered}
-            missing = [number for number in range(hole.first, hole.next_first) if number not in there]
-            what = f"lines are missing: numbers {_ranges(missing)}; what stands around them is vouched for by no seal"
+            # Ends only: a forged seal may leave room for more numbers than can be counted.
+            first = next(number for number in range(hole.first, hole.next_first) if number not in there)
+            last = next(number for number in range(hole.next_first - 1, hole.first - 1, -1) if number not in there)
+            what = f"lines are missing: numbers {_ranges((first, last))}; what stands around them is vouched for by no seal"
             stream.say(Damage.REMOVED, piece.path, min(line.place for line in numbered), max(line.place for line in numbered) + 1, what)
         else:
             what = f"all lines from number {hole.first} to {hole.next_first - 1} are missing before this line"
@@ -296,8 +298,8 @@ class _Verification:
         times = dict.fromkeys([*(line.raw for line in left), *(piece.raw for piece in late)], 0)
         for path in self._paths:
             try:
-                for block in blocks(path):
-                    for raw in block.data.splitlines(keepends=True):
+                for block in blocks(path, foreign=_stream_named(path) is not None):
+                    for raw in split(block.data):
                         if raw in times:
                             times[raw] += 1
             except UNREADABLE:

@@ -45,8 +45,8 @@ _BESIDE = "facts subjects holds requests"
 FORMS: Mapping[Action, Form] = {
     Action.STREAM_OPENED: _form("process.pid stream format events_version"),
     Action.STREAM_CLOSED: _form(),
-    Action.STREAM_TORN: _form("stream line offset length sha256"),
-    Action.STREAM_UNCLOSED: _form("stream line offset length sha256"),
+    Action.STREAM_TORN: _form("stream line offset length sha256 chain"),
+    Action.STREAM_UNCLOSED: _form("stream line offset length sha256 chain"),
     Action.RUN_STARTED: _form("run plan as_of by"),
     Action.RUN_ENDED: _form(
         "event.outcome event.reason run", "exit_code failed_sources " + " ".join(f"retention.total.{each}" for each in TOTALS)
@@ -146,7 +146,7 @@ def _in_words(action: Action) -> str:
     if action is Action.RUN_ENDED:
         said.append("(`total.*`)")
     if action is Action.PLAN_MADE:
-        said.append("(`policies.*`)")
+        said.append("(`policies.*`), (`seconds.*`)")
     return ", ".join(said) + (" Nothing writes it yet." if action in RESERVED else "")
 
 

@@ -505,3 +505,31 @@ def test_dropped_payloads_are_whole(one: File, checked: Checked) -> None:
     leaf = merkle.leaf_hash(bytes.fromhex(entry["salt"]), lines[index][lines[index].index(b'"event":') + 8 : -2])
     lines[index] = b'{"n":%d,"leaf":"%b"}\n' % (index, leaf.hex().encode())
     assert checked({one.name: b"".join(lines)}).whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"n":1,"salt":' + b"[" * 100_000 + b"\n",
+        b'{"MESSAGE":' + b"[" * 100_000 + b' "n" "salt"\n',
+        b'{"log":"\\ud800 \\"n\\" \\"salt\\"\\n","stream":"stdout"}\n',
+        b'["log", "n", "salt"]\n',
+        b'{"n": 5, "seal": []}\n',
+        b'{"n": ' + b"9" * 5000 + b', "seal": {}}\n',
+    ],
+)
+@pytest.mark.parametrize("owned", [True, False])
+def test_hostile_lines_do_not_stop_the_verification(one: File, checked: Checked, line: bytes, *, owned: bool) -> None:
+    """Lines made to break a reader are inserted lines in the writer's own file, and foreign ones elsewhere."""
+    lines = (*one.lines[:5], line, *one.lines[5:])
+    verdict = checked({one.name if owned else "some.log": b"".join(lines)})
+    assert [(found.kind, found.line) for found in verdict.findings] == ([(Damage.INSERTED, 6)] if owned else [])
+
+
+def test_a_forged_seal_of_endless_lines_costs_nothing(one: File, checked: Checked) -> None:
+    """A seal that is right in itself and claims more lines than a segment can have is no seal, and one far ahead is told by its number."""
+    for first, count in ((31, 10**17), (10**17, 1)):
+        root = "0" * 64
+        made = Segment(one.stream, 10, first, count, root, chain(root, root, one.stream, 10, first, count))
+        lines = (*one.lines, seal_line(Seal(first + count, made, root)))
+        assert not checked({one.name: b"".join(lines)}).whole
