@@ -7,6 +7,7 @@ a chart is one picture with a name: the numbers stand in the table behind it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -45,13 +46,7 @@ def _drawn(
     kind: str, name: str, labels: Sequence[str], series: Mapping[str, Sequence[float | None]], say: Callable[[float], str], **options: Any
 ) -> Markup:
     """Return a chart of this kind."""
-    try:
-        # Here and not above: only pages with charts need it.
-        import pygal
-    except ImportError:
-        raise ConfigurationError(
-            "Charts are drawn with pygal, which is not installed: pip install 'retention-worker[dashboard]'."
-        ) from None
+    pygal = _library()
     style = pygal.style.Style(label_font_size=_FONT, major_label_font_size=_FONT)
     highest = max((sum(each or 0 for each in bar) for bar in zip(*series.values(), strict=True)), default=0)
     if not highest:
@@ -73,6 +68,19 @@ def _drawn(
     for title, values in series.items():
         chart.add(title, [{"value": each, "label": title} if each else None for each in values])
     return _bare(chart.render(is_unicode=True), name, lying=kind.startswith("Horizontal"))
+
+
+def _library() -> Any:
+    """Return the library, imported when the first chart is drawn; ConfigurationError when it is not installed."""
+    try:
+        import pygal
+    except ImportError:
+        raise ConfigurationError(
+            "Charts are drawn with pygal, which is not installed: pip install 'retention-worker[dashboard]'."
+        ) from None
+    # It leaves a finder for its map plug-ins behind, of an old kind that Python 3.11 warns of at every later import.
+    sys.meta_path[:] = [each for each in sys.meta_path if not type(each).__module__.startswith("pygal")]
+    return pygal
 
 
 def _scale(highest: float) -> list[float]:

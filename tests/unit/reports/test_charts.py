@@ -64,3 +64,9 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pygal", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'retention-worker\[dashboard\]'"):
         drawn({"x": [1, 2]})
+
+
+def test_the_library_leaves_nothing_behind() -> None:
+    """Drawing a chart changes nothing about how the rest of the program imports what it needs."""
+    drawn({"x": [1, 2]})
+    assert all(hasattr(each, "find_spec") for each in sys.meta_path)
