@@ -124,6 +124,6 @@ def a_week(folder: Path) -> None:
         third.say(Action.SOURCE_FAILED, run="run-1", source="members", event_reason="SourceFailed")
         kinds = (("f1", "undetermined", "contact: empty", 2), ("f2", "overdue", "held past the deadline", 1))
         for finding, kind, what, count in kinds:
-            third.say(Action.FINDING, run="run-1", source="contacts", finding=finding, finding_kind=kind, count=count, event_reason=what)
+            third.say(Action.FINDING, plan="p2", source="contacts", finding=finding, finding_kind=kind, count=count, event_reason=what)
         third.end("run-1", 5, 90, ["members"])
         third.say(Action.FINDING_ACCEPTED, finding="f2", source="contacts", until="2026-12-31", count=1, by="A. Officer")

@@ -63,8 +63,9 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding as a run reported it. accepted_until -- the last day a person accepted it for, when somebody did afterwards."""
+    """A finding as a plan or a run reported it. accepted_until -- the last day a person accepted it for, when somebody did afterwards."""
 
+    plan_id: str
     run_id: str
     finding_id: str
     kind: str
@@ -109,20 +110,29 @@ class History:
         return {source: plan for plan in self.plans if plan.of_its_day for source in plan.counts if source not in plan.failed}
 
     def open_findings(self) -> list[Found]:
-        """Return for each source what was reported from the last run on that looked at it; what an earlier one found and it didn't is over.
+        """Return for each source what its newest plan and the last run since then reported; what an earlier look found is over.
 
-        A run that could not work on a source says nothing about what was found there before.
+        A plan or a run that could not look at a source says nothing about what was found there before.
         """
-        looked = {each.plan_id: {*each.counts} - {*each.failed} for each in self.plans}
-        order = {run_id: position for position, run_id in enumerate(self.runs)}
-        since: dict[str, int] = {}
+        planned = {plan.plan_id: position for position, plan in enumerate(self.plans)}
+        ran = {run_id: position for position, run_id in enumerate(self.runs)}
+        newest = {source: planned[plan.plan_id] for source, plan in self.latest_plans().items()}
+        newest["*"] = max(newest.values(), default=0)
+        last: dict[str, int] = {}
         for run in self.runs.values():
             if run.ended is not None:
-                since |= dict.fromkeys((looked.get(run.plan_id, set()) - {*run.failed}) | {"*"}, order[run.run_id])
-        current = [each for each in self.findings if order.get(each.run_id, -1) >= since.get(each.source, 0)]
+                looked = {*self.plans[planned[run.plan_id]].counts} if run.plan_id in planned else set()
+                last |= dict.fromkeys((looked - {*run.failed}) | {"*"}, ran[run.run_id])
+
+        def current(found: Found) -> bool:
+            plan = found.plan_id or (self.runs[found.run_id].plan_id if found.run_id in self.runs else "")
+            since = found.source if found.source in newest else "*"
+            told_last = not found.run_id or ran.get(found.run_id, -1) >= last.get(found.source, 0)
+            return told_last and planned.get(plan, -1) >= newest[since]
+
         # Reported again, it is the same finding.
-        found = {each.finding_id: each for each in current}.values()
-        return sorted(found, key=lambda each: (each.source, each.kind, each.what))
+        kept = {each.finding_id: each for each in self.findings if current(each)}.values()
+        return sorted(kept, key=lambda each: (each.source, each.kind, each.what))
 
 
 def history(paths: Iterable[Path]) -> History:
@@ -265,8 +275,10 @@ class _Reading:
         self.told.runs[run_id] = Ran(run_id, _text(event, "retention.plan"), _day(event, "retention.as_of", at), at)
 
     def _found(self, event: Payload, _: dt.datetime) -> None:
-        run, finding, kind, source = (_text(event, f"retention.{each}") for each in ("run", "finding", "finding_kind", "source"))
-        self.told.findings.append(Found(run, finding, kind, source, _text(event, "event.reason"), int(event.get("retention.count", 0))))
+        names = ("plan", "run", "finding", "finding_kind", "source")
+        plan, run, finding, kind, source = (_text(event, f"retention.{each}") for each in names)
+        count = int(event.get("retention.count", 0))
+        self.told.findings.append(Found(plan, run, finding, kind, source, _text(event, "event.reason"), count))
 
     def _accept(self, event: Payload, _: dt.datetime) -> None:
         finding, until = _text(event, "retention.finding"), _text(event, "retention.until")

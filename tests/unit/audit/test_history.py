@@ -90,16 +90,22 @@ def test_a_look_ahead_says_nothing_about_now(tmp_path: Path) -> None:
 
 
 def test_findings_are_those_of_the_last_look(tmp_path: Path) -> None:
-    """What a later run did not find again in a source is over unless it could not look; an acceptance is told with its finding."""
+    """What a later plan or run did not find again in a source is over unless it could not look; an acceptance is told with its finding."""
     a_week(tmp_path)
     found = history(files(tmp_path)).open_findings()
-    assert [("f2", "2026-12-31"), ("f1", ""), ("f0", "")] == [(each.finding_id, each.accepted_until) for each in found]
+    assert [("f2", "2026-12-31"), ("f1", "")] == [(each.finding_id, each.accepted_until) for each in found]
+    day = (MIDNIGHT + 4 * DAY).date()
     with Process(tmp_path, MIDNIGHT + 4 * DAY) as next_night:
-        day = (MIDNIGHT + 4 * DAY).date()
-        next_night.plan("p3", day, {"members": counts(40)}, {})
+        next_night.plan("p3", day, {"members": counts(40)}, {}, ["contacts"])
         next_night.start("run-2", "p3", day)
-        next_night.end("run-2", 0)
-    assert ["f2", "f1"] == [each.finding_id for each in history(files(tmp_path)).open_findings()]
+        next_night.say(
+            Action.FINDING, run="run-2", source="members", finding="f3", finding_kind="changed", count=1, event_reason="changed meanwhile"
+        )
+        next_night.end("run-2", 4)
+    assert ["f2", "f1", "f3"] == [each.finding_id for each in history(files(tmp_path)).open_findings()]
+    with Process(tmp_path, MIDNIGHT + 5 * DAY) as last_night:
+        last_night.plan("p4", day + DAY, {"contacts": counts(96), "members": counts(40)}, {})
+    assert [] == history(files(tmp_path)).open_findings()
 
 
 def test_a_later_verification_replaces_the_reading_back(tmp_path: Path) -> None:
