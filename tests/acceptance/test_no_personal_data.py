@@ -219,6 +219,10 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     call("verify", done.json["run"], code=(0, 5))
     call("reconcile")
     call("runs", "--json")
+    call("status", code=(0, 4, 5))
+    call("audit", "key")
+    call("audit", "anchor")
+    call("dashboard", firm.state / "audit")
     firm.now = TODAY + 400 * DAY
     call("run", code=3)
     firm.now = TODAY + DAY

@@ -26,7 +26,7 @@ def test_a_damaged_log(firm: Firm) -> None:
     """The page is drawn, says where the damage is, and the exit code says that it is not the whole."""
     assert 0 == firm("apply", firm.approved()).code
     path = max(firm.audit.iterdir(), key=lambda each: each.stat().st_size)
-    path.write_bytes(path.read_bytes().replace(b"record_deleted", b"record_kept_on", 1))
+    path.write_bytes(path.read_bytes().replace(b'"retention.level":"permanent"', b'"retention.level":"soft"', 1))
     said = firm("dashboard", firm.audit)
     assert 5 == said.code
     assert path.name in said.err
