@@ -5,6 +5,7 @@ They are rendered from templates that are compiled once per batch; only the clos
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
 
@@ -27,6 +28,7 @@ HOLD = "hold-"
 """The id of a hold begins so; that of a request does not."""
 _GAP = "\x00"
 """Stands in a line where the reference goes; rendered JSON never holds it."""
+_REMEMBERED = 20_000
 _NOT_LOCKED = "read again directly before the write"
 _GATHERED = "read again in all their sources before the first batch, not locked"
 
@@ -44,6 +46,7 @@ class IntentLines:
         said = ("" if source.transactional else _NOT_LOCKED, f"{shared}: {_GATHERED}" if shared else "")
         self._not_locked = "; ".join(each for each in said if each)
         self._referrer = Referrer(ref_secret, policy.source.name)
+        self._tails: dict[tuple[str, dt.date, str, tuple[str, ...], Standing], str] = {}
         self._treatments = {each.name: str(each.treatment.kind) for each in policy.treatable if each.treatment is not None}
 
     def records(
@@ -61,8 +64,10 @@ class IntentLines:
             does: compile_template({**fixed, "event.action": str(said)}, varying if does == DELETE else treating)
             for does, said in _ACTIONS.items()
         }
-        # Records that share a reason differ in their references alone, so a line is rendered once a reason and cut where those go. What
-        # stands for a record may differ within a reason; hardly ever does anything.
+        # Records that share a reason differ in their references alone, so a line is cut where those go: what stands before them is the
+        # batch's, what stands behind them the reason's, which comes again in other batches. What stands for a record may differ within
+        # a reason; hardly ever does anything.
+        heads: dict[str, str] = {}
         halves: dict[int | tuple[int, Standing], tuple[str, str]] = {}
         lines: list[bytes] = []
         for verdict, reference, reason in acting:
@@ -70,9 +75,19 @@ class IntentLines:
             group = id(reason) if standing is NOTHING else (id(reason), standing)
             found = halves.get(group)
             if found is None:
-                words = self._words(verdict.judged.decision, standing, reason)
-                before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')
-                found = halves[group] = before, _with(after, self._touching(standing, reason))
+                if reason.action not in heads:
+                    words = self._words(verdict.judged.decision, standing, reason)
+                    heads[reason.action] = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')[0]
+                said = (reason.action, reason.due, reason.why, reason.fields, standing)
+                after = self._tails.get(said)
+                if after is None:
+                    words = self._words(verdict.judged.decision, standing, reason)
+                    after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')[2]
+                    after = _with(after, self._touching(standing, reason))
+                    if len(self._tails) >= _REMEMBERED:
+                        self._tails.clear()
+                    self._tails[said] = after
+                found = halves[group] = heads[reason.action], after
             subjects = self.subjects(verdict.row, identifiers)
             # Hexadecimal digits are their own JSON.
             whom = ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""

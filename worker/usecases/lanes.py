@@ -42,9 +42,12 @@ class Done:
 
 
 def lanes_of(policy: Policy, source: OpenSource) -> int:
-    """Return how many batches of a source may be worked on at once; one where facts over several sources are at stake."""
+    """Return how many batches of a source may be worked on at once; one where facts over several sources are at stake.
+
+    One, too, where records are only deleted: the server is done with that at once, and a second lane would work out all decisions again.
+    """
     apart = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.source.shared
-    return source.lanes if apart else 1
+    return source.lanes if apart and not policy.only_deletes else 1
 
 
 def batch_row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:
