@@ -162,6 +162,16 @@ class TestEvents:
         assert [("undetermined", 2)] == [(each["retention.finding_kind"], each["retention.count"]) for each in found]
         assert "last_contact_at" in found[0]["event.reason"]
 
+    def test_what_a_plan_for_another_day_found_is_said_by_its_run(self, firm: Firm) -> None:
+        """A look at another day says nothing about now; when it is carried out all the same, nothing of it stays unsaid."""
+        firm.sql("UPDATE contacts SET last_contact_at = NULL WHERE id IN (40, 41)")
+        plan = firm.approved("--as-of", "2026-06-29")
+        assert [] == firm.events("retention.finding")
+        assert 4 == firm("apply", plan).code
+        (found,) = firm.events("retention.finding")
+        assert ("undetermined", 2) == (found["retention.finding_kind"], found["retention.count"])
+        assert "retention.run" in found
+
     def test_every_refusal_is_said(self, firm: Firm, tmp_path: Path) -> None:
         """A plan that was changed, that its maker may not approve, that nobody approved: each with its reason, and without a path."""
         plan = firm.plan()

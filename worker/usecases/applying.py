@@ -16,6 +16,7 @@ from itertools import chain, groupby
 from typing import Any
 
 from worker.audit.events import Action
+from worker.clock import local_day
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.ledger.locks import Held
 from worker.ledger.rows import FindingRow, RunRow
@@ -274,8 +275,10 @@ class _Run:
         result.findings = found
         machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
         result.new_findings = machine.ledger.new_findings(machine.today(), found)
-        # What the plan had found, the plan has said.
-        say_findings(machine, found[len(planned) :], run=result.run_id)
+        # What the plan had found it has said itself, unless it was made for another day than that on which it was made.
+        header = self._plan.header
+        said = len(planned) if header.as_of == local_day(header.made_at, machine.schedule.organisation.zone) else 0
+        say_findings(machine, found[said:], run=result.run_id)
         failed_records = sum(outcome.skipped[FAILED] + outcome.skipped[BUSY] for outcome in result.results.values())
         if result.failed or failed_records or result.unverified:
             _end(machine, result, "partial", PARTIAL)

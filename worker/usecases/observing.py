@@ -19,6 +19,7 @@ from worker.core.facts import Fact, Known
 from worker.core.model import Policy, StateEnd
 from worker.core.observations import FirstSeen, packed
 from worker.policyfile import state_name
+from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
@@ -37,8 +38,8 @@ def observe(machine: Machine, policy: Policy, run_id: str) -> None:
     known = {name: FirstSeen(kept.get(name, b"")) for name, _ in states}
     found: dict[str, list[tuple[bytes, dt.date]]] = {name: [] for name, _ in states}
     new = 0
-    judge = Judge(machine, policy, today)
-    with machine.open_source(policy.source).reader() as reader:
+    with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:
+        judge = Judge(machine, policy, today, gathered)
         for page in reader.rows(select.ended_states(policy, today), judge.columns):
             for verdict in judge.judge(page, reader.related):
                 facts = judge.facts(verdict)

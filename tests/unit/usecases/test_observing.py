@@ -122,3 +122,16 @@ def test_a_source_that_can_not_be_read_forgets_nothing(suppliers: Any) -> None:
         assert (5, {"suppliers"}) == (result.exit_code, set(result.failed))
         assert before == machine.ledger.observations("suppliers")
     assert 4 == len(suppliers.table("suppliers"))
+
+
+def test_a_state_may_hang_on_what_lies_in_several_sources(tmp_path: Path) -> None:
+    """A state whose condition asks for a fact over several sources is seen to have ended like any other, and its record goes in time."""
+    assert migrated_ledger().exists()
+    text = POLICIES.replace("while = { active = true }", "while = { last_met = { gt = 2025-01-01 } }")
+    text = text.replace("[sources.suppliers]\n", '[facts.last_met]\nlatest = ["suppliers.met_on"]\n[sources.suppliers]\n', 1)
+    lab = Lab(tmp_path, text.replace('active = { type = "boolean" }', 'met_on = { type = "date" }'))
+    met = {1: dt.date(2026, 1, 5), 2: dt.date(2020, 1, 5)}
+    lab.memory.tables["suppliers"] = {(key,): {"id": key, "email": f"s{key}@canary.example", "met_on": day} for key, day in met.items()}
+    for _ in range(2):
+        night(lab)
+    assert {1} == set(lab.table("suppliers"))
