@@ -50,6 +50,20 @@ def test_a_mark_that_came_after_the_plan_is_honoured(marked: Firm) -> None:
     assert PEOPLE == len(marked.contacts())
 
 
+def test_a_key_that_is_given_again_has_no_marks(marked: Firm) -> None:
+    """What was said about a record that is deleted goes with it: the next one with its key waits for a mark of its own."""
+    marked("mark", "set", "contacts", "7", "relation-ended", "--on", "2020-01-01")
+    (row,) = marked.sql("SELECT * FROM contacts WHERE id = 7")
+    assert 4 == marked("apply", marked.approved()).code
+    assert 7 not in marked.contacts()
+    marked.sql(f"INSERT INTO contacts VALUES ({', '.join('?' * len(row))})", *row)
+    later = NOON + DAY
+    assert 0 == marked("plan", "--json", now=later).json["sources"]["contacts"]["due"]
+    assert "ended: 2020-01-01" not in marked("explain", "contacts", "7", now=later).out
+    assert 0 == marked("mark", "set", "contacts", "7", "relation-ended", "--on", "2020-01-02", now=later).code
+    assert 1 == marked("plan", "--json", now=later).json["sources"]["contacts"]["due"]
+
+
 def test_who_said_what_is_in_the_trail_without_the_key(marked: Firm) -> None:
     """Setting and removing are events with the record's reference; lists and events hold no key."""
     marked("mark", "set", "contacts", "7", "relation-ended", "--on", "2024-06-29")

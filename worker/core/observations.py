@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from worker.core.refs import REFERENCE_BYTES
 
+NOBODY: Mapping[bytes, dt.date] = MappingProxyType({})
 _DAY_BYTES = 3
 _PAIR = REFERENCE_BYTES + _DAY_BYTES
 
@@ -21,13 +23,18 @@ def packed(pairs: Iterable[tuple[bytes, dt.date]]) -> bytes:
 
 
 class FirstSeen:
-    """The days of packed pairs by token. before -- days from this one on are left out, as if they had not been noted yet."""
+    """The days of packed pairs by token.
 
-    def __init__(self, pairs: bytes, *, before: dt.date = dt.date.max) -> None:
+    before -- days from this one on are left out, as if they had not been noted yet; gone -- by token, the day on which the record went that
+    had it then: what was noted until that day was about another one.
+    """
+
+    def __init__(self, pairs: bytes, *, before: dt.date = dt.date.max, gone: Mapping[bytes, dt.date] = NOBODY) -> None:
         if len(pairs) % _PAIR:
             raise ValueError("packed observations are pairs of a token and a day")
         self._pairs = pairs
         self._before = before
+        self._gone = gone
 
     def __len__(self) -> int:
         return len(self._pairs) // _PAIR
@@ -43,4 +50,4 @@ class FirstSeen:
             return None
         start = position * _PAIR + REFERENCE_BYTES
         day = dt.date.fromordinal(int.from_bytes(self._pairs[start : start + _DAY_BYTES], "big"))
-        return day if day < self._before else None
+        return day if self._gone.get(token, dt.date.min) < day < self._before else None

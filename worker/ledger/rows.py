@@ -108,9 +108,13 @@ class BatchRow:
     closed_at: dt.datetime | None = None
 
 
+RECORD = ":record"
+"""Stands for a field where the day is that on which the record itself went, and the token its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class HighWater:
-    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects.
+    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects (see also RECORD).
 
     source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal, with two
     bits of their own; made and read by `worker.usecases.gathering`.

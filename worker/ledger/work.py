@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from worker.errors import RetentionError
 from worker.ledger import schema
 from worker.ledger.connect import Store, columns, values
-from worker.ledger.rows import BatchRow, BatchState, Intent, RunCounts, RunRow
+from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, RunCounts, RunRow
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed"]
+_TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 
 _PAGE = 500
 _TOKEN_BYTES = 16
@@ -212,6 +213,26 @@ class Work(Store):
             if not found:
                 return
             yield from (row.blob for row in found)
+            last = found[-1].high_water_id
+
+    def departed(self, source: str) -> Iterator[tuple[bytes, dt.datetime]]:
+        """Yield (blob of the field RECORD, when it was kept) of the batches of a source that took effect, no transaction left open."""
+        table, batches = schema.high_water, schema.batches
+        last = 0
+        while True:
+            wanted = (
+                select(table.c.high_water_id, table.c.blob, table.c.at)
+                .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
+                .where(table.c.source == source, table.c.field == RECORD, table.c.high_water_id > last)
+                .where(batches.c.state.in_(_TOOK_EFFECT), batches.c.effects != {})  # what a crash undid is resolved, too
+                .order_by(table.c.high_water_id)
+                .limit(20)
+            )
+            with self._read() as connection:
+                found = connection.execute(wanted).all()
+            if not found:
+                return
+            yield from ((row.blob, row.at) for row in found)
             last = found[-1].high_water_id
 
     def keep_observations(self, source: str, blobs: Mapping[str, bytes]) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
@@ -45,7 +45,7 @@ from worker.ports import (
     Resolution,
     Update,
 )
-from worker.usecases.gathering import Gathered, high_water
+from worker.usecases.gathering import Gathered, departure, high_water
 from worker.usecases.intents import IntentLines, by_kind
 from worker.usecases.judging import Judge, Verdict, deletes
 from worker.usecases.machine import Machine
@@ -365,9 +365,10 @@ class BatchWorker:
         return b"".join(pairs)
 
     def _high_water(self, work: _Work) -> tuple[HighWater, ...]:
-        """Return the days that facts over several sources go on to count after these records are disposed of."""
+        """Return what is kept of records that are disposed of: the days that other sources' facts go on to count, and that they went."""
         acting = (self._judge, [verdict for verdict, _, _ in work.acting])
-        return tuple(
+        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
+        days = tuple(
             each
             for judge, verdicts in (acting, *work.leaving)
             if judge.policy.source.contributing
@@ -375,6 +376,15 @@ class BatchWorker:
                 judge.policy.source, judge.standing.secret, judge.today, ((verdict.key, judge.values(verdict)) for verdict in verdicts)
             )
         )
+        gone: dict[str, HighWater] = {}
+        for judge, verdicts in (deleted, *work.leaving):
+            # What was said or seen of a record goes with it, so that nobody who gets its key anew inherits that.
+            if verdicts and (judge.policy.outside or judge.policy.source.marks):
+                source = judge.policy.source.name
+                more = departure(source, judge.standing.secret, self._machine.today(), [verdict.key for verdict in verdicts])
+                before = gone.get(source)
+                gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
+        return (*days, *gone.values())
 
     # --- What is said about it ----------------------------------------------------------------------------------------------------
 

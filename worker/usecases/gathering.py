@@ -23,7 +23,7 @@ from worker.core.refs import REFERENCE_BYTES
 from worker.core.select import EVERYTHING
 from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, together
 from worker.errors import ConfigurationError, Retriable, SourceFailed
-from worker.ledger.rows import HighWater
+from worker.ledger.rows import RECORD, HighWater
 from worker.ports import Key
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
@@ -230,6 +230,12 @@ def high_water(source: Source, secret: bytes, today: dt.date, records: Iterable[
                 if what.there or len(own) > 1:
                     days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
+
+
+def departure(source: str, secret: bytes, today: dt.date, keys: Iterable[Key]) -> HighWater:
+    """Return what has to be kept of records that are deleted today and of which people or runs may have said something: that they went."""
+    went = Seen(1, day=today.toordinal())
+    return HighWater(source, RECORD, packed({(record_token(secret, source, key),): went for key in keys}))
 
 
 def packed(days: Mapping[tuple[bytes, ...], Seen]) -> bytes:

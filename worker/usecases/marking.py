@@ -26,10 +26,12 @@ def set_mark(machine: Machine, source: str, key: str, name: str, on: dt.date) ->
     """
     policy = machine.policy(source)
     _refuse(machine, policy, name, on)
-    own = stored_key(machine, policy, typed_key(policy.source, key))
-    if own is None:
-        raise ConfigurationError(f"{source} has no record with that key, so nothing was marked.")
+    typed = typed_key(policy.source, key)
+    # Looked up inside, so that no batch takes the record between the look and the mark, which would then wait for the key's next owner.
     with machine.ledger.standing_exclusive():
+        own = stored_key(machine, policy, typed)
+        if own is None:
+            raise ConfigurationError(f"{source} has no record with that key, so nothing was marked.")
         machine.ledger.set_mark(source, record_token(machine.keyring.match().secret, source, own).hex(), name, on, machine.operator)
         told = {"retention.mark": name, "retention.on": on.isoformat(), "retention.by": machine.operator}
         say(machine, Action.MARK_SET, source, own, told)

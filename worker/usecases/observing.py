@@ -23,6 +23,7 @@ from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
+from worker.usecases.outside import first_seen
 
 
 def observe(machine: Machine, policy: Policy, run_id: str) -> None:
@@ -33,9 +34,9 @@ def observe(machine: Machine, policy: Policy, run_id: str) -> None:
     if not policy.states:
         return
     today, secret = machine.today(), machine.keyring.match().secret
-    kept = machine.ledger.observations(policy.source.name)
     states = [(state_name(policy, purpose), state) for purpose, state in policy.states]
-    known = {name: FirstSeen(kept.get(name, b"")) for name, _ in states}
+    noted = first_seen(machine, policy)
+    known = {name: noted[state.seen] for name, state in states}
     found: dict[str, list[tuple[bytes, dt.date]]] = {name: [] for name, _ in states}
     new = 0
     with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:

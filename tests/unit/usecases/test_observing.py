@@ -12,7 +12,7 @@ import pytest
 from connectors.memory import MemorySource
 from tests.unit.usecases.conftest import Killed, Lab, migrated_ledger
 from worker.errors import SourceFailed
-from worker.ports import AFTER_COMMIT, BEFORE_LOCK
+from worker.ports import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_LOCK
 from worker.usecases.applying import apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.planning import make_plan
@@ -100,6 +100,42 @@ def test_a_crash_after_noting_does_no_harm(suppliers: Any, point: str) -> None:
     assert {1, 4} == set(suppliers.table("suppliers"))
     night(suppliers)
     assert {4} == set(suppliers.table("suppliers"))
+
+
+@pytest.mark.parametrize("point", [None, AFTER_COMMIT])
+def test_a_key_that_is_given_again_inherits_nothing(suppliers: Any, point: str | None) -> None:
+    """A record with the key of one that was deleted is seen for the first time itself, also when the deleting run died after its commit."""
+    night(suppliers)
+    suppliers.faults.point = point
+    if point is None:
+        night(suppliers)
+    else:
+        with pytest.raises(Killed), suppliers.machine() as machine:
+            suppliers.plan_and_apply(machine)
+        suppliers.faults.point = None
+        suppliers.moment += dt.timedelta(days=1)
+    assert {1, 4} == set(suppliers.table("suppliers"))
+    suppliers.memory.tables["suppliers"][2,] = {"id": 2, "email": "new@canary.example", "active": False}
+    with suppliers.machine() as machine:
+        reconcile(machine, ("suppliers",))
+        assert {"suppliers": 0} == make_plan(machine).acting
+    night(suppliers)
+    assert {1, 2, 4} == set(suppliers.table("suppliers"))
+    night(suppliers)
+    assert {1, 4} == set(suppliers.table("suppliers"))
+
+
+def test_what_was_rolled_back_leaves_what_was_seen(suppliers: Any) -> None:
+    """A record that a dead run did not delete after all keeps the day on which its state was first seen to have ended."""
+    night(suppliers)
+    suppliers.faults.point = BEFORE_COMMIT
+    with pytest.raises(Killed), suppliers.machine() as machine:
+        suppliers.plan_and_apply(machine)
+    suppliers.faults.point = None
+    assert {1, 2, 3, 4} == set(suppliers.table("suppliers"))
+    with suppliers.machine() as machine:
+        reconcile(machine, ("suppliers",))
+        assert {"suppliers": 2} == make_plan(machine).acting
 
 
 class Silent(MemorySource):
