@@ -18,7 +18,7 @@ from worker.core.facts import Known, Raw
 from worker.core.model import Aggregate, Function, Match, Policy, Relation, Source
 from worker.core.select import Selection
 from worker.errors import Changed, ConfigurationError, Problem
-from worker.ports import Along, Changes, Key, KeyRange, Level, Resolution, Row, Shape
+from worker.ports import Along, Changes, Key, KeyRange, Level, Load, Resolution, Row, Shape
 
 Record = dict[str, object]
 Table = dict[Key, Record]
@@ -29,10 +29,11 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class Memory:
-    """A system that lives in memory: its tables by name, the batches it committed, and which tables refer to which."""
+    """A system that lives in memory: its tables by name, the batches it committed, and how loaded it says it is."""
 
     tables: Tables = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
+    load: Load = field(default_factory=Load)
 
 
 class MemorySource:
@@ -63,6 +64,10 @@ class MemorySource:
         """Return the columns of all records of the table."""
         names = {name for record in self._memory.tables[self.spec.table].values() for name in record}
         return Shape(tuple(sorted(names)), tuple(sorted(relation.table for relation in self.spec.relations if relation.disposal)))
+
+    def load(self) -> Load:
+        """Return what was said about the memory."""
+        return self._memory.load
 
     @contextmanager
     def reader(self) -> Iterator[MemoryReader]:

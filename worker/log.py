@@ -20,6 +20,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from worker.errors import RetentionError
 
 WITHHELD = "[withheld]"
+_SILENT = logging.CRITICAL + 10
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|authori[sz]ation|cookie", re.IGNORECASE)
@@ -58,7 +59,13 @@ def configure(*, json: bool, level: str) -> None:
 
 
 def get_logger(**context: object) -> FilteringBoundLogger:
-    """Return a logger with these members bound; events are static dotted names, identifiers are members."""
+    """Return a logger with these members bound; events are static dotted names, identifiers are members.
+
+    Until `configure` was called nothing is logged: whoever uses the worker as a library has not said where to.
+    """
+    if not structlog.is_configured():
+        silent = structlog.make_filtering_bound_logger(_SILENT)
+        return cast("FilteringBoundLogger", structlog.wrap_logger(structlog.ReturnLogger(), processors=[], wrapper_class=silent))
     return cast("FilteringBoundLogger", structlog.get_logger(**context))
 
 

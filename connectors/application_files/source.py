@@ -19,7 +19,7 @@ from connectors.matching import matcher
 from worker.core.model import Policy, Source
 from worker.core.select import Selection
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
-from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, NoFaults, Resolution, Row, Shape, Update
+from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape, Update
 
 ViewMaker = Callable[[], View]
 """Makes a new view of the dossiers as they are now."""
@@ -66,6 +66,10 @@ class ApplicationFiles:
             for dossier in view.dossiers():
                 names.update(dossier.columns)
             return Shape(tuple(sorted(names)))
+
+    def load(self) -> Load:
+        """Return that nothing is known: a file system has no replicas and no transactions."""
+        return Load()
 
     @contextmanager
     def reader(self) -> Iterator[FilesReader]:

@@ -91,6 +91,8 @@ def report_run(session: Session, machine: Machine, result: RunResult, *, as_json
     session.show(f"Audit trail: {machine.settings.audit_folder}")
     for name, reason in result.failed.items():
         session.say(f"{name} was not finished: {reason}", style="red")
+    for name, why in result.stopped.items():
+        session.say(f"{'The run' if name == '*' else name} ended early: {why}", style="yellow")
     if result.left:
         session.say(f"{result.left} planned records are left for the next part: call `retention apply` with the same plan again.")
     if result.new_findings:

@@ -204,6 +204,16 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StopRow:
+    """A stop that is in force. source -- its name, or `*` for all; why -- what the person said."""
+
+    source: str
+    why: str
+    by: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FindingRow:
     """Something a person must look at: how many records share one kind, source, policy and reason."""
 

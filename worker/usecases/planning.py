@@ -36,6 +36,9 @@ from worker.usecases.reporting import SourceCounts, action, due_day, finding_jso
 _TALLIED = 20_000
 """So many different decisions are counted together; more would be held in memory for nothing."""
 
+_GROWTH = 5
+"""A source's next batch has so many times as many records as the one before, until it is as large as any may be."""
+
 Progress = Callable[[str, int], None]
 """Is told the source and how many more of its records were looked at."""
 
@@ -208,13 +211,14 @@ class _SourcePlanner:
         self._positions: dict[Judged, int] = {}
         self._table: list[Reason] = []
         self._records: dict[str, int] = {}
+        self._size = min(machine.settings.first_batch, machine.settings.batch_size)
         self._first: Key = ()
         self._last: Key = ()
 
     def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
         """Read everything that is of interest and write the batches."""
         selection = self._judge.selection(findings=True, full=full)
-        reference_of, size = self._referrer.reference, self._machine.settings.batch_size
+        reference_of, most = self._referrer.reference, self._machine.settings.batch_size
         with self._source.reader() as reader:
             for page in reader.rows(selection, self._judge.columns):
                 for verdict in self._judge.judge(page, reader.related):
@@ -230,10 +234,10 @@ class _SourcePlanner:
                         self._first = verdict.key
                     self._records[reference_of(verdict.key)] = position
                     self._last = verdict.key
-                    if len(self._records) >= size:
+                    if len(self._records) >= self._size:
                         self._flush(writer)
                 self._passed += len(page)
-                if self._policy.shared and self._passed >= size:
+                if self._policy.shared and self._passed >= most:
                     # A batch reads its whole range again, and its selection leaves nothing out.
                     self._flush(writer)
                 if len(self._tally) > _TALLIED:
@@ -273,6 +277,8 @@ class _SourcePlanner:
         sealed = seal_range(self._machine, batch_id, KeyRange(self._first, self._last))
         writer.batch(PlannedBatch(batch_id, self._policy.source.name, self._number, sealed, self._table, self._records))
         self._number += 1
+        # Few at first, so that a mistake shows before it is large.
+        self._size = min(_GROWTH * self._size, self._machine.settings.batch_size)
         self._positions, self._table, self._records = {}, [], {}
 
 
