@@ -20,7 +20,6 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from worker.errors import RetentionError
 
 WITHHELD = "[withheld]"
-_SILENT = logging.CRITICAL + 10
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|authori[sz]ation|cookie", re.IGNORECASE)
@@ -64,9 +63,13 @@ def get_logger(**context: object) -> FilteringBoundLogger:
     Until `configure` was called nothing is logged: whoever uses the worker as a library has not said where to.
     """
     if not structlog.is_configured():
-        silent = structlog.make_filtering_bound_logger(_SILENT)
-        return cast("FilteringBoundLogger", structlog.wrap_logger(structlog.ReturnLogger(), processors=[], wrapper_class=silent))
+        return cast("FilteringBoundLogger", structlog.wrap_logger(None, processors=[_drop]))
     return cast("FilteringBoundLogger", structlog.get_logger(**context))
+
+
+def _drop(_: WrappedLogger, __: str, ___: EventDict) -> EventDict:
+    """Log nothing."""
+    raise structlog.DropEvent
 
 
 def _without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -30,7 +30,8 @@ _HIDDEN = "<insufficient privilege>"
 _OTHERS = """
 SELECT max(extract(epoch FROM clock_timestamp() - began)), count(*) FILTER (WHERE hidden) FROM (
     SELECT xact_start, query = %(hidden)s FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name <> %(program)s
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %(program)s
+    AND (backend_type = 'client backend' OR query = %(hidden)s)
     UNION ALL SELECT prepared, false FROM pg_prepared_xacts WHERE database = current_database()
 ) AS others (began, hidden)
 """

@@ -236,11 +236,11 @@ class BatchWorker:
                     faults.reached(AFTER_COMMIT)
             except AuditUnavailable:
                 raise
-            except RetentionError:
+            except RetentionError as error:
                 resolution = self._source.resolve(attempt, batch.witness) if committing else Resolution.ROLLED_BACK
                 if resolution is Resolution.ROLLED_BACK:
                     self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
-                    if committing:
+                    if committing and not isinstance(error, Skippable):
                         raise Retriable(f"{planned.source}: the commit of a batch failed, and it was rolled back; try again.") from None
                 if resolution is not Resolution.COMMITTED:
                     # In doubt, it stays open: saying that it was rolled back could deny an effect. The next start reads it back.

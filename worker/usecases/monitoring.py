@@ -48,7 +48,7 @@ class Status:
 
     @property
     def exit_code(self) -> int:
-        """What monitoring is told: 5 when a run is missing, was not whole or is stopped by hand, 4 when something is overdue or found, else 0."""
+        """What monitoring is told: 5 when a run is missing, not whole or stopped by hand, 4 when something is overdue or found, else 0."""
         if self.stops or any(
             each.missed or (each.last is not None and each.last.exit_code not in (DONE, NEW_FINDINGS)) for each in self.sources
         ):

@@ -206,7 +206,8 @@ class Pacer:
         if action is Action.RUN_STOPPED:
             about["event.outcome"] = "success" if limit in WHOLE else "failure"
         self.machine.trail.emit(action, about, sync=True)
-        get_logger().warning(str(action), run=self.run_id, source=source, limit=limit, why=why)
+        say = get_logger().info if limit in WHOLE else get_logger().warning
+        say(str(action), run=self.run_id, source=source, limit=limit, why=why)
 
     def _of(self, source: str) -> _Source:
         return self._sources.setdefault(source, _Source())
