@@ -30,6 +30,8 @@ WHOLE: tuple[Limit, ...] = ("records",)
 """Limits that an operator works off a backlog with: a run that ends at one is as long as it was meant to be."""
 
 _ASK_AGAIN_SECONDS = 10.0
+_BATCHES = 10
+"""With fewer batches nothing is said about the share of them that could not be had."""
 _LOOK_UP_SECONDS = 5.0
 """So often a person's stop is looked for while something else is waited for."""
 
@@ -62,10 +64,16 @@ Answer = Go | Wait | Stop
 
 @dataclass(slots=True)
 class _Source:
-    """What is known of a source in this run. failed -- records that the system refused or that were busy; since -- when its pause began."""
+    """What is known of a source in this run.
+
+    tried, failed -- its records, and those that the system refused; batches, put_off -- its batches, and those that could not be had: one
+    locked record puts off all of its batch, so they are counted apart; since -- when its pause began.
+    """
 
     tried: int = 0
     failed: int = 0
+    batches: int = 0
+    put_off: int = 0
     rest_until: float = -math.inf
     since: float | None = None
     stopped: Stop | None = None
@@ -123,7 +131,9 @@ class Pacer:
         """Take in how a batch went: its records, and how many seconds it took."""
         known = self._of(source)
         known.tried += planned
-        known.failed += outcome.skipped[FAILED] + outcome.skipped[BUSY]
+        known.failed += outcome.skipped[FAILED]
+        known.batches += 1
+        known.put_off += bool(outcome.skipped[BUSY])
         known.rest_until = self.machine.monotonic() + self.machine.settings.pace * seconds
         self.acted += sum(outcome.effects[each] for each in ACTIONS)
 
@@ -151,9 +161,11 @@ class Pacer:
 
     def _errors(self, source: str) -> Stop | None:
         settings, known = self.machine.settings, self._of(source)
+        limit = f"and the limit is {settings.max_error_share:.0%}. Look at its findings first."
         if known.tried > settings.error_floor and known.failed > settings.max_error_share * known.tried:
-            share = f"{known.failed} of the first {known.tried} records of {source} failed"
-            return Stop("errors", f"{share}, and the limit is {settings.max_error_share:.0%}. Look at its findings first.", source)
+            return Stop("errors", f"{known.failed} of the first {known.tried} records of {source} were refused, {limit}", source)
+        if known.batches >= _BATCHES and known.put_off > settings.max_error_share * known.batches:
+            return Stop("errors", f"{known.put_off} of the first {known.batches} batches of {source} could not be had, {limit}", source)
         return None
 
     def _load(self, source: str) -> Wait | Stop | None:

@@ -32,6 +32,7 @@ from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings, say_held
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
+from worker.usecases.retrying import patience
 
 _TALLIED = 20_000
 """So many different decisions are counted together; more would be held in memory for nothing."""
@@ -111,9 +112,12 @@ def make_plan(
     for policy in policies:
         name = policy.source.name
         try:
-            opened[name] = machine.open_source(policy.source)
-            problems.extend(opened[name].problems(policy, machine.schedule.sources)[0])
-            shapes[name] = shape_digest(opened[name].shape())
+            for attempt in patience(machine, source=name):
+                with attempt:
+                    opened[name] = machine.open_source(policy.source)
+                    unfit = opened[name].problems(policy, machine.schedule.sources)[0]
+                    shapes[name] = shape_digest(opened[name].shape())
+            problems.extend(unfit)
         except (SourceFailed, Retriable) as error:
             failed[name] = str(error)
     if problems:

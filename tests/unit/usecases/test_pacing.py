@@ -332,15 +332,23 @@ class TestErrors:
         ("tried", "failed", "floor", "given_up"),
         [(100, 21, 25, True), (100, 20, 25, False), (25, 25, 25, False), (26, 26, 25, True), (0, 0, 1, False)],
     )
-    @pytest.mark.parametrize("kind", [FAILED, BUSY])
-    def test_the_share_counts_above_the_floor(self, busy_lab: Lab, tried: int, failed: int, floor: int, given_up: bool, kind: str) -> None:
-        """Refused and busy records count alike; few tries prove nothing; the limit itself is allowed."""
+    def test_the_share_counts_above_the_floor(self, busy_lab: Lab, tried: int, failed: int, floor: int, given_up: bool) -> None:
+        """Few tries prove nothing; the limit itself is allowed; other sources do not suffer."""
         busy_lab.environ["RETENTION_ERROR_FLOOR"] = str(floor)
         with busy_lab.machine() as machine:
             asked = pacer(machine)
-            asked.note("customers", BatchResult(skipped=Counter({kind: failed})), planned=tried, seconds=0)
+            asked.note("customers", BatchResult(skipped=Counter({FAILED: failed})), planned=tried, seconds=0)
             assert given_up == isinstance(asked.ask("customers"), Stop)
             assert Go() == asked.ask("invoices")
+
+    @pytest.mark.parametrize(("batches", "given_up"), [([1, 1], False), ([1, 0, 0, 0, 0] * 4, False), ([1, 0, 0, 0] * 4, True)])
+    def test_busy_batches_are_counted_as_batches(self, busy_lab: Lab, batches: list[int], given_up: bool) -> None:
+        """One locked record puts off its whole batch, so a share of batches counts, and not all their records."""
+        with busy_lab.machine() as machine:
+            asked = pacer(machine)
+            for busy in batches:
+                asked.note("customers", BatchResult(skipped=Counter({BUSY: 100 * busy})), planned=100, seconds=0)
+            assert given_up == isinstance(asked.ask("customers"), Stop)
 
     def test_the_source_is_given_up_and_the_others_go_on(self, busy_lab: Lab) -> None:
         """A system that refuses everything is left alone after the first few, which are set aside one by one; other sources are done."""
@@ -351,7 +359,7 @@ class TestErrors:
             result = apply_plan(machine, open_plan(machine, approved(machine)))
         assert 3 == result.results["customers"].skipped[FAILED]
         assert (DUE - 3, 1, 5) == (result.left, result.acted, result.exit_code)
-        assert "3 of the first 3 records of customers failed" in result.failed["customers"]
+        assert "3 of the first 3 records of customers were refused" in result.failed["customers"]
 
 
 def test_batches_grow(lab: Lab) -> None:
