@@ -7,7 +7,7 @@ up for this run, and what is configured wrongly waits for a person. It is waited
 
 from __future__ import annotations
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from worker.errors import Retriable
 from worker.log import get_logger
@@ -23,7 +23,7 @@ def patience(machine: Machine, **about: str) -> Retrying:
     about -- what is tried, for the log: identifiers only.
     """
     settings = machine.settings
-    growing = wait_exponential_jitter(settings.retry_seconds, LONGEST_SECONDS, jitter=settings.retry_seconds)
+    growing = wait_exponential(settings.retry_seconds, LONGEST_SECONDS) + wait_random(0, settings.retry_seconds)
 
     def wait(state: RetryCallState) -> float:
         return max(min(growing(state), LONGEST_SECONDS), _asked(state))
