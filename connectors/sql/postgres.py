@@ -75,6 +75,11 @@ _CLASSES = {
 }
 # A refused connection has no code, only the server's words.
 _REFUSALS = (
+    ("too many", Cause.BUSY),
+    ("remaining connection slots", Cause.BUSY),
+    ("starting up", Cause.LOST),
+    ("shutting down", Cause.LOST),
+    ("in recovery mode", Cause.LOST),
     ("password authentication failed", Cause.DENIED),
     ("no password supplied", Cause.DENIED),
     ("no pg_hba.conf entry", Cause.DENIED),

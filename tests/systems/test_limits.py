@@ -202,6 +202,28 @@ class TestLoad:
                 people.run(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
+def test_a_server_without_room_for_another_session_is_busy(people: Server) -> None:
+    """Too many sessions, of all or of one user, are no failure of the source: it may be tried again."""
+    name = "crowd"
+    if people.is_postgres:
+        people.run(f"DROP ROLE IF EXISTS {name}", f"CREATE ROLE {name} LOGIN PASSWORD 'w' CONNECTION LIMIT 1")
+    else:
+        database = sa.make_url(people.url).database
+        people.run(
+            f"CREATE OR REPLACE USER {name}@'127.0.0.1' IDENTIFIED BY 'w' WITH MAX_USER_CONNECTIONS 1",
+            f"GRANT ALL ON `{database}`.* TO {name}@'127.0.0.1'",
+        )
+    url = sa.make_url(people.url).set(username=name, password="w")
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    with engine.connect() as other:
+        other.exec_driver_sql("SELECT 1")
+        with pytest.raises(Retriable):
+            open_source(source(field("name")), Connection(url.render_as_string(hide_password=False)))
+    engine.dispose()
+    if people.is_postgres:
+        people.run(f"DROP ROLE {name}")
+
+
 def test_many_threads_may_ask(people: Server) -> None:
     """The load is asked beside batches of other lanes."""
     mine = opened(people, 20)
