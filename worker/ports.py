@@ -137,7 +137,8 @@ class Load:
 
     lag_seconds -- how far the slowest replica is behind, infinite when replication stands still, None when there is no replica;
     oldest_transaction_seconds -- the age of the oldest transaction that is not this program's own, None when there is none;
-    lag_unseen, transactions_unseen -- which right is missing to see it, in words for the operator: the figure may be too small then.
+    lag_unseen, transactions_unseen -- why it can't be seen (a right is missing, there is no such thing), in words for the operator: the
+    figure may be too small then, and a source that has a limit for it is given up.
     """
 
     lag_seconds: float | None = None
@@ -214,7 +215,7 @@ class OpenSource(Protocol):
         ...  # pragma: no cover
 
     def load(self) -> Load:
-        """Return how loaded the system is now; cheap, because a run asks before every batch. Nothing is known of a system without load."""
+        """Return how loaded the system is now; cheap, because a run asks before every batch."""
         ...  # pragma: no cover
 
     def reader(self) -> AbstractContextManager[Reader]:

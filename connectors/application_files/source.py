@@ -25,6 +25,7 @@ ViewMaker = Callable[[], View]
 """Makes a new view of the dossiers as they are now."""
 
 _PAGE = 500
+_NO_LOAD = "a folder has neither replicas nor transactions; take the limit away"
 
 
 def open_source(source: Source, connection: Connection, faults: Faults | None = None) -> ApplicationFiles:
@@ -68,8 +69,8 @@ class ApplicationFiles:
             return Shape(tuple(sorted(names)))
 
     def load(self) -> Load:
-        """Return that nothing is known: a file system has no replicas and no transactions."""
-        return Load()
+        """Return that nothing can be seen: a file system has no replicas and no transactions."""
+        return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
 
     @contextmanager
     def reader(self) -> Iterator[FilesReader]:

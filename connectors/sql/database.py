@@ -29,6 +29,7 @@ DriverConnection = Any
 PAGE = 5_000
 LOCK_SECONDS = 10
 WITNESS_TABLE = "retention_witness"
+NO_SERVER = "a database in a file has no server that knows of load; take the limit away"
 
 
 class Database(ABC):
@@ -217,8 +218,8 @@ class Database(ABC):
     # --- Load ---------------------------------------------------------------------------------------------------------------------------
 
     def load(self) -> Load:
-        """Return how loaded the server is by others; a database without a server has no load."""
-        return Load()
+        """Return how loaded the server is by others."""
+        return Load(lag_unseen=NO_SERVER, transactions_unseen=NO_SERVER)
 
     def behind(self) -> float | None:
         """Return how many seconds this server, a replica, is behind: infinite when replication stands still, None when it is none."""

@@ -45,6 +45,9 @@ _TRANSACTIONS = (
 )
 
 
+_PRIMARY = "a primary does not know how far its replicas are behind; name one with the option replica"
+
+
 class _NoRightError(Exception):
     """The user may not look at that."""
 
@@ -187,6 +190,7 @@ class MariaDB(MarkerDatabase):
         lag, oldest, lag_unseen, transactions_unseen = None, None, "", ""
         try:
             lag = self.behind()
+            lag_unseen = _PRIMARY if lag is None else ""
         except _NoRightError:
             lag_unseen = "its user does not see replication; grant it REPLICA MONITOR"
         try:

@@ -64,7 +64,10 @@ class SqlSource:
     def load(self) -> Load:
         """Return how loaded the server is, and how far the replica is behind that the connection's options name."""
         load = self._database.load()
-        return load if self._replica is None else replace(load, lag_seconds=self._replica.behind(), lag_unseen="")
+        if self._replica is None:
+            return load
+        lag = self._replica.behind()
+        return replace(load, lag_seconds=lag, lag_unseen="the server that the option replica names is no replica" if lag is None else "")
 
     def reader(self) -> AbstractContextManager[SqlReader]:
         """Return one consistent view for reading."""

@@ -199,13 +199,17 @@ class TestReplicas:
         with engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(80))")
         found = open_source(source(), Connection(url))
+        asked = open_source(source(), Connection(url, options={"replica": url}))
         try:
-            assert None is found.load().lag_seconds
+            assert (None, True) == (found.load().lag_seconds, "option replica" in found.load().lag_unseen)
+            assert "is no replica" in asked.load().lag_unseen
             with engine.begin() as connection:
                 connection.exec_driver_sql("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 9, MASTER_USER = 'nobody'")
-            assert math.inf == found.load().lag_seconds
+            for each in (found, asked):
+                assert (math.inf, "") == (each.load().lag_seconds, each.load().lag_unseen)
         finally:
             with engine.begin() as connection:
                 connection.exec_driver_sql("RESET SLAVE ALL")
             found.close()
+            asked.close()
             engine.dispose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from worker.cli.session import Session
-from worker.errors import RetentionError, Retriable
+from worker.errors import RetentionError
 from worker.usecases.applying import DONE, PARTIAL
 from worker.usecases.stopping import ALL, remove_stop_file, resume, stop, write_stop_file
 
@@ -18,18 +18,21 @@ def stop_runs(session: Session, sources: tuple[str, ...], why: str) -> int:
     """Stop runs after their batch at work.
 
     Every worker on every machine finishes the batch it is at, begins no other one, and ends its run as partial. No run starts until
-    `retention resume`; calling this again changes the reason and stays a stop. Without a SOURCE everything is stopped. When the ledger or
-    the policies can't be read, a stop file is left in the state folder instead, which stops the runs on this machine only (exit code 5).
+    `retention resume`; calling this again changes the reason and stays a stop. Without a SOURCE everything is stopped, also when
+    the ledger or the policies can't be read: then a stop file is left in the state folder, which stops the runs on this machine (exit
+    code 5).
     """
     try:
         with session.machine() as machine:
             rows = stop(machine, sources, why)
     except RetentionError as error:
-        if sources and not isinstance(error, Retriable):
+        if sources:
             raise
         write_stop_file(session.settings)
         session.say(str(error), style="red")
-        session.show(f"So the file {session.settings.stop_file} was left, which stops every run on this machine, and on no other.")
+        session.show(
+            f"So the file {session.settings.stop_file} was left: every run on this machine stops; other machines may not have heard."
+        )
         return PARTIAL
     for row in rows:
         session.show(f"{'Everything' if row.source == ALL else row.source} is stopped. A batch at work is finished first.")

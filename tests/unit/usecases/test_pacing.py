@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.usecases.conftest import customers
 from worker.errors import Refused, Retriable, SourceFailed
@@ -264,6 +266,26 @@ class TestLoad:
         assert (0, 5) == (result.acted, result.exit_code)
         assert "grant it pg_monitor" in result.failed["customers"]
         assert "never mind" not in result.failed["customers"]
+
+    def test_waiting_always_comes_to_an_end(self, busy_lab: Lab) -> None:
+        """However the load comes and goes, a turn ends, and in no longer than a pause may be; what ended it is what was so then."""
+        busy_lab.environ |= {"RETENTION_SOURCES__CUSTOMERS__MAX_LAG": "10", "RETENTION_MAX_PAUSE": "1", "RETENTION_PACE": "3"}
+        with busy_lab.machine() as machine:
+
+            @settings(max_examples=60, deadline=None)
+            @given(st.lists(st.booleans(), max_size=30), st.floats(0, 40))
+            def whatever(loads: list[bool], took: float) -> None:
+                busy_lab.time.slept.clear()
+                left = iter(loads)
+                busy_lab.time.during = lambda: setattr(busy_lab.memory, "load", Load(lag_seconds=99 if next(left, False) else 0))
+                busy_lab.memory.load = Load(lag_seconds=99)
+                asked = pacer(machine)
+                asked.note("customers", BatchResult(), planned=1, seconds=took)
+                stop = asked.turn("customers")
+                assert sum(busy_lab.time.slept) <= 3 * 60 + 3 * took + 10
+                assert (stop is None) == (busy_lab.memory.load.lag_seconds == 0)
+
+            whatever()
 
     def test_without_limits_nobody_is_asked(self, busy_lab: Lab) -> None:
         """A source without limits is not asked for its load."""
