@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,24 @@ def test_the_reason_is_kept_and_nobody_is_in_it(night: Firm, tmp_path: Path) -> 
         (each["event.reason"], each["retention.source"], each["retention.by"]) for each in night.events("retention.stop_requested")
     ]
     assert [("*", "tester")] == [(each["retention.source"], each["retention.by"]) for each in night.events("retention.stop_lifted")]
+
+
+def test_a_file_that_somebody_keeps_locked(night: Firm) -> None:
+    """Another program writes all night: what could not be had is deferred and said, never reported as done; the next night does it."""
+    env = {"RETENTION_RETRIES": "1", "RETENTION_RETRY_SECONDS": "0.01"}
+    env |= {f"RETENTION_SOURCES__{name}__OPTIONS__LOCK_TIMEOUT": "0.05" for name in ("CONTACTS", "MEMBERS")}
+    assert 0 == night("plan", env=env).code
+    # The table of witnesses is there from the first batch that was ever written.
+    night.sql("CREATE TABLE retention_witness (batch_id VARCHAR(64) PRIMARY KEY)")
+    with closing(sqlite3.connect(night.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = night("run", "--json", env=env)
+        other.execute("ROLLBACK")
+    assert 5 == said.code, said.err
+    assert {"contacts": 0, "members": 0} == {name: counts["acted"] for name, counts in said.json["sources"].items()}
+    assert {("contacts", DUE), ("members", 2)} == {
+        (each["retention.source"], each["retention.count"]) for each in night.events("retention.batch_deferred")
+    }
+    assert PEOPLE == len(night.contacts())
+    assert 0 == night("run", now=NOON + DAY).code
+    assert PEOPLE - DUE == len(night.contacts())
