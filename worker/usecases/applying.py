@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, get_args
 
 from worker.audit.events import Action
 from worker.clock import local_day
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.ledger.locks import Held
-from worker.ledger.rows import FindingRow, RunRow
+from worker.ledger.rows import OF_A_RUN, FindingKind, FindingRow, RunRow
 from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
@@ -32,7 +32,7 @@ from worker.usecases.observing import observe
 from worker.usecases.pacing import GIVEN_UP, WHOLE, Pacer
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
-from worker.usecases.reporting import ACTIONS, finding_of
+from worker.usecases.reporting import ACTIONS, finding_of, not_worked_on, still_there
 from worker.usecases.stopping import refuse_stopped
 from worker.usecases.verifying import ReadBack
 
@@ -160,6 +160,7 @@ class _Run:
         self._machine = machine
         self._plan = plan
         self._pacer = pacer
+        self._unfinished: set[str] = set()
         self._progress = progress or (lambda _source, _count: None)
 
     def work(self) -> None:
@@ -263,6 +264,7 @@ class _Run:
         for planned, attempt in batches:
             if self._pacer.turn(planned.source) is not None:
                 self.result.left += len(planned.records)
+                self._unfinished.add(planned.source)
             else:
                 yield planned, attempt
 
@@ -294,11 +296,15 @@ class _Run:
         refused = [each for name, outcome in result.results.items() for each in refusals(name, outcome)]
         found.extend(refused)
         found.extend(self._missing())
-        found.extend(FindingRow("failed", name, name, "the source could not be worked on", 1) for name in result.failed)
+        found.extend(not_worked_on(name) for name in result.failed)
         if result.unverified:
-            found.append(FindingRow("failed", "*", "*", "records are still there after they were reported as done", result.unverified))
+            found.append(still_there(result.unverified))
         result.findings = found
-        machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
+        whole = [name for name in result.results if name not in result.failed and name not in self._unfinished]
+        machine.ledger.record_findings(result.run_id, found, covered=whole)
+        idle = [name for name in self._plan.header.policies if not self._acts(name) and name not in result.failed]
+        others = [each for each in get_args(FindingKind) if each not in OF_A_RUN]
+        machine.ledger.record_findings(result.run_id, [], covered=idle, kept=others)
         result.new_findings = machine.ledger.new_findings(machine.today(), found)
         # What the plan had found it has said itself, unless it was made for another day than that on which it was made.
         header = self._plan.header

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
 from worker.core.standing import NOTHING, Standing
 from worker.errors import Problem, Problems, Retriable, SourceFailed
-from worker.ledger.rows import FindingRow, PlanRow
+from worker.ledger.rows import OF_A_RUN, FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
 from worker.usecases.declared import overdue_reviews
@@ -31,7 +31,7 @@ from worker.usecases.gathering import Gathered, gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings, say_held
-from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
+from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, not_worked_on, still_there, why
 from worker.usecases.retrying import patience
 
 _TALLIED = 20_000
@@ -160,7 +160,14 @@ def make_plan(
         # A source without a policy is looked at only when it is gathered from.
         looked_at = {*counts, *(name for name in gathered.read if machine.schedule.policy(name) is None)}
         covered = [name for name in sorted(looked_at) if name not in failed]
-        machine.ledger.record_findings(plan_id, findings, covered=[*covered, *(() if sources else ("*",))])
+        machine.ledger.record_findings(
+            plan_id,
+            findings,
+            covered=[*covered, *(() if sources else ("*",))],
+            # Whether a record is still refused, only the next run finds out; what can be read again, or is still there, is known now.
+            kept=OF_A_RUN,
+            over=[*_failures(dict.fromkeys(covered, "")), *map(not_worked_on, covered), still_there(0)],
+        )
     machine.trail.emit(
         Action.PLAN_MADE,
         {
@@ -186,9 +193,9 @@ def _span(period: Period, today: dt.date) -> dt.timedelta:
     return period.after(today) - today
 
 
-def _failures(failed: dict[str, str]) -> Iterable[FindingRow]:
-    """Yield a finding for every source that could not be read; the reason is in the plan's output and in the log."""
-    return (FindingRow("failed", name, name, "the source could not be read", 1) for name in failed)
+def _failures(failed: Mapping[str, str]) -> list[FindingRow]:
+    """Return a finding for every source that could not be read; the reason is in the plan's output and in the log."""
+    return [FindingRow("failed", name, name, "the source could not be read", 1) for name in failed]
 
 
 def _hold_reviews(machine: Machine, today: dt.date) -> Iterable[FindingRow]:

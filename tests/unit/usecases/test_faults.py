@@ -203,6 +203,54 @@ class TestOneBadRecord:
         assert [finding.digest] == still
         assert [5, 5] == [first.exit_code, second.exit_code]
 
+    def test_is_open_until_a_run_has_looked_again(self, lab: Lab) -> None:
+        """Neither a plan by day nor a night that ended early says that it is mended; a run that gets through with it does."""
+        lab.memory.refuses = {1}
+        lab.environ["RETENTION_MAX_SHARE"] = "1"
+
+        def refused() -> list[str]:
+            with lab.machine() as machine:
+                return [each.finding.detail for each in machine.ledger.open_findings() if each.finding.kind == "failed"]
+
+        with lab.machine() as machine:
+            approve(machine, make_plan(machine).path, "ann")
+            run(machine)
+        (found,) = refused()
+        with lab.machine() as machine:
+            make_plan(machine)
+        assert [found] == refused()
+        lab.moment += dt.timedelta(days=1)
+        lab.environ["RETENTION_MAX_MINUTES"] = "0"
+        with lab.machine() as machine:
+            run(machine)
+        assert [found] == refused()
+        del lab.environ["RETENTION_MAX_MINUTES"]
+        lab.memory.refuses = set()
+        with lab.machine() as machine:
+            run(machine)
+        assert [] == refused()
+
+    def test_is_over_when_nothing_is_to_be_done_about_it_any_more(self, lab: Lab) -> None:
+        """Somebody took the record away by hand: the next run has nothing to do in the source, and the finding is over."""
+        lab.memory.refuses = {1}
+        lab.environ["RETENTION_MAX_SHARE"] = "1"
+        with lab.machine() as machine:
+            approve(machine, make_plan(machine).path, "ann")
+            run(machine)
+            del lab.memory.tables["customers"][1,]
+            lab.moment += dt.timedelta(days=1)
+            run(machine)
+            assert [] == [each for each in machine.ledger.open_findings() if each.finding.kind == "failed"]
+
+    def test_a_source_that_can_be_read_again_is_no_finding(self, lab: Lab) -> None:
+        """That it could not be read is over with the next plan that reads it."""
+        with lab.machine() as machine:
+            failing(lab, SourceFailed("away"), on="shape")
+            make_plan(machine)
+            assert ["failed"] == [each.finding.kind for each in machine.ledger.open_findings() if each.finding.kind == "failed"]
+            make_plan(machine)
+            assert [] == [each for each in machine.ledger.open_findings() if each.finding.kind == "failed"]
+
     def test_a_person_can_accept_it_and_only_it(self, lab: Lab) -> None:
         """An accepted record no longer makes every night partial; another one does."""
         lab.memory.refuses = {1}
