@@ -8,7 +8,7 @@ import json
 import os
 
 import tomlkit
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.application_files import documents, index
@@ -59,6 +59,7 @@ def test_every_name_has_one_key(name: bytes) -> None:
 @given(
     st.dictionaries(CELLS.filter(lambda name: name != "contact"), CELLS | st.integers(-(2**53), 2**53) | st.booleans(), max_size=4), CELLS
 )
+@example({}, "\x85 ")
 def test_a_sidecar_keeps_its_other_facts(said: dict[str, object], new: str) -> None:
     """Setting one fact of a sidecar, in JSON or TOML, leaves all others as they were, and setting it twice is setting it once."""
     said = {**said, "name": "before"}
