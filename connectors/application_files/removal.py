@@ -22,9 +22,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from connectors.application_files import documents, index
-from connectors.application_files.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
 from connectors.application_files.layout import KEPT, WORKING, Layout
 from connectors.application_files.records import read_kept
+from connectors.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
 from worker.errors import Changed, SourceFailed
 from worker.ports import Faults, Resolution
 

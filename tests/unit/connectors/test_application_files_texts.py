@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.application_files import documents, index
-from connectors.application_files.folder import key_of, name_of
+from connectors.folder import key_of, name_of
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
 KEYS = st.sampled_from(["a", "b", "c", "d"])
