@@ -12,6 +12,7 @@ from connectors.application_files.documents import Setting
 from connectors.application_files.layout import Layout, Stated, read_layout
 from connectors.application_files.records import Dossier, View
 from connectors.application_files.removal import Removal, Work
+from connectors.batchfolder import BatchFolder
 from connectors.folder import open_root, told
 from connectors.matching import matcher
 from worker.core.model import Policy, Source
@@ -99,7 +100,7 @@ class ApplicationFiles:
     def forget(self, batch_ids: Sequence[str]) -> None:
         """Drop the marks of batches that are final."""
         for batch_id in batch_ids:
-            Removal(self.spec.name, self._layout, self._root, batch_id, self._faults).forget()
+            BatchFolder(self.spec.name, self._root, batch_id).forget()
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -166,7 +167,7 @@ class FilesBatch:
         self._written: frozenset[str] | None = None
         self._final = False
         self.rows: list[Row] = [_row(source, dossier, columns) for dossier in self._seen.values()]
-        self.witness: Mapping[str, str] = {"folder": removal.folder}
+        self.witness: Mapping[str, str] = {"folder": removal.folder.name}
 
     def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:  # noqa: ARG002
         """Refuse: dossiers have no relations."""

@@ -20,7 +20,6 @@ from worker.core.facts import FieldType
 from worker.core.model import Source
 from worker.errors import Problem, Problems
 
-WORKING = ".retention-removed"
 _OPTIONS = ("files", "unit", "time", "time_pattern", "time_format", "settled", "case_field")
 _HOURS = re.compile(r"PT(\d{1,4})H")
 

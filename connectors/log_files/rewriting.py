@@ -12,17 +12,15 @@ Everything happens in a folder of the batch's own beside the logs, `.retention-r
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import IO
 
-from connectors.folder import entries, exists, opened, read_file, told, write_file
-from connectors.log_files.layout import WORKING
+from connectors.batchfolder import MANIFEST, MARK, BatchFolder
+from connectors.folder import entries, exists, read_file, told, write_file
 from worker.errors import Changed, Skippable
 from worker.ports import Faults, Resolution
 
@@ -32,8 +30,7 @@ MARKED = "log_files.marked"
 LINKED = "log_files.linked"
 REMOVED = "log_files.removed"
 
-_MANIFEST, _MARK, _NEW = "manifest.json", "committed", ".new"
-_SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_NEW = ".new"
 
 Trace = tuple[int, int, int, int]
 """Device, inode, size and time of change in ns: another one means another content."""
@@ -51,7 +48,7 @@ class Rewriting:
         self._source = source
         self._root = root
         self._faults = faults
-        self.folder = batch_id if _SAFE.fullmatch(batch_id) else hashlib.sha256(batch_id.encode(errors="surrogatepass")).hexdigest()
+        self.folder = BatchFolder(source, root, batch_id)
 
     def prepare(self, files: Mapping[str, Trace], rewritten: Mapping[str, Callable[[IO[bytes]], None]], settled: dt.timedelta) -> None:
         """Write new contents and move the files aside; everything is as it was after an error.
@@ -62,16 +59,16 @@ class Rewriting:
         names = sorted(files)
         try:
             with told(self._source, "rewriting log files"):
-                self._make_folder()
-                with self._opened() as batch:
+                self.folder.make()
+                with self.folder.opened() as batch:
                     self._refuse_written(batch, files, settled)
                     for number, name in enumerate(names):
                         if name in rewritten:
                             self._write(batch, f"{number}{_NEW}", name, rewritten[name])
-                    write_file(batch, _MANIFEST, json.dumps(names).encode())
+                    write_file(batch, MANIFEST, json.dumps(names).encode())
                     os.fsync(batch)
             self._faults.reached(PREPARED)
-            with told(self._source, "moving log files aside"), self._opened() as batch:
+            with told(self._source, "moving log files aside"), self.folder.opened() as batch:
                 for number, name in enumerate(names):
                     try:
                         os.rename(name, str(number), src_dir_fd=self._root, dst_dir_fd=batch)
@@ -87,15 +84,13 @@ class Rewriting:
 
     def mark(self) -> None:
         """Commit: whatever happens from now on, the batch will be carried out."""
-        with told(self._source, "committing rewritten log files"), self._opened() as batch:
-            write_file(batch, _MARK, b"")
-            os.fsync(batch)
+        self.folder.mark()
         self._faults.reached(MARKED)
 
     def finish(self) -> None:
         """Carry out what a committed batch has left to do."""
-        with told(self._source, "finishing rewritten log files"), self._opened() as batch:
-            if not exists(batch, _MANIFEST):
+        with told(self._source, "finishing rewritten log files"), self.folder.opened() as batch:
+            if not exists(batch, MANIFEST):
                 return
             for number, name in enumerate(self._names(batch)):
                 new = f"{number}{_NEW}"
@@ -104,50 +99,30 @@ class Rewriting:
                     self._faults.reached(LINKED)
             os.fsync(self._root)
             for left, _, _ in entries(batch):
-                if left not in (_MANIFEST, _MARK):
+                if left not in (MANIFEST, MARK):
                     os.unlink(left, dir_fd=batch)
                     self._faults.reached(REMOVED)
-            os.unlink(_MANIFEST, dir_fd=batch)
+            os.unlink(MANIFEST, dir_fd=batch)
             os.fsync(batch)
 
     def put_back(self) -> None:
         """Undo everything: the files get their names back, and nothing is left of the batch."""
         with told(self._source, "putting log files back"):
-            if not self._is_there():
+            if not self.folder.is_there():
                 return
-            with self._opened() as batch:
-                if exists(batch, _MANIFEST):
+            with self.folder.opened() as batch:
+                if exists(batch, MANIFEST):
                     for number, name in self._whole(batch):
                         if exists(batch, str(number)):
                             self._give_name(batch, str(number), name)
                     os.fsync(self._root)
                 for left, _, _ in entries(batch):
                     os.unlink(left, dir_fd=batch)
-            self._drop()
+            self.folder.drop()
 
     def resolve(self) -> Resolution:
         """Bring a batch whose process died to its end, in one direction or the other, and say in which."""
-        with told(self._source, "finishing a batch"):
-            if not self._is_there():
-                return Resolution.ROLLED_BACK
-            with self._opened() as batch:
-                committed = exists(batch, _MARK)
-        if not committed:
-            self.put_back()
-            return Resolution.ROLLED_BACK
-        self.finish()
-        return Resolution.COMMITTED
-
-    def forget(self) -> None:
-        """Drop the mark of a batch that is final and finished; one that is not is left alone."""
-        with told(self._source, "forgetting a batch"):
-            if not self._is_there():
-                return
-            with self._opened() as batch:
-                if exists(batch, _MANIFEST) or not exists(batch, _MARK):
-                    return
-                os.unlink(_MARK, dir_fd=batch)
-            self._drop()
+        return self.folder.resolve(self.finish, self.put_back)
 
     def _compare(self, now: os.stat_result, before: Trace) -> None:
         """Raise Changed for another file than the one that was read, or another content."""
@@ -190,7 +165,7 @@ class Rewriting:
         os.unlink(number, dir_fd=batch)
 
     def _names(self, batch: int) -> Sequence[str]:
-        names: list[str] = json.loads(read_file(batch, _MANIFEST))
+        names: list[str] = json.loads(read_file(batch, MANIFEST))
         return names
 
     def _whole(self, batch: int) -> Iterator[tuple[int, str]]:
@@ -200,27 +175,3 @@ class Rewriting:
         except ValueError:
             return
         yield from enumerate(names)
-
-    def _make_folder(self) -> None:
-        with suppress(FileExistsError):
-            os.mkdir(WORKING, 0o700, dir_fd=self._root)
-        os.fsync(self._root)
-        with opened(self._root, WORKING) as working:
-            os.mkdir(self.folder, 0o700, dir_fd=working)
-            os.fsync(working)
-
-    def _drop(self) -> None:
-        with opened(self._root, WORKING) as working:
-            os.rmdir(self.folder, dir_fd=working)
-            os.fsync(working)
-
-    def _is_there(self) -> bool:
-        if not exists(self._root, WORKING):
-            return False
-        with opened(self._root, WORKING) as working:
-            return exists(working, self.folder)
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        with opened(self._root, WORKING) as working, opened(working, self.folder) as batch:
-            yield batch

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from connectors.batchfolder import BatchFolder
 from connectors.folder import entries, key_of, name_of, open_root, told
 from connectors.log_files.layout import Layout, Place, Unit, read_layout
 from connectors.log_files.lines import UNDATED, Bucket, buckets, without
@@ -124,7 +125,7 @@ class LogFiles:
     def forget(self, batch_ids: Sequence[str]) -> None:
         """Drop the marks of batches that are final."""
         for batch_id in batch_ids:
-            Rewriting(self.spec.name, self._root, batch_id, self._faults).forget()
+            BatchFolder(self.spec.name, self._root, batch_id).forget()
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -277,7 +278,7 @@ class LogBatch:
         self._prepared = False
         self._final = False
         self.rows: list[Row] = [row for _, row in found]
-        self.witness: Mapping[str, str] = {"folder": rewriting.folder}
+        self.witness: Mapping[str, str] = {"folder": rewriting.folder.name}
 
     def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:  # noqa: ARG002
         """Refuse: logs have no relations."""
