@@ -26,7 +26,7 @@ from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy, Source
 from worker.core.select import EVERYTHING, Selection
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
-from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, NoFaults, Resolution, Row, Shape
+from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape
 
 _PAGE = 500
 _REMEMBERED = 64
@@ -53,6 +53,9 @@ class Log:
     trace: Trace
     changed: float
     days: Mapping[str, Bucket] | None
+
+
+_NO_LOAD = "a folder has neither replicas nor transactions; take the limit away"
 
 
 class LogFiles:
@@ -95,6 +98,10 @@ class LogFiles:
     def shape(self) -> Shape:
         """Return that lines of a log have no columns: what they hold was declared."""
         return Shape(())
+
+    def load(self) -> Load:
+        """Return that nothing can be seen: a file system has no replicas and no transactions."""
+        return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
 
     @contextmanager
     def reader(self) -> Iterator[LogReader]:
