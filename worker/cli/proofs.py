@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -115,10 +116,27 @@ def show_check(session: Session, path: Path, keys: Sequence[VerifierKey], *, as_
     if verdict.accepted and not verdict.events:
         raise ConfigurationError(f"{path} holds no event, so nothing was verified.")
     if as_json:
-        session.data({**asdict(verdict), "accepted": verdict.accepted, "partial": verdict.partial})
+        session.data(_verdict_json(verdict))
     else:
         _show(session, path, verdict)
     return FAILED if not verdict.accepted else PARTIAL if verdict.partial else DONE
+
+
+def _verdict_json(verdict: ProofVerdict) -> dict[str, Any]:
+    """Return what was found for programs."""
+    return {
+        "accepted": verdict.accepted,
+        "partial": verdict.partial,
+        "made_at": verdict.made_at,
+        "organisation": verdict.organisation,
+        "asked": verdict.asked,
+        "references": verdict.references,
+        "events": verdict.events,
+        "became": {each.value: count for each, count in verdict.became.items()},
+        "unsigned": verdict.unsigned,
+        "not_read_back": verdict.not_read_back,
+        "findings": [asdict(each) for each in verdict.found],
+    }
 
 
 def _show(session: Session, path: Path, verdict: ProofVerdict) -> None:
