@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.trails import Process
+from tests.trails import SECOND, Process
 from worker.audit.events import Action, Closing, closing_fields
 from worker.audit.lines import Segment, files
 from worker.audit.note import Signer
@@ -18,6 +18,7 @@ SIGNER = Signer.of("retention-worker/e-000001", bytes(range(32)))
 THIEF = Signer.of("retention-worker/e-000002", bytes(32))
 AT = "2026-07-01T08:00:00.000Z"
 POLICY = "sha256:5d0e"
+REASON = 'contact ended on 2026-06-01: its "period" is over'
 
 
 def digits(name: str) -> str:
@@ -51,10 +52,10 @@ def intent(process: Process, batch: str, record: str, *subjects: str, action: Ac
             "retention.batch": batch,
             "retention.source": "contacts.notes" if child else "contacts",
             "retention.record": digits(record),
-            "event.reason": 'contact ended on 2026-06-01: its "period" is over',
+            "event.reason": REASON,
             **({} if child else {"retention.level": "permanent", **said}),
             **({"retention.subjects": list(subjects)} if subjects else {}),
-            **{f"retention.{name}": value for name, value in more.items()},
+            **{name if "." in name else f"retention.{name}": value for name, value in more.items()},
         }
     )
 
@@ -72,12 +73,14 @@ def request(process: Process, name: str, whom: str) -> None:
     process.say(Action.REQUEST_ADDED, request=name, request_kind="erase", subjects=[whom], **members)
 
 
-def story(folder: Path, *, signed_to_the_end: bool = True) -> list[Path]:
+def story(folder: Path, *, signed_to_the_end: bool = True, version: str = POLICY, reason: str = REASON) -> list[Path]:
     """Write what happened to two people over two processes, and return the files.
 
     The first deletes a record of each of them and a note in one batch, fails at another, and dies after the intents of a third, which the
-    second closes. A case's hold keeps a record of the person; the other one's request ended a purpose of it.
+    second closes. A case's hold keeps a record of the person; the other one's request ended a purpose of it. version, reason -- what the
+    intents of the first batch say.
     """
+    because = {"rule.version": version, "event.reason": reason}
     with Process(folder, sign=SIGNER.sign) as first:
         request(first, "request-0000000a", EVERYWHERE)
         request(first, "request-0000000b", OTHER_EVERYWHERE)
@@ -86,7 +89,7 @@ def story(folder: Path, *, signed_to_the_end: bool = True) -> list[Path]:
         first.say(Action.HOLD_PLACED, hold="hold-0000000b", scope="subject", subjects=[OTHER_EVERYWHERE], **hold)
         lines = [intent(first, "p-0", f"r{number}", digits(f"s{number}")) for number in range(5)]
         lines += [
-            intent(first, "p-0", "mine", PERSON, requests=["request-0000000a", "request-0000000b"]),
+            intent(first, "p-0", "mine", PERSON, requests=["request-0000000a", "request-0000000b"], **because),
             intent(first, "p-0", "note", action=Action.CHILD_DELETED, relation="notes", parent=digits("mine")),
             intent(first, "p-0", "theirs", OTHER),
             intent(first, "p-0", "left", digits("s9")),
@@ -119,9 +122,9 @@ def story(folder: Path, *, signed_to_the_end: bool = True) -> list[Path]:
         first.say(Action.REQUEST_CLOSED, request="request-0000000a", by="tester")
         if not signed_to_the_end:
             first.trail._abandon()
-    with Process(folder, first.at, sign=SIGNER.sign) as second:
+    with Process(folder, first.at + SECOND, sign=SIGNER.sign) as second:
         close(second, "p-3.0", crashed, 2)
-        second.say(Action.BATCH_VERIFIED, run="run-1", batch="p-3", source="contacts", count=0)
+        second.say(Action.BATCH_VERIFIED, run="run-1", batch="p-3", source="contacts", count=1)
         second.say(Action.HOLD_RELEASED, hold="hold-0000000a", by="tester")
     return files(folder)
 

@@ -230,11 +230,12 @@ DUTCH = Words(
         "records": "Hoeveel",
         "fields": "Wat ervan",
         "whole": "het hele record",
+        "pseudonymised": "Wat ervoor in de plaats kwam, kan wie onze sleutel heeft tot jou herleiden. Het blijven persoonsgegevens.",
         "why": "Waarom",
         "due": "Laatste dag dat we het mochten bewaren",
         "read_back": "Achteraf bekeken",
         "read_good": "Ja, in het systeem zelf: alles van deze batch is gedaan.",
-        "read_bad": "Ja: van deze batch waren {count} records er nog.",
+        "read_bad": "Ja: niet alles van deze batch was gedaan ({count} er nog).",
         "read_not": "Nee.",
         "backups": "In back-ups",
         "backups_until": "Uiterlijk tot en met {day}.",
@@ -270,7 +271,7 @@ DUTCH = Words(
         "stays_kept": "Het wordt bewaard.",
         "stays_due": "Niets heeft het meer nodig: het gaat weg, uiterlijk op {by}.",
         "stays_pseudonymise": "Niets heeft het meer nodig: het blijft, en wat jou erin noemt wordt uiterlijk op {by} vervangen.",
-        "stays_partly": "Het wordt bewaard, maar {fields} wordt uiterlijk op {by} verwijderd of vervangen.",
+        "stays_partly": "Het wordt bewaard, maar niet alles. Uiterlijk op {by} verwijderd of vervangen: {fields}.",
         "stays_review": "De tijd is voorbij, en een van ons beslist wat ermee gebeurt.",
         "stays_held": "De tijd is voorbij, maar een opschorting of een beperking houdt het voorlopig vast.",
         "stays_waiting": "De tijd is voorbij, maar die van andere records die erbij horen nog niet; het wacht daarop.",
@@ -282,12 +283,12 @@ DUTCH = Words(
         "blind": "Hierin kan niet naar mensen worden gezocht met wat je ons hebt gegeven: {names}.",
         "proof": "Hoe je het nagaat",
         "proof_lead": (
-            "Bij deze pagina hoort een bestand, het bewijs. Het bevat {count} gebeurtenissen uit ons auditlog over jou, ondertekend. Het "
-            "kan zonder ons worden nagegaan, met de openbare sleutel die we publiceren:"
+            "Bij deze pagina hoort een bestand, het bewijs: de gebeurtenissen uit ons auditlog over jou ({count}), ondertekend. Het kan "
+            "zonder ons worden nagegaan, met de openbare sleutel die we publiceren:"
         ),
         "proof_none": "Ons auditlog zegt niets over jou, dus er hoort geen bewijs bij deze pagina.",
-        "proof_unsigned": "{count} gebeurtenissen zijn zo nieuw dat ze alleen met het bewijs zijn ondertekend, en niet met het log.",
-        "proof_open": "Van {count} dingen die zijn begonnen, zegt het log niet wat ervan is gekomen.",
+        "proof_unsigned": "Ondertekend met het bewijs, en niet met het log toen dat werd geschreven: {count} van de gebeurtenissen.",
+        "proof_open": "Begonnen, terwijl het log niet zegt wat ervan is gekomen: {count}.",
         "limits": "Wat het bewijst, en wat niet",
         "limit_proves": (
             "Het bewijst dat deze gebeurtenissen in ons log stonden toen dat werd ondertekend, woord voor woord, en dat er sindsdien geen "

@@ -214,11 +214,12 @@ ENGLISH = Words(
         "records": "How many",
         "fields": "What of it",
         "whole": "the whole record",
+        "pseudonymised": "What was put in its place can be traced back to you by whoever has our key. It is still personal data.",
         "why": "Why",
         "due": "Last day we could keep it",
         "read_back": "Looked at afterwards",
         "read_good": "Yes, in the system itself: everything of this batch was done.",
-        "read_bad": "Yes: of this batch, {count} records were still there.",
+        "read_bad": "Yes: not everything of this batch was done ({count} still there).",
         "read_not": "No.",
         "backups": "In backups",
         "backups_until": "Until {day} at the latest.",
@@ -252,7 +253,7 @@ ENGLISH = Words(
         "stays_kept": "It is kept.",
         "stays_due": "Nothing needs it any more: it goes by {by} at the latest.",
         "stays_pseudonymise": "Nothing needs it any more: it stays, and what names you in it is replaced by {by} at the latest.",
-        "stays_partly": "It is kept, but {fields} will be removed or replaced by {by} at the latest.",
+        "stays_partly": "It is kept, but not all of it. Removed or replaced by {by} at the latest: {fields}.",
         "stays_review": "Its time is over, and one of us decides what becomes of it.",
         "stays_held": "Its time is over, but a suspension or a restriction keeps it for now.",
         "stays_waiting": "Its time is over, but not that of other records that belong to it; it waits for those.",
@@ -264,12 +265,12 @@ ENGLISH = Words(
         "blind": "In these, people can't be looked for by what you gave us: {names}.",
         "proof": "How to check it",
         "proof_lead": (
-            "With this page comes a file, the proof. It holds {count} events of our audit log about you, signed. It can be checked without "
+            "With this page comes a file, the proof: the events of our audit log about you ({count}), signed. It can be checked without "
             "us, with the public key that we publish:"
         ),
         "proof_none": "Our audit log says nothing about you, so no proof comes with this page.",
-        "proof_unsigned": "{count} events are so new that they were signed with the proof only, and not with the log.",
-        "proof_open": "Of {count} things that were begun, the log does not say what came of them.",
+        "proof_unsigned": "Signed with the proof only, and not with the log when it was written: {count} of the events in it.",
+        "proof_open": "Begun, and the log does not say what came of it: {count}.",
         "limits": "What it proves, and what it doesn't",
         "limit_proves": "It proves that these events stood in our log when it was signed, word for word, and that none was changed since.",
         "limit_word": (
