@@ -73,12 +73,12 @@ def request(process: Process, name: str, whom: str) -> None:
     process.say(Action.REQUEST_ADDED, request=name, request_kind="erase", subjects=[whom], **members)
 
 
-def story(folder: Path, *, signed_to_the_end: bool = True, version: str = POLICY, reason: str = REASON) -> list[Path]:
+def story(folder: Path, *, died: int = 0, version: str = POLICY, reason: str = REASON) -> list[Path]:
     """Write what happened to two people over two processes, and return the files.
 
     The first deletes a record of each of them and a note in one batch, fails at another, and dies after the intents of a third, which the
-    second closes. A case's hold keeps a record of the person; the other one's request ended a purpose of it. version, reason -- what the
-    intents of the first batch say.
+    second closes. A case's hold keeps a record of the person; the other one's request ended a purpose of it. died -- how many of the
+    processes do, unsigned; version, reason -- what the intents of the first batch say.
     """
     because = {"rule.version": version, "event.reason": reason}
     with Process(folder, sign=SIGNER.sign) as first:
@@ -119,13 +119,17 @@ def story(folder: Path, *, signed_to_the_end: bool = True, version: str = POLICY
         )
         first.trail.checkpoint()
         crashed = first.trail.write([intent(first, "p-3.0", "third", PERSON), intent(first, "p-3.0", "fourth", OTHER)])
+        first.say(Action.CLOCK_SUSPECT, event_reason="the clock went back")
         first.say(Action.REQUEST_CLOSED, request="request-0000000a", by="tester")
-        if not signed_to_the_end:
+        first.say(Action.CLOCK_SUSPECT, event_reason="the clock went back")
+        if died:
             first.trail._abandon()
     with Process(folder, first.at + SECOND, sign=SIGNER.sign) as second:
         close(second, "p-3.0", crashed, 2)
         second.say(Action.BATCH_VERIFIED, run="run-1", batch="p-3", source="contacts", count=1)
         second.say(Action.HOLD_RELEASED, hold="hold-0000000a", by="tester")
+        if died > 1:
+            second.trail._abandon()
     return files(folder)
 
 

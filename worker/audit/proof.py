@@ -39,6 +39,8 @@ class Role(StrEnum):
     """It closes the batch of an intent, and makes it an effect or not."""
     READ_BACK = "read-back"
     """It says what reading a batch back found; the count is of the whole batch."""
+    ENDING = "ending"
+    """It says how an earlier process, which died before it could sign, left its stream; its own checkpoint stands for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,15 @@ class ProvenSegment:
 
 @dataclass(frozen=True, slots=True)
 class ProvenStream:
-    """A stream, its last checkpoint as a signed note (None when it has none), and those of its segments that are needed."""
+    """A stream, its last checkpoint as a signed note (None when it has none), and those of its segments that are needed.
+
+    links -- the other segments from the first one behind the checkpoint to the last of the stream, when a later process recorded its end.
+    """
 
     stream: str
     note: str | None
     segments: tuple[ProvenSegment, ...]
+    links: tuple[ProvenSegment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +191,8 @@ def _reference(found: object) -> Reference:
 def _stream(found: object) -> ProvenStream:
     each = _members(found, *ProvenStream.__dataclass_fields__)
     note = None if each["note"] is None else _text(each["note"])
-    return ProvenStream(_hex(each["stream"], 16), note, tuple(_segment(one) for one in _list(each["segments"])))
+    segments, links = (tuple(_segment(one) for one in _list(each[name])) for name in ("segments", "links"))
+    return ProvenStream(_hex(each["stream"], 16), note, segments, links)
 
 
 def _segment(found: object) -> ProvenSegment:

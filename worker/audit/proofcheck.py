@@ -13,10 +13,11 @@ when they were written; they are counted and said.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from worker.audit.about import About, reads_back
@@ -27,7 +28,7 @@ from worker.audit.lines import chain
 from worker.audit.note import BadNote, OtherKey, VerifierKey, opened
 from worker.audit.outcomes import End, end_of
 from worker.audit.proof import Malformed, Proof, ProvenEvent, ProvenSegment, ProvenStream, Role, parsed, rendered, signed_text
-from worker.audit.proving import is_intent
+from worker.audit.proving import is_end, is_intent
 from worker.audit.read import Payload
 from worker.audit.search import Became, became_of
 from worker.core import merkle
@@ -129,6 +130,7 @@ class _Check:
         self._keys = keys
         self._said = [(each, each.payload()) for each in proof.events]
         self._segments = {(stream.stream, each.segment): each for stream in proof.streams for each in stream.segments}
+        self._vouched = self._recorded()
         self._ends: dict[tuple[str, str], End] = {}
 
     def found(self) -> Iterator[Found]:
@@ -145,13 +147,28 @@ class _Check:
 
     def unsigned(self) -> int:
         """Return how many events came after the last checkpoint of their stream."""
-        segments = (self._segments.get((each.stream, each.segment)) for each in self._proof.events)
-        return sum(segment is None or segment.path is None for segment in segments)
+        return sum(not self._signed(each, self._vouched) for each in self._proof.events)
 
     def not_read_back(self) -> int:
         """Return how many batches took effect and were not read back."""
         done = {str(event.get("retention.batch")) for each, event in self._said if each.became is Became.DONE}
         return sum(not any(reads_back(event, batch) for _, event in self._said) for batch in done)
+
+    def _signed(self, each: ProvenEvent, vouched: Collection[str]) -> bool:
+        """Whether a checkpoint covers an event, or the record that a later process made of the end of its stream."""
+        segment = self._segments.get((each.stream, each.segment))
+        return segment is not None and (segment.path is not None or each.stream in vouched)
+
+    def _recorded(self) -> set[str]:
+        """Return the streams whose last chain value a later process recorded, under a checkpoint of its own or recorded in turn."""
+        ends = {stream.stream: end for stream in self._proof.streams if (end := _end(stream))}
+        vouched: set[str] = set()
+        while True:
+            said = [event for each, event in self._said if each.role is Role.ENDING and self._signed(each, vouched)]
+            more = {name for name, end in ends.items() if any(is_end(event, {name: end}) for event in said)}
+            if more <= vouched:
+                return vouched
+            vouched |= more
 
     def _structure(self) -> Iterator[Found]:
         """Yield what stands there twice, or for nothing."""
@@ -167,6 +184,8 @@ class _Check:
         for each in self._proof.streams:
             if not each.segments:
                 yield Found(Flaw.CLAIM, each.stream, "a stream stands there for no event")
+            if each.links and not any(is_end(event, {each.stream: _end(each)}) for _, event in self._said):
+                yield Found(Flaw.PATH, each.stream, "the segments behind the checkpoint don't lead to a recorded end of the stream")
         if len(self._proof.references) != len({(each.key, each.source, each.reference) for each in self._proof.references}):
             yield Found(Flaw.CLAIM, "", "a reference stands there twice")
 
@@ -194,7 +213,7 @@ class _Check:
 
     def _stream(self, stream: ProvenStream) -> Iterator[Found]:
         """Yield what is wrong between the segments of a stream and its checkpoint."""
-        for each in stream.segments:
+        for each in (*stream.segments, *stream.links):
             if chain(each.previous, each.root, stream.stream, each.segment, each.first, each.count) != each.chain:
                 yield Found(Flaw.PATH, stream.stream, f"the chain value of segment {each.segment} is not made of its seal")
         if stream.note is None:
@@ -252,6 +271,8 @@ class _Check:
             return about.has(event)
         if each.role is Role.READ_BACK:
             return any(reads_back(event, batch) for batch in about.batches)
+        if each.role is Role.ENDING:
+            return any(is_end(event, {stream.stream: _end(stream)}) for stream in self._proof.streams)
         key = (str(event.get("retention.batch")), str(event.get("retention.digest")))
         return event.get("event.action") == Action.BATCH_CLOSED and key in roots
 
@@ -290,6 +311,18 @@ class _Check:
 
 def _place(each: ProvenEvent) -> str:
     return f"{each.stream}:{each.n}"
+
+
+def _end(stream: ProvenStream) -> str:
+    """Return the chain value to which the segments behind the checkpoint lead without a gap; empty when there are none, or there is one."""
+    loose = [each for each in stream.segments if each.path is None]
+    if not loose or any(each.path is not None for each in stream.links):
+        return ""
+    row = sorted((*loose, *stream.links), key=lambda each: each.segment)
+    for one, after in pairwise(row):
+        if (after.segment, after.first, after.previous) != (one.segment + 1, one.first + one.count + 1, one.chain):
+            return ""
+    return row[-1].chain if row[0] in loose else ""
 
 
 def _leads(each: ProvenEvent, segment: ProvenSegment, leaf: bytes) -> bool:

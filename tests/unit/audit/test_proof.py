@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tests.proofs import (
     proof_of,
     story,
 )
-from tests.trails import Process
+from tests.trails import DAY, MIDNIGHT, Process
 from worker.audit.broken import Broken
 from worker.audit.lines import files
 from worker.audit.note import VerifierKey
@@ -53,6 +54,12 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def proof(paths: list[Path]) -> Proof:
     return proof_of(paths)
+
+
+@pytest.fixture(scope="module")
+def died(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    """Return the proof for the person out of a trail whose first process died."""
+    return proof_of(story(tmp_path_factory.mktemp("died") / "audit", died=1))
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +136,37 @@ class TestMaking:
         assert ["child_deleted", "record_deleted"] == sorted(name for name, role, _ in named(made) if role is Role.ABOUT)
 
     def test_what_came_after_the_last_checkpoint(self, tmp_path: Path) -> None:
-        """It is proven up to its seal, counted, and said; the rest is proven as ever."""
-        made = proof_of(story(tmp_path / "audit", signed_to_the_end=False))
+        """As long as no later process says how the stream ended it is proven up to its seal, counted, and said; the rest as ever."""
+        made = proof_of(story(tmp_path / "audit", died=1)[:1])
         verdict = check(rendered(made), KEYS)
+        assert ([], True, 2, 1) == (verdict.found, verdict.partial, verdict.unsigned, verdict.became[Became.OPEN])
+        assert 2 == sum(segment.path is None for stream in made.streams for segment in stream.segments)
+
+    def test_a_process_that_died_unsigned(self, died: Proof) -> None:
+        """The next process recorded the end of its stream and signed that: all segments up to there hang on it by their chain."""
+        verdict = check(rendered(died), KEYS)
+        assert ([], False, 0) == (verdict.found, verdict.partial, verdict.unsigned)
+        assert [Role.ENDING] == [each.role for each in died.events if "stream_unclosed" in each.event]
+        assert [2] == [len(each.links) for each in died.streams if each.links]
+
+    def test_several_that_died(self, tmp_path: Path) -> None:
+        """The record of an end may be signed by the record of the next end; with the last one open, all of it is."""
+        paths = story(tmp_path / "audit", died=2)
+        verdict = check(rendered(proof_of(paths)), KEYS)
+        assert ([], True, 6) == (verdict.found, verdict.partial, verdict.unsigned)
+        Process(tmp_path / "audit", MIDNIGHT + DAY, sign=SIGNER.sign).trail._abandon()
+        Process(tmp_path / "audit", MIDNIGHT + 2 * DAY, sign=SIGNER.sign).trail.close()
+        made = proof_of(files(tmp_path / "audit"))
+        verdict = check(rendered(made), KEYS)
+        assert ([], False, 3) == (verdict.found, verdict.partial, sum(each.role is Role.ENDING for each in made.events))
+
+    def test_another_end_than_was_recorded(self, tmp_path: Path) -> None:
+        """A stream that was made anew behind its last checkpoint doesn't end in the chain value that was recorded: nobody stands for it."""
+        first, second = story(tmp_path / "audit", died=1)
+        lines = first.read_bytes().splitlines(keepends=True)
+        first.write_bytes(b"".join(lines[:-2]))
+        verdict = check(rendered(proof_of([first, second])), KEYS)
         assert ([], True, 2) == (verdict.found, verdict.partial, verdict.unsigned)
-        assert 1 == sum(segment.path is None for stream in made.streams for segment in stream.segments) - 1
 
     def test_without_any_checkpoint(self, tmp_path: Path) -> None:
         """A trail that nobody signed gives a proof that says so of every event."""
@@ -272,6 +305,29 @@ def other(value: Any) -> Any:
             return ["0" * 64]
 
 
+def lists(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to every list of a document that isn't empty."""
+    if isinstance(value, list) and value:
+        yield path
+    for step, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from lists(each, (*path, step))
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    """Return what stands at a place of a document."""
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _leave_out(path: tuple[Any, ...], place: int, found: dict[str, Any]) -> None:
+    at(found, path).pop(place)
+
+
+def _double(path: tuple[Any, ...], place: int, found: dict[str, Any]) -> None:
+    at(found, path).append(at(found, path)[place])
+
+
 def set_at(path: tuple[Any, ...], value: Any) -> Change:
     """Return the change that puts a value where a leaf was."""
 
@@ -286,8 +342,10 @@ def set_at(path: tuple[Any, ...], value: Any) -> Change:
 class TestChanging:
     """Whatever is changed is found, and called by its name."""
 
-    def test_every_leaf(self, proof: Proof) -> None:
+    @pytest.mark.parametrize("which", ["proof", "died"])
+    def test_every_leaf(self, which: str, request: pytest.FixtureRequest) -> None:
         """Each value of each member, one by one; what only the note over the whole protects is what nothing else could prove."""
+        proof: Proof = request.getfixturevalue(which)
         word_alone = set()
         for path, value in leaves(json.loads(rendered(proof))):
             verdict = changed(proof, set_at(path, other(value)))
@@ -318,12 +376,29 @@ class TestChanging:
         """The same members with spaces are told as that and nothing worse: what was signed is what they say."""
         assert {Flaw.REENCODED} == flaws(check(json.dumps(document(proof), indent=1).encode(), KEYS))
 
-    @pytest.mark.parametrize("member", ["references", "streams", "events"])
-    def test_left_out(self, proof: Proof, member: str) -> None:
-        """Anything of a list that is missing is found; so is what stands there twice."""
-        for place in range(len(document(proof)[member])):
-            assert not changed(proof, lambda found, at=place: found[member].pop(at)).accepted  # type: ignore[misc]
-            assert not changed(proof, lambda found, at=place: found[member].append(found[member][at])).accepted  # type: ignore[misc]
+    @pytest.mark.parametrize("which", ["proof", "died"])
+    def test_left_out(self, which: str, request: pytest.FixtureRequest) -> None:
+        """Anything of any list that is missing is found, and so is what stands there twice; also when the whole was signed again."""
+        proof: Proof = request.getfixturevalue(which)
+        for path in lists(json.loads(rendered(proof))):
+            for place in range(len(at(document(proof), path))):
+                assert not changed(proof, partial(_leave_out, path, place)).accepted
+                assert not changed(proof, partial(_double, path, place)).accepted
+                if path != ("references",) and path != ("events",):
+                    assert not changed(proof, partial(_leave_out, path, place), sign=True).accepted, (path, place)
+
+    def test_a_recorded_end(self, died: Proof) -> None:
+        """Without the record, or with one of another stream, the segments that hang on it hang on nothing."""
+
+        def drop(found: dict[str, Any]) -> None:
+            found["events"] = [each for each in found["events"] if each["role"] != "ending"]
+
+        assert {Flaw.PATH} <= flaws(changed(died, drop, sign=True)) <= {Flaw.PATH, Flaw.CLAIM}
+        record = next(each for each in died.events if each.role is Role.ENDING)
+        for old, new in ((died.streams[0].stream, "0" * 32), (record.payload()["retention.chain"], "0" * 64)):
+            other_end = _with(record, record.event.replace(old, new))
+            made = signed(replace(died, events=tuple(other_end if each is record else each for each in died.events)), SIGNER.sign)
+            assert {Flaw.EDITED, Flaw.FOREIGN, Flaw.PATH} & flaws(check(rendered(made), KEYS))
 
     @pytest.mark.parametrize(
         ("member", "value", "flaw"),

@@ -175,7 +175,7 @@ def person(lang: Lang, folder: Path) -> str:
     """Return the page of a person to whom everything happened that can."""
     schedule = loads(POLICIES, "policies.toml", connectors=("crm",))
     reason = "contact ended on 2026-06-01: its period is over; promise never applied: its start event; does not apply"
-    told = proof_of(story(folder / "story", signed_to_the_end=False, version=schedule.policies[0].digest, reason=reason))
+    told = proof_of(story(folder / "story", died=2, version=schedule.policies[0].digest, reason=reason))
     needs = PurposeLine("contact", "", "", "", ("email", "phone"), ("seen_on: 2024-01-02",), runs=True, through=dt.date(2027, 3, 4))
     open_end = PurposeLine("promise", "", "", "", ("email",), (), runs=True, through=None)
     over = PurposeLine("promise", "", "ended on 2020-01-01", "", ("email",), (), runs=False, through=None)
