@@ -29,8 +29,8 @@ from worker.core import merkle
 
 _BLOCK = 1 << 20
 _ENDINGS = (b'"retention.batch_closed"', b'"retention.batch_verified"')
-# Quotes are looked at and not taken, so that no odd text can put what follows it out of step.
-_WORD = re.compile(rb'(?<=")[0-9a-z][0-9A-Za-z_+~#.-]{0,127}(?=")')
+# No text can put this out of step: behind a closing quote stands what no word begins with, and before an escaped one what no word holds.
+_WORD = re.compile(rb'"([0-9a-z][0-9A-Za-z_+~#.-]{0,127})"')
 _CHECKPOINT = b'"retention.checkpoint"'
 _RECORDS = frozenset({Action.STREAM_TORN, Action.STREAM_UNCLOSED})
 
@@ -324,7 +324,8 @@ def is_end(event: Payload, ends: Mapping[str, str]) -> bool:
     """Whether an event records how a stream ended, and its last chain value is the one in `ends`."""
     if event.get("event.action") not in _RECORDS:
         return False
-    return str(event.get("retention.chain", "")) == ends.get(str(event.get("retention.stream")))
+    chain = str(event.get("retention.chain", ""))
+    return bool(chain) and chain == ends.get(str(event.get("retention.stream")))
 
 
 def _when(event: ProvenEvent) -> tuple[str, str, int]:

@@ -230,7 +230,10 @@ def test_any_trail_gives_a_proof_that_is_accepted(tmp_path_factory: pytest.TempP
     with Process(folder, sign=SIGNER.sign) as process:
         for number in range(data.draw(st.integers(0, 5))):
             people = data.draw(st.lists(whom, min_size=1, max_size=7))
-            made = process.trail.write([intent(process, f"p-{number}", f"r{number}-{at}", *each) for at, each in enumerate(people)])
+            because = {"event.reason": data.draw(st.text(st.characters(codec="utf-8") | st.sampled_from('"\\,:{}'), max_size=9))}
+            made = process.trail.write(
+                [intent(process, f"p-{number}", f"r{number}-{at}", *each, **because) for at, each in enumerate(people)]
+            )
             ends = data.draw(st.sampled_from(["closed", "rolled back", "open", "signed"]))
             if ends != "open":
                 close(process, f"p-{number}", made, 0 if ends == "rolled back" else len(people))
