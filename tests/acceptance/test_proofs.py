@@ -47,7 +47,9 @@ def test_a_person_proves_it_without_the_log(firm: Firm, stranger: Installation) 
     said = verified(stranger, firm, path)
     assert (0, True) == (said.code, "Accepted: everything" in said.out), said.out
     assert "Small firm proves 2 events about one person" in said.out
+    assert "contact ended on 2024-03-04" in said.out
     found = verified(stranger, firm, path, "--json").json
+    assert 4 == len(found["told"])
     assert (True, False, {"done": 2}) == (found["accepted"], found["partial"], found["became"])
     roles = [each["role"] for each in json.loads(path.read_text())["events"]]
     assert ["about", "about", "closing", "read-back"] == sorted(roles)

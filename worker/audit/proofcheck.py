@@ -224,10 +224,10 @@ class _Check:
         try:
             said = Checkpoint.parse(opened(stream.note, self._keys))
         except OtherKey as error:
-            yield Found(Flaw.OTHER_KEY, stream.stream, f"the checkpoint: {error}")
+            yield Found(Flaw.OTHER_KEY, stream.stream, f"the checkpoint: {_readable(error)}")
             return
         except BadNote as error:
-            yield Found(Flaw.FORGED, stream.stream, f"the checkpoint: {error}")
+            yield Found(Flaw.FORGED, stream.stream, f"the checkpoint: {_readable(error)}")
             return
         if said.stream != stream.stream:
             yield Found(Flaw.FORGED, stream.stream, "the checkpoint was signed for another stream")
@@ -296,10 +296,10 @@ class _Check:
         try:
             text = opened(self._proof.signature, self._keys)
         except OtherKey as error:
-            yield Found(Flaw.OTHER_KEY, "", f"the proof itself: {error}")
+            yield Found(Flaw.OTHER_KEY, "", f"the proof itself: {_readable(error)}")
             return
         except BadNote as error:
-            yield Found(Flaw.FORGED, "", f"the proof itself: {error}")
+            yield Found(Flaw.FORGED, "", f"the proof itself: {_readable(error)}")
             return
         if text != signed_text(self._proof):
             yield Found(Flaw.FORGED, "", "the proof itself is not the one that was signed: something was changed, added or left out")
@@ -307,6 +307,11 @@ class _Check:
     def _root(self, each: ProvenEvent) -> str:
         segment = self._segments.get((each.stream, each.segment))
         return segment.root if segment is not None else ""
+
+
+def _readable(error: BadNote) -> str:
+    """Return what is wrong with a note; it quotes the name of whoever signed it, which may hold anything."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in str(error))
 
 
 def _place(each: ProvenEvent) -> str:

@@ -11,13 +11,14 @@ import click
 
 from worker import bootstrap
 from worker.audit.note import VerifierKey
-from worker.audit.proof import BEGINNING, rendered
+from worker.audit.proof import BEGINNING, parsed, rendered
 from worker.audit.proofcheck import ProofVerdict, check
-from worker.audit.search import Became
+from worker.audit.search import Became, Found
 from worker.cli.marks import record_key
 from worker.cli.paper import LANG, write
 from worker.cli.plans import FILE
 from worker.cli.session import Session, typed
+from worker.cli.tables import trace_table
 from worker.errors import ConfigurationError
 from worker.paper import Lang
 from worker.reports.person import person_page
@@ -110,14 +111,22 @@ def is_proof(path: Path) -> bool:
 def show_check(session: Session, path: Path, keys: Sequence[VerifierKey], *, as_json: bool) -> int:
     """Check a proof, print what was found, and return the exit code. Raises ConfigurationError for one that holds no event."""
     try:
-        verdict = check(path.read_bytes(), keys)
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror}.") from None
+    verdict = check(content, keys)
     if verdict.accepted and not verdict.events:
         raise ConfigurationError(f"{path} holds no event, so nothing was verified.")
+    # What a proof that is not accepted says is nobody's business to repeat.
+    told = [(each, each.payload()) for each in parsed(content).events] if verdict.accepted else []
     if as_json:
-        session.data(_verdict_json(verdict))
+        events = [
+            {"stream": each.stream, "line": each.n + 1, "role": each.role, "became": each.became, "event": event} for each, event in told
+        ]
+        session.data({**_verdict_json(verdict), "told": events})
     else:
+        if told:
+            session.show(trace_table(Found(path, each.n + 1, each.stream, event, each.became) for each, event in told))
         _show(session, path, verdict)
     return FAILED if not verdict.accepted else PARTIAL if verdict.partial else DONE
 

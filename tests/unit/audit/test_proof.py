@@ -175,6 +175,13 @@ class TestMaking:
         verdict = check(rendered(proof_of(files(tmp_path / "audit"))), KEYS)
         assert ([], True, 2, 1) == (verdict.found, verdict.partial, verdict.unsigned, verdict.not_read_back)
 
+    def test_a_trail_that_is_being_written(self, tmp_path: Path) -> None:
+        """What is sealed so far can be proven while its writer lives; nobody has signed it yet."""
+        with Process(tmp_path / "audit", sign=SIGNER.sign) as process:
+            close(process, "p-0", process.trail.write([intent(process, "p-0", "mine", PERSON)]), 1)
+            verdict = check(rendered(proof_of(files(tmp_path / "audit"))), KEYS)
+        assert ([], True, 2, {Became.DONE: 1}) == (verdict.found, verdict.partial, verdict.unsigned, verdict.became)
+
     def test_an_intent_that_nothing_closes(self, tmp_path: Path) -> None:
         """It is told as open, which is no proof that anything was done."""
         with Process(tmp_path / "audit", sign=SIGNER.sign) as process:
@@ -357,6 +364,23 @@ class TestChanging:
                 word_alone.add(tuple("#" if type(step) is int else step for step in path))
         names = {("references", "#", name) for name in ("key", "year", "source", "reference")}
         assert {("made_at",), ("organisation",), ("asked",), ("signature",), *names} == word_alone
+
+    @pytest.mark.parametrize("value", [None, True, -1, 1 << 70, 1.5, [], {}, [[]], "", "\ud800", "\x1b[2J", "0" * 64, [{"a": 1}]], ids=repr)
+    def test_anything_anywhere(self, died: Proof, value: Any) -> None:
+        """Whatever stands where something else belongs is told, and nothing stumbles over it, also not over the words of the findings."""
+        for path, was in leaves(json.loads(rendered(died))):
+            if was == value and type(was) is type(value):
+                continue
+            verdict = changed(died, set_at(path, value))
+            assert not verdict.accepted, path
+            assert all(each.what.isprintable() for each in verdict.found)
+
+    def test_a_signer_with_an_odd_name(self, proof: Proof) -> None:
+        """A note may name its signer as it likes; a terminal is told what can be read."""
+        odd = (proof.streams[0].note or "").replace("retention-worker/e-000001", "\x1b[2J\ud800")
+        verdict = changed(proof, lambda found: found["streams"][0].update(note=odd), sign=True)
+        assert {Flaw.OTHER_KEY} == flaws(verdict)
+        assert all(each.what.isprintable() for each in verdict.found)
 
     @settings(max_examples=400, deadline=None)
     @given(st.data())
