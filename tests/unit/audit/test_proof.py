@@ -315,6 +315,11 @@ def other(value: Any) -> Any:
             return ["0" * 64]
 
 
+def _shape(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the way to a leaf without the places in lists."""
+    return tuple("#" if type(step) is int else step for step in path)
+
+
 def lists(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the way to every list of a document that isn't empty."""
     if isinstance(value, list) and value:
@@ -361,15 +366,17 @@ class TestChanging:
             verdict = changed(proof, set_at(path, other(value)))
             assert not verdict.accepted, path
             if {each.where for each in verdict.found} == {""} and flaws(verdict) == {Flaw.FORGED}:
-                word_alone.add(tuple("#" if type(step) is int else step for step in path))
+                word_alone.add(_shape(path))
         names = {("references", "#", name) for name in ("key", "year", "source", "reference")}
         assert {("made_at",), ("organisation",), ("asked",), ("signature",), *names} == word_alone
 
     @pytest.mark.parametrize("value", [None, True, -1, 1 << 70, 1.5, [], {}, [[]], "", "\ud800", "\x1b[2J", "0" * 64, [{"a": 1}]], ids=repr)
     def test_anything_anywhere(self, died: Proof, value: Any) -> None:
         """Whatever stands where something else belongs is told, and nothing stumbles over it, also not over the words of the findings."""
+        seen: Counter[tuple[Any, ...]] = Counter()
         for path, was in leaves(json.loads(rendered(died))):
-            if was == value and type(was) is type(value):
+            seen[shape := _shape(path)] += 1
+            if seen[shape] > 2 or (was == value and type(was) is type(value)):
                 continue
             verdict = changed(died, set_at(path, value))
             assert not verdict.accepted, path
@@ -382,7 +389,7 @@ class TestChanging:
         assert {Flaw.OTHER_KEY} == flaws(verdict)
         assert all(each.what.isprintable() for each in verdict.found)
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(st.data())
     def test_every_byte(self, proof: Proof, data: st.DataObject) -> None:
         """One byte changed to any other, taken out, put in or doubled: never accepted."""
