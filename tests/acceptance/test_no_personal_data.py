@@ -240,6 +240,7 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
             )  # fmt: skip
             assert page.is_file()
         call("audit", "verify", folder / f"proof-{number}.json", "--key", call("audit", "key").out.strip(), code=(0, 5))
+    assert "retention.record_deleted" in (folder / "proof-1.json").read_text(encoding="ascii")
     call("audit", "prove", "--source", "applications", "--key", "-", "--html", folder / "dossier.html", typed=dossier, code=(0, 5))
     assert watcher.seen > 20
     assert set() == watcher.leaks
