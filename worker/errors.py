@@ -22,6 +22,10 @@ class ConfigurationError(RetentionError):
     exit_code = 2
 
 
+class NoSuchRecord(ConfigurationError):
+    """A source was asked for a record by its key and has none."""
+
+
 class Refused(RetentionError):
     """A brake tripped, or an approval is missing: nothing was written and a person has to decide."""
 

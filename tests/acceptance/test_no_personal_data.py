@@ -165,6 +165,7 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
         "request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "B. Clerk", "--received-on", "2026-06-20",
         typed=first(firm, f"SELECT email FROM contacts WHERE id = {asked}"),
     )  # fmt: skip
+    gone = first(firm, f"SELECT email FROM contacts WHERE id = {first(firm, f'{due} ORDER BY id LIMIT 1 OFFSET 5')}")
     restriction = first(firm, f"{due} ORDER BY id LIMIT 1 OFFSET 4")
     call(
         "request", "add", "--kind", "restrict", "--subject", "-", typed=first(firm, f"SELECT email FROM contacts WHERE id = {restriction}")
@@ -237,6 +238,18 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     call("request", "close", request.out.split()[1], "--outcome", "erased")
     call("audit", "find", "--source", "contacts", "--key", "-", typed=asked)
     call("audit", "subject", "-", "--json", typed=mail)
+    # What is handed to a person: about one who is gone, one whose records stay, one record with a name for a key.
+    for number, whom in enumerate((mail, gone)):
+        for lang in ("nl", "en"):
+            page = folder / f"person-{number}.{lang}.html"
+            call(
+                "audit", "prove", "--subject", "-", "-o", folder / f"proof-{number}.json", "--html", page, "--lang", lang, typed=whom,
+                code=(0, 5),
+            )  # fmt: skip
+            assert page.is_file()
+        call("audit", "verify", folder / f"proof-{number}.json", "--key", call("audit", "key").out.strip(), code=(0, 5))
+    assert "retention.record_deleted" in (folder / "proof-1.json").read_text(encoding="ascii")
+    call("audit", "prove", "--source", "applications", "--key", "-", "--html", folder / "dossier.html", typed=dossier, code=(0, 5))
     assert watcher.seen > 20
     assert set() == watcher.leaks
 

@@ -25,6 +25,7 @@ from worker.cli import (
     paper,
     plans,
     policies,
+    proofs,
     reviews,
     runs,
     standing,
@@ -114,7 +115,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove):
     audit.audit.add_command(_command)
 
 
