@@ -46,6 +46,9 @@ class MariaDBStorage(TypedStorage):
     def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return Exact(column).op("REGEXP", is_comparison=True)(value(rf"\A(?:{pattern})\z"))
 
+    def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.func.coalesce(Exact(column).op("REGEXP", is_comparison=True)(value(pattern)), sa.true())
+
     def has_time(self, column: Expression) -> Expression:  # noqa: D102
         return sa.func.time(column) != value("00:00:00")
 

@@ -69,6 +69,9 @@ class PostgresStorage(TypedStorage):
     def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(f"^(?:{pattern})$"))
 
+    def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(pattern))
+
     def not_finite(self, column: Expression) -> Expression:  # noqa: D102
         return sa.cast(column, sa.Text).in_([value("NaN"), value("Infinity"), value("-Infinity")])
 

@@ -17,11 +17,14 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import QueuePool
 
 from connectors.sql.database import PAGE, DriverConnection
-from connectors.sql.dynamic import IS_TRUNCATED, DynamicStorage
+from connectors.sql.dynamic import IS_GENERALISED, IS_TRUNCATED, TELLS_SOMETHING, DynamicStorage
 from connectors.sql.expressions import Statement
 from connectors.sql.failures import Cause
 from connectors.sql.marker import MarkerDatabase
 from connectors.sql.tables import ColumnInfo, Rows, TableInfo
+from worker.core.generalising import is_generalised
+from worker.core.model import Coarse, Treatment, TreatmentKind
+from worker.core.scrubbing import tells
 from worker.core.treatments import truncated
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row
@@ -150,6 +153,8 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
         connection = sqlite3.connect(address, uri=True, timeout=lock_seconds, isolation_level=None, check_same_thread=False)
         try:
             connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
+            connection.create_function(IS_GENERALISED, 3, _is_generalised, deterministic=True)
+            connection.create_function(TELLS_SOMETHING, 1, _tells_something, deterministic=True)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             if journal:
@@ -165,3 +170,13 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
 def _is_truncated(address: object) -> int:
     """Whether an IP address is what truncating it would write."""
     return int(isinstance(address, str) and (address == "" or truncated(address) == address))
+
+
+def _is_generalised(raw: object, coarse: str, size: int) -> int:
+    """Whether a value is as coarse as a treatment makes it."""
+    return int(is_generalised(Treatment(TreatmentKind.GENERALISE, coarse=Coarse(coarse), size=size), raw))
+
+
+def _tells_something(raw: object) -> int:
+    """Whether a text may hold something that its form gives away; whatever is no text may hold anything."""
+    return int(not isinstance(raw, str) or tells(raw))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
-from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, TreatmentKind
+from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, Treatment, TreatmentKind
 from worker.core.periods import NO_TIME, Anchor, Bound, Term
 
 _ANCHORS = {
@@ -62,12 +62,23 @@ class Line:
 def lines(policy: Policy) -> Iterator[Line]:
     """Yield one line for every personal field, in declared order."""
     for field in policy.source.personal:
-        kind = field.treatment.kind if field.treatment is not None else None
-        treatment = "" if kind is None or field.treatment is None else kind.value
-        if kind is TreatmentKind.CONSTANT and field.treatment is not None:
-            treatment = f"constant {field.treatment.value!r}"
+        treatment = "" if field.treatment is None else treatment_in_words(field.treatment)
         positions = policy.purposes_of.get(field.name, ())
         yield Line(policy.id, field.name, tuple(purpose_in_words(policy.purposes[each]) for each in positions), treatment, policy.effective)
+
+
+def treatment_in_words(treatment: Treatment) -> str:
+    """Return a treatment as: its kind, and what it writes, leaves or looks for."""
+    match treatment.kind:
+        case TreatmentKind.CONSTANT:
+            return f"constant {treatment.value!r}"
+        case TreatmentKind.GENERALISE:
+            size = f" {treatment.size}" if treatment.size else ""
+            return f"generalise {treatment.coarse}{size}"
+        case TreatmentKind.SCRUB:
+            return f"scrub of {', '.join((*treatment.beside, 'recognisable forms'))} (incomplete)"
+        case kind:
+            return kind.value
 
 
 def purpose_in_words(purpose: Purpose) -> str:
