@@ -152,9 +152,7 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(address, uri=True, timeout=lock_seconds, isolation_level=None, check_same_thread=False)
         try:
-            connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
-            connection.create_function(IS_GENERALISED, 3, _is_generalised, deterministic=True)
-            connection.create_function(TELLS_SOMETHING, 1, _tells_something, deterministic=True)
+            create_functions(connection)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             if journal:
@@ -165,6 +163,13 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
         return connection
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=2, max_overflow=8, hide_parameters=True)
+
+
+def create_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions that its selections call."""
+    connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
+    connection.create_function(IS_GENERALISED, 3, _is_generalised, deterministic=True)
+    connection.create_function(TELLS_SOMETHING, 1, _tells_something, deterministic=True)
 
 
 def _is_truncated(address: object) -> int:

@@ -65,7 +65,7 @@ def _check_coarse(place: Path, treatment: GeneraliseShape, kind: str, complaints
     coarse, size = treatment.generalise, treatment.size
     if kind not in _COARSE_OF[coarse]:
         complaints.problem(place, f"{coarse.value!r} is left of a {' or '.join(_COARSE_OF[coarse])}, and this is a {kind}")
-    if coarse is Coarse.RANGE and (size is None or size < 2):  # noqa: PLR2004 - a range of one number is that number
+    if coarse is Coarse.RANGE and (size is None or size < 2):
         complaints.problem(place, "a range needs a `size` of at least 2", "Say size = 10, and 31 becomes 30.")
     if coarse is Coarse.REGION and size is not None and not 1 <= size <= LONGEST_REGION:
         complaints.problem(place, f"a region has a `size` of 1 to {LONGEST_REGION} characters")
