@@ -109,8 +109,9 @@ NAME_PATTERNS = {
     r"^[A-Za-z_][A-Za-z0-9_]{0,62}$": "a name of letters, digits and _ that does not begin with a digit",
     NAME: "a name of small letters, digits, - and _ that begins with a letter",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "a name of small letters, digits and - between them, as in an Internet domain",
+    r"^[A-Z]{2}$": "the code of a country in two capitals, such as 'NL' (ISO 3166-1)",
 }
-_SOURCE, _FIELD, _ID, _DOMAIN = (StringConstraints(pattern=pattern) for pattern in NAME_PATTERNS)
+_SOURCE, _FIELD, _ID, _DOMAIN, _COUNTRY = (StringConstraints(pattern=pattern) for pattern in NAME_PATTERNS)
 SourceName = Annotated[str, _SOURCE]
 FieldName = Annotated[str, _FIELD]
 Id = Annotated[str, _ID]
@@ -197,7 +198,7 @@ class OrganisationShape(Shape):
 
 
 Coarseness = Annotated[Coarse, Field(strict=False)]
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[str, _COUNTRY]
 
 
 class ConstantShape(Shape):

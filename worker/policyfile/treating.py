@@ -102,18 +102,20 @@ def check_consequences(policy: Policy, fields: Path, complaints: Complaints) -> 
         if field.treatment is not None and field.treatment.kind is TreatmentKind.PSEUDONYM and _has_few_values(field):
             what = "takes few values, so its pseudonyms can be told apart by how often each occurs, and by whoever knows one record"
             complaints.warn((*fields, field.name), what, "Use 'clear', or { generalise = ... } where a part of it is still needed.")
-        for other, earlier in _apart(policy, field):
-            if earlier and other.treatment is not None:
-                what = f"is scrubbed of {other.name!r}, which may be treated before it: then nobody finds it in the text any more"
-                hint = f"Let every purpose that lists {field.name!r} list {other.name!r} too, or leave that out of `scrub`."
-                complaints.problem((*fields, field.name), what, hint)
-            elif not earlier:
-                what = f"is looked at again in every run after it was scrubbed, for as long as {other.name!r} is there"
-                complaints.warn((*fields, field.name), what, "Let both rest on the same purposes, or accept what that costs.")
+        apart = list(_apart(policy, field))
+        before = ", ".join(repr(name) for name, earlier in apart if earlier)
+        after = ", ".join(repr(name) for name, earlier in apart if not earlier)
+        if before:
+            what = f"is scrubbed of {before}, which may be treated before it: then nobody finds that in the text any more"
+            hint = f"Let every purpose that lists {field.name!r} list {before} too, or leave that out of `scrub`."
+            complaints.problem((*fields, field.name), what, hint)
+        if after:
+            what = f"is looked at again in every run after it was scrubbed, for as long as {after} is there"
+            complaints.warn((*fields, field.name), what, "Let both rest on the same purposes, or accept what that costs.")
 
 
-def _apart(policy: Policy, field: Field) -> Iterator[tuple[Field, bool]]:
-    """Yield the fields beside a text that are not treated together with it, each with whether it may be treated earlier."""
+def _apart(policy: Policy, field: Field) -> Iterator[tuple[str, bool]]:
+    """Yield the names of fields beside a text that are not treated together with it, each with whether it may be treated earlier."""
     if field.treatment is None:
         return
     own = policy.purposes_of.get(field.name)
@@ -121,15 +123,15 @@ def _apart(policy: Policy, field: Field) -> Iterator[tuple[Field, bool]]:
         other = policy.source.field(name)
         purposes = policy.purposes_of.get(name)
         if other.treatment is None or not other.personal:
-            yield other, False
+            yield name, False
         elif own is None or purposes is None:
             # What follows its record is treated last, with everything else.
             if own is None and purposes is not None and not policy.uniform:
-                yield other, True
+                yield name, True
         elif set(own) - set(purposes):
-            yield other, True
+            yield name, True
         elif set(purposes) - set(own):
-            yield other, False
+            yield name, False
 
 
 def _has_few_values(field: Field) -> bool:
