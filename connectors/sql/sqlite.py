@@ -6,6 +6,7 @@ for the disk.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -128,13 +129,20 @@ class SQLite(MarkerDatabase):
         # The lock of a transaction dies with its process; a read after that sees either all of it or nothing.
         return super().was_committed(batch_id, witness)
 
-    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
+    def unwritable(self) -> str:  # noqa: D102
+        path = Path(self.place)
+        if not os.access(path, os.W_OK):
+            return f"the file {path.name} may only be read."
+        # What a transaction needs to be undone lies beside the file.
+        return "" if os.access(path.parent, os.W_OK) else f"nothing may be written in the folder of the file {path.name}."
+
+    def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
         with self.borrowed() as connection:
             rows = self.run(
                 connection.driver_connection,
                 Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)", (table.name,)),
             )
-        return [str(name) for name, sql in rows if "DELETE" in str(sql).upper().split("BEGIN")[0]]
+        return [str(name) for name, sql in rows if event in str(sql).upper().split("BEGIN")[0]]
 
 
 def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_seconds: float) -> Engine:
