@@ -34,6 +34,10 @@ _SIGNS = {
 }
 
 
+INCOMPLETE = "(incomplete: what it does not recognise stays)"
+"""Behind a treatment that no program can carry out completely."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One personal field of one policy.
@@ -50,13 +54,14 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line as a sentence: which purpose decides."""
+        """The line as a sentence: which purpose decides, and a treatment that can't be complete."""
         name = f"{self.policy}.{self.field}"
+        told = f"; treatment: {self.treatment}" if self.treatment.endswith(INCOMPLETE) else ""
         if not self.purposes:
-            return f"{name}: no purpose of its own"
+            return f"{name}: no purpose of its own{told}"
         decides = "decides" if len(self.purposes) == 1 else "the one that ends last decides"
         since = f" from {self.effective} on" if self.effective is not None else ""
-        return f"{name}: {'; '.join(self.purposes)} - {decides}{since}"
+        return f"{name}: {'; '.join(self.purposes)} - {decides}{since}{told}"
 
 
 def lines(policy: Policy) -> Iterator[Line]:
@@ -76,7 +81,7 @@ def treatment_in_words(treatment: Treatment) -> str:
             size = f" {treatment.size}" if treatment.size else ""
             return f"generalise {treatment.coarse}{size}"
         case TreatmentKind.SCRUB:
-            return f"scrub of {', '.join((*treatment.beside, 'recognisable forms'))} (incomplete)"
+            return f"scrub of {', '.join((*treatment.beside, 'recognisable forms'))} {INCOMPLETE}"
         case kind:
             return kind.value
 

@@ -158,3 +158,10 @@ def test_nobodys_name() -> None:
     """A text scrubbed of forms alone is doubted."""
     problems, warned = said(HEAD.replace('treatment = "scrub"', "treatment = { scrub = [] }") + CONTACT)
     assert ([], [True]) == (problems, ["knows nobody's name" in each for each in warned])
+
+
+def test_a_scrubbed_text_is_said_to_be_incomplete() -> None:
+    """Whoever checks the file reads that scrubbing misses something; of other treatments nothing is said there."""
+    lines = {each.field: each.text for each in check_text(HEAD + CONTACT, "x").fields}
+    assert lines["note"].endswith("; treatment: scrub of email, recognisable forms (incomplete: what it does not recognise stays)")
+    assert [] == [name for name, text in lines.items() if "treatment" in text and name != "note"]
