@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from worker.core.model import Policy, Source
 from worker.core.select import Selection
@@ -191,6 +191,15 @@ class Batch(Protocol):
 
     def commit(self) -> None:
         """Make it permanent. Leaving the batch without this rolls it back where the system can."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Advising(Protocol):
+    """What an opened source may offer besides: a closer look, for people, before it is trusted. It may read values, and tells none."""
+
+    def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what a run would fail at, what a person should look at) of a source without problems."""
         ...  # pragma: no cover
 
 

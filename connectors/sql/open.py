@@ -10,6 +10,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from connectors.sql.advice import advise
 from connectors.sql.batch import SqlBatch, Wanted, writing
 from connectors.sql.check import Checked, check
 from connectors.sql.database import LOCK_SECONDS, Database
@@ -51,6 +52,11 @@ class SqlSource:
         """Return (what makes the source unusable, what a person should know)."""
         self._sources.update(schedule_sources)
         return check(Checked(self._database, self._model, self._referring, policy))
+
+    def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what a run would fail at, what a person should look at) beyond `problems`, after sampling values; see `advice`."""
+        elsewhere = {each.table for each in self._sources.values() if each.name != self.spec.name}
+        return advise(Checked(self._database, self._model, self._referring, policy), elsewhere)
 
     def shape(self) -> Shape:
         """Return the table's columns and who refers to it, as they are now."""

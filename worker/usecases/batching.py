@@ -347,16 +347,16 @@ class BatchWorker:
             return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
         by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-        treating: dict[tuple[str, ...], list[tuple[int, Callable[[object], object]]]] = {}
+        treating: dict[tuple[str, ...], list[Callable[[Sequence[object]], object]]] = {}
         for verdict, _, reason in work.acting:
             if reason.action == DELETE:
                 continue
-            places = treating.get(reason.fields)
-            if places is None:
-                places = treating[reason.fields] = [(self._judge.position(name), self._treaters[name].treat) for name in reason.fields]
+            treats = treating.get(reason.fields)
+            if treats is None:
+                treats = treating[reason.fields] = [self._treaters[name].in_rows(self._judge.position)[0] for name in reason.fields]
                 by_fields[reason.fields] = []
             row = verdict.row
-            by_fields[reason.fields].append((*verdict.key, *[treat(row[place]) for place, treat in places]))
+            by_fields[reason.fields].append((*verdict.key, *[treat(row) for treat in treats]))
         updates = [Update(fields, rows) for fields, rows in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
 

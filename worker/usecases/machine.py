@@ -83,7 +83,8 @@ class Machine:
             for each in policy.treatable
             if each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM
         }
-        return {each.name: treater(each, self.schedule.organisation.name, keys) for each in policy.treatable}
+        organisation, fields = self.schedule.organisation.name, policy.source.fields
+        return {each.name: treater(each, organisation, keys, fields=fields) for each in policy.treatable}
 
 
 def _pseudonym_key(key: Key) -> PseudonymKey:
