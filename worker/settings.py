@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.timetable import checked as _cron
 from worker.errors import ConfigurationError, Problem, Problems
 
 PREFIX = "RETENTION_"
@@ -41,6 +42,9 @@ def _period(value: str) -> str:
 Period = Annotated[str, AfterValidator(_period)]
 """ISO 8601 calendar period in whole years, months, weeks and days."""
 
+Cron = Annotated[str, AfterValidator(_cron)]
+"""Cron expression of five fields, in the organisation's time zone."""
+
 
 class SourceSettings(BaseModel):
     """Where one source is found and how to get in. Set as RETENTION_SOURCES__<NAME>__URL and so on."""
@@ -53,6 +57,7 @@ class SourceSettings(BaseModel):
     witness_table: bool = Field(
         default=False, description="May a small table be kept in that database, which proves what a crash left behind?"
     )
+    schedule: Cron | None = Field(None, description="When runs of this source are expected; default: RETENTION_SCHEDULE.")
 
 
 class Settings(BaseSettings):
@@ -92,6 +97,7 @@ class Settings(BaseSettings):
     tranche: int | None = Field(None, ge=1, description="Most records per run of an approved plan; default: no limit.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the operational log on stderr.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    schedule: Cron | None = Field(None, description="When runs are expected: a cron expression in the organisation's time zone.")
     operator: str | None = Field(None, min_length=1, description="Who runs this, for approvals; default: the operating system's user.")
     sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Addresses, by name of the source.")
 
@@ -211,6 +217,7 @@ def describe(settings: Settings) -> list[Shown]:
         "keys": settings.keys_file,
         "operator": settings.operator_name,
         "tranche": "no limit" if settings.tranche is None else settings.tranche,
+        "schedule": "none" if settings.schedule is None else settings.schedule,
     }
     shown = []
     for field in Settings.model_fields:
@@ -262,6 +269,8 @@ def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, 
         # Only the connector knows which of its options are secret, so all of them are treated as if they were.
         yield f"{prefix}__OPTIONS__{option.upper()}", _HIDDEN
     yield f"{prefix}__WITNESS_TABLE", str(given.witness_table)
+    if given.schedule is not None:
+        yield f"{prefix}__SCHEDULE", given.schedule
 
 
 def _gather(environ: Mapping[str, str], folder: Path) -> dict[str, _Given]:

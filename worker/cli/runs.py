@@ -14,6 +14,7 @@ from worker.cli.tables import finding_table, result_table, run_table, verified_t
 from worker.errors import ConfigurationError
 from worker.usecases.applying import DONE, PARTIAL, RunResult, apply_plan
 from worker.usecases.approving import open_plan
+from worker.usecases.heartbeat import alive
 from worker.usecases.machine import Machine
 from worker.usecases.reconciling import reconcile as end_what_was_left
 from worker.usecases.reporting import finding_json
@@ -55,7 +56,7 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
     Stops before any write, with exit code 3, when a brake trips: too many records, too large a share, a jump against earlier runs, a policy
     version that no person approved, a clock that went back or leapt ahead. A source with a new column or child table is left out.
     """
-    with session.machine() as machine:
+    with session.machine() as machine, alive(machine, "run") as ending:
         with session.progress("Applying") as progress:
             night = run_night(machine, sources=named, progress=progress)
         if night.plan is not None and night.plan.failed and not night.plan.acting:
@@ -68,7 +69,8 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
                 brakes = [asdict(each) for each in night.tripped]
                 session.data({"state": "refused", "plan_file": plan, "brakes": brakes, "exit_code": error.exit_code})
             raise error
-        return report_run(session, machine, night.result, as_json=as_json)
+        ending.exit_code = report_run(session, machine, night.result, as_json=as_json)
+        return ending.exit_code
 
 
 def report_run(session: Session, machine: Machine, result: RunResult, *, as_json: bool = False, with_known: bool = True) -> int:
