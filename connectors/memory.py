@@ -64,6 +64,10 @@ class MemorySource:
         names = {name for record in self._memory.tables[self.spec.table].values() for name in record}
         return Shape(tuple(sorted(names)), tuple(sorted(relation.table for relation in self.spec.relations if relation.disposal)))
 
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return nothing: memory asks nobody for rights."""
+        return []
+
     @contextmanager
     def reader(self) -> Iterator[MemoryReader]:
         """Return a view of the records as they are now."""

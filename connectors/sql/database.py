@@ -221,6 +221,10 @@ class Database(ABC):
         """Return why the table can't be used with this database, or an empty text."""
         return ""
 
+    def unseen(self) -> str:
+        """Return why references from other tables may be hidden from this account, or an empty text."""
+        return ""
+
     @abstractmethod
     def delete_triggers(self, table: TableInfo) -> list[str]:
         """Return the names of triggers that fire on a deletion from the table, or an update of it."""

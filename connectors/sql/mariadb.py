@@ -35,6 +35,7 @@ _CAUSES = {
     **dict.fromkeys((1290, 1792, 1836), Cause.READ_ONLY),
     **dict.fromkeys((1021, 1114, 1030, 28), Cause.FULL),
 }
+_SHOWING = ("ALL PRIVILEGES", "SELECT", "REFERENCES")
 
 
 class MariaDBStorage(TypedStorage):
@@ -164,6 +165,19 @@ class MariaDB(MarkerDatabase):
         if rows and rows[0][1] == "BASE TABLE" and engine.upper() != "INNODB":
             return f"its engine {engine} has no transactions: a batch could not be rolled back"
         return ""
+
+    def unseen(self) -> str:  # noqa: D102
+        # Tables on which an account has no right are not there for it, and neither is what refers from them.
+        with self.borrowed() as connection:
+            database = str(self.run(connection.driver_connection, Statement("SELECT DATABASE()", ()))[0][0])
+            found = [str(row[0]).replace("\\", "") for row in self.run(connection.driver_connection, Statement("SHOW GRANTS", ()))]
+        for grant in found:
+            rights, _, place = grant.partition(" ON ")
+            if place.startswith(("*.* ", f"`{database}`.* ")) and any(word in rights for word in _SHOWING):
+                return ""
+        return (
+            f"tables that this account has no right on are hidden from it; GRANT REFERENCES ON `{database}`.* shows what refers from them"
+        )
 
     def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
         question = (
