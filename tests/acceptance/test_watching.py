@@ -86,6 +86,10 @@ def test_the_figure_of_the_service(night: Firm) -> None:
     late = night("status", "--json").json["sources"]["contacts"]
     # Seen last on 2 March 2022, kept for two years, carried out within a week.
     assert ("2024-03-09", (dt.date(2026, 6, 30) - dt.date(2024, 3, 9)).days) == (late["oldest_deadline"], late["overdue_days"])
+    night("status", "--textfile", night.folder / "retention.prom")
+    assert (
+        late["overdue_days"] * DAY.total_seconds() == figures(night.folder / "retention.prom")["retention_overdue_age_seconds", "contacts"]
+    )
     assert late["overdue_days"] + 3 == night("status", "--json", now=NOON + 3 * DAY).json["sources"]["contacts"]["overdue_days"]
     assert 0 == night("run", now=NOON + HOUR).code
     assert 0 == night("status", "--json").json["sources"]["contacts"]["overdue_days"]
@@ -146,7 +150,7 @@ def test_the_file_for_prometheus(night: Firm) -> None:
         ("retention_next_run_timestamp_seconds", "contacts"): dt.datetime(2026, 7, 1, 1, tzinfo=dt.UTC).timestamp(),
         ("retention_run_missed", "contacts"): 0,
         ("retention_overdue_records", "contacts"): 0,
-        ("retention_overdue_days", "contacts"): 0,
+        ("retention_overdue_age_seconds", "contacts"): 0,
         ("retention_held_records", "contacts"): 0,
         ("retention_undetermined_records", "contacts"): 1,
         ("retention_failed_records", "contacts"): 0,

@@ -18,6 +18,7 @@ from worker.errors import ConfigurationError
 from worker.usecases.monitoring import SourceStatus, Status
 
 _Value = float | None
+_DAY = 24 * 60 * 60
 
 _OF_SOURCE: tuple[tuple[str, str, Callable[[SourceStatus], _Value]], ...] = (
     ("last_run_timestamp_seconds", "When the last run of the source ended.", lambda each: _ended(each)),
@@ -25,7 +26,7 @@ _OF_SOURCE: tuple[tuple[str, str, Callable[[SourceStatus], _Value]], ...] = (
     ("next_run_timestamp_seconds", "When the schedule calls for the next run.", lambda each: each.next.timestamp() if each.next else None),
     ("run_missed", "1 when no run ended in time.", lambda each: each.missed),
     ("overdue_records", "Records past their deadline, at most.", lambda each: each.overdue),
-    ("overdue_days", "Days since the oldest deadline that was not met; 0 when all were.", lambda each: each.overdue_days),
+    ("overdue_age_seconds", "Time since the oldest deadline that was not met, in whole days.", lambda each: each.overdue_days * _DAY),
     ("held_records", "Records that are due and held, as the newest plan saw them.", lambda each: each.counts.get("held")),
     ("undetermined_records", "Records about which nothing can be decided.", lambda each: each.counts.get("undetermined")),
     ("failed_records", "Records that the last run could not do.", lambda each: each.failed if each.last else None),

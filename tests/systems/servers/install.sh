@@ -36,6 +36,7 @@ servers)
     needs lnav has lnav
     needs logrotate has logrotate
     needs prometheus has promtool
+    needs strace has strace
     needs systemd has systemd-analyze
     ;;
 bench-tools)
