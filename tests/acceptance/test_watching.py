@@ -102,17 +102,17 @@ def test_a_batch_that_nobody_closed(night: Firm) -> None:
     child = os.fork()
     if not child:
         try:
-            night("run", faults=Killer())
+            night("run", faults=Killer(), now=NOON + HOUR)
         finally:
             os._exit(1)
     assert signal.SIGKILL == os.WTERMSIG(os.waitpid(child, 0)[1])
-    before, after = (night("status", "--json", now=NOON + each) for each in (HOUR, HOUR + dt.timedelta(seconds=1)))
+    before, after = (night("status", "--json", now=NOON + HOUR + each) for each in (HOUR, HOUR + dt.timedelta(seconds=1)))
     assert [(4, 0), (5, 1)] == [(each.code, each.json["sources"]["contacts"]["stuck_batches"]) for each in (before, after)]
-    assert 5 == night("status", "--stuck-after", "1", now=NOON + dt.timedelta(minutes=2)).code
+    assert 5 == night("status", "--stuck-after", "1", now=NOON + HOUR + dt.timedelta(minutes=2)).code
     # The sign of life at its start was its last.
     assert [("run", None)] == [(each["command"], each["exit_code"]) for each in before.json["heartbeats"]]
-    assert 0 == night("run", now=NOON + 2 * HOUR).code
-    mended = night("status", "--json", now=NOON + 2 * HOUR)
+    assert 0 == night("run", now=NOON + 3 * HOUR).code
+    mended = night("status", "--json", now=NOON + 3 * HOUR)
     assert (0, 0) == (mended.code, mended.json["sources"]["contacts"]["stuck_batches"])
 
 

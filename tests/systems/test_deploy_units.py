@@ -1,7 +1,7 @@
 """The units for systemd and the lines for cron: read by systemd's own checker, as tight as they promise, and their commands run for real.
 
-systemd itself is not started. What it would set up (users, folders, credentials) is laid out here as it lays them out; everything after that
-is the command line and the environment of the unit.
+systemd itself is not started. What it would set up (users, folders, credentials) is laid out here as it lays them out; everything after
+that is the command line and the environment of the unit.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def contacts(machine: Machine) -> int:
     return len(machine.firm.contacts())
 
 
-# --- systemd --------------------------------------------------------------------------------------------------------------------------------
+# --- systemd ------------------------------------------------------------------------------------------------------------------------------
 
 
 def verified(root: Path, *units: Path) -> str:
@@ -262,7 +262,7 @@ def _calls(listed: str) -> set[str]:
     return found
 
 
-# --- Schedules ------------------------------------------------------------------------------------------------------------------------------
+# --- Schedules ----------------------------------------------------------------------------------------------------------------------------
 
 
 def cron_lines() -> Iterator[tuple[str, str, str]]:

@@ -17,6 +17,7 @@ import yaml
 
 from tests.acceptance.conftest import PEOPLE, Firm, make_firm
 from tests.systems.servers.process import program
+from worker import clock
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "retention.rules.yml"
@@ -81,7 +82,7 @@ def firm(tmp_path: Path) -> Firm:
     return make_firm(tmp_path)
 
 
-# --- Rotation -------------------------------------------------------------------------------------------------------------------------------
+# --- Rotation -----------------------------------------------------------------------------------------------------------------------------
 
 
 def rotate(firm: Firm, state: Path) -> subprocess.CompletedProcess[str]:
@@ -101,7 +102,7 @@ def rotate(firm: Firm, state: Path) -> subprocess.CompletedProcess[str]:
 
 def aged(paths: list[Path], days: int) -> None:
     """Make files look as if nobody wrote to them for some days."""
-    then = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
+    then = clock.now() - dt.timedelta(days=days)
     for path in paths:
         os.utime(path, (then.timestamp(), then.timestamp()))
 
@@ -125,7 +126,7 @@ def verify(firm: Firm, files: list[Path]) -> int:
 
 
 def test_the_chain_is_verified_after_rotation(written: tuple[Firm, list[Path]]) -> None:
-    """Old files are compressed and kept, young ones stay, and both together prove what they proved before; twice rotated is once rotated."""
+    """Old files are compressed and kept, young ones stay, and together they prove what they proved before; a second time changes nothing."""
     firm, files = written
     assert 0 == verify(firm, files)
     aged(files[:-1], 36)
