@@ -126,7 +126,7 @@ def verify(firm: Firm, files: list[Path]) -> int:
 
 
 def test_the_chain_is_verified_after_rotation(written: tuple[Firm, list[Path]]) -> None:
-    """Old files are compressed and kept, young ones stay, and together they prove what they proved before; a second time changes nothing."""
+    """Old files are compressed and kept, young ones stay, and all prove what they proved before; a second time changes nothing."""
     firm, files = written
     assert 0 == verify(firm, files)
     aged(files[:-1], 36)
