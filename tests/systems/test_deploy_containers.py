@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -265,3 +266,20 @@ def test_what_the_job_calls_a_failure(code: int, expected: int, tmp_path: Path) 
     stand_in.chmod(0o755)
     done = subprocess.run([*container["command"], *container["args"]], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=False)
     assert expected == done.returncode
+
+
+# --- The index ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_index_names_every_file() -> None:
+    """deploy/README.md leads to all that is here, and to nothing that is not; the commands it shows exist."""
+    folder = REPOSITORY / "deploy"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    links = {target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text)} - {""}
+    assert [] == [each for each in links if not (folder / each).exists()]
+    shown = text + (KUBERNETES / "kustomization.yaml").read_text()
+    named = {path.name for path in folder.rglob("*") if path.is_file() and path.parent.name not in ("schedules", "retention")}
+    beside = {"README.md", "Dockerfile.dockerignore"} | {path.name for path in folder.rglob("*.timer")}
+    assert set() == {each for each in named - beside if each not in shown}
+    for words in re.findall(r"(?m)^[$#] retention ([^\n|>#]+)", text):
+        assert words.split()[0] in retention.commands, words
