@@ -170,7 +170,7 @@ def test_the_services(composed: Document) -> None:
 
 
 def test_nobody_starts_before_what_it_needs(composed: Document) -> None:
-    """The tables and the keys are made once, before workers that could make them side by side; a secret in use is one that is declared."""
+    """The tables are made once, before workers that could make them side by side; a secret in use is one that is declared."""
     for name in ("worker", "beat"):
         waits = {other: each["condition"] for other, each in composed["services"][name]["depends_on"].items()}
         assert {"prepare": "service_completed_successfully", "ledger": "service_healthy", "redis": "service_healthy"} == waits
