@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from worker.core.timetable import checked as _cron
+from worker.core.expecting import checked as _cron
 from worker.errors import ConfigurationError, Problem, Problems
 
 PREFIX = "RETENTION_"

@@ -24,7 +24,7 @@ from tests.acceptance.conftest import DUE, PEOPLE, Firm, make_firm
 from tests.systems.servers.process import program
 from worker import clock
 from worker.cli.main import retention
-from worker.core.timetable import expected
+from worker.core.expecting import expected
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"

@@ -14,8 +14,8 @@ from typing import Any
 
 from worker import log
 from worker.clock import local_day
+from worker.core.expecting import Expected, expected
 from worker.core.periods import Period
-from worker.core.timetable import Expected, expected
 from worker.ledger.rows import BatchRow, PlanRow, RunRow
 from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL
 from worker.usecases.heartbeat import Heartbeat, heartbeats

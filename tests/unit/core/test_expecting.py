@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from worker.core.timetable import GRACE, checked, expected
+from worker.core.expecting import GRACE, checked, expected
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
