@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from worker.errors import RetentionError
 from worker.ledger import schema
 from worker.ledger.connect import Store, columns, values
+from worker.ledger.queue import Queue
 from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, RunCounts, RunRow
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
@@ -32,7 +33,7 @@ _BATCH = columns(schema.batches, BatchRow)
 _INTEND = (
     update(schema.batches)
     .where(schema.batches.c.batch_id == bindparam("id"), schema.batches.c.state == "pending")
-    .values({name: bindparam(name) for name in ("state", "witness", "stream", "first", "count", "root", "intended_at")})
+    .values({name: bindparam(name) for name in ("state", "witness", "stream", "first", "count", "root", "intended_at", "intended")})
 )
 _CLOSE = (
     update(schema.batches)
@@ -41,7 +42,7 @@ _CLOSE = (
 )
 
 
-class Work(Store):
+class Work(Queue):
     """Runs, batches, the aliases kept for records that a batch treated, and what runs saw of states."""
 
     def start_run(self, run: RunRow) -> None:
@@ -61,6 +62,7 @@ class Work(Store):
             done = connection.execute(update(runs).where(runs.c.run_id == run_id, runs.c.state == "running").values(ended))
             if done.rowcount == 0:
                 raise RetentionError(f"The run {run_id} can't be ended: it is not running.")
+            self._end_order(connection, run_id)
 
     def run(self, run_id: str) -> RunRow | None:
         """Return a run, or None."""
@@ -264,7 +266,11 @@ class Work(Store):
             "count": intent.count,
             "root": intent.root,
             "intended_at": self._now(),
+            "intended": intent.intended,
         }
+        if intent.lease is not None:
+            # In the same transaction: an intent without a lease that counts would be followed by a write.
+            self._renew(connection, intent.lease)
         if connection.execute(_INTEND, row).rowcount == 0:
             state = _now_is(connection, intent.batch_id)
             raise RetentionError(f"The batch {intent.batch_id} can't be written: {state}. Nothing was written.")
