@@ -46,7 +46,7 @@ def machine(
     _collect_rarely()
     schedule = schedule or load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
-    with Ledger.open(_ledger_url(settings), now=now) as ledger:
+    with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
         ledger.confirm_keys(keyring.checks())
         known = set(keyring.checks())

@@ -29,6 +29,7 @@ _SOURCES = "RETENTION_SOURCES"
 _SOURCE_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _PERIOD = re.compile(r"P(?=\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?", re.ASCII)
 _HIDDEN = "***"
+_LEASE_MARGIN_SECONDS = 60.0
 _SHOWABLE_PARAMETERS = {"application_name", "charset", "connect_timeout", "mode", "sslmode", "unix_socket"}
 
 
@@ -50,6 +51,7 @@ class SourceSettings(BaseModel):
     url: SecretStr | None = Field(None, description="Address of the system, with user and password.")
     path: Path | None = Field(None, description="Folder or file, for a source that is one.")
     options: dict[str, str] = Field(default_factory=dict, repr=False, description="What only this connector knows, by name; never shown.")
+    concurrency: int | None = Field(None, ge=1, le=256, description="Most batches of this source at once, instead of the setting for all.")
     witness_table: bool = Field(
         default=False, description="May a small table be kept in that database, which proves what a crash left behind?"
     )
@@ -84,6 +86,11 @@ class Settings(BaseSettings):
     four_eyes: bool = Field(default=False, description="Must somebody else than its maker approve a plan?")
     plan_expires: Period = Field("P7D", description="How long a plan can be applied after it was made.")
     batch_size: int = Field(5000, ge=1, le=20_000, description="Records in one transaction.")
+    batch_seconds: int = Field(300, ge=10, le=3600, description="Longest time that one transaction of a batch may take.")
+    processes: int | None = Field(
+        None, ge=1, le=64, description="Processes that carry out the batches of one call together; default: 2, or 1 on a single core."
+    )
+    concurrency: int = Field(4, ge=1, le=256, description="Most batches of one source at once, over all workers.")
     max_records: int = Field(10_000, ge=0, description="Brake: most records one run may act on in a source.")
     max_share: float = Field(0.25, ge=0, le=1, allow_inf_nan=False, description="Brake: largest part of a source, 0.25 is a quarter.")
     max_jump: float = Field(5.0, ge=1, allow_inf_nan=False, description="Brake: how many times the median of earlier runs.")
@@ -150,6 +157,20 @@ class Settings(BaseSettings):
         except KeyError:
             return f"uid {os.geteuid()}"
 
+    @property
+    def process_count(self) -> int:
+        """How many processes carry out the batches of one call together."""
+        return self.processes if self.processes is not None else min(2, os.cpu_count() or 1)
+
+    @property
+    def lease_seconds(self) -> float:
+        """For how long a batch is one worker's: longer than its transaction can be open, so that whoever comes next comes after it."""
+        return self.batch_seconds + _LEASE_MARGIN_SECONDS
+
+    def concurrency_of(self, source: str) -> int:
+        """Return how many batches of a source may be carried out at once, over all workers."""
+        return self.source(source).concurrency or self.concurrency
+
     def source(self, name: str) -> SourceSettings:
         """Return the settings of a source, empty ones when none were given; `-` in its name is written `_` here."""
         return self.sources.get(name.lower().replace("-", "_"), SourceSettings())
@@ -210,6 +231,7 @@ def describe(settings: Settings) -> list[Shown]:
         "plans": settings.plans_folder,
         "keys": settings.keys_file,
         "operator": settings.operator_name,
+        "processes": settings.process_count,
         "tranche": "no limit" if settings.tranche is None else settings.tranche,
     }
     shown = []
@@ -261,6 +283,8 @@ def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, 
     for option in sorted(given.options):
         # Only the connector knows which of its options are secret, so all of them are treated as if they were.
         yield f"{prefix}__OPTIONS__{option.upper()}", _HIDDEN
+    if given.concurrency is not None:
+        yield f"{prefix}__CONCURRENCY", str(given.concurrency)
     yield f"{prefix}__WITNESS_TABLE", str(given.witness_table)
 
 

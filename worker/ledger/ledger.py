@@ -48,9 +48,7 @@ class Ledger(Identity, Approvals, Work, Standing, Attention):
         self._worker = ""
 
     @classmethod
-    def open(
-        cls, url: str, *, now: Callable[[], dt.datetime], lock_wait: float = 60.0, lease_seconds: float = LEASE_SECONDS
-    ) -> Ledger:
+    def open(cls, url: str, *, now: Callable[[], dt.datetime], lock_wait: float = 60.0, lease_seconds: float = LEASE_SECONDS) -> Ledger:
         """Open a ledger by its SQLAlchemy URL, make it when there is none, and bring its schema up to date.
 
         now -- answers the present instant, aware; lock_wait -- seconds to wait for the standing lock;

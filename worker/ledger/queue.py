@@ -1,7 +1,7 @@
-"""The planned batches of open runs, each with the lease of whoever carries it out. Messages only wake workers; what there is to do stands here.
+"""The planned batches of open runs, each with the lease of whoever carries it out. Messages only wake workers; the work stands here.
 
-A lease is for one batch and ends by itself. Its token grows with every lease of that batch, and whatever is written for a lease is written
-only while no later one was given, in one transaction with that question. Who may have how many batches of a source at once is decided under
+A lease is for one batch and ends by itself. Its token grows with every lease of that batch, and whatever is written for a lease is
+written only while no later one was given, in one transaction with that question. Who may have how many batches of a source at once is decided under
 a lock on that source's row, so it holds over all workers of all machines. Rows are there while their run is open, and then gone.
 
 On PostgreSQL leases are measured by the server's clock, so clocks of workers that differ do no harm.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-
 from typing import Any
 
 from sqlalchemy import Connection, case, delete, func, insert, select, update
@@ -76,9 +75,7 @@ class Queue(Store):
 
     # --- Taking and giving ------------------------------------------------------------------------------------------------------------
 
-    def lease(
-        self, run_id: str, source: str, *, worker: str, finished: tuple[Lease, Outcome] | None = None
-    ) -> tuple[Lease, bytes] | None:
+    def lease(self, run_id: str, source: str, *, worker: str, finished: tuple[Lease, Outcome] | None = None) -> tuple[Lease, bytes] | None:
         """Return the next batch of a source that may be carried out now, with its body; None when there is none.
 
         finished -- a batch that was carried out, which is written down in the same transaction (see `finish`). None is returned while so
@@ -171,9 +168,7 @@ class Queue(Store):
         work = schema.work
         with self._write() as connection:
             now = self._instant(connection)
-            held = update(work).where(
-                work.c.run_id == run_id, work.c.worker == worker, work.c.state == "leased", work.c.leased_until > now
-            )
+            held = update(work).where(work.c.run_id == run_id, work.c.worker == worker, work.c.state == "leased", work.c.leased_until > now)
             return connection.execute(held.values(leased_until=now)).rowcount
 
     def give_up(self, run_id: str, source: str, why: str) -> bool:
@@ -255,14 +250,19 @@ class Queue(Store):
 
     def work_of(self, run_id: str) -> list[SourceWork]:
         """Return how far the sources of a run are, in their turn."""
-        sources, work = schema.run_sources, schema.work
+        work = schema.work
         with self._read() as connection:
             found = [RunSourceRow(**row) for row in connection.execute(_turns(run_id)).mappings()]
             counted = select(work.c.source, work.c.state, func.count().label("count")).where(work.c.run_id == run_id)
-            counts = {
-                (row.source, row.state): row.count for row in connection.execute(counted.group_by(work.c.source, work.c.state)).all()
+            counts: dict[tuple[str, str], int] = {
+                (row.source, row.state): row[2] for row in connection.execute(counted.group_by(work.c.source, work.c.state)).all()
             }
-        return [SourceWork(each, *(counts.get((each.source, state), 0) for state in ("waiting", "leased", "done"))) for each in found]
+        return [
+            SourceWork(
+                each, counts.get((each.source, "waiting"), 0), counts.get((each.source, "leased"), 0), counts.get((each.source, "done"), 0)
+            )
+            for each in found
+        ]
 
     def leases(self, run_id: str) -> list[tuple[str, bool]]:
         """Return (worker, whether it lasts) for every lease of a run that was neither finished nor given back."""
@@ -324,5 +324,6 @@ def _is(lease: Lease) -> tuple[Any, ...]:
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(
-        f"{lease.source}: batch {lease.attempt} took longer than its lease and is somebody else's now. What was not committed is rolled back."
+        f"{lease.source}: batch {lease.attempt} took longer than its lease and is somebody else's now. "
+        "What was not committed is rolled back."
     )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 
 from worker.errors import RetentionError
 from worker.ledger import schema
-from worker.ledger.connect import Store, columns, values
+from worker.ledger.connect import columns, values
 from worker.ledger.queue import Queue
 from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, RunCounts, RunRow
 
@@ -149,6 +149,13 @@ class Work(Queue):
             row = connection.execute(select(*_BATCH).where(schema.batches.c.batch_id == batch_id)).mappings().first()
         return None if row is None else BatchRow(**row)
 
+    def attempts(self, run_id: str, source: str, number: int) -> list[BatchRow]:
+        """Return every attempt of a run at one planned batch, and the parts it was halved into."""
+        table = schema.batches
+        wanted = select(*_BATCH).where(table.c.run_id == run_id, table.c.source == source, table.c.number == number)
+        with self._read() as connection:
+            return [BatchRow(**row) for row in connection.execute(wanted.order_by(*_walk(table))).mappings()]
+
     def unfinished(self, run_id: str | None = None) -> list[BatchRow]:
         """Return the batches of one run, or of all, that are in no final state: pending or intended."""
         table = schema.batches
@@ -183,8 +190,17 @@ class Work(Queue):
 
     def aliases(self, source: str) -> Iterator[bytes]:
         """Yield the kept blobs of a source in the order they were kept, with no transaction left open."""
+        yield from (blob for _, blob in self.aliases_after(source, 0))
+
+    def last_alias(self, source: str) -> int:
+        """Return the number of the blob that was kept last of a source, 0 for none."""
+        with self._read() as connection:
+            found = connection.execute(select(func.max(schema.aliases.c.alias_id)).where(schema.aliases.c.source == source)).scalar()
+        return int(found or 0)
+
+    def aliases_after(self, source: str, last: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, blob) of the blobs of a source that were kept after one, with no transaction left open."""
         table = schema.aliases
-        last = 0
         while True:
             wanted = (
                 select(table.c.alias_id, table.c.blob)
@@ -196,7 +212,7 @@ class Work(Queue):
                 found = connection.execute(wanted).all()
             if not found:
                 return
-            yield from (row.blob for row in found)
+            yield from ((row.alias_id, row.blob) for row in found)
             last = found[-1].alias_id
 
     def high_water(self, source: str, field: str) -> Iterator[bytes]:

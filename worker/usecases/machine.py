@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
@@ -19,7 +20,10 @@ from worker.settings import Settings
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use."""
+    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
+
+    helpers -- a context in which so many other processes are at the batches of a run (its id); they are gone afterwards.
+    """
 
     settings: Settings
     schedule: Schedule
@@ -29,6 +33,7 @@ class Machine:
     open_trail: Callable[[], AuditTrail]
     now: Now
     faults: Faults = field(default_factory=NoFaults)
+    helpers: Callable[[str, int], AbstractContextManager[None]] = field(default=lambda _run_id, _count: nullcontext())
 
     @property
     def operator(self) -> str:
