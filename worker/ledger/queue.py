@@ -1,8 +1,8 @@
 """The planned batches of open runs, each with the lease of whoever carries it out. Messages only wake workers; the work stands here.
 
 A lease is for one batch and ends by itself. Its token grows with every lease of that batch, and whatever is written for a lease is
-written only while no later one was given, in one transaction with that question. Who may have how many batches of a source at once is decided under
-a lock on that source's row, so it holds over all workers of all machines. Rows are there while their run is open, and then gone.
+written only while no later one was given, in one transaction with that question. Who may have how many batches of a source at once is
+decided under a lock on that source's row, so it holds over all workers of all machines. Rows are there while their run is open.
 
 On PostgreSQL leases are measured by the server's clock, so clocks of workers that differ do no harm.
 """

@@ -7,16 +7,19 @@ twice equals applying once, and a large first backlog can be approved once and w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from time import sleep
+from typing import Any
 
+from worker.errors import RetentionError
 from worker.ledger.rows import RunKind
 from worker.planfile import PlanFile
 from worker.usecases.approving import require_approved
 from worker.usecases.closing import DONE, FAILURE, NEW_FINDINGS, PARTIAL, RunResult, close, fail
 from worker.usecases.draining import Drain, GoOn, Progress, let_dead_leases_run_out
+from worker.usecases.lanes import apart
 from worker.usecases.machine import Machine
-from worker.usecases.starting import Wanted, begin
+from worker.usecases.starting import Wanted, begin, room
 
 __all__ = ["DONE", "FAILURE", "NEW_FINDINGS", "PARTIAL", "Progress", "RunResult", "apply_plan", "carry_out", "new_run_id"]
 
@@ -45,8 +48,10 @@ def carry_out(
     with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id):
         prepare = begin(machine, wanted)
         try:
-            prepare()
-            _work_off(machine, wanted.run_id, told)
+            with machine.helpers(_helpers(machine, wanted)) as send:
+                prepare()
+                send(wanted.run_id)
+                _work_off(machine, wanted.run_id, told)
         except BaseException as error:
             fail(machine, wanted.run_id, error)
             raise
@@ -59,8 +64,8 @@ def new_run_id() -> str:
 
 
 def _work_off(machine: Machine, run_id: str, progress: Progress, go_on: GoOn | None = None) -> None:
-    """Work off the sources of a run in their turn, here and where it pays in helpers too."""
-    with machine.helpers(run_id, _helpers(machine, run_id)), Drain(machine, run_id, progress=progress, go_on=go_on) as drain:
+    """Work off the sources of a run in their turn."""
+    with Drain(machine, run_id, progress=progress, go_on=go_on) as drain:
         for name in [each.source.source for each in machine.ledger.work_of(run_id) if each.waiting]:
             _work_off_source(machine, run_id, name, drain)
 
@@ -80,12 +85,26 @@ def _work_off_source(machine: Machine, run_id: str, name: str, drain: Drain) -> 
         sleep(_POLL_SECONDS)
 
 
-def _helpers(machine: Machine, run_id: str) -> int:
-    """Return how many other processes it pays to have at the batches of this run."""
-    order = machine.ledger.order(run_id)
-    if order is None or order.at_most is not None:
+def _helpers(machine: Machine, wanted: Wanted) -> int:
+    """Return how many other processes it pays to have at the batches of a run."""
+    if room(machine, wanted) is not None:
         return 0
-    wide: Sequence[int] = [each.waiting for each in machine.ledger.work_of(run_id) if each.source.lanes > 1]
-    if max(wide, default=0) < _WORTH_A_HELPER:
-        return 0
-    return machine.settings.process_count - 1
+    counts = wanted.plan.summary.counts
+    large = [
+        name for name in wanted.plan.header.policies if _planned(counts.get(name, {})) >= _WORTH_A_HELPER * machine.settings.batch_size
+    ]
+    return machine.settings.process_count - 1 if any(_may_be_shared(machine, name) for name in large) else 0
+
+
+def _planned(counts: Mapping[str, Any]) -> int:
+    """Return how many records of a source a plan acts on."""
+    return sum(counts.get("actions", {}).values())
+
+
+def _may_be_shared(machine: Machine, name: str) -> bool:
+    """Whether batches of a source may be carried out side by side; not when that can't be told."""
+    try:
+        policy = machine.policy(name)
+        return apart(policy, machine.open_source(policy.source))
+    except RetentionError:
+        return False

@@ -22,7 +22,8 @@ from worker.settings import Settings
 class Machine:
     """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
 
-    helpers -- a context in which so many other processes are at the batches of a run (its id); they are gone afterwards.
+    helpers -- a context in which there are so many other processes, and which gives what sends them to the batches of a run, by its id.
+    Afterwards they have ended the batch they were at, and themselves.
     """
 
     settings: Settings
@@ -33,7 +34,7 @@ class Machine:
     open_trail: Callable[[], AuditTrail]
     now: Now
     faults: Faults = field(default_factory=NoFaults)
-    helpers: Callable[[str, int], AbstractContextManager[None]] = field(default=lambda _run_id, _count: nullcontext())
+    helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
 
     @property
     def operator(self) -> str:
@@ -84,6 +85,10 @@ class Machine:
             if each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM
         }
         return {each.name: treater(each, self.schedule.organisation.name, keys) for each in policy.treatable}
+
+
+def _nobody(_run_id: str) -> None:
+    """Send nobody."""
 
 
 def _pseudonym_key(key: Key) -> PseudonymKey:

@@ -65,7 +65,7 @@ def begin(machine: Machine, wanted: Wanted) -> Callable[[], None]:
             machine.operator,
         )
     )
-    machine.ledger.begin_order(OrderRow(run_id, wanted.spread, machine.ledger.worker, _room(machine, wanted), {}))
+    machine.ledger.begin_order(OrderRow(run_id, wanted.spread, machine.ledger.worker, room(machine, wanted), {}))
     machine.trail.emit(
         Action.RUN_STARTED,
         {
@@ -79,7 +79,8 @@ def begin(machine: Machine, wanted: Wanted) -> Callable[[], None]:
     return lambda: _Preparation(machine, wanted, failed, len(resolved)).prepare()
 
 
-def _room(machine: Machine, wanted: Wanted) -> int | None:
+def room(machine: Machine, wanted: Wanted) -> int | None:
+    """Return how many records the run acts on at most, None for all."""
     return wanted.at_most if wanted.at_most is not None else machine.settings.tranche
 
 
