@@ -6,6 +6,7 @@ a misspelt brake would otherwise be no brake. No error and no description shows 
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import io
 import os
@@ -15,11 +16,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
+from cronsim import CronSim, CronSimError
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.timetable import windows
 from worker.errors import ConfigurationError, Problem, Problems
 
 PREFIX = "RETENTION_"
@@ -39,6 +42,22 @@ def _period(value: str) -> str:
     return value
 
 
+def _cron(value: str) -> str:
+    try:
+        CronSim(value, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    except CronSimError:
+        raise ValueError("must be a cron expression of five parts, such as 17 2 * * * (minute, hour, day, month, weekday)") from None
+    return value
+
+
+def _windows(value: str) -> str:
+    windows(value)
+    return value
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+"""Minute, hour, day of the month, month, weekday: local time of the organisation."""
+
 Period = Annotated[str, AfterValidator(_period)]
 """ISO 8601 calendar period in whole years, months, weeks and days."""
 
@@ -51,6 +70,7 @@ class SourceSettings(BaseModel):
     url: SecretStr | None = Field(None, description="Address of the system, with user and password.")
     path: Path | None = Field(None, description="Folder or file, for a source that is one.")
     options: dict[str, str] = Field(default_factory=dict, repr=False, description="What only this connector knows, by name; never shown.")
+    schedule: Cron | None = Field(None, description="Cron expression of this source's runs, instead of the setting for all.")
     concurrency: int | None = Field(None, ge=1, le=256, description="Most batches of this source at once, instead of the setting for all.")
     witness_table: bool = Field(
         default=False, description="May a small table be kept in that database, which proves what a crash left behind?"
@@ -89,6 +109,13 @@ class Settings(BaseSettings):
     batch_seconds: int = Field(300, ge=10, le=3600, description="Longest time that one transaction of a batch may take.")
     processes: int | None = Field(
         None, ge=1, le=64, description="Processes that carry out the batches of one call together; default: 2, or 1 on a single core."
+    )
+    broker: SecretStr | None = Field(None, description="URL of the Redis that wakes workers; without one a run is one command's.")
+    schedule: Cron | None = Field(
+        None, description="Cron expression of the runs that `retention beat` begins, in the organisation's time zone."
+    )
+    blackout: Annotated[str, AfterValidator(_windows)] | None = Field(
+        None, description="When workers begin nothing, local time: `Mo-Fr 08:00-18:00; Sa 10:00-12:00`."
     )
     concurrency: int = Field(4, ge=1, le=256, description="Most batches of one source at once, over all workers.")
     max_records: int = Field(10_000, ge=0, description="Brake: most records one run may act on in a source.")
@@ -167,6 +194,10 @@ class Settings(BaseSettings):
         """For how long a batch is one worker's: longer than its transaction can be open, so that whoever comes next comes after it."""
         return self.batch_seconds + _LEASE_MARGIN_SECONDS
 
+    def schedule_of(self, source: str) -> str | None:
+        """Return the cron expression of a source's runs, None when nothing begins them but a person."""
+        return self.source(source).schedule or self.schedule
+
     def concurrency_of(self, source: str) -> int:
         """Return how many batches of a source may be carried out at once, over all workers."""
         return self.source(source).concurrency or self.concurrency
@@ -231,6 +262,7 @@ def describe(settings: Settings) -> list[Shown]:
         "plans": settings.plans_folder,
         "keys": settings.keys_file,
         "operator": settings.operator_name,
+        "broker": settings.broker.get_secret_value() if settings.broker is not None else None,
         "processes": settings.process_count,
         "tranche": "no limit" if settings.tranche is None else settings.tranche,
     }
@@ -239,7 +271,7 @@ def describe(settings: Settings) -> list[Shown]:
         if field != "sources":
             name = PREFIX + field.upper()
             value = resolved.get(field, getattr(settings, field))
-            text = hide_password(str(value)) if field == "ledger" else str(value)
+            text = hide_password(str(value)) if field in {"ledger", "broker"} and value is not None else str(value)
             shown.append(Shown(name, text, settings.origin(name)))
     for source, given in sorted(settings.sources.items()):
         for name, text in _describe_source(f"{_SOURCES}__{source.upper()}", given):
@@ -283,6 +315,8 @@ def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, 
     for option in sorted(given.options):
         # Only the connector knows which of its options are secret, so all of them are treated as if they were.
         yield f"{prefix}__OPTIONS__{option.upper()}", _HIDDEN
+    if given.schedule is not None:
+        yield f"{prefix}__SCHEDULE", given.schedule
     if given.concurrency is not None:
         yield f"{prefix}__CONCURRENCY", str(given.concurrency)
     yield f"{prefix}__WITNESS_TABLE", str(given.witness_table)

@@ -27,12 +27,13 @@ from worker.ledger.connect import connect, parse, put, said
 from worker.ledger.identity import Identity
 from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
 from worker.ledger.migrate import migrate
+from worker.ledger.nights import Nights
 from worker.ledger.queue import LEASE_SECONDS
 from worker.ledger.standing import Standing
 from worker.ledger.work import Work
 
 
-class Ledger(Identity, Approvals, Work, Standing, Attention):
+class Ledger(Identity, Approvals, Work, Nights, Standing, Attention):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method
@@ -126,15 +127,16 @@ class Ledger(Identity, Approvals, Work, Standing, Attention):
         return self._locks.standing(exclusive=True)
 
     @contextlib.contextmanager
-    def run_lock(self, source_names: Sequence[str], *, run_id: str = "") -> Iterator[Held]:
+    def run_lock(self, source_names: Sequence[str], *, run_id: str = "", anyway: bool = False) -> Iterator[Held]:
         """Be the only run that acts on these sources; free again when this process dies, however it does.
 
+        anyway -- also when a spread run has them, to end it.
         run_id -- told to whoever comes second. Raises Busy, at once, when another run has one of them.
         """
         with self._locks.runs(source_names) as (held, taken):
             if held is None:
                 raise Busy(self._who_has(taken))
-            owned = self.owning(source_names)
+            owned = None if anyway else self.owning(source_names)
             if owned is not None:
                 raise Busy(
                     f"Workers are busy with the run {owned[1]}, which has {owned[0]} until it ends. Nothing was written; "

@@ -218,6 +218,13 @@ class Queue(Store):
             connection.execute(update(orders).where(orders.c.run_id == run_id).values(phase="closing", owner=owner))
             return True
 
+    def reopen_order(self, run_id: str, owner: str) -> None:
+        """Let somebody else close a run that this process could not close."""
+        orders = schema.orders
+        with self._write() as connection:
+            mine = update(orders).where(orders.c.run_id == run_id, orders.c.owner == owner, orders.c.phase == "closing")
+            connection.execute(mine.values(phase="open"))
+
     def _end_order(self, connection: Connection, run_id: str) -> None:
         """Forget the batches of a run that ends."""
         connection.execute(delete(schema.work).where(schema.work.c.run_id == run_id))
@@ -252,17 +259,17 @@ class Queue(Store):
         """Return how far the sources of a run are, in their turn."""
         work = schema.work
         with self._read() as connection:
+            now = self._instant(connection)
             found = [RunSourceRow(**row) for row in connection.execute(_turns(run_id)).mappings()]
-            counted = select(work.c.source, work.c.state, func.count().label("count")).where(work.c.run_id == run_id)
-            counts: dict[tuple[str, str], int] = {
-                (row.source, row.state): row[2] for row in connection.execute(counted.group_by(work.c.source, work.c.state)).all()
-            }
-        return [
-            SourceWork(
-                each, counts.get((each.source, "waiting"), 0), counts.get((each.source, "leased"), 0), counts.get((each.source, "done"), 0)
+            counted = select(
+                work.c.source,
+                func.count(case((work.c.state == "waiting", 1))),
+                func.count(case((work.c.state == "leased", 1))),
+                func.count(case(((work.c.state == "leased") & (work.c.leased_until <= now), 1))),
+                func.count(case((work.c.state == "done", 1))),
             )
-            for each in found
-        ]
+            counts = {row[0]: row[1:] for row in connection.execute(counted.where(work.c.run_id == run_id).group_by(work.c.source))}
+        return [SourceWork(each, *counts.get(each.source, (0, 0, 0, 0))) for each in found]
 
     def leases(self, run_id: str) -> list[tuple[str, bool]]:
         """Return (worker, whether it lasts) for every lease of a run that was neither finished nor given back."""

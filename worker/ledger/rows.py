@@ -186,12 +186,35 @@ def attempt_id(batch_id: str, token: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SourceWork:
-    """How far one source of an open run is: batches by state, and why it was given up, if it was."""
+    """How far one source of an open run is: its batches by state. lapsed -- of those that are leased, how many leases ran out."""
 
     source: RunSourceRow
     waiting: int
     leased: int
+    lapsed: int
     done: int
+
+    @property
+    def left(self) -> int:
+        """How many batches are not done, unless they were set aside."""
+        return self.waiting + self.leased
+
+    @property
+    def free(self) -> int:
+        """How many more batches could be carried out at once now, those of other sources not considered."""
+        return max(0, min(self.source.lanes - self.leased + self.lapsed, self.waiting + self.lapsed))
+
+
+@dataclass(frozen=True, slots=True)
+class NightRow:
+    """That a scheduled run of a source for a local day was begun: once, whoever was told to. outcome -- None while it is being prepared."""
+
+    source: str
+    logical_date: dt.date
+    owner: str
+    begun_at: dt.datetime
+    run_id: str | None = None
+    outcome: str | None = None
 
 
 RECORD = ":record"

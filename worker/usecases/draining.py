@@ -64,6 +64,8 @@ class Drain:
         self._opened: dict[str, OpenSource] = {}
         self._held: dict[str, Lease] = {}
         self._finished: tuple[Lease, dict[str, Any]] | None = None
+        self.carried_out = 0
+        """How many batches this process carried out so far."""
 
     def __enter__(self) -> Self:
         """Return this."""
@@ -112,6 +114,7 @@ class Drain:
 
         for done in carried_out(batches(), lane, 1 if self._limited else lanes_of(policy, source)):
             lease = self._held.pop(done.planned.batch_id)
+            self.carried_out += 1
             if done.lost:
                 continue
             self._progress(name, len(done.planned.records))
