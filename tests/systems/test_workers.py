@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -24,6 +25,7 @@ from tests.systems.servers.postgres import Postgres
 from tests.systems.servers.process import stop_process
 from tests.systems.servers.redis import Redis
 from tests.systems.small_firm import Firm, Unhurt, content, fill, make_firm, unhurt
+from worker.clock import now
 from worker.ledger.rows import RunRow
 from worker.ports import FAULT_POINTS
 from worker.usecases.approving import open_plan
@@ -130,10 +132,9 @@ class TestKilled:
         run_id = handed_over(firm)
         with ExitStack() as stack:
             beat = stack.enter_context(celery(firm, "beat", "-s", str(firm.folder / "beat"), "--pidfile="))
-            worker = stack.enter_context(
-                celery(firm, "worker", "--concurrency=2", DIE_AT="before_commit", DIE_IN=3, DIED=firm.folder / "d")
-            )
-            wait_for((firm.folder / "d").exists)
+            died = firm.folder / "died"
+            worker = stack.enter_context(celery(firm, "worker", "--concurrency=2", DIE_AT="before_commit", DIE_IN=3, DIED=died))
+            wait_for(died.exists)
             for process in (worker, beat):
                 os.killpg(process.pid, signal.SIGKILL)
         with workers(firm):
@@ -170,7 +171,7 @@ class TestMessages:
     def test_two_beats(self, firm: Firm, expected: Unhurt) -> None:
         """Two beats tick every schedule twice, and one run comes of it: unique by source and logical date."""
         plan = firm.approved()
-        local = dt.datetime.now(dt.UTC).astimezone(dt.timezone(dt.timedelta(hours=1)))
+        local = now().astimezone(ZoneInfo("Europe/Amsterdam"))
         firm.environ["RETENTION_SCHEDULE"] = f"{local.minute} {local.hour} * * *"
         with workers(firm), celery(firm, "beat", "-s", str(firm.folder / "second-beat"), "--pidfile="):
             with firm.machine() as machine:
