@@ -12,6 +12,7 @@ from time import sleep
 from typing import Any
 
 from worker.errors import RetentionError
+from worker.ledger.locks import Held
 from worker.ledger.rows import RunKind
 from worker.planfile import PlanFile
 from worker.usecases.approving import require_approved
@@ -45,13 +46,13 @@ def carry_out(
     """Carry out a plan whose right to be carried out was checked; see `apply_plan`."""
     told = progress or (lambda _source, _count: None)
     wanted = Wanted(new_run_id(), plan, kind, at_most, progress=told)
-    with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id):
+    with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id) as lock:
         prepare = begin(machine, wanted)
         try:
             with machine.helpers(_helpers(machine, wanted)) as send:
                 prepare()
                 send(wanted.run_id)
-                _work_off(machine, wanted.run_id, told)
+                _work_off(machine, wanted.run_id, told, lock)
         except BaseException as error:
             fail(machine, wanted.run_id, error)
             raise
@@ -63,9 +64,9 @@ def new_run_id() -> str:
     return f"run-{secrets.token_hex(6)}"
 
 
-def _work_off(machine: Machine, run_id: str, progress: Progress, go_on: GoOn | None = None) -> None:
+def _work_off(machine: Machine, run_id: str, progress: Progress, lock: Held, go_on: GoOn | None = None) -> None:
     """Work off the sources of a run in their turn."""
-    with Drain(machine, run_id, progress=progress, go_on=go_on) as drain:
+    with Drain(machine, run_id, progress=progress, go_on=go_on, lock=lock) as drain:
         for name in [each.source.source for each in machine.ledger.work_of(run_id) if each.waiting]:
             _work_off_source(machine, run_id, name, drain)
 

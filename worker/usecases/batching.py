@@ -108,7 +108,7 @@ class _Work:
 class BatchWorker:
     """Carries out the batches of one source in one run.
 
-    gathered -- the facts over several sources.
+    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost.
     """
 
     def __init__(
@@ -119,12 +119,14 @@ class BatchWorker:
         run_id: str,
         gathered: Gathered,
         ref_secret: bytes,
+        confirm: Callable[[Lease], None],
     ) -> None:
         self._machine = machine
         self._policy = policy
         self._source = source
         self._run_id = run_id
         self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
+        self._confirm = confirm
         self._lease: Lease | None = None
         self._gathered = gathered
         self._judge = self._new_judge()
@@ -231,7 +233,7 @@ class BatchWorker:
                     faults.reached(AFTER_WRITE)
                     confirm_barrier()
                     if self._lease is not None:
-                        ledger.confirm(self._lease)
+                        self._confirm(self._lease)
                     faults.reached(BEFORE_COMMIT)
                     committing = True
                     batch.commit()

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from worker.audit.events import Action
 from worker.errors import AuditUnavailable, ConfigurationError, LeaseLost, RetentionError, Retriable, SourceFailed
+from worker.ledger.locks import Held
 from worker.ledger.rows import Lease
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
@@ -39,11 +40,19 @@ _MOST_TRIES = 3
 class Drain:
     """Carries out batches of one run in this process. A context manager: facts over several sources are gathered once, on first use.
 
-    apart_only -- take nothing that is decided by facts over several sources, because other processes do at the same time.
+    lock -- the run's own, where this process has it; apart_only -- take nothing that is decided by facts over several sources, because
+    other processes work on the run at the same time.
     """
 
     def __init__(
-        self, machine: Machine, run_id: str, *, progress: Progress | None = None, go_on: GoOn | None = None, apart_only: bool = False
+        self,
+        machine: Machine,
+        run_id: str,
+        *,
+        progress: Progress | None = None,
+        go_on: GoOn | None = None,
+        lock: Held | None = None,
+        apart_only: bool = False,
     ) -> None:
         run, order = machine.ledger.run(run_id), machine.ledger.order(run_id)
         plan = machine.ledger.plan(run.plan_id) if run is not None and run.plan_id is not None else None
@@ -56,6 +65,7 @@ class Drain:
         self._secret = key_of_plan(machine, plan).secret
         self._progress = progress or (lambda _source, _count: None)
         self._go_on = go_on or (lambda _source: True)
+        self._lock = lock
         self._apart_only = apart_only
         self._limited = order.at_most is not None
         self._stack = ExitStack()
@@ -104,7 +114,7 @@ class Drain:
         gathered = self._gather(name)
 
         def lane() -> Lane:
-            worker = BatchWorker(machine, policy, source, self._run.run_id, gathered, self._secret)
+            worker = BatchWorker(machine, policy, source, self._run.run_id, gathered, self._secret, self._confirm)
             return Lane(machine, self._run.run_id, worker, ReadBack(machine, policy, source, gathered, self._secret))
 
         def batches() -> Iterator[tuple[PlannedBatch, Lease]]:
@@ -167,6 +177,12 @@ class Drain:
             # The ledger can't be told; then leases run out by themselves.
             if set_aside:
                 raise
+
+    def _confirm(self, lease: Lease) -> None:
+        """Raise RetentionError when a batch may not be committed any more: it is somebody else's, or another run may have begun."""
+        if self._lock is not None:
+            self._lock.confirm()
+        self._machine.ledger.confirm(lease)
 
     # --- What is needed to begin with a source ----------------------------------------------------------------------------------------
 
