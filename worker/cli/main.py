@@ -29,6 +29,7 @@ from worker.cli import (
     runs,
     standing,
     status,
+    workers,
 )
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
@@ -106,6 +107,8 @@ for _command in (
     audit.audit,
     dashboard.draw,
     status.show_status,
+    workers.worker,
+    workers.beat,
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)

@@ -17,13 +17,14 @@ from queue import SimpleQueue
 
 from worker.audit.events import Action
 from worker.core.model import Policy
-from worker.errors import RetentionError, Retriable
-from worker.ledger.rows import BatchRow
+from worker.errors import LeaseLost, RetentionError, Retriable
+from worker.ledger.rows import BatchRow, Lease
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
 from worker.usecases.batching import BUSY, BatchResult, BatchWorker
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range
+from worker.usecases.reconciling import NOTHING_BEFORE, settle
 from worker.usecases.verifying import ReadBack
 
 _TURN_SECONDS = 0.1
@@ -34,20 +35,29 @@ _PUT_OFF = 3
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A batch that was carried out and read back. there -- how many of its records are still due although they were not skipped."""
+    """A batch that was carried out and read back. there -- how many of its records are still due although they were not skipped.
+
+    lost -- somebody else has it by now, and says what came of it.
+    """
 
     planned: PlannedBatch
     outcome: BatchResult
     there: int
+    lost: bool = False
+
+
+def apart(policy: Policy, source: OpenSource) -> bool:
+    """Whether several batches of a source may be worked on at once at all; not where facts over several sources are at stake."""
+    alone = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.source.shared
+    return alone and source.lanes > 1
 
 
 def lanes_of(policy: Policy, source: OpenSource) -> int:
-    """Return how many batches of a source may be worked on at once; one where facts over several sources are at stake.
+    """Return how many batches of a source one process works on at once.
 
-    One, too, where records are only deleted: the server is done with that at once, and a second lane would work out all decisions again.
+    One where records are only deleted: the server is done with that at once, and a second lane would work out all decisions again.
     """
-    apart = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.source.shared
-    return source.lanes if apart and not policy.only_deletes else 1
+    return source.lanes if apart(policy, source) and not policy.only_deletes else 1
 
 
 def batch_row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:
@@ -65,10 +75,18 @@ class Lane:
         self._read_back = read_back
         self._put_off = 0
 
-    def carry_out(self, planned: PlannedBatch, attempt: str) -> Done:
-        """Carry out one batch and read it back; see `BatchWorker.carry_out` for what it raises."""
+    def carry_out(self, planned: PlannedBatch, lease: Lease) -> Done:
+        """Carry out one batch and read it back; see `BatchWorker.carry_out` for what it raises, LeaseLost apart."""
+        try:
+            before = settle(self._machine, lease) if lease.tries > 1 else NOTHING_BEFORE
+            outcome = before.result if before.whole else before.added_to(self._with_retries(planned, lease))
+        except LeaseLost:
+            return Done(planned, BatchResult(), 0, lost=True)
+        return self._read(planned, lease.attempt, outcome)
+
+    def _read(self, planned: PlannedBatch, attempt: str, outcome: BatchResult) -> Done:
+        """Read a batch back, and say what was found."""
         machine = self._machine
-        outcome = self._with_retries(planned, attempt)
         within = open_range(machine, planned.batch_id, planned.sealed_range)
         there = self._read_back.still_there(within, planned.records, outcome)
         machine.trail.emit(
@@ -83,18 +101,18 @@ class Lane:
         )
         return Done(planned, outcome, there)
 
-    def _with_retries(self, planned: PlannedBatch, attempt: str) -> BatchResult:
+    def _with_retries(self, planned: PlannedBatch, lease: Lease) -> BatchResult:
         """Carry out a batch; every attempt has an id and an end of its own.
 
         A batch that somebody else keeps busy is put off to a later run, and the others are done.
         """
-        ledger = self._machine.ledger
+        ledger, attempt = self._machine.ledger, lease.attempt
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         for number in range(1, _TRIES + 1):
             under = attempt if number == 1 else f"{attempt}+{number}"
             ledger.add_batches(self._run_id, [batch_row(planned, under, self._run_id, seal_range(self._machine, under, within))])
             try:
-                outcome = self._worker.carry_out(planned, under)
+                outcome = self._worker.carry_out(planned, under, lease)
             except RetentionError as error:
                 known = ledger.batch(under)
                 if known is not None and known.state == "pending":
@@ -113,15 +131,15 @@ class Lane:
         raise AssertionError("unreachable")
 
 
-def carried_out(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
-    """Carry out batches (each with the id of this attempt) in so many lanes and yield what was done, in their order.
+def carried_out(batches: Iterable[tuple[PlannedBatch, Lease]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
+    """Carry out batches (each with its lease) in so many lanes and yield what was done, in their order.
 
     When one fails, no more are begun, those that run are finished and yielded, and then its error is raised.
     """
     if count == 1:
         lane = make()
-        for planned, attempt in batches:
-            yield lane.carry_out(planned, attempt)
+        for planned, lease in batches:
+            yield lane.carry_out(planned, lease)
         return
     # A lane gives way when it waits for the server or the disk; being interrupted in the middle of its own work only costs both.
     usual = sys.getswitchinterval()
@@ -132,24 +150,24 @@ def carried_out(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], 
         sys.setswitchinterval(usual)
 
 
-def _side_by_side(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
+def _side_by_side(batches: Iterable[tuple[PlannedBatch, Lease]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
     """Carry out batches in several lanes; see `carried_out`."""
     free: SimpleQueue[Lane] = SimpleQueue()
     for _ in range(count):
         free.put(make())
 
-    def work(planned: PlannedBatch, attempt: str) -> Done:
+    def work(planned: PlannedBatch, lease: Lease) -> Done:
         lane = free.get()
         try:
-            return lane.carry_out(planned, attempt)
+            return lane.carry_out(planned, lease)
         finally:
             free.put(lane)
 
     running: deque[Future[Done]] = deque()
     failed: BaseException | None = None
     with ThreadPoolExecutor(count, thread_name_prefix="lane") as executor:
-        for planned, attempt in batches:
-            running.append(executor.submit(work, planned, attempt))
+        for planned, lease in batches:
+            running.append(executor.submit(work, planned, lease))
             if len(running) < count:
                 continue
             failed = running[0].exception()

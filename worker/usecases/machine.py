@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
@@ -19,7 +20,11 @@ from worker.settings import Settings
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use."""
+    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
+
+    helpers -- a context in which there are so many other processes, and which gives what sends them to the batches of a run, by its id.
+    Afterwards they have ended the batch they were at, and themselves.
+    """
 
     settings: Settings
     schedule: Schedule
@@ -29,6 +34,7 @@ class Machine:
     open_trail: Callable[[], AuditTrail]
     now: Now
     faults: Faults = field(default_factory=NoFaults)
+    helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
 
     @property
     def operator(self) -> str:
@@ -79,6 +85,10 @@ class Machine:
             if each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM
         }
         return {each.name: treater(each, self.schedule.organisation.name, keys) for each in policy.treatable}
+
+
+def _nobody(_run_id: str) -> None:
+    """Send nobody."""
 
 
 def _pseudonym_key(key: Key) -> PseudonymKey:

@@ -156,7 +156,7 @@ def tell(found: Status) -> None:
 
 def _expected(machine: Machine, source: str, at: dt.datetime) -> Expected | None:
     """Return what the schedule of a source says, None when it has none."""
-    expression = machine.settings.source(source).schedule or machine.settings.schedule
+    expression = machine.settings.schedule_of(source)
     return expected(expression, at, machine.schedule.organisation.zone) if expression else None
 
 
