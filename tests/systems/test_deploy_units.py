@@ -65,7 +65,11 @@ class Machine:
         return re.sub(r"(?<![\w./])/(opt|etc|var|srv)(?=/)", rf"{self.root}/\1", text)
 
     def start(self, unit: Path) -> subprocess.CompletedProcess[str]:
-        """Do what systemd does to start a service: folders, credentials, environment, command."""
+        """Start a service as systemd does, and wait for its end."""
+        return self.run(*self.prepared(unit))
+
+    def prepared(self, unit: Path) -> tuple[list[str], dict[str, str], Path]:
+        """Do what systemd does before it starts a service; return the command, its environment and its folder."""
         service = read(unit)["Service"]
         state, credentials = f"{self.root}/var/lib", self.root / "run" / "credentials" / unit.name
         for name in " ".join(values(service, "StateDirectory")).split():
@@ -86,7 +90,8 @@ class Machine:
                 environ |= dict([line.split("=", 1)])
         (command,) = values(service, "ExecStart")
         (folder,) = values(service, "WorkingDirectory")
-        return self.run([*shlex.split(filled(command))], environ, Path(filled(folder)))
+        path = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        return shlex.split(filled(command)), path | environ, Path(filled(folder))
 
     def run(self, command: Sequence[str], environ: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run a command with nothing in its environment but this."""
