@@ -25,6 +25,7 @@ from worker.policyfile import load as load_policies
 from worker.ports import Faults, NoFaults
 from worker.settings import Settings, load
 from worker.usecases.draining import Drain
+from worker.usecases.heartbeat import beat as heartbeat
 from worker.usecases.machine import Machine
 from worker.usecases.spreading import ToDo, free_batches, in_blackout, look_after, tick, work_on
 
@@ -180,6 +181,7 @@ def drain(run_id: str, source: str) -> None:
             )
         if order.phase != "open":
             return
+        heartbeat(machine, "worker")
         taken = _opened.drain(run_id)
         before = taken.carried_out
         result = work_on(machine, taken, run_id, source)
@@ -201,7 +203,11 @@ def sweep() -> None:
     """Look after the runs: free what dead workers had, wake workers for what nobody is at, begin what is due."""
 
     def does() -> None:
-        todo = look_after(_opened.machine())
+        machine = _opened.machine()
+        # The beat sent this message and a worker took it: both are there.
+        for each in ("beat", "worker"):
+            heartbeat(machine, each)
+        todo = look_after(machine)
         for names, day in todo.ticks:
             begin_night.apply_async((list(names), day.isoformat()), expires=_STALE_SECONDS)
         for run_id, free in todo.batches.items():

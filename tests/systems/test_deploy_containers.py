@@ -31,16 +31,13 @@ KUBERNETES = REPOSITORY / "deploy" / "kubernetes"
 RECIPE = DOCKER / "Dockerfile"
 SCHEDULE = "0 3 * * *"
 VERSIONS = ("1.27", "1.30", "1.33")
-NOT_YET = {"worker", "beat"}, {"RETENTION_BROKER"}
-"""Commands and settings that another part of the program brings."""
-
 Document = dict[str, Any]
 
 
 def is_setting(name: str) -> bool:
     """Whether a variable or a secret's file is one that the program knows."""
     variable = name.upper() if name.upper().startswith(PREFIX) else PREFIX + name.upper()
-    known = {PREFIX + each.upper() for each in Settings.model_fields} | NOT_YET[1]
+    known = {PREFIX + each.upper() for each in Settings.model_fields}
     _, *rest = variable.split("__")
     return variable in known or (len(rest) > 1 and rest[1].lower() in SourceSettings.model_fields)
 
@@ -48,7 +45,7 @@ def is_setting(name: str) -> bool:
 def is_command(words: list[str]) -> bool:
     """Whether a command line is one of the program's."""
     if words[0] not in retention.commands:
-        return words[0] in NOT_YET[0]
+        return False
     flags = {flag for each in retention.commands[words[0]].params for flag in each.opts}
     return {each for each in words[1:] if each.startswith("--")} <= flags
 
