@@ -82,10 +82,7 @@ class Status:
 
         5 when a run is missing or was not whole or a batch was left open, 4 when something is overdue or found, else 0.
         """
-        if any(
-            each.missed or each.stuck or (each.last is not None and each.last.exit_code not in (DONE, NEW_FINDINGS))
-            for each in self.sources
-        ):
+        if any(each.missed or each.stuck or not each.whole for each in self.sources):
             return PARTIAL
         return NEW_FINDINGS if self.new or any(each.overdue for each in self.sources) else DONE
 
