@@ -17,7 +17,7 @@ from worker.errors import RetentionError
 from worker.ledger import schema
 from worker.ledger.connect import columns, values
 from worker.ledger.queue import Queue
-from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, RunCounts, RunRow
+from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, Lease, RunCounts, RunRow
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed"]
@@ -99,12 +99,18 @@ class Work(Queue):
         with self._read() as connection:
             return connection.execute(select(func.max(table.c.logical_date)).where(table.c.state != "refused")).scalar()
 
-    def add_batches(self, run_id: str, batches: Sequence[BatchRow]) -> None:
-        """Keep the batches a run is going to work through, all or none."""
+    def add_batches(self, run_id: str, batches: Sequence[BatchRow], *, lease: Lease | None = None) -> None:
+        """Keep the batches a run is going to work through, all or none.
+
+        lease -- which lasts its whole time again. Raises LeaseLost when it doesn't count any more: whoever has the batch now has looked for
+        what was left of it, and would not know of these.
+        """
         if any(batch.run_id != run_id or batch.state != "pending" for batch in batches):
             raise ValueError("a new batch is pending and belongs to the run it is added to")
         if batches:
             with self._write() as connection:
+                if lease is not None:
+                    self._renew(connection, lease)
                 connection.execute(insert(schema.batches), [values(batch) for batch in batches])
 
     def intend(self, batch_id: str, witness: Mapping[str, Any], stream: str, first: int, count: int, root: str) -> None:

@@ -173,7 +173,7 @@ class BatchWorker:
             row = BatchRow(
                 under, self._run_id, planned.source, self._policy.id, planned.number, seal_range(self._machine, under, within), len(part)
             )
-            self._machine.ledger.add_batches(self._run_id, [row])
+            self._machine.ledger.add_batches(self._run_id, [row], lease=self._lease)
             result += self._halving(planned, within, under, {name: records[name] for name in part})
         return result
 

@@ -110,7 +110,9 @@ class Lane:
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         for number in range(1, _TRIES + 1):
             under = attempt if number == 1 else f"{attempt}+{number}"
-            ledger.add_batches(self._run_id, [batch_row(planned, under, self._run_id, seal_range(self._machine, under, within))])
+            ledger.add_batches(
+                self._run_id, [batch_row(planned, under, self._run_id, seal_range(self._machine, under, within))], lease=lease
+            )
             try:
                 outcome = self._worker.carry_out(planned, under, lease)
             except RetentionError as error:
