@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.systems.servers.process import program
+from tests.systems.servers.process import LOOPBACK, free_port, program, stop_process
+from worker import clock
 from worker.cli.main import retention
 from worker.settings import PREFIX, Settings, SourceSettings
 
@@ -173,6 +175,29 @@ def test_nobody_starts_before_what_it_needs(composed: Document) -> None:
         assert {"prepare": "service_completed_successfully", "ledger": "service_healthy", "redis": "service_healthy"} == waits
     used = {secret["source"] for each in composed["services"].values() for secret in each.get("secrets", ())}
     assert composed["secrets"].keys() == used
+
+
+def test_redis_as_it_is_composed(composed: Document, tmp_path: Path) -> None:
+    """Its command starts a Redis that demands the password from the secret, and its health check knows the difference."""
+    service, port = composed["services"]["redis"], free_port()
+    secret = tmp_path / "redis_password"
+    secret.write_text("s3cret pass")
+
+    def line(text: str) -> list[str]:
+        return ["/bin/sh", "-c", text.replace("$$", "$").replace("/run/secrets/redis_password", str(secret))]
+
+    started = f"{service['command'][2]} --port {port} --bind {LOOPBACK} --dir {tmp_path}"
+    healthy = line(service["healthcheck"]["test"][1].replace("redis-cli", f"redis-cli -p {port}"))
+    process = subprocess.Popen(line(started), stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until = clock.monotonic() + 20
+        while subprocess.run(healthy, stderr=subprocess.DEVNULL, check=False).returncode:
+            assert clock.monotonic() < until
+            time.sleep(0.1)
+        secret.write_text("another")
+        assert 0 != subprocess.run(healthy, stderr=subprocess.DEVNULL, check=False).returncode
+    finally:
+        stop_process(process)
 
 
 # --- Kubernetes ---------------------------------------------------------------------------------------------------------------------------
