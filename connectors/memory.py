@@ -73,6 +73,10 @@ class MemorySource:
         """Return what was said about the memory."""
         return self._memory.load
 
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return nothing: memory asks nobody for rights."""
+        return []
+
     @contextmanager
     def reader(self) -> Iterator[MemoryReader]:
         """Return a view of the records as they are now."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from worker.settings import Settings
 from worker.usecases.machine import Machine
 
 _COLLECT_AFTER = 100_000
+HELPER = "worker.helper"
+"""The module that a helper process runs."""
 
 
 def service_version() -> str:
@@ -46,14 +50,15 @@ def machine(
     _collect_rarely()
     schedule = schedule or load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
-    with Ledger.open(_ledger_url(settings), now=now) as ledger:
+    with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
         ledger.confirm_keys(keyring.checks())
         known = set(keyring.checks())
         sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now, keyring)
+        helpers = _Helpers(settings, schedule, now)
         try:
-            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults())
+            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
         finally:
             sources.close()
             try:
@@ -123,6 +128,67 @@ class _Sources:
         """Close every source."""
         for each in self._opened.values():
             each.close()
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a helper is told: the installation, which run it helps with, and how far the clock is played ahead (seconds)."""
+
+    settings: Settings
+    schedule: Schedule
+    run_id: str
+    ahead: float
+
+
+class _Helpers:
+    """Other processes of this machine that carry out batches of the same run, with an audit file of their own each.
+
+    They are told what to do through a pipe, so that no secret stands on a command line, and stop by themselves when this process is gone.
+    They are started before there is anything to do, because it takes them a while to come up.
+    """
+
+    def __init__(self, settings: Settings, schedule: Schedule, now: clock.Now) -> None:
+        self._settings = settings
+        self._schedule = schedule
+        self._now = now
+
+    @contextmanager
+    def at_work(self, count: int) -> Iterator[Callable[[str], None]]:
+        """Have so many helpers while the block lasts, and give what sends them to a run, by its id; see `Machine`."""
+        # Two processes that write their trails to one standard output could tear each other's lines.
+        wanted = count if self._settings.audit_output == "files" else 0
+        # In a session of its own: Ctrl-C on a terminal reaches this process, which lets its helpers end their batch.
+        started = [
+            subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
+                [sys.executable, "-m", HELPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+            for _ in range(wanted)
+        ]
+
+        def send(run_id: str) -> None:
+            ahead = (self._now() - clock.now()).total_seconds()
+            for each in started:
+                _write(each, pickle.dumps(Errand(self._settings, self._schedule, run_id, ahead)))
+
+        try:
+            yield send
+        except BaseException:
+            for each in started:
+                each.terminate()
+            raise
+        finally:
+            for each in started:
+                # One that was not sent anywhere reads the end of its errand, and goes.
+                _write(each, b"")
+                each.wait()
+
+
+def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:
+    """Give a helper its errand, once; one that is gone already needs none."""
+    with suppress(BrokenPipeError):
+        if helper.stdin is not None and not helper.stdin.closed:
+            with helper.stdin as pipe:
+                pipe.write(errand)
 
 
 def signer(keyring: Keyring) -> Signer:

@@ -65,6 +65,10 @@ class AuditUnavailable(RetentionError):
     exit_code = 2
 
 
+class LeaseLost(RetentionError):
+    """A batch is somebody else's by now, so what is not committed is rolled back; the other batches can go on."""
+
+
 class Changed(Skippable):
     """What was about to be written is no longer what was decided on; the batch is rolled back and said."""
 

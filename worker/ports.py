@@ -227,6 +227,14 @@ class OpenSource(Protocol):
         """Return how loaded the system is now; cheap, because a run asks before every batch."""
         ...  # pragma: no cover
 
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:
+        """Return, line by line, the statements that give an account what this source needs and no more, for an administrator to run.
+
+        policy -- None for a source that is only read; account -- as the system names it, None for the one that the address names. Where
+        rights are not given by statements a line beginning with `--` says what is needed.
+        """
+        ...  # pragma: no cover
+
     def reader(self) -> AbstractContextManager[Reader]:
         """Return one consistent view for reading."""
         ...  # pragma: no cover

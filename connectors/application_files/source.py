@@ -71,6 +71,13 @@ class ApplicationFiles:
         """Return that nothing can be seen: a file system has no replicas and no transactions."""
         return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
 
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return in words what a folder asks for: the operating system gives these rights."""
+        does = "read" if policy is None else "read and write"
+        return [
+            f"-- A folder: {account or 'whoever runs the worker'} must be able to {does} it and all that is in it, as its owner or group."
+        ]
+
     @contextmanager
     def reader(self) -> Iterator[FilesReader]:
         """Return a view of the dossiers; a file system has no snapshots, so a dossier is as it is when its page is read."""

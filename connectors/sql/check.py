@@ -84,6 +84,9 @@ def check(checked: Checked) -> tuple[list[Problem], list[Problem]]:
     _check_relations(checked, checked.model.source.relations, "")
     if checked.deletes:
         _check_references(checked, table, checked.referring, checked.model.source.relations)
+        hidden = checked.database.unseen()
+        if hidden:
+            checked.warn("", f"{hidden}.")
         _check_triggers(checked)
     _check_indexes(checked)
     return checked.problems, checked.warnings

@@ -235,6 +235,10 @@ class Database(ABC):
         """Whether the database itself keeps the rows of a table that are changed or deleted."""
         return False
 
+    def unseen(self) -> str:
+        """Return why references from other tables may be hidden from this account, or an empty text."""
+        return ""
+
     @abstractmethod
     def triggers(self, table: TableInfo, event: str) -> list[str]:
         """Return the names of triggers that fire on an event (DELETE or UPDATE) of the table's rows."""

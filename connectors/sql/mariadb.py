@@ -37,6 +37,7 @@ _CAUSES = {
     **dict.fromkeys((1290, 1792, 1836), Cause.READ_ONLY),
     **dict.fromkeys((1021, 1114, 1030, 28), Cause.FULL),
 }
+_SHOWING = ("ALL PRIVILEGES", "SELECT", "REFERENCES")
 
 
 _TRANSACTIONS = (
@@ -229,6 +230,19 @@ class MariaDB(MarkerDatabase):
         with self.borrowed() as connection:
             rows = self.run(connection.driver_connection, Statement(question, (table.schema, table.name)))
         return bool(rows) and rows[0][0] == "SYSTEM VERSIONED"
+
+    def unseen(self) -> str:  # noqa: D102
+        # Tables on which an account has no right are not there for it, and neither is what refers from them.
+        with self.borrowed() as connection:
+            database = str(self.run(connection.driver_connection, Statement("SELECT DATABASE()", ()))[0][0])
+            found = [str(row[0]).replace("\\", "") for row in self.run(connection.driver_connection, Statement("SHOW GRANTS", ()))]
+        for grant in found:
+            rights, _, place = grant.partition(" ON ")
+            if place.startswith(("*.* ", f"`{database}`.* ")) and any(word in rights for word in _SHOWING):
+                return ""
+        return (
+            f"tables that this account has no right on are hidden from it; GRANT REFERENCES ON `{database}`.* shows what refers from them"
+        )
 
     def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
         question = (

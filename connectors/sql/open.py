@@ -18,6 +18,7 @@ from connectors.sql.limits import Limits
 from connectors.sql.mariadb import MariaDB, mariadb_engine, refuse_mysql
 from connectors.sql.postgres import Postgres, postgres_engine, refuse_old
 from connectors.sql.reader import SqlReader, reading
+from connectors.sql.rights import grants, needs_of
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite, sqlite_engine
 from connectors.sql.tables import ForeignKey, TableInfo, referring, reflect, split_name
@@ -74,6 +75,11 @@ class SqlSource:
             return load
         lag = self._replica.behind()
         return replace(load, lag_seconds=lag, lag_unseen="the server that the option replica names is no replica" if lag is None else "")
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:
+        """Return the statements that give an account what this source needs and no more."""
+        needed = needs_of(self.spec, policy, {**self._sources, **schedule_sources})
+        return grants(self._database, needed, account, witness=self._witnessed and policy is not None)
 
     def reader(self) -> AbstractContextManager[SqlReader]:
         """Return one consistent view for reading."""

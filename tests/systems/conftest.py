@@ -11,6 +11,7 @@ import pytest
 
 from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
+from tests.systems.servers.redis import Redis, running_redis
 from tests.systems.servers.wordpress import WordPress, running_wordpress
 
 
@@ -25,6 +26,13 @@ def postgres() -> Iterator[Postgres]:
 def mariadb() -> Iterator[MariaDB]:
     """Give a private MariaDB; take a database of your own with `mariadb.new_database("crm")`."""
     with running_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """Give a private Redis; empty it with `emptied`."""
+    with running_redis() as server:
         yield server
 
 

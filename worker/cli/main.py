@@ -31,6 +31,7 @@ from worker.cli import (
     standing,
     status,
     stopping,
+    workers,
 )
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
@@ -110,6 +111,8 @@ for _command in (
     audit.audit,
     dashboard.draw,
     status.show_status,
+    workers.worker,
+    workers.beat,
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)

@@ -178,6 +178,28 @@ def _check(machine: Machine, name: str) -> tuple[list[Problem], list[Problem]]:
     return problems, [*warnings, *news]
 
 
+@sources.command("grants", epilog="Example: retention sources grants contacts --to retention > grants.sql")
+@click.argument("named", nargs=-1, metavar="[SOURCE]...")
+@click.option("--to", "account", metavar="ACCOUNT", help="Who gets the rights; by default the user in the source's address.")
+@click.pass_obj
+def grant_sources(session: Session, named: tuple[str, ...], account: str | None) -> int:
+    """Print the rights that sources need, and no more.
+
+    As statements for an administrator to read and run, worked out from the policies: which tables are read, which columns are treated, from
+    which rows are deleted. Nothing is changed. On MariaDB an account is written user@host.
+    """
+    with session.machine() as machine:
+        for name in named or machine.schedule.sources:
+            if name not in machine.schedule.sources:
+                raise ConfigurationError(f"There is no source {name!r}. There are: {', '.join(machine.schedule.sources)}.")
+            policy = machine.schedule.policy(name)
+            about = "what its policy reads, treats and deletes" if policy is not None else "is only read: no policy decides about it"
+            session.show(f"-- {name}: {about}")
+            for line in machine.open_source(machine.schedule.sources[name]).rights(policy, machine.schedule.sources, account):
+                session.show(line)
+    return 0
+
+
 @sources.command("approve", epilog="Example: retention sources approve contacts")
 @click.argument("source")
 @click.option("--by", metavar="NAME", help="Who says yes; by default the operator from the settings.")

@@ -6,6 +6,9 @@ Threat model. The process may die at any line; each state it can leave behind ha
 - after it: the intents are durable in the audit trail and the ledger knows the commit witness; `reconciling` asks the source.
 - after the source's commit: the same; the witness says committed.
 
+A batch that became somebody else's meanwhile: its intent counts only with the lease, in one transaction, and directly before the source's
+commit the lease is asked for again. What of this process is still under way then is rolled back.
+
 A hold placed meanwhile: the batch takes the hold lock shared from before its last read of the holds until after its commit, and placing a
 hold takes it exclusive. A record changed meanwhile: every fact used is re-read under lock, decided again, and compared with the plan's
 fingerprint; what differs is skipped and said. More rows than planned: only references that are in the plan are acted on.
@@ -25,7 +28,7 @@ from worker.core.decide import Held
 from worker.core.model import Disposal, Identifier, Policy, Relation
 from worker.core.refs import Referrer
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, HighWater, Intent
+from worker.ledger.rows import BatchRow, HighWater, Intent, Lease
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
     AFTER_CLOSE,
@@ -114,7 +117,7 @@ class _Work:
 class BatchWorker:
     """Carries out the batches of one source in one run.
 
-    gathered -- the facts over several sources; confirm_run -- raises when the run's own lock was lost.
+    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost.
     """
 
     def __init__(
@@ -125,14 +128,15 @@ class BatchWorker:
         run_id: str,
         gathered: Gathered,
         ref_secret: bytes,
-        confirm_run: Callable[[], None],
+        confirm: Callable[[Lease], None],
     ) -> None:
         self._machine = machine
         self._policy = policy
         self._source = source
         self._run_id = run_id
         self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
-        self._confirm_run = confirm_run
+        self._confirm = confirm
+        self._lease: Lease | None = None
         self._gathered = gathered
         self._judge = self._new_judge()
         self._referrer = Referrer(ref_secret, policy.source.name)
@@ -149,12 +153,13 @@ class BatchWorker:
         kinds = [(each.name, each.identifier) for each in self._policy.source.identifiers if each.identifier is not None]
         return [(self._judge.position(name), kind) for name, kind in kinds]
 
-    def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
-        """Carry out one batch under the id `attempt`, which the ledger has as pending.
+    def carry_out(self, planned: PlannedBatch, attempt: str, lease: Lease) -> BatchResult:
+        """Carry out one batch under the id `attempt`, which the ledger has as pending, as long as the lease counts.
 
         A record that the system refuses to change is set aside: the batch is halved until it stands alone, and the rest is done. Raises
-        Retriable when the system may be better later, AuditUnavailable when nothing may be written any more.
+        Retriable when the system may be better later, AuditUnavailable when nothing may be written any more, LeaseLost.
         """
+        self._lease = lease
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         return self._halving(planned, within, attempt, dict(planned.records))
 
@@ -177,7 +182,7 @@ class BatchWorker:
             row = BatchRow(
                 under, self._run_id, planned.source, self._policy.id, planned.number, seal_range(self._machine, under, within), len(part)
             )
-            self._machine.ledger.add_batches(self._run_id, [row])
+            self._machine.ledger.add_batches(self._run_id, [row], lease=self._lease)
             result += self._halving(planned, within, under, {name: records[name] for name in part})
         return result
 
@@ -221,13 +226,24 @@ class BatchWorker:
                     faults.reached(AFTER_FSYNC)
                     kept = (self._aliases(work), self._high_water(work))
                     ledger.intend_with(
-                        Intent(attempt, dict(batch.witness), segment.stream, segment.first, segment.count, segment.root, *kept)
+                        Intent(
+                            attempt,
+                            dict(batch.witness),
+                            segment.stream,
+                            segment.first,
+                            segment.count,
+                            segment.root,
+                            *kept,
+                            lease=self._lease,
+                            intended={"effects": dict(work.effects), "along": dict(work.along_counts)},
+                        )
                     )
                     faults.reached(AFTER_INTENT)
                     batch.write(self._changes(work, whole=len(work.acting) == len(batch.rows)))
                     faults.reached(AFTER_WRITE)
                     confirm_barrier()
-                    self._confirm_run()
+                    if self._lease is not None:
+                        self._confirm(self._lease)
                     faults.reached(BEFORE_COMMIT)
                     self._confirm_in_time(begun)
                     committing = True

@@ -10,19 +10,27 @@ import socket
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
+from time import sleep
 
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
-from worker.errors import ConfigurationError, Retriable, SourceFailed
+from worker.errors import Busy, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.keys import Key
-from worker.ledger.rows import BatchRow, RunRow
+from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
 from worker.ports import OpenSource, Resolution
+from worker.usecases.batching import CHANGED, GONE, BatchResult
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
 from worker.usecases.reporting import ACTIONS
 
+TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
+PART_MARK = "."
+"""What stands in the id of a part of a batch that had to be halved."""
+_PATIENCE_SECONDS = 30.0
+_POLL_SECONDS = 0.1
 _WORDS = {
     str(Action.RECORD_DELETED): "delete",
     str(Action.RECORD_PSEUDONYMISED): "pseudonymise",
@@ -32,15 +40,17 @@ _WORDS = {
 }
 
 
-def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None) -> list[BatchRow]:
+def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None, *, abandon: bool = False) -> list[BatchRow]:
     """End every batch of these sources that a dead process left open, and the runs they belonged to; return those batches.
 
+    abandon -- end spread runs too, which other workers could go on with. Raises Busy while a worker is at a batch of these sources.
     failed -- takes, by source, why its batches can't be ended now: nothing may be written there. Without it the error is raised.
     """
     ended: list[BatchRow] = []
     for row in machine.ledger.unfinished():
         if row.source not in sources:
             continue
+        _wait_for(machine, row.run_id)
         try:
             _end_batch(machine, row)
         except (SourceFailed, Retriable) as error:
@@ -50,6 +60,9 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
         else:
             ended.append(row)
     for run in machine.ledger.open_runs():
+        order = machine.ledger.order(run.run_id)
+        if order is not None and order.spread and not abandon:
+            continue
         counts: dict[str, dict[str, int]] = {}
         final: dict[str, list[str]] = {}
         for batch in machine.ledger.batches(run.run_id):
@@ -72,6 +85,52 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
     return ended
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What earlier attempts at a batch came to. whole -- one of them did all of it."""
+
+    result: BatchResult
+    whole: bool = False
+
+    def added_to(self, later: BatchResult) -> BatchResult:
+        """Return both together: what is done already, the later attempt found gone or treated, and that is no skip."""
+        left = sum(self.result.effects[each] for each in ACTIONS)
+        for reason in (GONE, CHANGED):
+            explained = min(left, later.skipped[reason])
+            later.skipped[reason] -= explained
+            left -= explained
+        later += self.result
+        return later
+
+
+NOTHING_BEFORE = Before(BatchResult())
+
+
+def settle(machine: Machine, lease: Lease) -> Before:
+    """End what earlier leases of a batch left open in the same run, and return what they came to.
+
+    Raises SourceFailed or Retriable when the source can't tell now; then nothing of the batch may be done.
+    """
+    result, whole = BatchResult(), False
+    for known in machine.ledger.attempts(lease.run_id, lease.source, lease.number):
+        row = known
+        if row.state in ("pending", "intended"):
+            try:
+                _end_batch(machine, row)
+            except RetentionError as error:
+                if isinstance(error, (SourceFailed, Retriable)):
+                    raise
+                # Its worker lives after all and was quicker; what it says then stands in the ledger.
+            row = machine.ledger.batch(row.batch_id) or row
+            if row.state in ("pending", "intended"):
+                raise SourceFailed(f"{row.source}: what became of batch {row.batch_id} can't be found out now.")
+        if row.state in TOOK_EFFECT and row.effects:
+            result.effects.update(row.effects)
+            result.along.update((row.intended or {}).get("along", {}))
+            whole = whole or PART_MARK not in row.batch_id
+    return Before(result, whole)
+
+
 def _end_batch(machine: Machine, row: BatchRow) -> None:
     """Find out what became of a batch, and say it."""
     if row.state == "pending":
@@ -83,6 +142,16 @@ def _end_batch(machine: Machine, row: BatchRow) -> None:
     if resolution is None:
         resolution = _read_back(machine, row, source)
     _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
+
+
+def _wait_for(machine: Machine, run_id: str) -> None:
+    """Wait for workers that are at a batch of a run whose own process is gone; they take no other one. Busy when that takes too long."""
+    ledger = machine.ledger
+    for _ in range(round(_PATIENCE_SECONDS / _POLL_SECONDS)):
+        if not any(lasts and ledger.lives(worker) for worker, lasts in ledger.leases(run_id)):
+            return
+        sleep(_POLL_SECONDS)
+    raise Busy(f"A worker is still at a batch of the run {run_id}. Nothing was written; try again in a few minutes.")
 
 
 def _process_is_gone(run: RunRow) -> bool:
@@ -150,10 +219,21 @@ def ref_key(machine: Machine, row: BatchRow) -> Key:
     return key
 
 
+def key_of_plan(machine: Machine, plan: PlanRow) -> Key:
+    """Return the key that made the references of a plan; ConfigurationError when it was destroyed or lost."""
+    key = machine.keyring.find(plan.ref_key_id)
+    if key is None:
+        raise ConfigurationError(f"The key that made the references of plan {plan.plan_id} is not in the key file: make a new plan.")
+    return key
+
+
 def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool) -> None:
     """Say what became of a batch, in the trail and in the ledger."""
     effects: Counter[str] = Counter()
-    if took_effect:
+    if took_effect and row.intended is not None:
+        # Its audit file may lie on another machine.
+        effects.update(row.intended["effects"])
+    elif took_effect:
         effects.update(_WORDS[str(each["event.action"])] for each in intents_of(machine, row))
     count = effects.total()
     fields = closing_fields(row.batch_id, Closing.RESOLVED_AFTER_CRASH, digest=row.root or "", count=count, presumed=presumed)

@@ -24,12 +24,22 @@ class NightRun:
 
 
 def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
-    """Plan and apply under the brakes.
+    """Plan and apply under the brakes; see `plan_under_brakes`."""
+    begun = machine.monotonic()
+    night = plan_under_brakes(machine, sources=sources, full=full)
+    if night.plan is None or night.tripped:
+        return night
+    result = carry_out(machine, open_plan(machine, night.plan.path), kind="run", begun=begun, progress=progress)
+    result.failed.update({name: why for name, why in night.plan.failed.items() if name not in result.failed})
+    return NightRun(night.plan, result)
+
+
+def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False) -> NightRun:
+    """Make the plan of a night and hold it against the brakes; it may be carried out when none tripped.
 
     With `approval = always` the plan is made and waits for a person. A brake that concerns the whole run, or any source, stops the run
     before any write; only a source that looks different is left out by itself.
     """
-    begun = machine.monotonic()
     names = tuple(each.source.name for each in machine.policies(sources))
     tripped = stop_brakes(machine, names)
     if tripped:
@@ -51,10 +61,7 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
         )
     if tripped:
         say(machine, tripped, plan=plan.header.plan_id)
-        return NightRun(plan, None, tripped)
-    result = carry_out(machine, open_plan(machine, plan.path), kind="run", begun=begun, progress=progress)
-    result.failed.update({name: why for name, why in plan.failed.items() if name not in result.failed})
-    return NightRun(plan, result)
+    return NightRun(plan, None, tripped)
 
 
 def refusal(night: NightRun) -> Refused:
