@@ -24,6 +24,7 @@ from worker.core.model import Schedule, Source
 from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
+from worker.log import get_logger
 from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
@@ -179,7 +180,9 @@ class _Helpers:
             for each in started:
                 # One that was not sent anywhere reads the end of its errand, and goes.
                 _write(each, b"")
-                each.wait()
+                if each.wait() < 0:
+                    # What it was at was done by others, and the next process that starts records how its audit file ended.
+                    get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
 
 
 def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:
