@@ -26,7 +26,7 @@ from worker.ports import Faults, NoFaults
 from worker.settings import Settings, load
 from worker.usecases.draining import Drain
 from worker.usecases.machine import Machine
-from worker.usecases.spreading import ToDo, free_batches, in_blackout, look_after, tick, work_on
+from worker.usecases.spreading import ToDo, free_batches, in_blackout, look_after, refuse_elsewhere, tick, work_on
 
 _SLICE_SECONDS = 30.0
 _SWEEP_SECONDS = 60.0
@@ -172,13 +172,9 @@ def drain(run_id: str, source: str) -> None:
 
     def does() -> None:
         machine = _opened.machine()
+        refuse_elsewhere(machine, run_id)
         order = machine.ledger.order(run_id)
-        if order is None:
-            raise ConfigurationError(
-                f"This worker's ledger doesn't know the run {run_id}: all workers and beat need the same ledger, which on several "
-                "machines has to be in PostgreSQL (RETENTION_LEDGER)."
-            )
-        if order.phase != "open":
+        if order is None or order.phase != "open":
             return
         taken = _opened.drain(run_id)
         before = taken.carried_out

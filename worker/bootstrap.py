@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 
 from worker import clock, registry
 from worker.audit.events import Action
@@ -213,19 +214,21 @@ class _Trail:
         self._settings = settings
         self._now = now
         self._keyring = keyring
+        self._opening = Lock()
         self.opened: AuditTrail | None = None
 
     def open(self) -> AuditTrail:
-        """Return the trail."""
-        if self.opened is None:
-            self.opened = AuditTrail.open(
-                self._settings.audit_folder,
-                now=self._now,
-                service_version=service_version(),
-                sign=signer(self._keyring).sign,
-                copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
-            )
-        return self.opened
+        """Return the trail; the first two lanes of a process may ask for it at once."""
+        with self._opening:
+            if self.opened is None:
+                self.opened = AuditTrail.open(
+                    self._settings.audit_folder,
+                    now=self._now,
+                    service_version=service_version(),
+                    sign=signer(self._keyring).sign,
+                    copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
+                )
+            return self.opened
 
     def close(self) -> None:
         """Close the trail, if it was opened."""

@@ -8,14 +8,24 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.usecases.conftest import Killed, Lab
-from worker.errors import Busy
+from worker.errors import Busy, ConfigurationError
 from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
 from worker.usecases.draining import Drain
 from worker.usecases.machine import Machine
 from worker.usecases.planning import make_plan
 from worker.usecases.reconciling import reconcile
 from worker.usecases.running import run
-from worker.usecases.spreading import due_nights, end_if_done, free_batches, hand_over, in_blackout, look_after, tick, work_on
+from worker.usecases.spreading import (
+    due_nights,
+    end_if_done,
+    free_batches,
+    hand_over,
+    in_blackout,
+    look_after,
+    refuse_elsewhere,
+    tick,
+    work_on,
+)
 
 
 @pytest.fixture
@@ -101,6 +111,17 @@ class TestWorking:
             night = run(machine)
         assert night.result is not None
         assert 4 == night.result.acted
+
+    def test_a_ledger_in_a_file_is_for_one_machine(self, small: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A worker elsewhere that sees the file through a network may not, for its locks would protect nothing; nor one with another ledger."""
+        with small.machine() as machine:
+            run_id = begun(machine)
+            refuse_elsewhere(machine, run_id)
+            with pytest.raises(ConfigurationError, match="doesn't know the run"):
+                refuse_elsewhere(machine, "run-of-nobody")
+        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        with small.machine() as machine, pytest.raises(ConfigurationError, match="another machine"):
+            refuse_elsewhere(machine, run_id)
 
     def test_a_policy_that_changed_since_is_not_carried_out(self, small: Lab) -> None:
         """A worker with another policy file touches nothing, and the run says why."""
