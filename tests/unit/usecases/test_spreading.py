@@ -113,7 +113,7 @@ class TestWorking:
         assert 4 == night.result.acted
 
     def test_a_ledger_in_a_file_is_for_one_machine(self, small: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A worker elsewhere that sees the file through a network may not, for its locks would protect nothing; nor one with another ledger."""
+        """A worker elsewhere may not use it, for its locks would protect nothing there; nor may one with another ledger."""
         with small.machine() as machine:
             run_id = begun(machine)
             refuse_elsewhere(machine, run_id)
