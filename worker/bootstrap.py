@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 
 from worker import clock, registry
 from worker.audit.events import Action
@@ -24,6 +25,7 @@ from worker.core.model import Schedule, Source
 from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
+from worker.log import get_logger
 from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
@@ -180,7 +182,9 @@ class _Helpers:
             for each in started:
                 # One that was not sent anywhere reads the end of its errand, and goes.
                 _write(each, b"")
-                each.wait()
+                if each.wait() < 0:
+                    # What it was at was done by others, and the next process that starts records how its audit file ended.
+                    get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
 
 
 def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:
@@ -211,19 +215,21 @@ class _Trail:
         self._settings = settings
         self._now = now
         self._keyring = keyring
+        self._opening = Lock()
         self.opened: AuditTrail | None = None
 
     def open(self) -> AuditTrail:
-        """Return the trail."""
-        if self.opened is None:
-            self.opened = AuditTrail.open(
-                self._settings.audit_folder,
-                now=self._now,
-                service_version=service_version(),
-                sign=signer(self._keyring).sign,
-                copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
-            )
-        return self.opened
+        """Return the trail; the first two lanes of a process may ask for it at once."""
+        with self._opening:
+            if self.opened is None:
+                self.opened = AuditTrail.open(
+                    self._settings.audit_folder,
+                    now=self._now,
+                    service_version=service_version(),
+                    sign=signer(self._keyring).sign,
+                    copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
+                )
+            return self.opened
 
     def close(self) -> None:
         """Close the trail, if it was opened."""

@@ -23,7 +23,7 @@ from worker.usecases.batching import BatchResult, BatchWorker
 from worker.usecases.gathering import Gathered, facts_used, gather
 from worker.usecases.lanes import Done, Lane, carried_out, lanes_of
 from worker.usecases.machine import Machine
-from worker.usecases.pacing import GIVEN_UP, Pacer
+from worker.usecases.pacing import GIVEN_UP, Pacer, pacer_of
 from worker.usecases.parcels import unpacked
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import key_of_plan
@@ -42,16 +42,17 @@ _MOST_TRIES = 3
 class Drain:
     """Carries out batches of one run in this process. A context manager: facts over several sources are gathered once, on first use.
 
-    pacer -- is asked before every batch, the one place where a run is held up between two; patience -- how many seconds at a time this
-    process may be made to wait by it, rather than come again later; lock -- the run's own, where this process has it; apart_only -- take
-    nothing that is decided by facts over several sources, because other processes work on the run at the same time.
+    pacer -- is asked before every batch, the one place where a run is held up between two; one of this process's own by default.
+    patience -- how many seconds at a time this process may be made to wait by it, rather than come again later; lock -- the run's own, where
+    this process has it; apart_only -- take nothing that is decided by facts over several sources, because other processes work on the run
+    at the same time.
     """
 
     def __init__(
         self,
         machine: Machine,
         run_id: str,
-        pacer: Pacer,
+        pacer: Pacer | None = None,
         *,
         patience: float = math.inf,
         progress: Progress | None = None,
@@ -64,7 +65,7 @@ class Drain:
         if run is None or order is None or plan is None:
             raise ConfigurationError(f"There is no run {run_id} to be carried out.")
         self._machine = machine
-        self.pacer = pacer
+        self.pacer = pacer or pacer_of(machine, run_id)
         self._patience = patience
         self._run = run
         self._policies = plan.policies

@@ -47,10 +47,13 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
     failed -- takes, by source, why its batches can't be ended now: nothing may be written there. Without it the error is raised.
     """
     ended: list[BatchRow] = []
+    for run in machine.ledger.open_runs():
+        order = machine.ledger.order(run.run_id)
+        if order is not None and (abandon or not order.spread):
+            _halt(machine, run.run_id, sources)
     for row in machine.ledger.unfinished():
         if row.source not in sources:
             continue
-        _wait_for(machine, row.run_id)
         try:
             _end_batch(machine, row)
         except (SourceFailed, Retriable) as error:
@@ -144,13 +147,17 @@ def _end_batch(machine: Machine, row: BatchRow) -> None:
     _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
 
 
-def _wait_for(machine: Machine, run_id: str) -> None:
-    """Wait for workers that are at a batch of a run whose own process is gone; they take no other one. Busy when that takes too long."""
+def _halt(machine: Machine, run_id: str, sources: Collection[str]) -> None:
+    """Have no more batches of a run of these sources taken, and wait for workers that are at one. Busy when that takes too long."""
     ledger = machine.ledger
+    if not sources or not {each.source.source for each in ledger.work_of(run_id)} & set(sources):
+        return
+    ledger.halt_order(run_id, ledger.worker)
     for _ in range(round(_PATIENCE_SECONDS / _POLL_SECONDS)):
         if not any(lasts and ledger.lives(worker) for worker, lasts in ledger.leases(run_id)):
             return
         sleep(_POLL_SECONDS)
+    ledger.reopen_order(run_id, ledger.worker)
     raise Busy(f"A worker is still at a batch of the run {run_id}. Nothing was written; try again in a few minutes.")
 
 

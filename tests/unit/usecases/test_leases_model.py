@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.thoroughness import examples
 from tests.unit.usecases.conftest import Lab
@@ -31,7 +31,7 @@ BATCHES = 3
 _FAST = Path("/dev/shm")
 """In memory where there is such a place: that what is written outlives a loss of power is not what is asked here."""
 RUN = "run-model"
-PLACES = st.integers(0, 3)
+ACTS = ("take", "take", "proceed", "hurry", "wait", "die", "give back")
 
 
 @dataclass
@@ -108,11 +108,24 @@ class Leases(RuleBasedStateMachine):
         self.ledger.enqueue([RunSourceRow(RUN, "customers", 0, 2, [], BATCHES)], rows)
         self.ledger.open_order(RUN, {})
 
-    @precondition(lambda self: len(self.alive) < 4)
-    @rule()
-    def take(self) -> None:
-        """Have a free worker take a batch."""
-        self._taken()
+    @rule(acts=st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 3)), min_size=8, max_size=16))
+    def act(self, acts: list[tuple[str, int]]) -> None:
+        """Do a number of things, each to one of the workers; many at a time, so that they come in all proportions."""
+        for what, place in acts:
+            worker = self.alive[place % len(self.alive)] if self.alive else None
+            match what:
+                case "take" if len(self.alive) < 4:
+                    self._taken()
+                case "wait":
+                    self.wait((400, 200, 400, 1)[place])
+                case "die" if worker is not None:
+                    self.die(worker, known=bool(place % 2))
+                case "give back" if worker is not None and worker.step == "leased":
+                    self.give_back(worker)
+                case "proceed" | "hurry" if worker is not None:
+                    self.proceed(worker, 5 if what == "hurry" else 1 + place)
+            self.at_most_one_effect()
+            self.at_most_so_many_at_once()
 
     def _taken(self) -> Worker | None:
         """Have a free worker take a batch, and resolve first what an earlier lease of it left."""
@@ -130,11 +143,8 @@ class Leases(RuleBasedStateMachine):
         self.alive.append(worker)
         return worker
 
-    @precondition(lambda self: self.alive)
-    @rule(place=PLACES, steps=st.sampled_from([5, 4, 3, 2, 1]))
-    def proceed(self, place: int, steps: int) -> None:
+    def proceed(self, worker: Worker, steps: int) -> None:
         """Let a worker take its next steps, up to any one of them."""
-        worker = self._worker(place)
         for _ in range(steps):
             self._step(worker)
         if worker.dead or worker.step == "finished":
@@ -152,9 +162,6 @@ class Leases(RuleBasedStateMachine):
         does = steps.get(worker.step)
         if does is not None and not worker.dead:
             does(worker)
-
-    def _worker(self, place: int) -> Worker:
-        return self.alive[place % len(self.alive)]
 
     def register(self, worker: Worker) -> None:
         """Keep the attempt in the ledger."""
@@ -215,25 +222,18 @@ class Leases(RuleBasedStateMachine):
             return
         self.finished[worker.lease.number] += 1
 
-    @precondition(lambda self: self.alive)
-    @rule(place=PLACES, known=st.booleans())
-    def die(self, place: int, known: bool) -> None:
+    def die(self, worker: Worker, *, known: bool) -> None:
         """End a worker at any step, and its connections with it; perhaps somebody notices at once."""
-        worker = self._worker(place)
         self.alive.remove(worker)
         self.source.rollback(worker.lease.attempt)
         if known:
             self.ledger.expire(RUN, worker.name)
 
-    @precondition(lambda self: any(each.step == "leased" for each in self.alive))
-    @rule()
-    def give_back(self) -> None:
+    def give_back(self, worker: Worker) -> None:
         """Stop a worker, which gives back what it has not begun to write."""
-        worker = next(each for each in self.alive if each.step == "leased")
         self.alive.remove(worker)
         self.ledger.give_back(worker.lease)
 
-    @rule(seconds=st.sampled_from([400, 200, 1]))
     def wait(self, seconds: int) -> None:
         """Time passes, or the clock jumps; the server ends what is open for as long as a batch may take."""
         self.lab.moment += dt.timedelta(seconds=seconds)
@@ -286,4 +286,6 @@ def outcome(acted: int) -> dict[str, object]:
 
 
 TestLeases = Leases.TestCase
-TestLeases.settings = settings(max_examples=examples(120), stateful_step_count=25, deadline=None)
+TestLeases.settings = settings(
+    max_examples=examples(60), stateful_step_count=4, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
