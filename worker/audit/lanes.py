@@ -25,7 +25,7 @@ Say = Callable[[Damage, Path, int, int, str, str], None]
 """Is told what is wrong: kind, file, first and last line there, stream, words."""
 
 _MARK = b'"seal"'
-_SPECIAL = (b'"retention.stream_', b'"retention.checkpoint"')
+_SPECIAL = (b'"retention.stream_', b'"retention.checkpoint"', b'"retention.audit_pruned"')
 _FIXED_BYTES = len(b'{"n":,"salt":"","event":}\n') + 2 * SALT_BYTES
 _DROPPED_BYTES = len(b'{"n":,"leaf":""}\n') + 64
 _OURS = re.compile(rb'^\{"n"|"salt"|"leaf"|"seal"')
@@ -57,8 +57,9 @@ class Line:
 class Piece:
     """A segment as it was found: its seal, the file, the places of its first line and of its seal, and the events that readers need.
 
-    leaves, payloads -- of a whole segment in a lane that keeps them, the hash and the event (None: dropped) of every line in order;
-    dropped -- how many of its lines lost their payload; last_dropped -- the number of the last of these.
+    body, leaves, payloads -- of a whole segment in a lane that keeps them, its lines, and of each in order the hash and the event (None:
+    dropped);
+    dropped -- how many of its lines lost their payload.
     found, missing -- of a segment that is not whole, the lines that are there by number, and the numbers of those that are not;
     damaged -- lines before the seal that nobody can read; displaced -- it stands behind a later one of its stream;
     leading -- no seal of its stream came before it in its lane.
@@ -71,10 +72,10 @@ class Piece:
     place: int
     events: tuple[tuple[int, dict[str, Any]], ...] = ()
     whole: bool = True
+    body: bytes = b""
     leaves: Sequence[bytes] = ()
     payloads: Sequence[bytes | None] = ()
     dropped: int = 0
-    last_dropped: int = -1
     found: dict[int, Line] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
     damaged: tuple[Line, ...] = ()
@@ -159,10 +160,10 @@ class Lane:
                 places[0],
                 place,
                 () if dropped else _special(body, payloads, places),
+                body=body if self._keeping else b"",
                 leaves=leaves if self._keeping else (),
                 payloads=(payloads or (None,) * made.count) if self._keeping else (),
                 dropped=dropped,
-                last_dropped=made.first + made.count - 1 if dropped else -1,
                 displaced=displaced,
             )
         else:
@@ -220,7 +221,6 @@ class Lane:
                 self._tell(Damage.REORDERED, line, made.stream, f"line number {line.number} was written to another place")
         self._keep((*self._left, *body), lines)
         events = tuple((line.place, _parsed(line.payload)) for line in lines if _is_special(line.payload or b""))
-        dropped = [number for number, line in chosen.items() if line.payload is None]
         return Piece(
             seal,
             raw,
@@ -228,10 +228,10 @@ class Lane:
             min(line.place for line in lines),
             place,
             events,
+            body=b"".join(line.raw for line in lines) if self._keeping else b"",
             leaves=[line.leaf or b"" for line in lines] if self._keeping else (),
             payloads=[line.payload for line in lines] if self._keeping else (),
-            dropped=len(dropped),
-            last_dropped=max(dropped, default=-1),
+            dropped=sum(line.payload is None for line in lines),
             displaced=displaced,
         )
 

@@ -5,6 +5,7 @@ Rendering and parsing stand together so that they can't drift apart; docs/audit-
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,11 @@ class Seal:
     previous: str
 
 
+def opened_on(path: Path) -> dt.date:
+    """Return the day (UTC) on which an audit file was opened, by its name. Raises ValueError for another file."""
+    return dt.datetime.strptime(path.name[:14], "audit-%Y%m%d").replace(tzinfo=dt.UTC).date()
+
+
 def file_name(opened: str, stream: str) -> str:
     """Return the name of a stream's file; `opened` is UTC as yyyymmddThhmmssZ."""
     return f"audit-{opened}-{stream}.jsonl"
@@ -91,6 +97,11 @@ def event_lines(first: int, salts: bytes, payloads: Sequence[bytes]) -> list[byt
         b'{"n":%d,"salt":"%b","event":%b}\n' % (first + place, digits[width * place : width * (place + 1)], payload)
         for place, payload in enumerate(payloads)
     ]
+
+
+def dropped_lines(first: int, leaves: Sequence[bytes]) -> bytes:
+    """Return the lines of a segment whose payloads and salts are dropped."""
+    return b"".join(b'{"n":%d,"leaf":"%b"}\n' % (number, leaf.hex().encode("ascii")) for number, leaf in enumerate(leaves, first))
 
 
 def seal_line(seal: Seal) -> bytes:

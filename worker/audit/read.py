@@ -20,9 +20,8 @@ from worker.audit.lanes import Lane, Line, Piece
 from worker.audit.lines import FIRST_PREVIOUS, MAX_LINES, Segment, files, parse_seal, stream_of
 from worker.errors import RetentionError
 
-_BLOCK = 1 << 20
-_FIRST_BLOCK = 1 << 16
-"""A single segment is looked for in blocks of this size: most are smaller."""
+_FIRST_BLOCK, _MOST_BLOCK = 1 << 16, 1 << 20
+"""Blocks grow while reading goes on: who wants one segment, or the head of a file, reads little."""
 
 Payload = dict[str, Any]
 """One event, flat, with dotted names."""
@@ -82,9 +81,12 @@ def read(path: Path) -> Iterator[Entry]:
             raise Broken(Damage.UNCLOSED, path, line, "the file ends without being closed")
 
 
-def pieces(path: Path) -> Iterator[Piece]:
-    """Yield the sealed segments of one file as `read` verifies them, with the hash and the payload of every line; ends are not judged."""
-    stream = stream_of(path)
+def pieces(path: Path, stream: str | None = None) -> Iterator[Piece]:
+    """Yield the sealed segments of one file as `read` verifies them, with the hash and the payload of every line; ends are not judged.
+
+    stream -- whose it has to be, by default the one that the file is named for.
+    """
+    stream = stream or stream_of(path)
     if stream is None:
         raise Broken(Damage.FOREIGN, path, 0, "this is not the name of an audit file")
     with path.open("rb") as file:
@@ -105,7 +107,7 @@ def segment(folder: Path, stream: str, first: int, count: int, *, root: str | No
         raise Broken(Damage.ABSENT, folder, 0, f"there is no file of stream {stream}")
     with path.open("rb") as file:
         _seek(path, file, first)
-        piece = next(_Strict(path, stream, first=first).pieces(file, None, _FIRST_BLOCK), None)
+        piece = next(_Strict(path, stream, first=first).pieces(file, None), None)
     if piece is None:
         raise Broken(Damage.ABSENT, path, first + 1, "the seal is missing")
     sealed = piece.seal.segment
@@ -191,14 +193,15 @@ class _Strict:
         self.line = first or 0
         """The number of the next line."""
 
-    def pieces(self, file: BinaryIO, until: int | None, block: int = _BLOCK) -> Iterator[Piece]:
+    def pieces(self, file: BinaryIO, until: int | None) -> Iterator[Piece]:
         """Yield the segments from here to the offset `until`, or to the end of the file."""
         place = self.line + 1
-        rest = b""
+        rest, block = b"", _FIRST_BLOCK
         while until is None or file.tell() < until:
             data = file.read(block if until is None else min(block, until - file.tell()))
             if not data:
                 break
+            block = min(2 * block, _MOST_BLOCK)
             data = rest + data
             cut = data.rfind(b"\n") + 1
             data, rest = data[:cut], data[cut:]
@@ -221,7 +224,7 @@ class _Strict:
             try:
                 if line.leaf is None or line.number != self.line:
                     return
-                entry = Entry(self._stream, line.number, _parsed(self._path, line.payload, line.place), None)
+                entry = Entry(self._stream, line.number, parsed(self._path, line.payload, line.place), None)
             except Broken:
                 return
             self.line += 1
@@ -270,19 +273,20 @@ def _entries(path: Path, piece: Piece) -> Iterator[Entry]:
     """Yield the lines of a verified segment."""
     made = piece.seal.segment
     for number, payload in enumerate(piece.payloads, made.first):
-        yield Entry(made.stream, number, _parsed(path, payload, number + 1), made)
+        yield Entry(made.stream, number, parsed(path, payload, number + 1), made)
 
 
-def _parsed(path: Path, payload: bytes | None, line: int) -> Payload | None:
+def parsed(path: Path, payload: bytes | None, line: int) -> Payload | None:
+    """Return the event in a payload, None when it was dropped; Broken when it is no JSON object. line -- its place, from 1."""
     if payload is None:
         return None
     try:
-        parsed = json.loads(payload)
+        event = json.loads(payload)
     except (ValueError, RecursionError):
-        parsed = None
-    if not isinstance(parsed, dict):
+        event = None
+    if not isinstance(event, dict):
         raise Broken(Damage.FOREIGN, path, line, "the payload is not a JSON object")
-    return parsed
+    return event
 
 
 def _seek(path: Path, file: BinaryIO, number: int) -> None:

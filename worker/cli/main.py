@@ -19,8 +19,10 @@ from worker.cli import (
     attention,
     audit,
     audit_events,
+    audit_upkeep,
     dashboard,
     explaining,
+    keys,
     marks,
     paper,
     plans,
@@ -104,6 +106,7 @@ for _command in (
     marks.mark,
     reviews.reviews,
     audit.audit,
+    keys.keys,
     dashboard.draw,
     status.show_status,
 ):
@@ -111,7 +114,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, audit_upkeep.prune):
     audit.audit.add_command(_command)
 
 
