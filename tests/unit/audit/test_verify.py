@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from worker.audit.broken import Damage
 from worker.audit.checkpoint import Head, anchor_text
+from worker.audit.lanes import split
 from worker.audit.lines import Seal, Segment, chain, event_lines, parse_seal, seal_line
 from worker.audit.note import Signer
+from worker.audit.packaging import Block, _Wrapping, blocks
 from worker.audit.trail import AuditTrail
 from worker.audit.verify import Verdict, verify
 from worker.core import merkle
@@ -379,6 +381,24 @@ def journal_json(line: bytes, pid: int) -> list[bytes]:
     return [json.dumps({"__CURSOR": "s=1", "_PID": str(pid), "MESSAGE": text, "PRIORITY": "6"}).encode() + b"\n"]
 
 
+def journal_stream(line: bytes, stream: str) -> bytes:
+    entry = {"__CURSOR": "s=1", "_STREAM_ID": stream, "_PID": "7", "MESSAGE": line.decode().rstrip("\n"), "PRIORITY": "6"}
+    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+
+
+def journal_export(line: bytes) -> bytes:
+    return b"__CURSOR=s=1\n_PID=7\nMESSAGE=%bPRIORITY=6\n\n" % line
+
+
+CRI_HEAD = b"2026-03-01T12:00:00.000000000Z stdout F "
+
+
+def docker_lines(lines: tuple[bytes, ...], stream: str = "stdout", **more: object) -> list[bytes]:
+    """Return lines as Docker's json-file driver keeps them: without spaces, and `<`, `>`, `&` escaped."""
+    entries = ({"log": line.decode(), "stream": stream, **more, "time": "2026-03-01T12:00:00.000000000Z"} for line in lines)
+    return [json.dumps(entry, separators=(",", ":")).replace(">", "\\u003e").encode() + b"\n" for entry in entries]
+
+
 def journal_short(line: bytes, pid: int) -> list[bytes]:
     return [b"Mar 01 12:00:00 host retention[%d]: %b" % (pid, line)]
 
@@ -416,6 +436,17 @@ def packagings(one: File, two: File) -> dict[str, dict[str, bytes]]:
         "cri": {"0.log": b"".join([noise, *packed(one.lines, cri), noise])},
         "journal as json": {"journal.json": b"".join(journal)},
         "journal as text": {"journal.txt": b"".join(short)},
+        "docker, whole lines": {"0123-json.log": b"".join(docker_lines((b"hello\n", *one.lines, b"good \xe2\x82\xac > bye\n")))},
+        "docker, both outputs": {"4567-json.log": b"".join(docker_lines(one.lines)) + b"".join(docker_lines(two.lines, stream="stderr"))},
+        "docker with attributes": {"89ab-json.log": b"".join(docker_lines(one.lines, attrs={"tag": "x", "of": "a"}))},
+        "cri, whole lines": {"1.log": b"".join(CRI_HEAD + line for line in (b"hello {\n", *one.lines))},
+        "journal of one process": {"one.json": b"".join(journal_stream(line, "a1") for line in one.lines)},
+        "journal of two processes": {
+            "two.json": b"".join(
+                mixed([journal_stream(line, "a1") for line in one.lines], [journal_stream(line, "b2") for line in two.lines], b"")
+            )
+        },
+        "journal as export": {"some.export": b"".join(journal_export(line) for line in (b"hello\n", *one.lines, b'or {"x": 1}\n'))},
         "behind a text": {"some.log": b"".join(b"prefix> " + line for line in one.lines)},
     }
 
@@ -577,3 +608,41 @@ def test_a_forged_seal_of_endless_lines_costs_nothing(one: File, checked: Checke
         made = Segment(one.stream, 10, first, count, root, chain(root, root, one.stream, 10, first, count))
         lines = (*one.lines, seal_line(Seal(first + count, made, root)))
         assert not checked({one.name: b"".join(lines)}).whole
+
+
+@RULE
+@given(data=st.data())
+def test_a_block_and_its_lines_are_unwrapped_alike(one: File, two: File, tmp_path: Path, data: st.DataObject) -> None:
+    """Taking lines apart by the block comes to what taking each by itself does, whatever stands between, in whatever order."""
+    kinds_of = packagings(one, two)
+    names = [name for name, contents in kinds_of.items() if not any(each.startswith("audit-") for each in contents)]
+    name = data.draw(st.sampled_from(names))
+    lines = [line for content in kinds_of[name].values() for line in content.splitlines(keepends=True)]
+    other = [line for content in kinds_of[data.draw(st.sampled_from(names))].values() for line in content.splitlines(keepends=True)]
+    between = data.draw(st.lists(st.sampled_from([*other, *HOSTILE]), max_size=3))
+    for line in between:
+        lines.insert(data.draw(st.integers(0, len(lines))), line)
+    content = b"".join(lines)[: data.draw(st.sampled_from([None, -1, -20]))]
+    (tmp_path / "some.log").write_bytes(content)
+
+    def unwrapped(found: Iterator[Block]) -> list[tuple[bytes, int, bytes]]:
+        return sorted((block.lane, place, line) for block in found for place, line in zip(block.places, split(block.data), strict=True))
+
+    wrapping = _Wrapping(_foreign=False)
+    places = range(1, 1 + len(split(content)))
+    by_line = [*wrapping._one_by_one(content, places), *wrapping.rest(places[-1])]
+    assert unwrapped(iter(by_line)) == unwrapped(blocks(tmp_path / "some.log"))
+
+
+HOSTILE = (
+    b"{}\n",
+    b"\n",
+    b"MESSAGE=hello\n",
+    b'{"MESSAGE":"{\\"n\\":1,\\"salt\\"","_STREAM_ID":"a1"}\n',
+    b'{"log":"{\\"n\\":1,\\"salt\\":\\"\\\\\\"\\n","stream":"stdout","time":"x"}\n',
+    b'{"log":"\\n","stream":"stdout","time":"x"}\n',
+    b'2026 stdout P {"n":1\n',
+    b'2026 stdout F ,"salt":\n',
+    b'{"n": 5, "seal": []}\n',
+    b'a[1]: {"n" "salt" {"n" "seal"\n',
+)
