@@ -81,7 +81,7 @@ def _as_json(entry: dict[str, str]) -> bytes:
 
 _AT = "2026-03-01T12:00:00.000000000Z"
 _JOURNAL = {
-    "__CURSOR": "s=0123456789abcdef0123456789abcdef;i=1a2b3;b=0123456789abcdef0123456789abcdef;m=1a2b3c4d5e;t=62f0a1b2c3d4e;x=0123456789abcdef",
+    "__CURSOR": "s=0123456789abcdef0123456789abcdef;i=1a2b3;b=0123456789abcdef0123456789abcdef;m=1a2b3c4d5e;t=62f0a1b2c3d4e",
     "__REALTIME_TIMESTAMP": "1772366400000000",
     "__MONOTONIC_TIMESTAMP": "112233445566",
     "_BOOT_ID": "0123456789abcdef0123456789abcdef",
