@@ -115,12 +115,13 @@ def prune(chosen: FilePruning, say: Callable[[FilePruning], object], reached: Ca
         draft = chosen.path.with_name(f".{chosen.path.name}.draft")
         try:
             draft.unlink(missing_ok=True)
-            _write(draft, file, chosen)
+            if not _write(draft, file, chosen):
+                draft.unlink()
+                return False
             reached(AFTER_DRAFT)
             say(chosen)
             reached(AFTER_EVENT)
             draft.replace(chosen.path)
-            _sync_folder(chosen.path.parent)
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise RetentionError(
@@ -130,6 +131,7 @@ def prune(chosen: FilePruning, say: Callable[[FilePruning], object], reached: Ca
             draft.unlink(missing_ok=True)
             raise
         reached(AFTER_EXCHANGE)
+        _sync_folder(chosen.path)
     return True
 
 
@@ -145,8 +147,8 @@ def _taken(path: Path) -> Iterator[BinaryIO | None]:
         yield file if os.path.samestat(os.fstat(file.fileno()), path.stat()) else None
 
 
-def _write(draft: Path, file: BinaryIO, chosen: FilePruning) -> None:
-    """Write the file anew beside the old one, durably, and make sure that it says the same."""
+def _write(draft: Path, file: BinaryIO, chosen: FilePruning) -> bool:
+    """Write the file anew beside the old one, durably, and make sure that it says the same; False when it was pruned meanwhile."""
     mode = os.fstat(file.fileno()).st_mode & 0o777
     end = sealed_end(file)
     with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "w+b") as made:
@@ -154,6 +156,8 @@ def _write(draft: Path, file: BinaryIO, chosen: FilePruning) -> None:
         dropping = {number for run in chosen.runs for number in range(run.first, run.last + 1)}
         for piece in pieces(chosen.path):
             segment = piece.seal.segment
+            if segment.number in dropping and piece.dropped:
+                return False
             made.write(dropped_lines(segment.first, piece.leaves) if segment.number in dropping else piece.body)
             made.write(piece.raw)
         file.seek(end.offset)
@@ -168,14 +172,21 @@ def _write(draft: Path, file: BinaryIO, chosen: FilePruning) -> None:
         pass
     if (again.line, again.chain, again.closed) != (end.line, end.chain, end.closed):
         raise RetentionError(f"{chosen.path.name} was written anew and reads otherwise. It is as it was; the disk may be failing.")
+    return True
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync_folder(path: Path) -> None:
+    """Make the exchange of a file durable; RetentionError when that can't be promised. After a power failure either file may be there."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise RetentionError(
+            f"{path.name} was written anew, and its folder can't be made durable: {error.strerror}. Prune again."
+        ) from error
 
 
 def _local_day(event: Payload, zone: ZoneInfo) -> dt.date:
