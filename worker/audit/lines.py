@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,6 +27,7 @@ SEAL_BYTES = 512
 MAX_LINES = 2**18
 """The most lines of one segment, so that a reader that holds one segment needs bounded memory."""
 
+_PLACE = struct.Struct(">QQQ")
 _NAME = re.compile(r"audit-\d{8}T\d{6}Z-([0-9a-f]{32})\.jsonl")
 _NUMBER = rb"(0|[1-9][0-9]{0,17})"
 _HASH = rb"([0-9a-f]{64})"
@@ -85,8 +87,7 @@ def files(folder: Path) -> list[Path]:
 
 def chain(previous: str, root: str, stream: str, number: int, first: int, count: int) -> str:
     """Return the chain value (hex) of a segment: SHA-256 over fixed-width fields, so that none can run into the next."""
-    fixed = b"\x02" + bytes.fromhex(previous) + bytes.fromhex(root) + bytes.fromhex(stream)
-    return sha256(b"".join((fixed, *(value.to_bytes(8, "big") for value in (number, first, count))))).hexdigest()
+    return sha256(b"\x02" + bytes.fromhex(previous + root + stream) + _PLACE.pack(number, first, count)).hexdigest()
 
 
 def event_lines(first: int, salts: bytes, payloads: Sequence[bytes]) -> list[bytes]:
@@ -118,6 +119,6 @@ def parse_seal(line: bytes) -> Seal | None:
     found = SEAL_LINE.fullmatch(line)
     if found is None:
         return None
-    number, stream, segment, first, count, root, previous, chained = (group.decode("ascii") for group in found.groups())
+    number, stream, segment, first, count, root, previous, chained = b" ".join(found.groups()).decode("ascii").split(" ")
     made = Segment(stream, int(segment), int(first), int(count), root, chained)
     return Seal(int(number), made, previous)
