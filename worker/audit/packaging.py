@@ -124,9 +124,10 @@ class _Wrapping:
         if last:
             # Without its line feed the last line may be half a line, and stays what it is.
             lane, message = self._message(last)
-            messages, at = lanes.setdefault(lane, ([], []))
-            messages.append(message or b"")
-            at.append(places[-1])
+            if message:
+                messages, at = lanes.setdefault(lane, ([], []))
+                messages.append(message)
+                at.append(places[-1])
         for lane, (messages, at) in lanes.items():
             yield Block(lane, b"".join(messages), at)
 
@@ -205,11 +206,14 @@ def _of_docker(data: bytes, places: Sequence[int]) -> list[Block] | None:
 
 def _of_journal(data: bytes, places: Sequence[int]) -> list[Block] | None:
     """Take entries of `journalctl -o json` apart when the message of each is a line of ours, and each says its stream."""
-    parts, lanes = data.split(_MESSAGE), _STREAM_ID.findall(data)
-    if len(parts) != len(places) + 1 or len(lanes) != len(places) or b'"_LINE_BREAK"' in data:
+    parts, stream = data.split(_MESSAGE), _STREAM_ID.search(data)
+    if len(parts) != len(places) + 1 or stream is None or b'"_LINE_BREAK"' in data:
         return None
-    # Quotes in a text are escaped, so where a line of ours ends, the first bare one does.
-    messages = [part[: part.find(b'}"') + 1] for part in parts[1:]]
+    lanes = [stream.group(1)] * len(places) if data.count(stream.group()) == len(places) else _STREAM_ID.findall(data)
+    if len(lanes) != len(places):
+        return None
+    # Quotes in a text are escaped, so where a line of ours ends, in two braces, the first bare one does.
+    messages = [part[: part.find(b'}}"') + 2] for part in parts[1:]]
     blocks = _by_lane(lanes, messages, places, escaped=True)
     return blocks if all(message.startswith(_OWN_ESCAPED) for message in messages) else None
 
@@ -217,7 +221,7 @@ def _of_journal(data: bytes, places: Sequence[int]) -> list[Block] | None:
 def _of_export(data: bytes, places: Sequence[int]) -> list[Block] | None:
     """Take entries of `journalctl -o export` apart when nothing else in them looks like ours."""
     parts = data.split(_FIELD)
-    messages = [part[: part.find(b"\n")] for part in parts[1:]]
+    messages = [part[:end] if (end := part.find(b"\n")) >= 0 else part for part in parts[1:]]
     if not messages or data.count(_BRACE) != b"\n".join(messages).count(_BRACE):
         return None
     before = accumulate(1 + part.count(b"\n") for part in parts[:-1])

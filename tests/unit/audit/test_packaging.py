@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from tests.unit.audit.whole_files import RULE, Checked, File, kinds
 from worker.audit.broken import Damage
 from worker.audit.lanes import split
@@ -139,7 +140,7 @@ def test_damage_is_found_through_a_packaging(one: File, two: File, checked: Chec
         assert verdict.findings[0].line <= index + 1 <= verdict.findings[0].last
 
 
-@RULE
+@settings(RULE, max_examples=examples(100))
 @given(data=st.data())
 def test_a_block_and_its_lines_are_unwrapped_alike(one: File, two: File, tmp_path: Path, data: st.DataObject) -> None:
     """Taking lines apart by the block comes to what taking each by itself does, whatever stands between, in whatever order."""
@@ -161,6 +162,20 @@ def test_a_block_and_its_lines_are_unwrapped_alike(one: File, two: File, tmp_pat
     places = range(1, 1 + len(split(content)))
     by_line = [*wrapping._one_by_one(content, places), *wrapping.rest(places[-1])]
     assert unwrapped(iter(by_line)) == unwrapped(blocks(tmp_path / "some.log"))
+
+
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        (b'X=1\nMESSAGE={"n":1,"salt"}\nMESSAGE={"n":2,"salt"}\n', [(2, b'{"n":1,"salt"}\n'), (3, b'{"n":2,"salt"}\n')]),
+        (b'2026 stdout F {"n":1,"salt"}\n2026 stdout P {"n":2,', [(1, b'{"n":1,"salt"}\n'), (2, b'{"n":2,')]),
+    ],
+)
+def test_what_stands_side_by_side_or_was_never_finished(tmp_path: Path, content: bytes, messages: list[tuple[int, bytes]]) -> None:
+    """Two messages in a row lose no byte, and the first part of a line whose end never came stands there once."""
+    (tmp_path / "some.log").write_bytes(content)
+    found = [(place, line) for block in blocks(tmp_path / "some.log") for place, line in zip(block.places, split(block.data), strict=True)]
+    assert messages == found
 
 
 HOSTILE = (
