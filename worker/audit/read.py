@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 from worker.audit.broken import Broken, Damage
 from worker.audit.endings import Ending, ending, has_writer, sealed_end
 from worker.audit.events import Action
-from worker.audit.lanes import Lane, Line, Piece
-from worker.audit.lines import FIRST_PREVIOUS, MAX_LINES, Segment, files, parse_seal, stream_of
+from worker.audit.lanes import Lane, Piece
+from worker.audit.lanes import Line as FoundLine
+from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, MAX_LINES, Seal, Segment, files, parse_seal, stream_of
 from worker.errors import RetentionError
 
 _FIRST_BLOCK, _MOST_BLOCK = 1 << 16, 1 << 20
@@ -45,6 +46,16 @@ class Entry:
     def sealed(self) -> bool:
         """Whether a seal vouches for the line."""
         return self.segment is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event line as it was sealed. leaf -- 32 bytes; salt, payload -- 16 bytes and the event's own, both None when it was dropped."""
+
+    number: int
+    leaf: bytes
+    salt: bytes | None
+    payload: bytes | None
 
 
 class Dropped(RetentionError):
@@ -93,6 +104,24 @@ def pieces(path: Path, stream: str | None = None) -> Iterator[Piece]:
         until = sealed_end(file).offset
         file.seek(0)
         yield from _Strict(path, stream).pieces(file, until)
+
+
+def segments(path: Path) -> Iterator[tuple[Seal, list[Line]]]:
+    """Yield the sealed segments of one file with the bytes of their lines, in order, each only after it has been verified.
+
+    What follows the last seal is left out and not judged. Raises Broken for damage before it, OSError when it can't be read.
+    """
+    for piece in pieces(path):
+        # The body was verified, so its salts stand where its payloads do.
+        salts = iter(EVENT_LINE.findall(piece.body))
+        numbered = enumerate(zip(piece.leaves, piece.payloads, strict=True), piece.seal.segment.first)
+        yield (
+            piece.seal,
+            [
+                Line(number, leaf, None if payload is None else bytes.fromhex(next(salts)[1].decode("ascii")), payload)
+                for number, (leaf, payload) in numbered
+            ],
+        )
 
 
 def segment(folder: Path, stream: str, first: int, count: int, *, root: str | None = None) -> list[Payload]:
@@ -255,7 +284,7 @@ class _Strict:
         self.line = piece.seal.line + 1
         self._expected = made.number + 1, made.chain
 
-    def _odd(self, lines: Sequence[Line], place: int) -> Broken:
+    def _odd(self, lines: Sequence[FoundLine], place: int) -> Broken:
         """Return what is wrong with lines that no seal claimed."""
         for line in lines:
             if line.leaf is None:

@@ -13,6 +13,7 @@ from worker.cli.tables import policy_table
 from worker.errors import ConfigurationError, Problem, Problems, Retriable, SourceFailed
 from worker.policyfile import check as check_file
 from worker.policyfile import in_words, json_schema
+from worker.ports import Advising
 from worker.usecases.approving import approve_policy, approve_shape, new_in_shape
 from worker.usecases.machine import Machine
 
@@ -129,8 +130,9 @@ def sources() -> None:
 def check_sources(session: Session, *, as_json: bool) -> int:
     """Compare every source with what is declared.
 
-    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know. Reads only. Exit code 2
-    when a source can't be used as declared or does not answer.
+    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know: columns that look
+    personal and are declared by nobody, marks of what was deleted and is still there, tables and triggers that may keep a copy. Reads
+    only; values are sampled, counted and never shown. Exit code 2 when a source can't be used as declared or does not answer.
     """
     problems: dict[str, list[Problem]] = {}
     warnings: dict[str, list[Problem]] = {}
@@ -162,7 +164,11 @@ def _check(machine: Machine, name: str) -> tuple[list[Problem], list[Problem]]:
     """Return what makes a source unusable, and what a person should know about it."""
     source, policy = machine.schedule.sources[name], machine.schedule.policy(name)
     try:
-        problems, warnings = machine.open_source(source).problems(policy, machine.schedule.sources)
+        opened = machine.open_source(source)
+        problems, warnings = opened.problems(policy, machine.schedule.sources)
+        if not problems and isinstance(opened, Advising):
+            wrong, doubtful = opened.advice(policy)
+            problems, warnings = [*problems, *wrong], [*warnings, *doubtful]
         new = new_in_shape(machine, name) if policy is not None and not problems else ()
     except Problems as error:
         return list(error.problems), []

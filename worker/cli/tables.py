@@ -88,8 +88,8 @@ def trace_table(found: Iterable[Found]) -> Table:
         by = (*event.get("retention.holds", ()), *event.get("retention.requests", ()))
         named = [event[name] for name in ("retention.hold", "retention.request", "retention.run", "retention.by") if name in event]
         table.add_row(
-            event["@timestamp"][:19].replace("T", " "),
-            str(event["event.action"]).removeprefix("retention."),
+            str(event.get("@timestamp", ""))[:19].replace("T", " "),
+            str(event.get("event.action", "")).removeprefix("retention."),
             event.get("retention.source", "-"),
             event.get("retention.due", event.get("retention.until", event.get("retention.on", "-"))),
             each.became or "-",
