@@ -120,3 +120,17 @@ def test_the_dashboard_says_what_was_dropped(keeping: Firm) -> None:
         page = keeping.folder / f"page-{lang}.html"
         assert 0 == keeping("dashboard", keeping.audit, "-o", page, "--lang", lang, now=LATER).code
         assert words in page.read_text("utf-8")
+
+
+def test_a_proof_made_before_still_holds_and_one_made_after_says_what_is_left(keeping: Firm, auditor: Installation) -> None:
+    """A bundle has its own salts and payloads, so dropping takes nothing from it; of what was dropped none can be made any more."""
+    bundle, later = auditor.folder / "proof.json", auditor.folder / "later.json"
+    made = keeping("audit", "prove", "--subject", "-", "-o", bundle, typed="q1@firm.example\n")
+    assert made.code in (0, 5), made.err
+    assert "retention.record_deleted" in bundle.read_text("ascii")
+    key = keeping("audit", "key").out.strip()
+    before = auditor("audit", "verify", bundle, "--key", key).code
+    assert 0 == keeping("audit", "prune", "--yes", now=LATER).code
+    assert before == auditor("audit", "verify", bundle, "--key", key).code
+    keeping("audit", "prove", "--subject", "-", "-o", later, typed="q1@firm.example\n", now=LATER)
+    assert not later.exists() or "retention.record_deleted" not in later.read_text("ascii")
