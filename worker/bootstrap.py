@@ -29,6 +29,7 @@ from worker.log import get_logger
 from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
+from worker.usecases.keykeeping import end_destruction
 from worker.usecases.machine import Machine
 
 _COLLECT_AFTER = 100_000
@@ -46,31 +47,54 @@ def service_version() -> str:
 
 @contextmanager
 def machine(
-    settings: Settings, *, schedule: Schedule | None = None, now: clock.Now = clock.now, faults: Faults | None = None
+    settings: Settings,
+    *,
+    schedule: Schedule | None = None,
+    now: clock.Now = clock.now,
+    faults: Faults | None = None,
+    returned_keys: bool = False,
 ) -> Iterator[Machine]:
-    """Join everything for one command; closes it all again. Raises ConfigurationError for whatever does not fit together."""
+    """Join everything for one command; closes it all again. Raises ConfigurationError for whatever does not fit together.
+
+    returned_keys -- go on although keys that were destroyed are in the key file again: for whoever destroys them anew.
+    """
     _collect_rarely()
     schedule = schedule or load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
     with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
-        ledger.confirm_keys(keyring.checks())
+        begun = ledger.keys_being_destroyed()
+        if begun is not None:
+            keyring.destroy(begun.key_ids)
+        checks = keyring.checks()
+        if returned_keys:
+            checks = _without_returned(ledger, checks)
+        ledger.confirm_keys(checks)
         known = set(keyring.checks())
         sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now, keyring)
         helpers = _Helpers(settings, schedule, now)
+        joined = Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
         try:
-            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
+            if begun is not None:
+                end_destruction(joined, begun)
+            yield joined
         finally:
             sources.close()
             try:
                 checks = keyring.checks()
-                ledger.confirm_keys(checks)
+                ledger.confirm_keys(_without_returned(ledger, checks) if returned_keys else checks)
                 for key_id in sorted(set(checks) - known):
                     family = checks[key_id].rpartition(":")[0]
                     trail.open().emit(Action.KEY_CREATED, {"retention.key": key_id, "retention.key_family": family}, sync=True)
             finally:
                 trail.close()
+
+
+def _without_returned(ledger: Ledger, checks: Mapping[str, str]) -> dict[str, str]:
+    """Return the checks of keys that were never destroyed."""
+    destroyed = {each.key_id for each in ledger.known_keys() if each.destroyed_at is not None}
+    return {key_id: check for key_id, check in checks.items() if key_id not in destroyed}
 
 
 @contextmanager

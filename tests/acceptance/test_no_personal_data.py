@@ -44,6 +44,8 @@ SHOWN = (("plan", "sample"), ("explain",), ("upcoming", "--records"), ("reviews"
 
 ELSEWHERE = {
     Action.CHILD_DETACHED: "tests/contract: no source of these offices cuts rows loose",
+    Action.AUDIT_PRUNED: "tests/acceptance/test_audit_upkeep.py",
+    Action.KEY_DESTROYED: "tests/acceptance/test_keys.py",
     Action.BATCH_DEFERRED: "tests/acceptance/test_stopping.py",
     Action.RUN_PAUSED: "tests/unit/usecases/test_pacing.py",
     Action.MARK_SET: "tests/acceptance/test_marks.py",

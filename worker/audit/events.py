@@ -68,6 +68,7 @@ class Action(StrEnum):
     KEY_CREATED = "retention.key_created", "A key was generated; its id, never its value."
     KEY_DESTROYED = "retention.key_destroyed", "A key was destroyed; what was made with it can no longer be attributed."
     CHECKPOINT = "retention.checkpoint", "The stream so far, signed."
+    AUDIT_PRUNED = "retention.audit_pruned", "What old events of a stream said is dropped, with their salts; their hashes stay."
     ANCHORED = "retention.anchored", "The heads of all streams were signed for somebody else to keep."
     CLOCK_SUSPECT = "retention.clock_suspect", "The clock went back or leapt ahead."
 
@@ -82,6 +83,21 @@ INTENTS = frozenset(
     }
 )
 """The events that say what is about to happen; only the closing event of their batch makes them effects."""
+
+
+STRUCTURE = frozenset(
+    {
+        Action.STREAM_OPENED,
+        Action.STREAM_CLOSED,
+        Action.STREAM_TORN,
+        Action.STREAM_UNCLOSED,
+        Action.CHECKPOINT,
+        Action.AUDIT_PRUNED,
+        Action.KEY_CREATED,
+        Action.KEY_DESTROYED,
+    }
+)
+"""The events that verifying and attributing the others needs: what they say is never dropped."""
 
 
 class Closing(StrEnum):

@@ -15,7 +15,7 @@ from worker.audit.members import MEMBERS, POLICIES, SECONDS, TOTALS
 VERSION = 1
 """The version of the set, said by `retention.stream_opened`."""
 
-RESERVED = frozenset({Action.KEY_DESTROYED})
+RESERVED: frozenset[Action] = frozenset()
 """Events whose name and form stand, and that nothing writes yet."""
 
 
@@ -88,6 +88,7 @@ FORMS: Mapping[Action, Form] = {
     Action.KEY_CREATED: _form("key key_family"),
     Action.KEY_DESTROYED: _form("key key_family by"),
     Action.CHECKPOINT: _form("segments note"),
+    Action.AUDIT_PRUNED: _form("stream ranges count keep oldest newest"),
     Action.ANCHORED: _form("streams sha256 by"),
     Action.CLOCK_SUSPECT: _form("event.reason"),
 }

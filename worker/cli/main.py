@@ -19,8 +19,10 @@ from worker.cli import (
     attention,
     audit,
     audit_events,
+    audit_upkeep,
     dashboard,
     explaining,
+    keys,
     marks,
     paper,
     plans,
@@ -109,6 +111,7 @@ for _command in (
     marks.mark,
     reviews.reviews,
     audit.audit,
+    keys.keys,
     dashboard.draw,
     status.show_status,
     workers.worker,
@@ -118,7 +121,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove, audit_upkeep.prune):
     audit.audit.add_command(_command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,6 +13,7 @@ from rich.text import Text
 from worker.audit.search import Found
 from worker.core.declarations import Gap
 from worker.core.model import Policy
+from worker.ledger.identity import KnownKey
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
 from worker.usecases.applying import RunResult
@@ -21,6 +22,7 @@ from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
 from worker.usecases.monitoring import SourceStatus
+from worker.usecases.pruning import Pruning
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
 from worker.usecases.reviewing import DueReviews
 
@@ -94,6 +96,26 @@ def trace_table(found: Iterable[Found]) -> Table:
             event.get("event.reason", event.get("retention.mark", "-")),
             ", ".join((*by, *named)),
         )
+    return table
+
+
+def pruning_table(found: Pruning) -> Table:
+    """Return which files of the audit trail lose events, and from when these are."""
+    table = _table(f"Events through {found.through} that go ({found.keep})", "file", "from", "through")
+    table.add_column("events", justify="right")
+    for each in found.files:
+        table.add_row(each.path.name, str(each.oldest), str(each.newest), _number(each.events))
+    return table
+
+
+def key_table(known: Iterable[KnownKey], there: Collection[str]) -> Table:
+    """Return the keys by family and id. there -- the ids of those that are in the key file."""
+    table = _table(None, "family", "key", "since", "destroyed")
+    for each in known:
+        destroyed = f"{each.destroyed_at:%Y-%m-%d} by {each.destroyed_by}" if each.destroyed_at is not None else "-"
+        if each.destroyed_at is not None and each.key_id in there:
+            destroyed += ", and is in the key file again"
+        table.add_row(each.family, each.key_id, f"{each.seen_at:%Y-%m-%d}", destroyed)
     return table
 
 

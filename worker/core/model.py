@@ -650,7 +650,8 @@ class Organisation:
 class Schedule:
     """A whole policy file: the organisation, every source it names, the policies, one a source.
 
-    facts -- over several sources; attestations, reviews and gaps -- what no server can enforce.
+    facts -- over several sources; attestations, reviews and gaps -- what no server can enforce; audit_keep -- how long events of the audit
+    trail keep what they say, None for ever.
     """
 
     organisation: Organisation
@@ -660,6 +661,7 @@ class Schedule:
     attestations: tuple[Attestation, ...] = ()
     reviews: tuple[PeriodicReview, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    audit_keep: Period | None = None
 
     def policy(self, source: str) -> Policy | None:
         """Return the policy of a source, or None for a source without one (a gap that the reports show)."""

@@ -528,12 +528,19 @@ class GapShape(Shape):
     categories: list[Text] = _empty(list, "The kinds of data concerned.")
 
 
+class AuditShape(Shape):
+    """The retention of the audit trail itself."""
+
+    keep: Keep | None = _optional("How long what an event says is kept; its hash stays. Without it, or 'indefinite', nothing is dropped.")
+
+
 class FileShape(Shape):
     """A retention policy file."""
 
     version: Literal[1] = _described("The version of this file's grammar.")
     organisation: OrganisationShape = _described("Whose policies these are.")
     periods: dict[Id, NamedPeriod] = _empty(dict, "Standard periods by name, to be used wherever a period can stand.")
+    audit: AuditShape = _default(AuditShape(), "How long the worker's own audit trail is kept.")
     facts: dict[FieldName, SharedFactShape] = _empty(dict, "Facts over several sources, by name.")
     sources: dict[SourceName, SourceShape] = _empty(dict, "The sets of records, by name.")
     policies: list[PolicyShape] = _empty(list, "The retention rules, one policy a source.")

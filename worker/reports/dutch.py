@@ -33,6 +33,7 @@ DUTCH = Words(
         "brakes_some": "keer sinds het begin van de laatste run.",
         "chain_now": "Auditlog",
         "chain_whole": "Heel: alle {lines} regels van {files} bestanden zijn zoals ze zijn geschreven.",
+        "chain_dropped": "Wat {count} daarvan zeiden is na zijn termijn gewist; het telt hier nergens mee.",
         "chain_broken": "Op {count} plaatsen beschadigd. Wat in die bestanden achter de schade staat, ontbreekt op deze pagina.",
         "chain_limits": (
             "Dat een bestand in zijn geheel is weggehaald, is hier niet te zien: het grootboek weet het, en wie een anker bewaart ook."

@@ -31,6 +31,7 @@ ENGLISH = Words(
         "brakes_some": "times since the last run began.",
         "chain_now": "Audit log",
         "chain_whole": "Whole: all {lines} lines of {files} files are as they were written.",
+        "chain_dropped": "What {count} of them said was dropped after its time; it is in no figure here.",
         "chain_broken": "Damaged in {count} places. What stands behind the damage in those files is not on this page.",
         "chain_limits": "A file that was removed as a whole can't be missed here: the ledger knows, and so does whoever keeps an anchor.",
         "unclosed": "{count} intents belong to batches that nothing closed: they count for nothing here.",

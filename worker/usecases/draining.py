@@ -43,9 +43,9 @@ class Drain:
     """Carries out batches of one run in this process. A context manager: facts over several sources are gathered once, on first use.
 
     pacer -- is asked before every batch, the one place where a run is held up between two; one of this process's own by default.
-    patience -- how many seconds at a time this process may be made to wait by it, rather than come again later; lock -- the run's own, where
-    this process has it; apart_only -- take nothing that is decided by facts over several sources, because other processes work on the run
-    at the same time.
+    patience -- how many seconds at a time this process may be made to wait by it, rather than come again later.
+    lock -- the run's own, where this process has it.
+    apart_only -- take nothing that is decided by facts over several sources, because other processes work on the run at the same time.
     """
 
     def __init__(
