@@ -222,6 +222,8 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     call("status", code=(0, 4, 5))
     call("audit", "key")
     call("audit", "anchor")
+    call("audit", "reconcile", code=(0, 4))
+    call("audit", "reconcile", "--json", code=(0, 4))
     call("dashboard", firm.state / "audit")
     firm.now = TODAY + 400 * DAY
     call("run", code=3)

@@ -64,6 +64,7 @@ class Action(StrEnum):
     KEY_DESTROYED = "retention.key_destroyed", "A key was destroyed; what was made with it can no longer be attributed."
     CHECKPOINT = "retention.checkpoint", "The stream so far, signed."
     ANCHORED = "retention.anchored", "The heads of all streams were signed for somebody else to keep."
+    AGREEMENT_CHECKED = "retention.agreement_checked", "Trail, ledger and systems were compared; it says how many things don't agree."
     CLOCK_SUSPECT = "retention.clock_suspect", "The clock went back or leapt ahead."
 
 

@@ -139,6 +139,7 @@ _ALL = (
     _member("retention.scope", _SCOPES, "What the hold is about."),
     _member("retention.sha256", "64 hex digits", "SHA-256 of those bytes, or of the note."),
     _member("retention.segments", "count", "The segments that a checkpoint covers: all before its own."),
+    _member("retention.since", "day", "The first local day that was looked at."),
     _member("retention.shape", "text", "The digest of the source's columns and child tables."),
     _member("retention.source", "text", "The source; `*` for all."),
     _member("retention.stream", "32 hex digits", "The stream."),

@@ -84,6 +84,7 @@ FORMS: Mapping[Action, Form] = {
     Action.KEY_DESTROYED: _form("key key_family by"),
     Action.CHECKPOINT: _form("segments note"),
     Action.ANCHORED: _form("streams sha256 by"),
+    Action.AGREEMENT_CHECKED: _form("event.outcome by count failed_sources", "since"),
     Action.CLOCK_SUSPECT: _form("event.reason"),
 }
 """The form of every event. Intents leave out the service: there are many of them, and the file's first event says it."""

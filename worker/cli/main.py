@@ -15,6 +15,7 @@ import click
 
 from worker.bootstrap import service_version
 from worker.cli import (
+    agreement,
     ahead,
     attention,
     audit,
@@ -111,7 +112,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, agreement.reconcile_trail):
     audit.audit.add_command(_command)
 
 

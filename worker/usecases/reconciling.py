@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 
+from worker.audit.accounts import WORDS
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
@@ -22,14 +23,6 @@ from worker.ports import OpenSource, Resolution
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
 from worker.usecases.reporting import ACTIONS
-
-_WORDS = {
-    str(Action.RECORD_DELETED): "delete",
-    str(Action.RECORD_PSEUDONYMISED): "pseudonymise",
-    str(Action.FIELDS_TREATED): "treat",
-    str(Action.CHILD_DELETED): "children",
-    str(Action.CHILD_DETACHED): "children",
-}
 
 
 def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None) -> list[BatchRow]:
@@ -153,7 +146,7 @@ def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool
     """Say what became of a batch, in the trail and in the ledger."""
     effects: Counter[str] = Counter()
     if took_effect:
-        effects.update(_WORDS[str(each["event.action"])] for each in intents_of(machine, row))
+        effects.update(WORDS[str(each["event.action"])] for each in intents_of(machine, row))
     count = effects.total()
     fields = closing_fields(row.batch_id, Closing.RESOLVED_AFTER_CRASH, digest=row.root or "", count=count, presumed=presumed)
     machine.trail.emit(

@@ -31,7 +31,7 @@ def trace_record(machine: Machine, source: str, key: str, paths: Sequence[Path] 
     """
     keys = [*product(*(_readings(part) for part in _parts(source, key, _key_of(machine, source))))]
     referrers = [Referrer(each.secret, source) for each in machine.keyring.audit_refs()]
-    return search(_files(machine, paths), {referrer.reference(each) for referrer in referrers for each in keys})
+    return search(audit_files(machine, paths), {referrer.reference(each) for referrer in referrers for each in keys})
 
 
 def trace_subject(machine: Machine, identifiers: Sequence[str], paths: Sequence[Path] = ()) -> Iterator[Found]:
@@ -42,7 +42,7 @@ def trace_subject(machine: Machine, identifiers: Sequence[str], paths: Sequence[
     forms = forms_of(identifiers)
     names = (*machine.schedule.sources, EVERY_SOURCE)
     referrers = [Referrer(each.secret, name) for each in machine.keyring.audit_refs() for name in names]
-    return search(_files(machine, paths), {referrer.subject(form) for referrer in referrers for form in forms})
+    return search(audit_files(machine, paths), {referrer.subject(form) for referrer in referrers for form in forms})
 
 
 def _key_of(machine: Machine, source: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def _readings(part: str) -> list[KeyPart]:
     return found
 
 
-def _files(machine: Machine, paths: Sequence[Path]) -> list[Path]:
+def audit_files(machine: Machine, paths: Sequence[Path]) -> list[Path]:
     """Return the audit files to look in."""
     chosen = paths or (machine.settings.audit_folder,)
     missing = next((each for each in chosen if not each.exists()), None)
