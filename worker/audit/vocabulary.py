@@ -84,6 +84,8 @@ FORMS: Mapping[Action, Form] = {
     Action.KEY_DESTROYED: _form("key key_family by"),
     Action.CHECKPOINT: _form("segments note"),
     Action.ANCHORED: _form("streams sha256 by"),
+    Action.RECORD_RETURNED: _form("event.reason rule.id plan source record run batch on"),
+    Action.TOMBSTONES_DROPPED: _form("run source count"),
     Action.AGREEMENT_CHECKED: _form("event.outcome by count failed_sources", "since"),
     Action.CLOCK_SUSPECT: _form("event.reason"),
 }

@@ -21,7 +21,9 @@ BatchState = Literal["pending", "intended", "committed", "rolled_back", "resolve
 HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
-FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review"]
+FindingKind = Literal[
+    "undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned"
+]
 
 RunCounts = Mapping[str, Mapping[str, int]]
 """By source, then by word. The word `acted` is how many records the run acted on: the jump brake reads it."""
@@ -126,6 +128,30 @@ class HighWater:
 
 
 @dataclass(frozen=True, slots=True)
+class Tombstones:
+    """What is kept of records that a batch deletes, to recognise them when they come back.
+
+    facts -- the names of the fields that tell that it is the same record; erasure -- whether they were deleted while their subjects'
+    erasure was asked for; day -- the local day of the deletion; ends_on -- the last day on which they are looked for; records -- how many;
+    blob -- for every record one or more times 16 bytes each of its own token, that of the facts and that of an identifier (zeros: none);
+    made and read by `worker.usecases.tombstones`. still -- the tokens, of 16 bytes each, of other records that were there after the run and
+    are like these, so that they never count as come back; None while nobody has looked. batch_id and run_id are known of what was read back
+    only.
+    """
+
+    source: str
+    facts: tuple[str, ...]
+    erasure: bool
+    day: dt.date
+    ends_on: dt.date
+    records: int
+    blob: bytes
+    still: bytes | None = None
+    batch_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """What is written down about a batch before its source commits. aliases -- see `Ledger.keep_aliases`."""
 
@@ -137,6 +163,7 @@ class Intent:
     root: str
     aliases: bytes = b""
     high_water: tuple[HighWater, ...] = ()
+    tombstones: tuple[Tombstones, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,7 @@ DUTCH = Words(
         "overdue": "te laat",
         "failed": "mislukt",
         "hold_review": "vasthouden te herzien",
+        "returned": "teruggekomen",
         "changed": "veranderd",
         "waiting": "wacht te lang",
         "review": "te beoordelen",

@@ -173,6 +173,7 @@ ENGLISH = Words(
         "overdue": "overdue",
         "failed": "failed",
         "hold_review": "hold to review",
+        "returned": "came back",
         "changed": "changed",
         "waiting": "waits too long",
         "review": "to review",

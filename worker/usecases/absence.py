@@ -2,7 +2,8 @@
 
 Every source is read once, in the order of its keys; each key is made into references with the keys of the years at stake and looked
 up among the references of the effects, which lie in a temporary file. A record that is there although it was reported as deleted may
-never have gone, or may have come again, or its key may have been given again: the batch's reading back tells the first from the others.
+never have gone, or may have come again, or its key may have been given again: the batch's reading back tells the first from the others,
+and where there is a tombstone it tells these two apart.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from worker.ports import Key, Row
 from worker.usecases.agreeing import Agreement, Difference, Disagreement, Settled
 from worker.usecases.machine import Machine
 from worker.usecases.nameless import Nameless, explained
+from worker.usecases.tombstones import TombstoneIndex
 
 _DELETED, _TREATED = 0, 1
 _KINDS = {
@@ -100,8 +102,11 @@ class Looking:
         deleted, treated = self._expected()
         for name in sorted({*deleted, *treated}):
             try:
-                source = _Source(self._machine, name, self._index, self._result, self._secrets, looks_at_fields=bool(treated[name]))
-                source.read(self._progress)
+                machine = self._machine
+                with TombstoneIndex(machine, machine.policy(name).source, machine.today()) as tombstones:
+                    looks_at_fields = bool(treated[name])
+                    source = _Source(machine, name, self._index, self._result, self._secrets, tombstones, looks_at_fields=looks_at_fields)
+                    source.read(self._progress)
             except (SourceFailed, Retriable, ConfigurationError) as error:
                 self._result.failed[name] = str(error)
                 continue
@@ -152,7 +157,15 @@ class _Source:
     """One source, read from its first key to its last. there, untreated -- effects that are not so; unknown -- nobody can tell."""
 
     def __init__(
-        self, machine: Machine, name: str, index: EffectIndex, result: Agreement, secrets: Iterable[bytes], *, looks_at_fields: bool
+        self,
+        machine: Machine,
+        name: str,
+        index: EffectIndex,
+        result: Agreement,
+        secrets: Iterable[bytes],
+        tombstones: TombstoneIndex,
+        *,
+        looks_at_fields: bool,
     ) -> None:
         policy = machine.policy(name)
         self.there = 0
@@ -163,8 +176,9 @@ class _Source:
         self._result = result
         self._width = len(policy.source.key)
         self._treaters: Mapping[str, Treater] = machine.treaters(policy) if looks_at_fields else {}
-        self._columns = tuple(self._treaters)
+        self._columns = tuple(dict.fromkeys((*self._treaters, *tombstones.columns)))
         self._opened = machine.open_source(policy.source)
+        self._tombstones = tombstones
         self._referrers = [Referrer(secret, name) for secret in secrets]
         self._counted: Counter[tuple[Difference, str, str]] = Counter()
 
@@ -201,8 +215,7 @@ class _Source:
         deletions = [position for position, (_, kind, _, _) in enumerate(done) if kind == _DELETED]
         self.there += len(deletions)
         if deletions:
-            settled = done[deletions[-1]][2]
-            self._count(Difference.AGAIN if settled.seen_gone else Difference.STILL_THERE, settled)
+            self._is_there(row, done[deletions[-1]][2], len(deletions))
         for _, _, settled, fields in done[deletions[-1] + 1 if deletions else 0 :]:
             named = [name for name in (fields or "").split("\n") if name in self._treaters]
             if not named:
@@ -210,6 +223,18 @@ class _Source:
             elif any(not self._treaters[name].is_treated(row[self._width + self._columns.index(name)]) for name in named):
                 self.untreated += 1
                 self._count(Difference.UNTREATED, settled)
+
+    def _is_there(self, row: Row, settled: Settled, deletions: int) -> None:
+        """Tell what it means that a record is there although it was deleted so many times, the last time in a batch."""
+        key: Key = row[: self._width]  # type: ignore[assignment]
+        same = self._tombstones.is_same(key, dict(zip(self._columns, row[self._width :], strict=True)), settled.closed.batch)
+        if same is False:
+            # Another record was given the key: what was deleted is absent.
+            self.there -= deletions
+        elif not settled.seen_gone:
+            self._count(Difference.STILL_THERE, settled)
+        else:
+            self._count(Difference.RETURNED if same else Difference.AGAIN, settled)
 
     def _count(self, kind: Difference, settled: Settled) -> None:
         self._counted[kind, settled.closed.run, settled.closed.batch] += 1
@@ -222,6 +247,7 @@ class _Source:
 
 _WHAT = {
     Difference.STILL_THERE: "reported as deleted and there; nobody ever read back that they were gone",
-    Difference.AGAIN: "deleted and read back as gone; records with these keys exist again",
+    Difference.AGAIN: "deleted and read back as gone; records with these keys exist again, and nobody can tell whether they are the same",
+    Difference.RETURNED: "deleted and read back as gone; the same records came back",
     Difference.UNTREATED: "reported as treated; the fields hold something else",
 }

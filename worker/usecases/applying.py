@@ -32,6 +32,7 @@ from worker.usecases.observing import observe
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
 from worker.usecases.reporting import ACTIONS, finding_of
+from worker.usecases.returning import drop_ended, note_still
 from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
@@ -148,6 +149,7 @@ class _Run:
 
     def work(self) -> None:
         """Work through the sources in the plan's order."""
+        drop_ended(self._machine, self.result.run_id)
         self._set_aside()
         acting = [self._machine.policy(name) for name in self._plan.header.policies if self._acts(name) and name not in self.result.failed]
         with gather(self._machine, acting, self._plan.header.as_of) as gathered:
@@ -260,6 +262,7 @@ class _Run:
     def finish(self) -> RunResult:
         """Record findings, end the run, and say how it went."""
         result, machine = self.result, self._machine
+        note_still(machine, result.run_id, [machine.policy(name) for name in result.results])
         planned = [finding_of(dict(each)) for each in self._plan.summary.findings]
         found = list(planned)
         for name, outcome in result.results.items():

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
@@ -25,7 +26,7 @@ from worker.core.decide import Held
 from worker.core.model import Disposal, Identifier, Policy, Relation
 from worker.core.refs import Referrer
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, HighWater, Intent
+from worker.ledger.rows import BatchRow, HighWater, Intent, Tombstones
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
     AFTER_CLOSE,
@@ -52,6 +53,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, action, why
+from worker.usecases.tombstones import buried
 
 _PAYLOAD_BYTES = 900
 
@@ -209,7 +211,7 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, self._identifiers())])
                     faults.reached(AFTER_FSYNC)
-                    kept = (self._aliases(work), self._high_water(work))
+                    kept = (self._aliases(work), self._high_water(work), self._tombstones(work))
                     ledger.intend_with(
                         Intent(attempt, dict(batch.witness), segment.stream, segment.first, segment.count, segment.root, *kept)
                     )
@@ -385,6 +387,18 @@ class BatchWorker:
                 before = gone.get(source)
                 gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
         return (*days, *gone.values())
+
+    def _tombstones(self, work: _Work) -> tuple[Tombstones, ...]:
+        """Return what is kept of deleted records to recognise them when they come back."""
+        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
+        return buried(
+            self._machine,
+            [
+                (judge.policy.source, [(each.key, each.standing, partial(judge.values, each)) for each in verdicts])
+                for judge, verdicts in (deleted, *work.leaving)
+                if judge.policy.source.watch is not None or not judge.standing.empty or judge.looks_at_parents
+            ],
+        )
 
     # --- What is said about it ----------------------------------------------------------------------------------------------------
 

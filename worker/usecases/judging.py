@@ -70,6 +70,7 @@ class Judge:
             names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
         if identifiers:
             names.update(dict.fromkeys(name for member in policy.source.contributing for name in member.columns))
+            names.update(dict.fromkeys(policy.source.unchanging))
         if self._joined is not None:
             names.update(dict.fromkeys(self._joined.columns))
         for each in self._remaining:

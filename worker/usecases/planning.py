@@ -32,6 +32,7 @@ from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings, say_held
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
+from worker.usecases.returning import find_returned
 
 _TALLIED = 20_000
 """So many different decisions are counted together; more would be held in memory for nothing."""
@@ -135,9 +136,11 @@ def make_plan(
                 failed[name] = str(error)
             counts[name] = planner.counts
             seconds[name] = round((machine.now() - begun).total_seconds(), 3)
+        returned = find_returned(machine, policies, plan_id, ref_key.secret, failed) if day == machine.today() else []
         findings = merged(
             [
                 *(row for each in counts.values() for row in each.rows()),
+                *returned,
                 *_failures(failed),
                 *_hold_reviews(machine, day),
                 *overdue_reviews(machine, day),
