@@ -30,7 +30,10 @@ FORMAT = "retention-plan/1"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a plan was made from; instants are aware UTC, `as_of` is the local day it decides for."""
+    """What a plan was made from; instants are aware UTC, `as_of` is the local day it decides for.
+
+    replay -- it deletes what was deleted before and came back, and nothing else.
+    """
 
     plan_id: str
     made_at: dt.datetime
@@ -40,6 +43,7 @@ class Header:
     policies: Mapping[str, str]
     shapes: Mapping[str, str]
     ref_key_id: str
+    replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class PlanWriter:
                 "policies": dict(header.policies),
                 "shapes": dict(header.shapes),
                 "ref_key": header.ref_key_id,
+                **({"replay": True} if header.replay else {}),
             }
         )
 
@@ -196,6 +201,7 @@ class PlanFile:
                 head["policies"],
                 head["shapes"],
                 head["ref_key"],
+                replay=bool(head.get("replay", False)),
             )
             summary = Summary(tail["counts"], tail["findings"])
         except (ValueError, KeyError, TypeError):

@@ -51,7 +51,7 @@ FORMS: Mapping[Action, Form] = {
     Action.RUN_ENDED: _form(
         "event.outcome event.reason run", "exit_code failed_sources " + " ".join(f"retention.total.{each}" for each in TOTALS)
     ),
-    Action.PLAN_MADE: _form("event.outcome plan as_of by counts failed_sources"),
+    Action.PLAN_MADE: _form("event.outcome plan as_of by counts failed_sources", "replay count"),
     Action.PLAN_APPROVED: _form("event.outcome plan by mac"),
     Action.PLAN_REFUSED: _form("event.outcome event.reason by", "plan"),
     Action.BRAKE_TRIPPED: _form("event.outcome event.reason brake source", "plan run"),

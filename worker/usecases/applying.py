@@ -11,6 +11,7 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import Any
@@ -25,12 +26,14 @@ from worker.usecases.approving import require_approved
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
 from worker.usecases.braking import say, shape_brakes
 from worker.usecases.gathering import Gathered, facts_used, gather
+from worker.usecases.judging import Judging, by_policy
 from worker.usecases.lanes import Lane, batch_row, carried_out, lanes_of
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings
 from worker.usecases.observing import observe
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
+from worker.usecases.replaying import replay_judges
 from worker.usecases.reporting import ACTIONS, finding_of
 from worker.usecases.returning import drop_ended, note_still
 from worker.usecases.verifying import ReadBack
@@ -152,12 +155,13 @@ class _Run:
         drop_ended(self._machine, self.result.run_id)
         self._set_aside()
         acting = [self._machine.policy(name) for name in self._plan.header.policies if self._acts(name) and name not in self.result.failed]
-        with gather(self._machine, acting, self._plan.header.as_of) as gathered:
+        judges = replay_judges(self._machine, acting) if self._plan.header.replay else nullcontext(by_policy)
+        with gather(self._machine, acting, self._plan.header.as_of) as gathered, judges as judging:
             for policy in acting:
                 unknown = [gathered.unknown[each.name] for each in facts_used(self._machine, [policy]) if each.name in gathered.unknown]
                 if unknown:
                     self._give_up(policy.source.name, SourceFailed(f"{unknown[0]}, and {policy.source.name} is decided by it."))
-            self._work(gathered)
+            self._work(gathered, judging)
 
     def _acts(self, name: str) -> bool:
         """Whether the plan does anything in a source."""
@@ -185,13 +189,13 @@ class _Run:
             say(self._machine, stopped, run=self.result.run_id)
             self.result.failed.update({each.source: each.what for each in stopped if each.source is not None})
 
-    def _work(self, gathered: Gathered) -> None:
+    def _work(self, gathered: Gathered, judging: Judging) -> None:
         """Work through the batches."""
         for name, batches in groupby(self._plan.batches(), key=lambda batch: batch.source):
             try:
                 if name in self.result.failed:
                     continue
-                self._source(name, batches, gathered)
+                self._source(name, batches, gathered, judging)
             except (SourceFailed, Retriable, ConfigurationError) as error:
                 if isinstance(error, AuditUnavailable):
                     raise
@@ -211,7 +215,7 @@ class _Run:
             sync=True,
         )
 
-    def _source(self, name: str, batches: Iterable[PlannedBatch], gathered: Gathered) -> None:
+    def _source(self, name: str, batches: Iterable[PlannedBatch], gathered: Gathered, judging: Judging) -> None:
         """Work through the batches of one source."""
         machine, result = self._machine, self.result
         policy = machine.policy(name)
@@ -225,11 +229,11 @@ class _Run:
             secret = ref_key(machine, batch_row(*first, result.run_id, "")).secret
 
             def lane() -> Lane:
-                worker = BatchWorker(machine, policy, source, result.run_id, gathered, secret, self._lock.confirm)
-                return Lane(machine, result.run_id, worker, ReadBack(machine, policy, source, gathered, secret))
+                worker = BatchWorker(machine, policy, source, result.run_id, gathered, secret, self._lock.confirm, judging)
+                return Lane(machine, result.run_id, worker, ReadBack(machine, policy, source, gathered, secret, judging))
 
-            # With a limit every batch is counted before the next one begins.
-            count = lanes_of(policy, source) if self._room is None else 1
+            # With a limit every batch is counted before the next one begins; tombstones are looked up in one file by one thread.
+            count = lanes_of(policy, source) if self._room is None and not self._plan.header.replay else 1
             for done in carried_out(self._within_room(chain([first], pending)), lane, count):
                 result.results[name] += done.outcome
                 result.unverified += done.there
@@ -276,7 +280,9 @@ class _Run:
         if result.unverified:
             found.append(FindingRow("failed", "*", "*", "records are still there after they were reported as done", result.unverified))
         result.findings = found
-        machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
+        # A replay looks at nothing but what came back, so nothing that was found before is over.
+        covered = [name for name in result.results if name not in result.failed and not self._plan.header.replay]
+        machine.ledger.record_findings(result.run_id, found, covered=covered)
         result.new_findings = machine.ledger.new_findings(machine.today(), found)
         # What the plan had found it has said itself, unless it was made for another day than that on which it was made.
         header = self._plan.header

@@ -48,7 +48,7 @@ from worker.ports import (
 )
 from worker.usecases.gathering import Gathered, departure, high_water
 from worker.usecases.intents import IntentLines, by_kind
-from worker.usecases.judging import Judge, Verdict, deletes
+from worker.usecases.judging import Judge, Judging, Verdict, by_policy, deletes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
@@ -107,7 +107,7 @@ class _Work:
 class BatchWorker:
     """Carries out the batches of one source in one run.
 
-    gathered -- the facts over several sources; confirm_run -- raises when the run's own lock was lost.
+    gathered -- the facts over several sources; confirm_run -- raises when the run's own lock was lost; judging -- as for the plan.
     """
 
     def __init__(
@@ -119,7 +119,9 @@ class BatchWorker:
         gathered: Gathered,
         ref_secret: bytes,
         confirm_run: Callable[[], None],
+        judging: Judging = by_policy,
     ) -> None:
+        self._judging = judging
         self._machine = machine
         self._policy = policy
         self._source = source
@@ -131,11 +133,12 @@ class BatchWorker:
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
         # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
-        self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
+        alone = self._judge.plain and policy.only_deletes
+        self._take = alone and not policy.shared and all(each.disposal is None for each in policy.source.relations)
 
     def _new_judge(self) -> Judge:
         """Return a judge that knows what stands now, and asks for what the trail and other sources' facts keep of a record that goes."""
-        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=True)
+        return self._judging(self._machine, self._policy, self._gathered, identifiers=True)
 
     def _identifiers(self) -> list[tuple[int, Identifier]]:
         """Return where in a row a person's identifiers stand."""
