@@ -26,6 +26,8 @@ from typing import Any, Self
 from worker.errors import ConfigurationError, Refused
 
 FORMAT = "retention-plan/1"
+REPLAY = "replay of "
+"""What the reasons of a replay begin with; the batch and the run follow, then a colon and the purposes."""
 
 
 @dataclass(frozen=True, slots=True)

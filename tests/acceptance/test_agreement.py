@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import pytest
 
 from tests.acceptance.conftest import Firm
 from tests.acceptance.test_crash import killed_at
+from worker.audit.accounts import accounts
 from worker.audit.lines import EVENT_LINE, files
+from worker.cli.session import Session
 from worker.core import merkle
 from worker.keys import Keyring
+from worker.usecases.agreeing import Comparing, Known, known_to
 
 Found = list[tuple[str, str, int]]
 """Kind, source and number of every finding."""
@@ -232,3 +236,20 @@ def test_it_writes_nothing_else(done: Firm) -> None:
     assert 0 == done("audit", "reconcile").code
     assert before == (done.database.read_bytes(), {path.name for path in done.state.iterdir()})
     assert 2 == done("audit", "reconcile", done.folder / "nowhere").code
+
+
+def test_what_ends_while_it_is_compared_is_no_disagreement(done: Firm) -> None:
+    """The ledger is read first: batches that were open then, or not there yet, and have ended by the time the trail is read."""
+    with Session(done.environ, lambda: done.now, folder=done.folder).machine() as machine:
+        told = accounts(files(done.audit))
+        known = known_to(machine, None)
+        opened = {
+            each.batch_id: replace(each, state="pending", effects=None, stream=None, first=None, count=None, root=None)
+            for each in list(known.batches.values())[:3]
+        }
+        missing = list(known.batches)[3]
+        batches = {key: opened.get(key, each) for key, each in known.batches.items() if key != missing}
+        runs = {key: replace(each, state="running", counts={}, exit_code=None, ended_at=None) for key, each in known.runs.items()}
+        compared = Comparing(machine, Known(runs, batches, known.earlier), told, None).compare()
+    assert [] == compared.found
+    assert 0 == compared.sides["contacts"].open

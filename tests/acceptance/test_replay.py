@@ -55,8 +55,9 @@ class TestWhatGoes:
         restored(watched, "id <= 10")
         count, stays, plan = replayed(watched)
         assert (10, {}) == (count, stays)
-        shown = watched("plan", "show", plan)
-        assert 0 == shown.code
+        assert "A replay: it deletes again" in watched("plan", "show", plan).out
+        page = watched("plan", "show", plan, "--html").out
+        assert 1 == page.count("was deleted before and came back")
         assert 3 == watched("apply", plan).code
         assert 10 == carried_out(watched, plan)
         assert [] == rows(watched, "id <= 10")

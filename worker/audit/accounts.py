@@ -87,8 +87,8 @@ class Accounts:
     """Everything that was read.
 
     damage -- by the stream of the file it is in; streams -- of all files; segments -- by stream and first line; closings -- by batch and
-    root; contradictions -- closing events that say other than an earlier one; read_back -- by batch as it was planned, when its records
-    were read back last and how many were not as reported.
+    root; contradictions -- closing events that say other than an earlier one; seen_gone -- by batch, when it was read back last and
+    everything was as reported.
     """
 
     files: int = 0
@@ -98,7 +98,7 @@ class Accounts:
     segments: dict[tuple[str, int], Intents] = field(default_factory=dict)
     closings: dict[tuple[str, str], Closed] = field(default_factory=dict)
     contradictions: list[Closed] = field(default_factory=list)
-    read_back: dict[str, tuple[dt.datetime, int]] = field(default_factory=dict)
+    seen_gone: dict[str, dt.datetime] = field(default_factory=dict)
     runs: dict[str, RunSaid] = field(default_factory=dict)
 
     def run(self, run_id: str) -> RunSaid:
@@ -122,11 +122,12 @@ def accounts(paths: Iterable[Path], keep: Callable[[Intents, Payload], object] |
     return told
 
 
-def planned_batch(batch: str) -> str:
-    """Return the batch of the plan of which another is an attempt or a part: `.`, `+` and `~` stand in front of what is put behind it."""
-    for mark in ".+~":
-        batch = batch.partition(mark)[0]
-    return batch
+def tried_as(batch: str) -> list[str]:
+    """Return a batch and those of which it is an attempt or a part: `.`, `+` and `~` stand in front of what is put behind their ids.
+
+    What is read back of one of them is read back of the batch.
+    """
+    return [batch, *(batch[:place] for place, letter in enumerate(batch) if letter in ".+~")]
 
 
 class _Reading:
@@ -174,9 +175,9 @@ class _Reading:
             self.told.contradictions.append(made)
 
     def _verified(self, event: Payload, at: dt.datetime) -> None:
-        batch = planned_batch(str(event["retention.batch"]))
-        if batch not in self.told.read_back or self.told.read_back[batch][0] <= at:
-            self.told.read_back[batch] = (at, int(event["retention.count"]))
+        if not event["retention.count"]:
+            batch = str(event["retention.batch"])
+            self.told.seen_gone[batch] = max(at, self.told.seen_gone.get(batch, at))
 
     def _started(self, event: Payload, at: dt.datetime) -> None:
         self.told.run(str(event["retention.run"])).started = at

@@ -17,6 +17,7 @@ DUTCH = Words(
         ),
         "empty": "Er staat geen gebeurtenis in het log.",
         "contents": "Op deze pagina",
+        "replay": "was eerder verwijderd en is teruggekomen",
         "summary": "In één oogopslag",
         "last_run": "Laatste run",
         "no_run": "Er staat geen run in het log.",

@@ -15,6 +15,7 @@ ENGLISH = Words(
         "scope": "Drawn from the audit log alone, on {drawn}. It covers {first} to {last}. Times are UTC, days the organisation's.",
         "empty": "The log has no event.",
         "contents": "On this page",
+        "replay": "was deleted before and came back",
         "summary": "At a glance",
         "last_run": "Last run",
         "no_run": "The log has no run.",

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from worker.audit.accounts import Accounts, Closed, Intents, RunSaid, planned_batch
+from worker.audit.accounts import Accounts, Closed, Intents, RunSaid, tried_as
 from worker.clock import local_day
 from worker.ledger.rows import BatchRow, RunRow
 from worker.usecases.machine import Machine
@@ -151,14 +151,15 @@ class Comparing:
     def _batch(self, row: BatchRow, closed: Mapping[tuple[str, str], Intents]) -> None:
         """Compare one batch that the ledger knows."""
         side = self.result.side(row.source)
-        effects = _plain(row.effects)
         side.batches += 1
-        side.ledger += sum(effects.values())
         if row.state in _OPEN:
+            # It may have ended since.
             row = self._present(row.batch_id) or row
-            if row.state in _OPEN:
-                side.open += 1
-                return
+        if row.state in _OPEN:
+            side.open += 1
+            return
+        effects = _plain(row.effects)
+        side.ledger += sum(effects.values())
         if not effects:
             self._without_effect(row)
             return
@@ -225,8 +226,8 @@ class Comparing:
 
     def _settle(self, segment: Intents, row: BatchRow | None, closing: Closed) -> None:
         """Note that the intents of a segment are effects."""
-        read = self._told.read_back.get(planned_batch(closing.batch))
-        seen_gone = read is not None and read[0] >= closing.at and not read[1]
+        read_back = [self._told.seen_gone[each] for each in tried_as(closing.batch) if each in self._told.seen_gone]
+        seen_gone = any(each >= closing.at for each in read_back)
         self.result.settled[segment.number] = Settled(segment, row, closing, seen_gone)
 
     def _why_missing(self, stream: str) -> str:
@@ -246,9 +247,12 @@ class Comparing:
             batches.setdefault(each.run_id, []).append(each)
         for run in self._known.runs.values():
             said = self._told.runs.get(run.run_id)
-            if said is not None and said.totals is not None:
-                self._totals(run, said)
-            self._policies(run, said, batches.get(run.run_id, []))
+            # One that ended since has batches that were not read.
+            now = run if run.state != "running" else self._machine.ledger.run(run.run_id) or run
+            if said is not None and said.totals is not None and now.state != "running":
+                self._totals(now, said)
+            if run.state not in ("running", "failed"):
+                self._policies(run, said, batches.get(run.run_id, []))
         for run_id, said in self._told.runs.items():
             if said.started is not None and self._concerns(run_id, said.started) and self._machine.ledger.run(run_id) is None:
                 self._find(Difference.NO_BATCH, "*", run_id, "", "the trail has a run of this name")
@@ -266,7 +270,7 @@ class Comparing:
 
     def _policies(self, run: RunRow, said: RunSaid | None, batches: Sequence[BatchRow]) -> None:
         """Compare the ledger's counts of a run, by policy, with the sum over its batches. Of a failed source not all may count."""
-        if run.state in ("running", "failed") or any(each.state in _OPEN for each in batches):
+        if any(each.state in _OPEN for each in batches):
             return
         for source in sorted({*run.counts, *(each.source for each in batches)}):
             if said is not None and source in said.failed:

@@ -260,7 +260,7 @@ class _SourcePlanner:
                     if len(self._records) >= size:
                         self._flush(writer)
                 self._passed += len(page)
-                if self._policy.shared and self._passed >= size:
+                if (self._policy.shared or not self._judge.plain) and self._passed >= size:
                     # A batch reads its whole range again, and its selection leaves nothing out.
                     self._flush(writer)
                 if len(self._tally) > _TALLIED:

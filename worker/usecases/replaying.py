@@ -27,6 +27,7 @@ from worker.core.model import ANSWERED, SEEN, DispositionKind, Policy, day
 from worker.core.purposes import NeverApplied
 from worker.core.select import EVERYTHING, Selection
 from worker.core.standing import NOTHING, Request, RequestKind, Standing
+from worker.planfile import REPLAY
 from worker.ports import Row
 from worker.usecases.gathering import Gathered
 from worker.usecases.judging import Judge, Judging, Verdict
@@ -122,7 +123,7 @@ class ReplayJudge(Judge):
                 ends = outcome.instead_of if isinstance(outcome, Held) else outcome
                 if isinstance(ends, Due) and ends.kind is DispositionKind.DELETE:
                     evidence = b"\x00".join((judged.evidence, match.batch.encode(), match.day.isoformat().encode()))
-                    return self._shared(judged.decision, evidence, f"replay of {match.batch} of {match.run}")
+                    return self._shared(judged.decision, evidence, f"{REPLAY}{match.batch} of {match.run}")
                 if isinstance(ends, Waiting):
                     why = why or WAITS
             why = why or NEEDED
