@@ -11,7 +11,6 @@ They are kept in the ledger's transaction of the batch's intent, and count only 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +51,8 @@ class Tokens:
         texts = [text_of(each, values[each.name]) for each in self._facts]
         if None in texts or not any(texts):
             return None
-        return token(self._secret, "unchanging", self._source.name, json.dumps(texts))
+        # With their lengths, so that none can run into the next.
+        return token(self._secret, "unchanging", self._source.name, "".join(f"{len(text)}:{text}" for text in texts if text is not None))
 
     def people(self, values: Mapping[str, Raw]) -> list[bytes]:
         """Return the tokens of the identifiers that a record has."""
@@ -209,6 +209,7 @@ class TombstoneIndex(Nameless):
         self._tokens: list[Tokens] = []
         self._facts: list[tuple[str, ...]] = []
         self._people = Tokens(secret, source, ())
+        self._known = _Known()
         self.unknown: tuple[str, ...] = ()
         for number, lot in enumerate(machine.ledger.tombstones(source.name, today, run_id=run_id)):
             if not names.issuperset(lot.facts):
@@ -220,7 +221,7 @@ class TombstoneIndex(Nameless):
             kept = (number, lot.batch_id, lot.run_id, lot.day.toordinal(), lot.erasure, self._facts.index(lot.facts))
             with explained():
                 self._connection.execute("INSERT INTO lot VALUES (?, ?, ?, ?, ?, ?)", kept)
-                self._connection.executemany("INSERT INTO tombstone VALUES (?, ?, ?, ?)", _entries(lot.blob, number))
+                self._connection.executemany("INSERT INTO tombstone VALUES (?, ?, ?, ?)", _entries(self._known.noted(lot.blob), number))
                 self._connection.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", _still(lot.still or b"", number))
         with explained():
             self._connection.execute("CREATE INDEX by_own ON tombstone (own)")
@@ -251,8 +252,9 @@ class TombstoneIndex(Nameless):
     def _like(self, key: Key, values: Mapping[str, Raw]) -> Iterator[tuple[int, Match]]:
         """Yield everything that a record is like, with the number of the tombstones."""
         own = self._people.own(key)
-        told = [tokens.facts(values) for tokens in self._tokens]
         asked = [("t.own = ?", own), *(("t.person = ?", person) for person in self._people.people(values))]
+        asked = [(where, wanted) for where, wanted in asked if self._known.may_hold(wanted)]
+        told = [tokens.facts(values) for tokens in self._tokens] if asked else []
         still: set[int] | None = None
         for where, wanted in asked:
             with explained():
@@ -278,6 +280,27 @@ class TombstoneIndex(Nameless):
         best = min((each.likeness for each in found), default=None)
         alike = {each for each in found if each.likeness is best}
         return sorted(alike, key=lambda each: (not each.erasure, -each.day.toordinal(), each.batch))
+
+
+class _Known:
+    """Says at once of most tokens that there is no tombstone with them: one bit for each beginning that there is, in two megabytes."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(1 << 21)
+
+    def noted(self, blob: bytes) -> bytes:
+        """Take in the tokens of keys and identifiers in a blob, and return it."""
+        bits = self._bits
+        for start in range(0, len(blob), _ENTRY):
+            for place in (start, start + 2 * REFERENCE_BYTES):
+                number = int.from_bytes(blob[place : place + 3], "big")
+                bits[number >> 3] |= 1 << (number & 7)
+        return blob
+
+    def may_hold(self, token: bytes) -> bool:
+        """Whether a token may be one of those; when not, it is none."""
+        number = int.from_bytes(token[:3], "big")
+        return bool(self._bits[number >> 3] & 1 << (number & 7))
 
 
 def _entries(blob: bytes, lot: int) -> Iterator[tuple[bytes, bytes, bytes, int]]:

@@ -142,7 +142,7 @@ ADDED: list[tuple[dict[str, str], str, str]] = [
     (
         {'key = "id"': "key = 'id'\nwatch = 'P1Y'\nunchanging = ['came_on', 'email']"},
         "statement.md",
-        "een kenmerk, gemaakt met een geheime sleutel, dat ons zegt of ze terugkomen.",
+        "een kenmerk, met een geheime sleutel gemaakt, dat zegt of ze terugkomen.",
     ),
     (
         {'keep = "P2Y"': "keep = 'two'", "[sources.people]": "[periods]\ntwo = 'P2Y'\n[sources.people]"},
