@@ -230,6 +230,15 @@ def test_only_runs_since_a_day(done: Firm) -> None:
     assert 0 == done("audit", "reconcile", "--since", "2027-01-01").code
 
 
+def test_a_policy_that_is_gone(done: Firm) -> None:
+    """Of a source that no policy is about any more trail and ledger are compared, and that the system isn't is said."""
+    text = done.policies.read_text(encoding="utf-8")
+    done.policies.write_text(text[: text.index("[sources.members]")], encoding="utf-8")
+    said = done("audit", "reconcile", "--json")
+    assert (0, []) == (said.code, said.json["findings"]), said.err
+    assert {"no policy is about their source any more": 2} == said.json["sources"]["members"]["incomparable"]
+
+
 def test_it_writes_nothing_else(done: Firm) -> None:
     """Systems and ledger are as they were, and nothing is left in the state folder."""
     before = done.database.read_bytes(), {path.name for path in done.state.iterdir()}

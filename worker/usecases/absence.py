@@ -37,6 +37,7 @@ _HELD_BACK = 5_000
 _ASKED = 500
 
 NO_SOURCE = "rows that have no source of their own"
+NO_POLICY = "no policy is about their source any more"
 NO_KEY = "the key of their year is gone"
 NO_TREATMENT = "their fields are no longer declared as treated"
 
@@ -143,7 +144,9 @@ class Looking:
             for (source, action), count in settled.segment.intents.items():
                 if action not in _KINDS:
                     continue
-                why = NO_SOURCE if self._machine.schedule.policy(source) is None else NO_KEY if number in self._keyless else ""
+                why = NO_KEY if number in self._keyless else ""
+                if self._machine.schedule.policy(source) is None:
+                    why = NO_SOURCE if "." in source else NO_POLICY
                 if why:
                     self._result.side(settled.closed.source).incomparable[why] += count
                     continue

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from tests.thoroughness import examples
 from tests.unit.usecases.conftest import Lab
+from worker.audit.accounts import tried_as
 from worker.core.facts import UNREADABLE, Empty, FieldType, Reading
 from worker.core.model import Field, Identifier
 from worker.policyfile import loads
+from worker.usecases.planning import make_plan
 from worker.usecases.replaying import ANEW, NEEDED, PERSON, UNTOLD, make_replay
 from worker.usecases.standing import add_hold, add_request, close_request, release_hold
 from worker.usecases.tombstones import Tokens, text_of
@@ -243,3 +245,33 @@ def test_tokens_are_bound_to_their_source_and_key() -> None:
     assert tokens.facts({"status": "a", "billed": "b"}) != tokens.facts({"status": 'a", "b', "billed": ""})
     assert tokens.facts({"status": "", "billed": None}) is None
     assert tokens.facts({"status": "a", "billed": UNREADABLE}) is None
+
+
+def test_rows_that_went_along_leave_tombstones_of_their_own(lab: Lab) -> None:
+    """Children with a policy of their own go in their parent's batch; their source is watched, their parent's is not."""
+    lab.policies = lab.policies.replace(
+        'table = "invoices"\nkey = "id"\n[sources.invoices.fields]',
+        'table = "invoices"\nkey = "id"\nwatch = "P1Y"\nunchanging = ["billed_to", "issued_on"]\n[sources.invoices.fields]',
+    )
+    gone = dict(lab.table("invoices")[50])
+    with lab.machine() as machine:
+        lab.plan_and_apply(machine)
+        # One went with its customer, and one by itself.
+        assert {"invoices": 2} == machine.ledger.watched(machine.today())
+        lab.moment += dt.timedelta(days=1)
+        lab.memory.tables["invoices"] = {**lab.memory.tables["invoices"], (50,): gone, (51,): {**gone, "id": 51}}
+        found = [each for each in make_plan(machine).findings if each.kind == "returned"]
+        # Without an identifier nothing tells that another key is the same record's.
+        assert [("deleted records came back", 1)] == [(each.detail, each.count) for each in found]
+        made = make_replay(machine)
+        assert made is not None
+        assert {"invoices": 1} == made.acting
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [("p-0-1", ["p-0-1"]), ("p-0-1~2", ["p-0-1~2", "p-0-1"]), ("p-0-1+3.0.1", ["p-0-1+3.0.1", "p-0-1", "p-0-1+3", "p-0-1+3.0"])],
+)
+def test_a_batch_is_read_back_with_what_it_is_part_of(batch: str, expected: list[str]) -> None:
+    """Reading back a planned batch, or one attempt at it, reads back its halves too."""
+    assert expected == tried_as(batch)
