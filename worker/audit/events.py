@@ -70,6 +70,9 @@ class Action(StrEnum):
     CHECKPOINT = "retention.checkpoint", "The stream so far, signed."
     AUDIT_PRUNED = "retention.audit_pruned", "What old events of a stream said is dropped, with their salts; their hashes stay."
     ANCHORED = "retention.anchored", "The heads of all streams were signed for somebody else to keep."
+    RECORD_RETURNED = "retention.record_returned", "A plan found a record that a batch of an earlier run deleted there again."
+    TOMBSTONES_DROPPED = "retention.tombstones_dropped", "Tombstones that ended were dropped: their records are recognised no more."
+    AGREEMENT_CHECKED = "retention.agreement_checked", "Trail, ledger and systems were compared; it says how many things don't agree."
     CLOCK_SUSPECT = "retention.clock_suspect", "The clock went back or leapt ahead."
 
 

@@ -63,7 +63,7 @@ def _member(name: str, kind: str | Sequence[str], meaning: str) -> Member:
 _HOLD_KINDS = ("legal", "dispute", "restriction")
 _SCOPES = ("record", "subject", "case", "category", "source")
 _REQUEST_KINDS = ("erase", "restrict", "object", "withdraw", "export")
-_FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review")
+_FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned")
 _BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval", "stop")
 _LIMITS = ("stop", "time", "records", "errors", "lag", "transaction", "unanswered", "unseen")
 
@@ -137,6 +137,7 @@ _ALL = (
     _member("retention.received_on", "day", "When the request came in."),
     _member("retention.record", "32 hex digits", "Keyed reference of the record: source and key under the year's key."),
     _member("retention.relation", "text", "The way from the record to the rows that go with it."),
+    _member("retention.replay", "true or false", "The plan deletes what was deleted before and came back, and nothing else."),
     _member("retention.request", "text", "The request's id."),
     _member("retention.request_kind", _REQUEST_KINDS, "What the subject asked for."),
     _member("retention.requests", "list of texts", "Requests that keep the record, or ended purposes of it."),
@@ -145,6 +146,7 @@ _ALL = (
     _member("retention.scope", _SCOPES, "What the hold is about."),
     _member("retention.sha256", "64 hex digits", "SHA-256 of those bytes, or of the note."),
     _member("retention.segments", "count", "The segments that a checkpoint covers: all before its own."),
+    _member("retention.since", "day", "The first local day that was looked at."),
     _member("retention.shape", "text", "The digest of the source's columns and child tables."),
     _member("retention.source", "text", "The source; `*` for all."),
     _member("retention.stream", "32 hex digits", "The stream."),

@@ -15,6 +15,7 @@ import click
 
 from worker.bootstrap import service_version
 from worker.cli import (
+    agreement,
     ahead,
     attention,
     audit,
@@ -28,6 +29,7 @@ from worker.cli import (
     plans,
     policies,
     proofs,
+    replaying,
     reviews,
     runs,
     standing,
@@ -102,6 +104,7 @@ for _command in (
     runs.runs,
     stopping.stop_runs,
     stopping.resume_runs,
+    replaying.replay,
     explaining.explain,
     attention.findings,
     standing.hold,
@@ -121,7 +124,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove, audit_upkeep.prune):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove, audit_upkeep.prune, agreement.reconcile_trail):
     audit.audit.add_command(_command)
 
 

@@ -16,6 +16,7 @@ from worker.core.model import Policy
 from worker.ledger.identity import KnownKey
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
+from worker.usecases.agreeing import Disagreement, Side
 from worker.usecases.applying import RunResult
 from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.declared import Declared
@@ -161,6 +162,28 @@ def verified_table(title: str, rows: Iterable[tuple[str, int, int, int, int]]) -
         table.add_column(heading, justify="right")
     for name, *numbers in rows:
         table.add_row(name, *(_number(number) for number in numbers))
+    return table
+
+
+def agreement_table(sides: Mapping[str, Side], failed: Mapping[str, str], *, systems: bool) -> Table:
+    """Return what was compared of each source: batches, effects as the ledger and the trail count them, what the system has now."""
+    table = _table("Trail, ledger and systems" if systems else "Trail and ledger", "source")
+    titles = ("batches", "still\nopen", "effects in\nthe ledger", "effects in\nthe trail", *(("absent", "treated") if systems else ()))
+    for heading in titles:
+        table.add_column(heading, justify="right")
+    for name, each in sides.items():
+        now = ["?", "?"] if name in failed else [_number(each.absent), _number(each.treated)]
+        numbers = [_number(number) for number in (each.batches, each.open, each.ledger, each.log)]
+        table.add_row(name, *numbers, *(now if systems else []))
+    return table
+
+
+def disagreement_table(found: Sequence[Disagreement]) -> Table:
+    """Return what doesn't agree, one thing a line; of records their number only."""
+    table = _table("What doesn't agree", "kind", "source", "run", "batch", "what")
+    table.add_column("how many", justify="right")
+    for each in found:
+        table.add_row(each.kind, each.source, each.run or "-", each.batch or "-", each.what, _number(each.count))
     return table
 
 

@@ -44,10 +44,14 @@ def fact_columns(policy: Policy) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A decision and its evidence: the facts used and the fields still untreated, as bytes to be fingerprinted with a key, never stored."""
+    """A decision and its evidence: the facts used and the fields still untreated, as bytes to be fingerprinted with a key, never stored.
+
+    because -- what led to it besides the policy, where something did.
+    """
 
     decision: Decision
     evidence: bytes
+    because: str = ""
 
 
 class RowDecider:

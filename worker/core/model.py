@@ -300,7 +300,8 @@ class Source:
     connector -- the plug-in's name; table -- what the connector calls the set (a table, a list, a folder); key -- the columns that
     identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; shared -- the
     facts over several sources that its policy may use: those it is a member of, and those it lists under `uses`; marks -- facts about its
-    records that people set, which no connector can see.
+    records that people set, which no connector can see; watch -- how long after its deletion it is watched whether a record comes back,
+    None where nobody looks; unchanging -- the fields by which it is told then that it is the same one.
     For people: controller_name -- for whom they are processed; backups -- how long after its deletion a record is gone from backups too,
     None when nobody said; recipients -- with whom the records are shared; label -- what people call the records.
     """
@@ -321,6 +322,8 @@ class Source:
     shared: tuple[SharedFact, ...] = ()
     label: Label = UNLABELLED
     marks: tuple[Mark, ...] = ()
+    watch: Period | None = None
+    unchanging: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""
@@ -634,7 +637,7 @@ class Organisation:
     """Whose policies these are.
 
     zone -- the IANA zone in which days are counted; window, lead, owner -- what holds for policies that don't say; periods -- the standard
-    periods by name.
+    periods by name; watch_erasures -- how long it is watched in every source whether a record that somebody asked to erase comes back.
     """
 
     name: str
@@ -644,6 +647,7 @@ class Organisation:
     lead: Period = NO_TIME
     owner: str = ""
     periods: Mapping[str, StandardPeriod] = field(default_factory=dict)
+    watch_erasures: Period = NO_TIME
 
 
 @dataclass(frozen=True, slots=True)

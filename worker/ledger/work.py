@@ -18,10 +18,10 @@ from worker.ledger import schema
 from worker.ledger.connect import columns, values
 from worker.ledger.queue import Queue
 from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, Lease, RunCounts, RunRow
+from worker.ledger.tombstones import bury, took_effect
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed"]
-_TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 
 _PAGE = 500
 _TOKEN_BYTES = 16
@@ -122,7 +122,7 @@ class Work(Queue):
             self._intend(connection, Intent(batch_id, witness, stream, first, count, root))
 
     def intend_with(self, intent: Intent) -> None:
-        """Do what `intend` does, with the batch's aliases and high-water marks in the same transaction."""
+        """Do what `intend` does, with the batch's aliases, high-water marks and tombstones in the same transaction."""
         with self._write() as connection:
             self._intend(connection, intent)
 
@@ -248,7 +248,7 @@ class Work(Queue):
                 select(table.c.high_water_id, table.c.blob, table.c.at)
                 .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
                 .where(table.c.source == source, table.c.field == RECORD, table.c.high_water_id > last)
-                .where(batches.c.state.in_(_TOOK_EFFECT), batches.c.effects != {})  # what a crash undid is resolved, too
+                .where(*took_effect())  # what a crash undid is resolved, too
                 .order_by(table.c.high_water_id)
                 .limit(20)
             )
@@ -301,6 +301,7 @@ class Work(Queue):
                 raise ValueError("a high-water mark is made of 16-byte tokens, each with a day in 4 bytes")
             kept = {"batch_id": intent.batch_id, **values(each), "at": self._now()}
             connection.execute(insert(schema.high_water).values(kept))
+        bury(connection, intent, self._now())
 
     def _keep_aliases(self, connection: Connection, batch_id: str, source: str, blob: bytes) -> None:
         if not blob or len(blob) % (2 * _TOKEN_BYTES):

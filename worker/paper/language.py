@@ -89,6 +89,7 @@ class Phrase(StrEnum):
     REVIEWER = "reviewer"
     WINDOW = "window"
     BACKUPS = "backups"
+    WATCH = "watch"
     EARLIER = "earlier"
     FOLLOWS = "follows"
     PSEUDONYMS = "pseudonyms"

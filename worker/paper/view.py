@@ -272,6 +272,8 @@ def _afterwards(policy: Policy, facts: Mapping[str, Fact], language: Language) -
     backups = policy.source.backups
     if backups is not None and backups != NO_TIME and _deletes(policy):
         yield language.phrase(Phrase.BACKUPS, period=period(backups, language))
+    if policy.source.watch is not None and _deletes(policy):
+        yield language.phrase(Phrase.WATCH, period=period(policy.source.watch, language))
 
 
 def _deletes(policy: Policy) -> bool:

@@ -151,6 +151,7 @@ def _organisation(shaped: Shaped, complaints: Complaints) -> Organisation:
         resolved(("organisation", "lead"), head.lead, standards, complaints) or NO_TIME,
         head.owner,
         standards,
+        head.watch_erasures,
     )
 
 

@@ -49,6 +49,7 @@ _UNORDERED = frozenset(
         ("Source", "consents"),
         ("Purpose", "consents"),
         ("Source", "marks"),
+        ("Source", "unchanging"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

@@ -195,6 +195,10 @@ class OrganisationShape(Shape):
     window: Duration = _default(Period(), "How long after the due day a disposition may take, for policies that don't say; P0D.")
     lead: Duration = _default(Period(), "How long before its due day a record is shown as coming up, for policies that don't say; P0D.")
     owner: str = _default("", "Who answers for the policies that name nobody.")
+    watch_erasures: OwnPeriod = _default(
+        Period.parse("P1Y"),
+        "How long after somebody's erasure every source is watched whether the records come back; P1Y, and P0D for not at all.",
+    )
 
 
 Coarseness = Annotated[Coarse, Field(strict=False)]
@@ -354,6 +358,8 @@ class SourceShape(Shape):
     processor: bool = _switch("The records are processed for somebody else, who decides about requests.")
     controller_name: Text | None = _optional("For whom they are processed, with `processor`.")
     backups: OwnPeriod | None = _optional("How long after its deletion a record is gone from backups too.")
+    watch: OwnPeriod | None = _optional("How long after its deletion it is watched whether a record comes back; needs `unchanging`.")
+    unchanging: list[str] = _empty(list, "The fields that never change in a record, by which it is recognised when it comes back.")
     recipients: list[Text] = _empty(list, "With whom the records are shared.")
     options: dict[Text, str] = _empty(dict, "What else the plug-in wants to know.")
     label: LabelShape = _default(LabelShape(), _LABEL)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
@@ -28,7 +29,7 @@ from worker.core.decide import Held
 from worker.core.model import Disposal, Identifier, Policy, Relation
 from worker.core.refs import Referrer
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, HighWater, Intent, Lease
+from worker.ledger.rows import BatchRow, HighWater, Intent, Lease, Tombstones
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
     AFTER_CLOSE,
@@ -50,11 +51,12 @@ from worker.ports import (
 )
 from worker.usecases.gathering import Gathered, departure, high_water
 from worker.usecases.intents import IntentLines, by_kind
-from worker.usecases.judging import Judge, Verdict, deletes
+from worker.usecases.judging import Judge, Judging, Verdict, by_policy, deletes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, action, why
+from worker.usecases.tombstones import buried
 
 _PAYLOAD_BYTES = 900
 
@@ -117,7 +119,8 @@ class _Work:
 class BatchWorker:
     """Carries out the batches of one source in one run.
 
-    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost.
+    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost; judging -- as for
+    the plan.
     """
 
     def __init__(
@@ -129,7 +132,9 @@ class BatchWorker:
         gathered: Gathered,
         ref_secret: bytes,
         confirm: Callable[[Lease], None],
+        judging: Judging = by_policy,
     ) -> None:
+        self._judging = judging
         self._machine = machine
         self._policy = policy
         self._source = source
@@ -142,11 +147,12 @@ class BatchWorker:
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
         # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
-        self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
+        alone = self._judge.plain and policy.only_deletes
+        self._take = alone and not policy.shared and all(each.disposal is None for each in policy.source.relations)
 
     def _new_judge(self) -> Judge:
         """Return a judge that knows what stands now, and asks for what the trail and other sources' facts keep of a record that goes."""
-        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=True)
+        return self._judging(self._machine, self._policy, self._gathered, identifiers=True)
 
     def _identifiers(self) -> list[tuple[int, Identifier]]:
         """Return where in a row a person's identifiers stand."""
@@ -224,7 +230,7 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, self._identifiers())])
                     faults.reached(AFTER_FSYNC)
-                    kept = (self._aliases(work), self._high_water(work))
+                    kept = (self._aliases(work), self._high_water(work), self._tombstones(work))
                     ledger.intend_with(
                         Intent(
                             attempt,
@@ -418,6 +424,18 @@ class BatchWorker:
                 before = gone.get(source)
                 gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
         return (*days, *gone.values())
+
+    def _tombstones(self, work: _Work) -> tuple[Tombstones, ...]:
+        """Return what is kept of deleted records to recognise them when they come back."""
+        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
+        return buried(
+            self._machine,
+            [
+                (judge.policy.source, [(each.key, each.standing, partial(judge.values, each)) for each in verdicts])
+                for judge, verdicts in (deleted, *work.leaving)
+                if judge.policy.source.watch is not None or not judge.standing.empty or judge.looks_at_parents
+            ],
+        )
 
     # --- What is said about it ----------------------------------------------------------------------------------------------------
 

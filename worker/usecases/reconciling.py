@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import sleep
 
+from worker.audit.accounts import WORDS
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
@@ -31,13 +32,6 @@ PART_MARK = "."
 """What stands in the id of a part of a batch that had to be halved."""
 _PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-_WORDS = {
-    str(Action.RECORD_DELETED): "delete",
-    str(Action.RECORD_PSEUDONYMISED): "pseudonymise",
-    str(Action.FIELDS_TREATED): "treat",
-    str(Action.CHILD_DELETED): "children",
-    str(Action.CHILD_DETACHED): "children",
-}
 
 
 def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None, *, abandon: bool = False) -> list[BatchRow]:
@@ -241,7 +235,7 @@ def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool
         # Its audit file may lie on another machine.
         effects.update(row.intended["effects"])
     elif took_effect:
-        effects.update(_WORDS[str(each["event.action"])] for each in intents_of(machine, row))
+        effects.update(WORDS[str(each["event.action"])] for each in intents_of(machine, row))
     count = effects.total()
     fields = closing_fields(row.batch_id, Closing.RESOLVED_AFTER_CRASH, digest=row.root or "", count=count, presumed=presumed)
     machine.trail.emit(

@@ -17,7 +17,7 @@ from worker.errors import ConfigurationError
 from worker.ports import KeyRange, OpenSource
 from worker.usecases.batching import BatchResult
 from worker.usecases.gathering import Gathered
-from worker.usecases.judging import Judge
+from worker.usecases.judging import Judging, by_policy
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
 from worker.usecases.reconciling import intents_of, ref_key
@@ -27,8 +27,10 @@ from worker.usecases.reporting import action
 class ReadBack:
     """Reads back batches of one source right after their commit, on a connection of its own."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes) -> None:
-        self._judge = Judge(machine, policy, gathered.today, gathered)
+    def __init__(
+        self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes, judging: Judging = by_policy
+    ) -> None:
+        self._judge = judging(machine, policy, gathered)
         self._source = source
         self._referrer = Referrer(ref_secret, policy.source.name)
 
