@@ -47,6 +47,8 @@ def application(settings: Settings) -> Celery:
     """Return the application for these settings; ConfigurationError when they name no broker."""
     if settings.broker is None:
         raise ConfigurationError("Workers are woken by a Redis: set RETENTION_BROKER, for instance to redis://localhost:6379/0.")
+    # Beat keeps when it sent what in a file there, and makes no folder.
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = Celery("retention", set_as_current=False)
     schedule = load_policies(settings.policies, connectors=registry.names())
     names = [policy.source.name for policy in schedule.policies]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -198,15 +199,13 @@ class _Helpers:
 
         try:
             yield send
-        except BaseException:
-            for each in started:
-                each.terminate()
-            raise
         finally:
             for each in started:
-                # One that was not sent anywhere reads the end of its errand, and goes.
+                # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
+                each.terminate()
                 _write(each, b"")
-                if each.wait() < 0:
+            for each in started:
+                if each.wait() < 0 and each.returncode != -signal.SIGTERM:
                     # What it was at was done by others, and the next process that starts records how its audit file ended.
                     get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
 

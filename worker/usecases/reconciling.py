@@ -58,7 +58,8 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             ended.append(row)
     for run in machine.ledger.open_runs():
         order = machine.ledger.order(run.run_id)
-        if order is not None and order.spread and not abandon:
+        unprepared = order is not None and order.phase == "preparing" and not machine.ledger.lives(order.owner)
+        if order is not None and order.spread and not abandon and not unprepared:
             continue
         counts: dict[str, dict[str, int]] = {}
         final: dict[str, list[str]] = {}
@@ -67,7 +68,7 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             found["acted"] += sum((batch.effects or {}).get(each, 0) for each in ACTIONS)
             final.setdefault(batch.source, []).append(batch.batch_id)
         # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
-        over = bool(counts.keys() & set(sources)) or _process_is_gone(run)
+        over = unprepared or bool(counts.keys() & set(sources)) or _process_is_gone(run)
         if over and not machine.ledger.unfinished(run.run_id):
             for name in final.keys() & set(sources):
                 # Witnesses that can't be dropped now do no harm where they are.

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.usecases.conftest import Killed, Lab
 from worker.errors import Busy, ConfigurationError
+from worker.ledger.rows import OrderRow, RunRow
 from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
 from worker.usecases.draining import Drain
 from worker.usecases.machine import Machine
@@ -122,6 +123,19 @@ class TestWorking:
         monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
         with small.machine() as machine, pytest.raises(ConfigurationError, match="another machine"):
             refuse_elsewhere(machine, run_id)
+
+    def test_a_run_that_nobody_prepares_any_more_is_ended_by_the_next(self, small: Lab) -> None:
+        """Its process died before the batches were handed over: it owns nothing, and it does not stay open for ever."""
+        with small.machine() as machine:
+            day = machine.today()
+            row = RunRow("run-half", None, "run", day, machine.now(), "elsewhere", 1, "n")
+            machine.ledger.start_run(row)
+            machine.ledger.begin_order(OrderRow("run-half", True, "elsewhere:1:dead", None, {}))
+            other = RunRow("run-at-it", None, "run", day, machine.now(), "elsewhere", 1, "n")
+            machine.ledger.start_run(other)
+            machine.ledger.begin_order(OrderRow("run-at-it", True, machine.ledger.worker, None, {}))
+            assert run(machine).result is not None
+            assert {"run-at-it"} == {each.run_id for each in machine.ledger.open_runs()}
 
     def test_a_policy_that_changed_since_is_not_carried_out(self, small: Lab) -> None:
         """A worker with another policy file touches nothing, and the run says why."""
