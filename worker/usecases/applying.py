@@ -31,7 +31,7 @@ from worker.usecases.negatives import say_findings
 from worker.usecases.observing import observe
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
-from worker.usecases.reporting import ACTIONS, finding_of
+from worker.usecases.reporting import ACTIONS, UNDONE, finding_of
 from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
@@ -248,7 +248,7 @@ class _Run:
         for planned in batches:
             attempt, number = planned.batch_id, 1
             while (known := self._machine.ledger.batch(attempt)) is not None:
-                if known.state in _DONE_STATES and known.effects:
+                if known.state in _DONE_STATES and known.effects and UNDONE not in known.effects:
                     break
                 number += 1
                 attempt = f"{planned.batch_id}~{number}"
@@ -312,8 +312,8 @@ class _Run:
         for run in earlier:
             for batch in ledger.batches(run.run_id):
                 effects = batch.effects or {}
-                is_part = any(mark in batch.batch_id for mark in _PART_MARKS)
-                taken += sum(effects.values()) if is_part else effects.get(CHILDREN, 0)
+                is_part = UNDONE in effects or any(mark in batch.batch_id for mark in _PART_MARKS)
+                taken += sum(count for each, count in effects.items() if each != UNDONE) if is_part else effects.get(CHILDREN, 0)
         return taken
 
 

@@ -214,7 +214,8 @@ class _SourcePlanner:
     def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
         """Read everything that is of interest and write the batches."""
         selection = self._judge.selection(findings=True, full=full)
-        reference_of, size = self._referrer.reference, self._machine.settings.batch_size
+        reference_of = self._referrer.reference
+        size = min(self._machine.settings.batch_size, self._source.most or self._machine.settings.batch_size)
         with self._source.reader() as reader:
             for page in reader.rows(selection, self._judge.columns):
                 for verdict in self._judge.judge(page, reader.related):

@@ -136,6 +136,7 @@ class Lab:
     moment: dt.datetime = dt.datetime(2026, 6, 30, 12, tzinfo=dt.UTC)
     faults: KillAt = field(default_factory=KillAt)
     environ: dict[str, str] = field(default_factory=dict)
+    opens: type[MemorySource] = MemorySource
 
     @contextmanager
     def machine(self) -> Iterator[Machine]:
@@ -172,7 +173,7 @@ class Lab:
                 schedule,
                 ledger,
                 Keyring.open(settings.keys_file),
-                lambda source: MemorySource(source, self.memory, schedule.sources),
+                lambda source: self.opens(source, self.memory, schedule.sources),
                 trail,
                 lambda: self.moment,
                 self.faults,
