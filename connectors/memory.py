@@ -196,6 +196,11 @@ class MemoryService(MemorySource):
     most: int | None = 100
 
     @contextmanager
+    def reader(self) -> Iterator[MemoryReader]:
+        """Return a view of the records as they are when they are met."""
+        yield MemoryReader(self.spec, self._memory.tables, self._sources)
+
+    @contextmanager
     def batch(  # type: ignore[override]
         self,
         batch_id: str,  # noqa: ARG002

@@ -7,6 +7,7 @@ WordPress can't tell an empty text from none, so an empty text is no value. Thre
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from worker.core.facts import UNREADABLE, Raw
@@ -40,8 +41,6 @@ COLUMNS = (
 """The columns of every comment; `meta.NAME` stands for registered comment meta."""
 
 WRITABLE = frozenset({"author_name", "author_email", "author_url", IP, AGENT, CONTENT})
-FILLED = {IP: NO_ADDRESS, AGENT: NO_AGENT, CONTENT: None}
-"""Columns that may not be empty, and what is written where another field of such a comment is treated; content isn't sent then."""
 
 
 def wanted(columns: Sequence[str]) -> str:
@@ -68,10 +67,19 @@ def value(comment: Comment, column: str) -> Raw:
 
 def body(comment: Comment, settings: Mapping[str, Raw]) -> dict[str, Any]:
     """Return what is sent to set columns of a comment; address and user agent always, because WordPress overwrites what it isn't sent."""
-    sent: dict[str, Any] = {IP: comment.get(IP) or NO_ADDRESS, AGENT: comment.get(AGENT) or NO_AGENT}
+    sent: dict[str, Any] = {IP: _address(comment.get(IP)), AGENT: comment.get(AGENT) or NO_AGENT}
     meta = {name.removeprefix(META): new for name, new in settings.items() if name.startswith(META)}
     sent.update({name: "" if new is None else new for name, new in settings.items() if not name.startswith(META)})
     return {**sent, **({"meta": meta} if meta else {})}
+
+
+def _address(said: object) -> str:
+    """Return an address as WordPress takes it: the one that is there, or none when that is no address."""
+    try:
+        ip_address(str(said))
+    except ValueError:
+        return NO_ADDRESS
+    return str(said)
 
 
 def has(comment: Comment, settings: Mapping[str, Raw]) -> bool:
