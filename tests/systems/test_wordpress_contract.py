@@ -19,7 +19,11 @@ from tests.systems.servers.wordpress import WordPress
 from worker.core.model import Source
 from worker.ports import Connection, Key, OpenSource
 
-OWN = {"name": ("author_name", "comment_author"), "email": ("author_email", "comment_author_email"), "ip": ("author_ip", "comment_author_IP")}
+OWN = {
+    "name": ("author_name", "comment_author"),
+    "email": ("author_email", "comment_author_email"),
+    "ip": ("author_ip", "comment_author_IP"),
+}
 """The fields that every comment has, as REST and as the table call them; the others are comment meta."""
 META = tuple(name for name in COLUMNS if name not in OWN)
 PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}
