@@ -19,6 +19,7 @@ from worker.cli import (
     attention,
     audit,
     audit_events,
+    connectors,
     dashboard,
     explaining,
     marks,
@@ -88,6 +89,7 @@ def settings(session: Session, *, as_json: bool) -> int:
 for _command in (
     policies.policies,
     policies.sources,
+    connectors.connectors,
     plans.plan,
     plans.approve,
     runs.apply,
