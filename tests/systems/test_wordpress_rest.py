@@ -297,6 +297,40 @@ class TestPosts:
         )
 
 
+def test_a_site_that_goes_down_in_the_middle(way: Rest, seed: Seed, tmp_path: Path) -> None:
+    """When nobody can tell what became of a change, the batch stays open and nothing of it counts; the next run finds out what was done."""
+    way.proxy.heal()
+    made = office(way, seed, tmp_path)
+    command = made.command
+    keys = json.loads(
+        way.site.php(
+            "$post = wp_insert_post(['post_title' => 'Down', 'post_status' => 'publish', 'post_author' => 1]);"
+            "echo json_encode(array_map(fn($n) => wp_insert_comment(['comment_post_ID' => $post, 'comment_author' => \"V$n\","
+            " 'comment_author_IP' => '192.0.2.9', 'comment_agent' => 'Old', 'comment_content' => 'Hi', 'comment_approved' => 1,"
+            " 'comment_date' => '2020-01-01 12:00:00', 'comment_date_gmt' => '2020-01-01 12:00:00']), range(1, 4)));"
+        )
+    )
+    plan = command.approved()
+    way.proxy.dies(after=2)
+    down = command("apply", plan)
+    assert 5 == down.code, down.err
+    assert [] == command.events("retention.batch_closed")
+    assert [] == list(outcomes(command.audit))
+    way.proxy.heal()
+    treated = sum(made.comments()[key]["comment_author_IP"] == "0.0.0.0" for key in keys)
+    assert 2 == treated
+    again = command("run", "--json")
+    assert again.code in (0, 4), again.err
+    closed = command.events("retention.batch_closed")
+    assert [("resolved_after_crash", 2, True), ("committed", 2, None)] == [
+        (each["retention.batch_outcome"], each["retention.count"], each.get("retention.presumed")) for each in closed
+    ]
+    assert 2 == len(closed[0]["retention.excluded"])
+    assert 4 == len(list(outcomes(command.audit)))
+    assert {"0.0.0.0"} == {made.comments()[key]["comment_author_IP"] for key in keys}
+    way.site.php("".join(f"wp_delete_comment({key}, true);" for key in keys))
+
+
 def test_the_trash_is_soft(way: Rest, seed: Seed, tmp_path: Path) -> None:
     """With `delete = "trash"` the audit trail says soft, the comment lies in WordPress' trash, and is no record of the source any more."""
     way.proxy.heal()
