@@ -173,12 +173,12 @@ class WritingContract(Contract):
         assert keys[1:] == sorted(harness.dump())
 
     def test_the_same_batch_delivered_twice(self, harness: Harness, source: OpenSource) -> None:
-        """A batch that is carried out again, under the same id, finds nothing of what it deleted, and refuses to delete it again."""
+        """A batch that is delivered again, as another attempt, finds nothing of what it deleted, and refuses to delete it again."""
         harness.fill({harness.key(number): record(number) for number in range(4)})
         keys, whole = everything(source)
         carry_out(source, whole, Changes(delete=keys[:2]))
         after = harness.dump()
-        with source.batch("b", whole, EVERYTHING, ()) as batch:
+        with source.batch("b~2", whole, EVERYTHING, ()) as batch:
             assert keys[2:] == [split(source, row)[0] for row in batch.rows]
             with pytest.raises(Changed):
                 batch.write(Changes(delete=keys[:2]))
