@@ -169,10 +169,11 @@ def split(source: OpenSource, row: Row) -> tuple[Key, Row]:
 
 
 def carry_out(source: OpenSource, within: KeyRange, changes: Changes, batch_id: str = "b") -> None:
-    """Write and commit one batch."""
+    """Write and commit one batch, all of which is to be done."""
     with source.batch(batch_id, within, EVERYTHING, ()) as batch:
         batch.write(changes)
-        batch.commit()
+        undone = batch.commit()
+    assert not list(undone)
 
 
 class Contract:
