@@ -248,7 +248,9 @@ class Service:
                 f"{source}: the service refused the sign-in (HTTP 401). Set the user and the password or key in the source's settings anew."
             )
         if status == _TOO_MANY:
-            raise _Again(Retriable(f"{source}: the service asks for fewer requests (HTTP 429); try again later."), _asked_for(answer))
+            asked = _asked_for(answer)
+            what = f"{source}: the service asks for fewer requests (HTTP 429); try again later."
+            raise _Again(Retriable(what, retry_after=asked), asked)
         if status >= _SERVER_ERROR or status == _TIMED_OUT:
             what = f"{source}: the service answered with an error of its own (HTTP {status})"
             raise InDoubt(f"{what} to a change.") if writes else _Again(SourceFailed(f"{what}."), _asked_for(answer))

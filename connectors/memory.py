@@ -17,8 +17,8 @@ from worker.core.compiled import RELATION
 from worker.core.facts import Known, Raw
 from worker.core.model import Aggregate, Function, Match, Policy, Relation, Source
 from worker.core.select import Selection
-from worker.errors import Changed, ConfigurationError, Problem
-from worker.ports import Along, Changes, Key, KeyRange, Left, Level, Resolution, Row, Shape, Undone
+from worker.errors import Changed, ConfigurationError, Problem, Skippable
+from worker.ports import Along, Changes, Key, KeyRange, Left, Level, Load, Resolution, Row, Shape, Undone
 
 Record = dict[str, object]
 Table = dict[Key, Record]
@@ -29,14 +29,17 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class Memory:
-    """A system that lives in memory: its tables by name, the batches it committed.
+    """A system that lives in memory: its tables by name, the batches it committed, how loaded it says it is.
 
-    asked -- is told before each request to a system without transactions which record it is about, and may answer why it is refused.
+    refuses -- the first parts of keys of records that it will not change, as a constraint would; asked -- is told before each request to a
+    system without transactions which record it is about, and may answer why it is refused.
     """
 
     tables: Tables = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
     asked: Callable[[Key], Left | None] = lambda _key: None
+    load: Load = field(default_factory=Load)
+    refuses: set[object] = field(default_factory=set)
 
 
 class MemorySource:
@@ -68,6 +71,10 @@ class MemorySource:
         """Return the columns of all records of the table."""
         names = {name for record in self._memory.tables[self.spec.table].values() for name in record}
         return Shape(tuple(sorted(names)), tuple(sorted(relation.table for relation in self.spec.relations if relation.disposal)))
+
+    def load(self) -> Load:
+        """Return what was said about the memory."""
+        return self._memory.load
 
     @contextmanager
     def reader(self) -> Iterator[MemoryReader]:
@@ -262,6 +269,8 @@ class MemoryBatch(MemoryReader):
                 record.update(zip(columns, row[len(self._source.key) :], strict=True))
                 self._touched.add((mine, tuple(row[: len(self._source.key)])))  # type: ignore[arg-type]
         self._compare()
+        if any(key[0] in self._memory.refuses for table, key in self._touched if table == mine):
+            raise Skippable(f"{self._source.name}: a record may not be changed")
 
     def commit(self) -> Sequence[Undone]:
         """Put the written rows in the place of the live ones."""

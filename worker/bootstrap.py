@@ -98,6 +98,7 @@ def connection(settings: Settings, source: Source, siblings: Mapping[str, Source
         dict(given.options),
         given.witness_table,
         siblings,
+        settings.batch_seconds,
     )
 
 

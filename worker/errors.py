@@ -35,7 +35,14 @@ class Busy(Refused):
 
 
 class Retriable(RetentionError):
-    """The same call may succeed later: a lock, a dropped connection, a busy server."""
+    """The same call may succeed later: a lock, a dropped connection, a busy server.
+
+    retry_after -- how many seconds the system itself asked to be left alone (HTTP's Retry-After), None when it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Skippable(RetentionError):

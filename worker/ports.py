@@ -51,12 +51,17 @@ class NoFaults:
         """Do nothing."""
 
 
+BATCH_SECONDS = 300
+"""How long a batch may take, unless the settings say otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where a source's records are and how to get in; secrets are in `url` and are never shown.
 
     witness_table -- whether the connector may keep a small marker table in the source's database, so that a crash can be resolved;
-    siblings -- every source of the policy file by name: `related` reads the columns of a relation's own source (`Relation.source`).
+    siblings -- every source of the policy file by name: `related` reads the columns of a relation's own source (`Relation.source`);
+    batch_seconds -- how long a batch may take: where there is a server, it ends by itself a session that idles or works longer.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -64,6 +69,7 @@ class Connection:
     options: Mapping[str, str] = field(default_factory=dict)
     witness_table: bool = False
     siblings: Mapping[str, Source] = field(default_factory=dict, repr=False)
+    batch_seconds: int = BATCH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,22 @@ class Shape:
     referring: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How loaded a system is by others, so that a run can wait for it.
+
+    lag_seconds -- how far the slowest replica is behind, infinite when replication stands still, None when there is no replica;
+    oldest_transaction_seconds -- the age of the oldest transaction that is not this program's own, None when there is none;
+    lag_unseen, transactions_unseen -- why it can't be seen (a right is missing, there is no such thing), in words for the operator: the
+    figure may be too small then, and a source that has a limit for it is given up.
+    """
+
+    lag_seconds: float | None = None
+    oldest_transaction_seconds: float | None = None
+    lag_unseen: str = ""
+    transactions_unseen: str = ""
+
+
 class Reader(Protocol):
     """One consistent view of a source, on a connection that can't write."""
 
@@ -228,6 +250,10 @@ class OpenSource(Protocol):
 
     def shape(self) -> Shape:
         """Return what the source looks like now."""
+        ...  # pragma: no cover
+
+    def load(self) -> Load:
+        """Return how loaded the system is now; cheap, because a run asks before every batch."""
         ...  # pragma: no cover
 
     def reader(self) -> AbstractContextManager[Reader]:

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from worker.errors import ConfigurationError, Problem, Problems
+from worker.ports import BATCH_SECONDS
 
 PREFIX = "RETENTION_"
 SECRETS_VARIABLE = "RETENTION_SECRETS_DIR"
@@ -52,6 +53,10 @@ class SourceSettings(BaseModel):
     options: dict[str, str] = Field(default_factory=dict, repr=False, description="What only this connector knows, by name; never shown.")
     witness_table: bool = Field(
         default=False, description="May a small table be kept in that database, which proves what a crash left behind?"
+    )
+    max_lag: float | None = Field(None, ge=0, allow_inf_nan=False, description="Wait while a replica is further behind, in seconds.")
+    max_transaction: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Wait while somebody's transaction is older, in seconds."
     )
 
 
@@ -90,6 +95,25 @@ class Settings(BaseSettings):
     jump_floor: int = Field(100, ge=0, description="Up to this number of records `max_jump` doesn't stop a run.")
     max_clock_leap: Period = Field("P35D", description="Brake: longest time since the last run.")
     tranche: int | None = Field(None, ge=1, description="Most records per run of an approved plan; default: no limit.")
+    max_minutes: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Time budget: after so many minutes a run begins no more batches; default: no limit."
+    )
+    pace: float = Field(0, ge=0, le=100, allow_inf_nan=False, description="How many times a batch's own time is rested after it.")
+    max_pause: float = Field(
+        30, ge=0, allow_inf_nan=False, description="Most minutes a source is waited for while its system is loaded or does not answer."
+    )
+    max_error_share: float = Field(
+        0.2, ge=0, le=1, allow_inf_nan=False, description="Share of records that fail or are busy above which a source is given up."
+    )
+    error_floor: int = Field(25, ge=1, description="Up to this number of records tried `max_error_share` doesn't give a source up.")
+    first_batch: int = Field(
+        50, ge=1, description="Records in a source's first batch; each later one has five times as many, up to `batch_size`."
+    )
+    batch_seconds: int = Field(
+        BATCH_SECONDS, ge=1, le=3600, description="How long a batch may take; the database ends a session that idles or works longer."
+    )
+    retries: int = Field(3, ge=0, le=10, description="How often a batch is tried again when its system is busy or the connection was lost.")
+    retry_seconds: float = Field(1.0, ge=0, le=60, allow_inf_nan=False, description="Wait before the first such try; later ones double it.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the operational log on stderr.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     operator: str | None = Field(None, min_length=1, description="Who runs this, for approvals; default: the operating system's user.")
@@ -129,6 +153,11 @@ class Settings(BaseSettings):
     def audit_folder(self) -> Path:
         """Folder of the audit trail."""
         return self.audit or self.state / "audit"
+
+    @property
+    def stop_file(self) -> Path:
+        """The file that stops every run on this machine as long as it is there, whatever it holds; it needs no ledger."""
+        return self.state / "stop"
 
     @property
     def plans_folder(self) -> Path:
@@ -211,6 +240,7 @@ def describe(settings: Settings) -> list[Shown]:
         "keys": settings.keys_file,
         "operator": settings.operator_name,
         "tranche": "no limit" if settings.tranche is None else settings.tranche,
+        "max_minutes": "no limit" if settings.max_minutes is None else settings.max_minutes,
     }
     shown = []
     for field in Settings.model_fields:
@@ -262,6 +292,8 @@ def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, 
         # Only the connector knows which of its options are secret, so all of them are treated as if they were.
         yield f"{prefix}__OPTIONS__{option.upper()}", _HIDDEN
     yield f"{prefix}__WITNESS_TABLE", str(given.witness_table)
+    for name, limit in (("MAX_LAG", given.max_lag), ("MAX_TRANSACTION", given.max_transaction)):
+        yield f"{prefix}__{name}", "no limit" if limit is None else str(limit)
 
 
 def _gather(environ: Mapping[str, str], folder: Path) -> dict[str, _Given]:

@@ -161,6 +161,23 @@ class ReadingContract(Contract):
             pass
         assert before == harness.dump()
 
+    def test_load_can_be_asked_at_any_time(self, harness: Harness, source: OpenSource) -> None:
+        """How loaded the system is can be asked beside a reader and a batch, is no negative number, and asking changes nothing."""
+        harness.fill({harness.key(number): record(number) for number in range(3)})
+        before = harness.dump()
+        _, within = everything(source)
+        loads = [source.load()]
+        with source.reader() as reader:
+            loads.append(source.load())
+            assert reader.count(EVERYTHING) == 3
+        with source.batch("b", within, EVERYTHING, ()) as batch:
+            loads.append(source.load())
+            assert len(batch.rows) == 3
+        for load in loads:
+            assert (load.lag_seconds or 0) >= 0
+            assert (load.oldest_transaction_seconds or 0) >= 0
+        assert before == harness.dump()
+
     def test_shape_names_the_columns(self, harness: Harness, source: OpenSource) -> None:
         """The shape holds every column, and is the same when asked again."""
         harness.fill({harness.key(1): record(1, asked_on=TODAY)})

@@ -17,19 +17,19 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from connectors.sql.expressions import Expression, Statement, compiled, every, value
 from connectors.sql.failures import Cause, Guard, failure
+from connectors.sql.limits import Limits
 from connectors.sql.storage import Storage
 from connectors.sql.tables import ColumnInfo, Rows, TableInfo
 from worker.errors import RetentionError
-from worker.ports import Key, KeyRange, Row
+from worker.ports import Key, KeyRange, Load, Row
 
 DriverConnection = Any
 """A DBAPI connection; the three drivers share no type."""
 
 PAGE = 5_000
 LOCK_SECONDS = 10
-STATEMENT_SECONDS = 600
-IDLE_SECONDS = 300
 WITNESS_TABLE = "retention_witness"
+NO_SERVER = "a database in a file has no server that knows of load; take the limit away"
 
 
 class Database(ABC):
@@ -39,11 +39,11 @@ class Database(ABC):
     errors: ClassVar[tuple[type[Exception], ...]]
     chunk: ClassVar[int]
 
-    def __init__(self, source: str, place: str, engine: Engine, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(self, source: str, place: str, engine: Engine, limits: Limits) -> None:
         self.source = source
         self.place = place
         self.engine = engine
-        self.lock_seconds = lock_seconds
+        self.limits = limits
         self.guard = Guard((*self.errors, sa.exc.SQLAlchemyError), self.translated)
 
     # --- Errors -----------------------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Database(ABC):
 
     @abstractmethod
     def begin_writing(self, connection: DriverConnection) -> None:
-        """Begin a transaction that waits for locks only as long as `lock_seconds`."""
+        """Begin a transaction under the limits of a batch."""
 
     def commit(self, connection: DriverConnection) -> None:
         """Make the transaction permanent."""
@@ -214,6 +214,16 @@ class Database(ABC):
     @abstractmethod
     def forget(self, batch_ids: Sequence[str]) -> None:
         """Drop the witnesses of batches."""
+
+    # --- Load ---------------------------------------------------------------------------------------------------------------------------
+
+    def load(self) -> Load:
+        """Return how loaded the server is by others."""
+        return Load(lag_unseen=NO_SERVER, transactions_unseen=NO_SERVER)
+
+    def behind(self) -> float | None:
+        """Return how many seconds this server, a replica, is behind: infinite when replication stands still, None when it is none."""
+        return None
 
     # --- Checks -----------------------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ replies means here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,18 +55,24 @@ class Requests:
         self._fields = fields
         self._soft = source.options.get("delete") == "trash"
 
-    def carry_out(self, changes: Changes) -> list[Undone]:
-        """Carry it out, and return what was not done."""
+    def carry_out(self, changes: Changes, *, until: float) -> list[Undone]:
+        """Carry it out, and return what was not done; begins with no comment after `until`, by the monotonic clock."""
         undone: list[Undone] = []
         jobs = self._jobs(changes)
         for number, job in enumerate(jobs):
-            try:
-                undone += self._one(job)
-            except _NotNow:
-                for left in jobs[number:]:
-                    undone += _all_of(left, Left.BUSY)
-                break
+            # After that somebody else may have been told to do this batch.
+            done = self._one_unless_away(job) if time.monotonic() <= until else None
+            if done is None:
+                return undone + [each for left in jobs[number:] for each in _all_of(left, Left.BUSY)]
+            undone += done
         return undone
+
+    def _one_unless_away(self, job: _Job) -> list[Undone] | None:
+        """Do what is to be done with one comment and return what of it was not; None when the site can't be had any more."""
+        try:
+            return self._one(job)
+        except _NotNow:
+            return None
 
     def _jobs(self, changes: Changes) -> list[_Job]:
         """Return what is to be done comment by comment: the latest first, so that replies go before what they answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +21,12 @@ from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Aggregate, Match, Policy, Source
 from worker.core.select import EVERYTHING, Selection
 from worker.errors import Changed, ConfigurationError, Problem
-from worker.ports import Changes, Connection, Key, KeyRange, Level, Resolution, Row, Shape, Undone
+from worker.ports import Changes, Connection, Key, KeyRange, Level, Load, Resolution, Row, Shape, Undone
 
 _BATCH = 100
 _POSTS = 2_000
 TRASH = "trash"
+_NO_LOAD = "a site shows neither replicas nor transactions over REST; take the limit away"
 
 
 def open_source(source: Source, connection: Connection) -> WordPressComments:
@@ -42,9 +44,10 @@ def open_source(source: Source, connection: Connection) -> WordPressComments:
             "password on the page of the user's profile."
         )
     auth = httpx.BasicAuth(address.user, address.password)
-    service = Service(source.name, address.base, auth=auth, limits=_limits(source, connection.options))
+    limits = _limits(source, connection.options)
+    service = Service(source.name, address.base, auth=auth, limits=replace(limits, budget=min(limits.budget, connection.batch_seconds / 2)))
     site = Site(source.name, service, api=source.options.get("api", "/wp-json"), kind=source.options.get("type", "comment"))
-    return WordPressComments(source, service, site, encrypted=address.encrypted)
+    return WordPressComments(source, service, site, encrypted=address.encrypted, batch_seconds=connection.batch_seconds)
 
 
 def _limits(source: Source, options: Mapping[str, str]) -> Limits:
@@ -67,12 +70,13 @@ class WordPressComments:
     lanes = 1
     most: int | None = _BATCH
 
-    def __init__(self, source: Source, service: Service, site: Site, *, encrypted: bool) -> None:
+    def __init__(self, source: Source, service: Service, site: Site, *, encrypted: bool, batch_seconds: float) -> None:
         self.spec = source
         self.level = Level.SOFT if source.options.get("delete") == TRASH else Level.PERMANENT
         self._service = service
         self._site = site
         self._encrypted = encrypted
+        self._batch_seconds = batch_seconds
 
     def problems(self, policy: Policy | None, schedule_sources: Mapping[str, Source]) -> tuple[list[Problem], list[Problem]]:  # noqa: ARG002
         """Return (what makes the source unusable, what a person should know) after asking the site what the account may do."""
@@ -82,6 +86,10 @@ class WordPressComments:
         """Return the columns of comments and of the comment meta that is registered for REST, and the replies where they are declared."""
         names = (*COLUMNS, POST_STATE, *(META + each for each in self._site.meta()))
         return Shape(tuple(sorted(names)), tuple(sorted(each.name for each in self.spec.relations if each.disposal)))
+
+    def load(self) -> Load:
+        """Return that nothing can be seen."""
+        return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
 
     @contextmanager
     def reader(self) -> Iterator[CommentReader]:
@@ -99,7 +107,7 @@ class WordPressComments:
         take: bool = False,  # noqa: ARG002
     ) -> Iterator[CommentBatch]:
         """Return a batch on a range of comments."""
-        yield CommentBatch(self.spec, self._site, within, selection, columns)
+        yield CommentBatch(self.spec, self._site, within, selection, columns, until=time.monotonic() + self._batch_seconds)
 
     def resolve(self, batch_id: str, witness: Mapping[str, str]) -> Resolution | None:  # noqa: ARG002
         """Return None: only reading back can tell, comment by comment."""
@@ -213,8 +221,9 @@ class CommentReader:
 class CommentBatch(CommentReader):
     """One unit of work on comments; nothing is sent before it is committed."""
 
-    def __init__(self, source: Source, site: Site, within: KeyRange, selection: Selection, columns: Sequence[str]) -> None:
+    def __init__(self, source: Source, site: Site, within: KeyRange, selection: Selection, columns: Sequence[str], *, until: float) -> None:
         super().__init__(source, site)
+        self._until = until
         found = [each for page in self._selected(selection, columns, within) for each in page]
         self.rows: list[Row] = [row for _, row in found]  # type: ignore[assignment]
         self.witness: Mapping[str, str] = {}
@@ -235,7 +244,8 @@ class CommentBatch(CommentReader):
     def commit(self) -> Sequence[Undone]:
         """Carry it out, one comment after the other, and return what was not done."""
         columns = [each.column for each in self._source.fields if each.column not in (PARENT, POST_STATE)]
-        return Requests(self._source, self._site, self._seen, self._parents, columns, self._fields).carry_out(self._changes)
+        requests = Requests(self._source, self._site, self._seen, self._parents, columns, self._fields)
+        return requests.carry_out(self._changes, until=self._until)
 
 
 def _counted(aggregate: Aggregate, comment: Comment, replies: Sequence[Comment]) -> int:

@@ -44,6 +44,8 @@ SHOWN = (("plan", "sample"), ("explain",), ("upcoming", "--records"), ("reviews"
 
 ELSEWHERE = {
     Action.CHILD_DETACHED: "tests/contract: no source of these offices cuts rows loose",
+    Action.BATCH_DEFERRED: "tests/acceptance/test_stopping.py",
+    Action.RUN_PAUSED: "tests/unit/usecases/test_pacing.py",
     Action.MARK_SET: "tests/acceptance/test_marks.py",
     Action.MARK_REMOVED: "tests/acceptance/test_marks.py",
 }
@@ -214,6 +216,12 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     firm.now = TODAY + DAY
     for source in load(POLICIES).sources:
         call("sources", "approve", source)
+    # Somebody stops everything, and lets it go on; a night without any time ends early.
+    call("stop", "--why", "moving house")
+    call("run", code=3)
+    call("status", code=5)
+    call("resume")
+    call("apply", firm.approved(), code=5, env={"RETENTION_MAX_MINUTES": "0"})
     call("run", "--json", code=(0, 3, 4, 5), faults=watcher)
     done = call("apply", firm.approved(), "--json", code=(0, 4, 5), faults=watcher)
     call("verify", done.json["run"], code=(0, 5))

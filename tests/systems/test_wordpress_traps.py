@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,6 +139,18 @@ def test_replies_that_our_own_deletions_move_are_no_change(place: Place) -> None
     source.close()
     assert {leaf: 0} == {key: row["comment_parent"] for key, row in place.rows().items()}
     assert 1 == place.way.site.comment_count(place.post)
+
+
+def test_no_comment_is_begun_after_the_batch_has_had_its_time(place: Place) -> None:
+    """When a batch takes longer than batches may, what was not begun is left for a later run: by then somebody else may do it."""
+    keys = [place.comment(), place.comment()]
+    source = open_source(SOURCE, Connection(place.way.url(), batch_seconds=1))
+    with source.batch("b", around(keys), EVERYTHING, ()) as batch:
+        batch.write(Changes(delete=[(key,) for key in keys]))
+        time.sleep(1.1)
+        assert {((key,), Left.BUSY) for key in keys} == {(each.key, each.why) for each in batch.commit()}
+    source.close()
+    assert keys == sorted(place.rows())
 
 
 def test_meta_goes_with_its_comment(place: Place) -> None:

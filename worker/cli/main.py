@@ -30,6 +30,7 @@ from worker.cli import (
     runs,
     standing,
     status,
+    stopping,
 )
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
@@ -97,6 +98,8 @@ for _command in (
     runs.verify,
     runs.reconcile,
     runs.runs,
+    stopping.stop_runs,
+    stopping.resume_runs,
     explaining.explain,
     attention.findings,
     standing.hold,

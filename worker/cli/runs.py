@@ -12,6 +12,7 @@ from worker.cli.plans import FILE
 from worker.cli.session import Session
 from worker.cli.tables import finding_table, result_table, run_table, verified_table
 from worker.errors import ConfigurationError
+from worker.ledger.rows import OF_A_RUN
 from worker.usecases.applying import DONE, PARTIAL, RunResult, apply_plan
 from worker.usecases.approving import open_plan
 from worker.usecases.machine import Machine
@@ -20,9 +21,6 @@ from worker.usecases.reporting import finding_json
 from worker.usecases.running import refusal
 from worker.usecases.running import run as run_night
 from worker.usecases.verifying import verify as verify_run
-
-_OF_A_RUN = ("changed", "failed")
-"""Findings that only carrying out a plan can make."""
 
 
 @click.command(epilog="\b\nExamples:\n  retention apply plan.jsonl\n  retention apply plan.jsonl --at-most 5000")
@@ -84,13 +82,15 @@ def report_run(session: Session, machine: Machine, result: RunResult, *, as_json
     if result.resolved:
         session.say(f"{result.resolved} batches that a crash had left open were ended first.")
     session.show(result_table(result))
-    known = result.findings if with_known else [each for each in result.findings if each.kind in _OF_A_RUN]
+    known = result.findings if with_known else [each for each in result.findings if each.kind in OF_A_RUN]
     if known:
         session.show(finding_table(known, {each.digest for each in result.new_findings}))
     session.show(f"Read back: {result.verified} as reported, {result.unverified} still there.")
     session.show(f"Audit trail: {machine.settings.audit_folder}")
     for name, reason in result.failed.items():
         session.say(f"{name} was not finished: {reason}", style="red")
+    for name, why in result.stopped.items():
+        session.say(f"{'The run' if name == '*' else name} ended early: {why}", style="yellow")
     if result.left:
         session.say(f"{result.left} planned records are left for the next part: call `retention apply` with the same plan again.")
     if result.new_findings:

@@ -18,7 +18,7 @@ def show_status(session: Session, within: str, *, as_json: bool) -> int:
     """Say how things stand.
 
     The last run of each source, what is overdue, and how many findings are open, from the ledger alone: no system is asked. Exit code 0
-    when all is well, 4 when something is overdue or has to be looked at, 5 when a run is missing or was not whole.
+    when all is well, 4 when something is overdue or has to be looked at, 5 when a run is missing, was not whole, or is stopped by hand.
     """
     try:
         period = Period.parse(within)
@@ -28,9 +28,12 @@ def show_status(session: Session, within: str, *, as_json: bool) -> int:
         found = status(machine, period)
     if as_json:
         sources = {each.source: _json(each) for each in found.sources}
-        session.data({"sources": sources, "findings": found.findings, "new_findings": found.new, "exit_code": found.exit_code})
+        counts = {"findings": found.findings, "new_findings": found.new, "stops": list(found.stops)}
+        session.data({"sources": sources, **counts, "exit_code": found.exit_code})
         return found.exit_code
     session.show(status_table(found.sources))
+    for each in found.stops:
+        session.show(each)
     session.show(f"Open findings: {found.findings}, of which {found.new} nobody accepted.")
     return found.exit_code
 

@@ -26,10 +26,11 @@ from worker.ledger.identity import Identity
 from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
 from worker.ledger.migrate import migrate
 from worker.ledger.standing import Standing
+from worker.ledger.stops import Stops
 from worker.ledger.work import Work
 
 
-class Ledger(Identity, Approvals, Work, Standing, Attention):
+class Ledger(Identity, Approvals, Work, Standing, Attention, Stops):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method

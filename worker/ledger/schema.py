@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -257,6 +257,15 @@ run_locks = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("since", Instant, nullable=False),
+)
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 findings = Table(

@@ -163,6 +163,7 @@ DUTCH = Words(
     troubles={
         Action.BRAKE_TRIPPED: "rem",
         Action.PLAN_REFUSED: "plan geweigerd",
+        Action.RUN_STOPPED: "eerder geëindigd",
         Action.SOURCE_FAILED: "bron mislukt",
         Action.CLOCK_SUSPECT: "verdachte klok",
     },

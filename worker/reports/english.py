@@ -153,6 +153,7 @@ ENGLISH = Words(
     troubles={
         Action.BRAKE_TRIPPED: "brake",
         Action.PLAN_REFUSED: "plan refused",
+        Action.RUN_STOPPED: "ended early",
         Action.SOURCE_FAILED: "source failed",
         Action.CLOCK_SUSPECT: "suspect clock",
     },

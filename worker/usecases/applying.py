@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, get_args
 
 from worker.audit.events import Action
 from worker.clock import local_day
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.ledger.locks import Held
-from worker.ledger.rows import FindingRow, RunRow
+from worker.ledger.rows import OF_A_RUN, FindingKind, FindingRow, RunRow
 from worker.planfile import PlanFile, PlannedBatch
 from worker.usecases.approving import require_approved
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult, BatchWorker
@@ -29,9 +29,11 @@ from worker.usecases.lanes import Lane, batch_row, carried_out, lanes_of
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings
 from worker.usecases.observing import observe
+from worker.usecases.pacing import GIVEN_UP, WHOLE, Pacer
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import reconcile, ref_key
-from worker.usecases.reporting import ACTIONS, UNDONE, finding_of
+from worker.usecases.reporting import ACTIONS, UNDONE, finding_of, not_worked_on, still_there
+from worker.usecases.stopping import refuse_stopped
 from worker.usecases.verifying import ReadBack
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
@@ -45,7 +47,10 @@ Progress = Callable[[str, int], None]
 
 @dataclass
 class RunResult:
-    """How a run went. results -- by source; left -- planned records that later tranches will do; unverified -- still there afterwards."""
+    """How a run went. results -- by source; left -- planned records that later runs will do; unverified -- still there afterwards.
+
+    stopped -- by source (`*`: all of them) why no more batches were begun although there were some.
+    """
 
     run_id: str
     plan_id: str
@@ -54,6 +59,7 @@ class RunResult:
     results: dict[str, BatchResult] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)
     verified: int = 0
     unverified: int = 0
     resolved: int = 0
@@ -75,6 +81,7 @@ class RunResult:
             "sources": {name: _counts(result) for name, result in self.results.items()},
             "failed": self.failed,
             "left": self.left,
+            "stopped": self.stopped,
             "verified": self.verified,
             "unverified": self.unverified,
             "resolved_after_crash": self.resolved,
@@ -94,18 +101,31 @@ def apply_plan(machine: Machine, plan: PlanFile, *, at_most: int | None = None, 
     """Carry out an approved plan; Refused when it may not be.
 
     at_most -- stop after the batch that reaches this number of records (the tranche from the settings by default); the rest is left for the
-    next call. One source that fails does not stop the others.
+    next call. One source that fails does not stop the others. What stops a run before its end stands in `pacing`.
     """
     require_approved(machine, plan)
     return carry_out(machine, plan, kind="apply", at_most=at_most, progress=progress)
 
 
 def carry_out(
-    machine: Machine, plan: PlanFile, *, kind: Any = "apply", at_most: int | None = None, progress: Progress | None = None
+    machine: Machine,
+    plan: PlanFile,
+    *,
+    kind: Any = "apply",
+    at_most: int | None = None,
+    begun: float | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
-    """Carry out a plan whose right to be carried out was checked; see `apply_plan`."""
+    """Carry out a plan whose right to be carried out was checked; see `apply_plan`.
+
+    begun -- since when the time budget counts, by the machine's monotonic clock; now by default.
+    """
     run_id = f"run-{secrets.token_hex(6)}"
     sources = tuple(plan.header.policies)
+    refuse_stopped(machine, sources, plan=plan.header.plan_id)
+    pacer = Pacer(
+        machine, run_id, machine.monotonic() if begun is None else begun, machine.settings.tranche if at_most is None else at_most
+    )
     with machine.ledger.run_lock(sources, run_id=run_id) as lock:
         unresolved: dict[str, str] = {}
         resolved = reconcile(machine, sources, unresolved)
@@ -122,9 +142,7 @@ def carry_out(
             },
             sync=True,
         )
-        run = _Run(
-            machine, plan, RunResult(run_id, plan.header.plan_id, failed=unresolved, resolved=len(resolved)), lock, at_most, progress
-        )
+        run = _Run(machine, plan, RunResult(run_id, plan.header.plan_id, failed=unresolved, resolved=len(resolved)), lock, pacer, progress)
         try:
             run.work()
         except BaseException as error:
@@ -136,14 +154,13 @@ def carry_out(
 class _Run:
     """One execution of a plan."""
 
-    def __init__(
-        self, machine: Machine, plan: PlanFile, result: RunResult, lock: Held, at_most: int | None, progress: Progress | None
-    ) -> None:
+    def __init__(self, machine: Machine, plan: PlanFile, result: RunResult, lock: Held, pacer: Pacer, progress: Progress | None) -> None:
         self.result = result
         self._lock = lock
         self._machine = machine
         self._plan = plan
-        self._room = at_most if at_most is not None else machine.settings.tranche
+        self._pacer = pacer
+        self._unfinished: set[str] = set()
         self._progress = progress or (lambda _source, _count: None)
 
     def work(self) -> None:
@@ -189,6 +206,9 @@ class _Run:
             try:
                 if name in self.result.failed:
                     continue
+                if self._pacer.stopped is not None:
+                    self.result.left += sum(len(planned.records) for planned, _ in self._pending(batches))
+                    continue
                 self._source(name, batches, gathered)
             except (SourceFailed, Retriable, ConfigurationError) as error:
                 if isinstance(error, AuditUnavailable):
@@ -227,19 +247,24 @@ class _Run:
                 return Lane(machine, result.run_id, worker, ReadBack(machine, policy, source, gathered, secret))
 
             # With a limit every batch is counted before the next one begins.
-            count = lanes_of(policy, source) if self._room is None else 1
-            for done in carried_out(self._within_room(chain([first], pending)), lane, count):
+            count = lanes_of(policy, source) if self._pacer.at_most is None else 1
+            for done in carried_out(self._in_turn(chain([first], pending)), lane, count):
                 result.results[name] += done.outcome
+                self._pacer.note(name, done.outcome, planned=len(done.planned.records), seconds=done.seconds)
                 result.unverified += done.there
                 result.verified += max(0, sum(done.outcome.effects[each] for each in ACTIONS) - done.there)
                 self._progress(name, len(done.planned.records))
         source.forget([each.batch_id for each in machine.ledger.batches(result.run_id) if each.source == name and each.state in _FINAL])
+        stop = self._pacer.stops().get(name)
+        if stop is not None and stop.limit in GIVEN_UP:
+            raise SourceFailed(stop.why)
 
-    def _within_room(self, batches: Iterable[tuple[PlannedBatch, str]]) -> Iterator[tuple[PlannedBatch, str]]:
-        """Yield batches until the tranche is full, and count the records of the others as left."""
+    def _in_turn(self, batches: Iterable[tuple[PlannedBatch, str]]) -> Iterator[tuple[PlannedBatch, str]]:
+        """Yield batches when each may begin, until no more may, and count the records of the others as left."""
         for planned, attempt in batches:
-            if self._room is not None and self.result.acted >= self._room:
+            if self._pacer.turn(planned.source) is not None:
                 self.result.left += len(planned.records)
+                self._unfinished.add(planned.source)
             else:
                 yield planned, attempt
 
@@ -268,20 +293,29 @@ class _Run:
                 for reason, kind, detail in _SKIP_FINDINGS
                 if outcome.skipped[reason]
             )
+        refused = [each for name, outcome in result.results.items() for each in refusals(name, outcome)]
+        found.extend(refused)
         found.extend(self._missing())
-        found.extend(FindingRow("failed", name, name, "the source could not be worked on", 1) for name in result.failed)
+        found.extend(not_worked_on(name) for name in result.failed)
         if result.unverified:
-            found.append(FindingRow("failed", "*", "*", "records are still there after they were reported as done", result.unverified))
+            found.append(still_there(result.unverified))
         result.findings = found
-        machine.ledger.record_findings(result.run_id, found, covered=[name for name in result.results if name not in result.failed])
+        whole = [name for name in result.results if name not in result.failed and name not in self._unfinished]
+        machine.ledger.record_findings(result.run_id, found, covered=whole)
+        idle = [name for name in self._plan.header.policies if not self._acts(name) and name not in result.failed]
+        others = [each for each in get_args(FindingKind) if each not in OF_A_RUN]
+        machine.ledger.record_findings(result.run_id, [], covered=idle, kept=others)
         result.new_findings = machine.ledger.new_findings(machine.today(), found)
         # What the plan had found it has said itself, unless it was made for another day than that on which it was made.
         header = self._plan.header
         said = len(planned) if header.as_of == local_day(header.made_at, machine.schedule.organisation.zone) else 0
         say_findings(machine, found[said:], run=result.run_id)
-        failed_records = sum(outcome.skipped[FAILED] + outcome.skipped[BUSY] for outcome in result.results.values())
-        if result.failed or failed_records or result.unverified:
-            _end(machine, result, "partial", PARTIAL)
+        stops = self._pacer.stops()
+        result.stopped = {name: stop.why for name, stop in stops.items()}
+        early = sorted({stop.limit for stop in stops.values() if stop.limit not in WHOLE})
+        busy = any(outcome.skipped[BUSY] for outcome in result.results.values())
+        if result.failed or busy or result.unverified or early or any(each in result.new_findings for each in refused):
+            _end(machine, result, "partial", PARTIAL, f"stopped: {', '.join(early)}" if early else "")
         elif result.new_findings:
             _end(machine, result, "findings", NEW_FINDINGS)
         else:
@@ -317,13 +351,24 @@ class _Run:
         return taken
 
 
+def refusals(source: str, outcome: BatchResult) -> Iterator[FindingRow]:
+    """Yield the findings for records that the system refused to change: one for each, by its reference, or one for all when they are many.
+
+    The same record is the same finding next night, so a person can accept it, and another one still stands out.
+    """
+    if outcome.skipped[FAILED] > len(outcome.refused):
+        yield FindingRow("failed", source, source, "records that the system refused to change", outcome.skipped[FAILED])
+        return
+    for reference in outcome.refused:
+        yield FindingRow("failed", source, source, f"the system refuses to change the record {reference}", 1)
+
+
 _EARLIER = 1000
 _PART_MARKS = ".+~"
 """What is put behind a batch's id for its halves, its retries, and its attempts in later runs."""
 
 _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
     (CHANGED, "changed", "records changed between plan and run and were left"),
-    (FAILED, "failed", "records that the system refused to change"),
     (BUSY, "failed", "records that somebody else kept busy; a later run does them"),
 )
 

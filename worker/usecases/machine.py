@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
-from worker.clock import Now, local_day
+from worker.clock import Now, local_day, monotonic, sleep
 from worker.core.model import Policy, Schedule, Source, TreatmentKind
 from worker.core.treatments import PseudonymKey, Treater, treater
 from worker.errors import ConfigurationError
@@ -19,7 +19,10 @@ from worker.settings import Settings
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use."""
+    """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
+
+    monotonic, sleep -- how waiting is measured and done: seconds that never go back, and a call that returns after so many of them.
+    """
 
     settings: Settings
     schedule: Schedule
@@ -29,6 +32,8 @@ class Machine:
     open_trail: Callable[[], AuditTrail]
     now: Now
     faults: Faults = field(default_factory=NoFaults)
+    monotonic: Callable[[], float] = monotonic
+    sleep: Callable[[float], None] = sleep
 
     @property
     def operator(self) -> str:

@@ -16,6 +16,7 @@ from worker.ledger.rows import PlanRow, RunRow
 from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL
 from worker.usecases.machine import Machine
 from worker.usecases.reporting import left_overdue
+from worker.usecases.stopping import in_force
 
 _LOOKED_AT = 500
 """So many runs and plans are looked at, newest first: more than a year of nights."""
@@ -38,16 +39,19 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How things stand. findings -- how many are open, and of those `new`, which nobody accepted."""
+    """How things stand. findings -- how many are open, and of those `new`, which nobody accepted; stops -- what a person stopped."""
 
     sources: Sequence[SourceStatus]
     findings: int
     new: int
+    stops: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
-        """What monitoring is told: 5 when a run is missing or was not whole, 4 when something is overdue or found, else 0."""
-        if any(each.missed or (each.last is not None and each.last.exit_code not in (DONE, NEW_FINDINGS)) for each in self.sources):
+        """What monitoring is told: 5 when a run is missing, not whole or stopped by hand, 4 when something is overdue or found, else 0."""
+        if self.stops or any(
+            each.missed or (each.last is not None and each.last.exit_code not in (DONE, NEW_FINDINGS)) for each in self.sources
+        ):
             return PARTIAL
         return NEW_FINDINGS if self.new or any(each.overdue for each in self.sources) else DONE
 
@@ -70,7 +74,9 @@ def status(machine: Machine, within: Period) -> Status:
         missed = last is None or within.after(last.logical_date) < today
         oldest = dt.date.fromisoformat(counts["oldest_deadline"]) if left and counts["oldest_deadline"] else None
         sources.append(SourceStatus(name, last, missed, plan.as_of if plan else None, left, oldest))
-    return Status(sources, len(found), len(machine.ledger.new_findings(today, found)))
+    stopped = (in_force(machine, policy.source.name) for policy in machine.policies())
+    stops = tuple(dict.fromkeys(each.what for each in stopped if each is not None))
+    return Status(sources, len(found), len(machine.ledger.new_findings(today, found)), stops)
 
 
 def _covered(run: RunRow, plans: Mapping[str, PlanRow]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from worker.usecases.approving import open_plan
 from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
 from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
+from worker.usecases.stopping import stop_brakes
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,13 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
     With `approval = always` the plan is made and waits for a person. A brake that concerns the whole run, or any source, stops the run
     before any write; only a source that looks different is left out by itself.
     """
-    with machine.ledger.run_lock(tuple(each.source.name for each in machine.policies(sources)), run_id="planning"):
+    begun = machine.monotonic()
+    names = tuple(each.source.name for each in machine.policies(sources))
+    tripped = stop_brakes(machine, names)
+    if tripped:
+        say(machine, tripped)
+        return NightRun(None, None, tripped)
+    with machine.ledger.run_lock(names, run_id="planning"):
         tripped = clock_brakes(machine)
         if tripped:
             say(machine, tripped)
@@ -45,7 +52,7 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
     if tripped:
         say(machine, tripped, plan=plan.header.plan_id)
         return NightRun(plan, None, tripped)
-    result = carry_out(machine, open_plan(machine, plan.path), kind="run", progress=progress)
+    result = carry_out(machine, open_plan(machine, plan.path), kind="run", begun=begun, progress=progress)
     result.failed.update({name: why for name, why in plan.failed.items() if name not in result.failed})
     return NightRun(plan, result)
 

@@ -109,7 +109,10 @@ def test_what_was_not_done_is_named_and_not_counted(service: Lab, why: Left) -> 
     assert {Became.NOT_DONE} == {each.became for each in search(trail(service), left) if each.became is not None}
 
 
-@pytest.mark.parametrize(("why", "exit_code", "words"), [(Left.FAILED, 5, "refused"), (Left.BUSY, 5, "busy"), (Left.CHANGED, 4, "changed")])
+@pytest.mark.parametrize(
+    ("why", "exit_code", "words"),
+    [(Left.FAILED, 5, "refuses to change"), (Left.BUSY, 5, "busy"), (Left.CHANGED, 4, "changed")],
+)
 def test_what_was_not_done_is_a_finding(service: Lab, why: Left, exit_code: int, words: str) -> None:
     """A run that left a record is never a plain success, and the record has its own event with what the system said."""
     refuse(service, {2: why})
