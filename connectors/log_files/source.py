@@ -64,6 +64,7 @@ class LogFiles:
     level = Level.PERMANENT
     transactional = True
     lanes = 1
+    most: int | None = None
 
     def __init__(self, source: Source, layout: Layout, root: int, faults: Faults) -> None:
         self.spec = source
@@ -318,12 +319,13 @@ class LogBatch:
         )
         self._prepared = True
 
-    def commit(self) -> None:
+    def commit(self) -> tuple[()]:
         """Make it permanent."""
         if self._prepared and not self._final:
             self._rewriting.mark()
             self._final = True
             self._rewriting.finish()
+        return ()
 
     def leave(self) -> None:
         """Put everything back unless the batch was committed."""

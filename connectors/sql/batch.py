@@ -206,7 +206,7 @@ class SqlBatch:
         if done != wanted:
             raise Changed(f"{self._model.source.name}: {wanted} {what}, but {done} were there; nothing was committed.")
 
-    def commit(self) -> None:
+    def commit(self) -> tuple[()]:
         """Commit. Whatever goes wrong here leaves it open whether the batch is in: only `resolve` can tell."""
         try:
             self._database.commit(self._connection)
@@ -219,6 +219,7 @@ class SqlBatch:
                 f"{self._model.source.name}: the commit of a batch failed (error {code}, {cause.name.lower()}); "
                 "whether it is in will be found out by 'retention apply' or 'retention run' before anything else is written."
             ) from None
+        return ()
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class SqlSource:
 
     level = Level.PERMANENT
     transactional = True
+    most: int | None = None
 
     def __init__(
         self, source: Source, database: Database, model: Model, referring_keys: Sequence[ForeignKey], connection: Connection

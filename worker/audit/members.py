@@ -88,6 +88,7 @@ _ALL = (
     _member("service.name", "text", "This program."),
     _member("service.version", "text", "Its version."),
     _member("trace.id", "32 hex digits", "Joins everything that one call of the program said; the stream's id."),
+    _member("retention.answer", "text", "What the system said when it refused a record: its status and its own word for it."),
     _member("retention.answer_by", "day", "By when a request has to be answered."),
     _member("retention.as_of", "day", "The local day that is decided for."),
     _member("retention.batch", "text", "The batch."),

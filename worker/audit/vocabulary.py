@@ -65,7 +65,7 @@ FORMS: Mapping[Action, Form] = {
     Action.CHILD_DELETED: _form(f"{_INTENT} relation parent"),
     Action.CHILD_DETACHED: _form(f"{_INTENT} relation parent"),
     Action.RECORD_HELD: _form("rule.id run batch source record", "holds requests subjects"),
-    Action.RECORD_SKIPPED: _form("event.reason rule.id run batch source record"),
+    Action.RECORD_SKIPPED: _form("event.reason rule.id run batch source record", "answer"),
     Action.RECORDS_HELD: _form("rule.id rule.version plan source count", "hold request"),
     Action.BATCH_CLOSED: _form("event.outcome batch batch_outcome count digest run source", "excluded presumed"),
     Action.BATCH_DEFERRED: _form("event.outcome event.reason run batch source count"),

@@ -21,6 +21,7 @@ from worker.cli import (
     audit,
     audit_events,
     audit_upkeep,
+    connectors,
     dashboard,
     explaining,
     keys,
@@ -95,6 +96,7 @@ def settings(session: Session, *, as_json: bool) -> int:
 for _command in (
     policies.policies,
     policies.sources,
+    connectors.connectors,
     plans.plan,
     plans.approve,
     runs.apply,

@@ -300,6 +300,14 @@ def setting_table(rows: Sequence[Shown]) -> Table:
     return table
 
 
+def connector_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+    """Return the installed connectors: name, package, what each is for."""
+    table = _table("Connectors", "connector", "package", "what it is for", wrap=True)
+    for each in rows:
+        table.add_row(*each)
+    return table
+
+
 def explanation(each: Explanation) -> list[Table | str]:
     """Return everything that is said about one record: purposes, fields, and what happens."""
     key = printable(",".join(str(part) for part in each.key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -90,6 +90,18 @@ def bury(connection: Connection, intent: Intent, at: dt.datetime) -> None:
             raise ValueError("a tombstone is made of three 16-byte tokens")
         row: dict[str, Any] = {name: value for name, value in values(each).items() if name in _KEPT}
         connection.execute(insert(schema.tombstones).values({**row, "facts": list(each.facts), "batch_id": intent.batch_id, "at": at}))
+
+
+def exhume(connection: Connection, batch_id: str, stayed: Collection[bytes]) -> None:
+    """Take back the tombstones of records that the system left as they were. stayed -- their tokens."""
+    table = schema.tombstones
+    for row in connection.execute(select(table.c.tombstone_id, table.c.blob).where(table.c.batch_id == batch_id)).all():
+        entries = [row.blob[start : start + _ENTRY_BYTES] for start in range(0, len(row.blob), _ENTRY_BYTES)]
+        left = [each for each in entries if each[:_TOKEN_BYTES] not in stayed]
+        records = len({each[:_TOKEN_BYTES] for each in left})
+        this = table.c.tombstone_id == row.tombstone_id
+        kept = update(table).where(this).values(blob=b"".join(left), records=records)
+        connection.execute(kept if left else delete(table).where(this))
 
 
 def took_effect() -> tuple[Any, Any]:

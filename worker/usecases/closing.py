@@ -19,7 +19,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings
 from worker.usecases.pacing import WHOLE, Stop
 from worker.usecases.reconciling import TOOK_EFFECT
-from worker.usecases.reporting import ACTIONS, finding_of, not_worked_on, still_there
+from worker.usecases.reporting import ACTIONS, UNDONE, finding_of, not_worked_on, still_there
 from worker.usecases.returning import note_still
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
@@ -211,8 +211,8 @@ def _taken_before(machine: Machine, result: RunResult) -> int:
     for run in earlier:
         for batch in ledger.batches(run.run_id):
             effects = batch.effects or {}
-            is_part = any(mark in batch.batch_id for mark in _PART_MARKS)
-            taken += sum(effects.values()) if is_part else effects.get(CHILDREN, 0)
+            is_part = UNDONE in effects or any(mark in batch.batch_id for mark in _PART_MARKS)
+            taken += sum(count for each, count in effects.items() if each != UNDONE) if is_part else effects.get(CHILDREN, 0)
     return taken
 
 

@@ -249,14 +249,15 @@ class _SourcePlanner:
         self._positions: dict[Judged, int] = {}
         self._table: list[Reason] = []
         self._records: dict[str, int] = {}
-        self._size = min(machine.settings.first_batch, machine.settings.batch_size)
+        self._most = min(machine.settings.batch_size, source.most or machine.settings.batch_size)
+        self._size = min(machine.settings.first_batch, self._most)
         self._first: Key = ()
         self._last: Key = ()
 
     def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
         """Read everything that is of interest and write the batches."""
         selection = self._judge.selection(findings=True, full=full)
-        reference_of, most = self._referrer.reference, self._machine.settings.batch_size
+        reference_of, most = self._referrer.reference, self._most
         with self._source.reader() as reader:
             for page in reader.rows(selection, self._judge.columns):
                 for verdict in self._judge.judge(page, reader.related):
@@ -318,7 +319,7 @@ class _SourcePlanner:
         writer.batch(PlannedBatch(batch_id, self._policy.source.name, self._number, sealed, self._table, self._records))
         self._number += 1
         # Few at first, so that a mistake shows before it is large.
-        self._size = min(_GROWTH * self._size, self._machine.settings.batch_size)
+        self._size = min(_GROWTH * self._size, self._most)
         self._positions, self._table, self._records = {}, [], {}
 
 

@@ -26,6 +26,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.observing import observe
 from worker.usecases.parcels import work_row
 from worker.usecases.reconciling import TOOK_EFFECT, reconcile
+from worker.usecases.reporting import UNDONE
 from worker.usecases.returning import drop_ended
 
 _UNREAD = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
@@ -200,7 +201,7 @@ class _Preparation:
                 continue
             token = 0
             while (known := ledger.batch(attempt_id(planned.batch_id, token + 1))) is not None:
-                if known.state in TOOK_EFFECT and known.effects:
+                if known.state in TOOK_EFFECT and known.effects and UNDONE not in known.effects:
                     break
                 token += 1
             if known is None:

@@ -67,6 +67,17 @@ class TestTombstones:
             buried.intend_with(Intent(batch, {}, "s", 0, 1, "ab" * 32, tombstones=(made(),)))
         assert {} == buried.watched(DAY)
 
+    def test_a_record_that_the_system_left_has_none(self, buried: Ledger, rows: Rows) -> None:
+        """What was to be deleted and was not is no record that could come back; the others of its batch still are."""
+        gone, stayed = b"g" * 16, b"s" * 16
+        blob = gone * 3 + stayed * 3 + stayed + b"f" * 32
+        buried.add_batches("run-1", [rows.batch(1)])
+        two = (made(blob=blob, records=2), made(source="mails", blob=stayed * 3))
+        buried.intend_with(Intent("run-1-crm-1", {}, "s", 0, 1, "ab" * 32, tombstones=two))
+        buried.close_batch("run-1-crm-1", "committed", {"delete": 1, "undone": 2}, "ab" * 32, stayed={stayed})
+        assert {"crm": 1} == buried.watched(DAY)
+        assert [gone * 3] == [each.blob for each in buried.tombstones("crm", DAY)]
+
     @pytest.mark.parametrize("blob", [b"", b"a" * 16, b"a" * 49])
     def test_a_torn_one_is_refused(self, buried: Ledger, rows: Rows, blob: bytes) -> None:
         """A torn entry would shift every one behind it; nothing is intended then."""
