@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from connectors.matching import matcher
 from worker.core.compiled import RELATION
 from worker.core.facts import Known, Raw
-from worker.core.model import Aggregate, Function, Match, Policy, Relation, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Aggregate, Function, Match, Relation, Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable
 from worker.ports import Along, Changes, Key, KeyRange, Left, Level, Load, Resolution, Row, Shape, Undone
 

@@ -22,7 +22,8 @@ from worker import clock, registry
 from worker.audit.events import Action
 from worker.audit.note import Signer
 from worker.audit.trail import SERVICE, AuditTrail
-from worker.core.model import Schedule, Source
+from worker.core.model import Schedule
+from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger

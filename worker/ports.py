@@ -17,8 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Problem
 
 KeyPart = str | int | bytes

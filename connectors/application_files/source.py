@@ -15,8 +15,9 @@ from connectors.application_files.removal import Removal, Work
 from connectors.batchfolder import BatchFolder
 from connectors.folder import open_root, told
 from connectors.matching import matcher
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape, Update
 

@@ -23,8 +23,9 @@ from connectors.log_files.packed import DAMAGE, NoLog, reading, writing
 from connectors.log_files.rewriting import Rewriting, Trace, trace
 from connectors.matching import matcher
 from worker.core.facts import UNREADABLE, Raw
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape
 

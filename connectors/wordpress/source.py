@@ -18,8 +18,9 @@ from connectors.wordpress.requests import Requests
 from connectors.wordpress.site import Site
 from worker.core.compiled import RELATION
 from worker.core.facts import UNREADABLE, Raw
-from worker.core.model import Aggregate, Match, Policy, Source
+from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Aggregate, Match, Source
 from worker.errors import Changed, ConfigurationError, Problem
 from worker.ports import Changes, Connection, Key, KeyRange, Level, Load, Resolution, Row, Shape, Undone
 

@@ -14,8 +14,9 @@ from decimal import Decimal
 
 from worker.core.decide import Decision, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import ANSWERED, SEEN, Aggregate, Function, Policy
+from worker.core.model import SEEN, Policy
 from worker.core.select import definition
+from worker.core.sources import ANSWERED, Aggregate, Function
 from worker.core.standing import NOTHING, Standing
 from worker.core.treatments import Treater
 

@@ -1,8 +1,9 @@
 """The words of papers in English."""
 
 from worker.core.conditions import Op
-from worker.core.model import Combine, DispositionKind, LegalBasis, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis
 from worker.core.periods import Anchor, Bound
+from worker.core.sources import TreatmentKind
 from worker.paper.language import End, Lang, Language, Ordered, Phrase, Title, Unit
 
 ENGLISH = Language(

@@ -10,21 +10,9 @@ from typing import Any
 from worker.core.conditions import Compare, Either, Every, Negated
 from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.facts import Empty
-from worker.core.model import (
-    Consent,
-    Disposition,
-    Mark,
-    Member,
-    Policy,
-    Purpose,
-    Schedule,
-    SharedFact,
-    Source,
-    StartEvent,
-    StateEnd,
-    Step,
-)
+from worker.core.model import Disposition, Policy, Purpose, Schedule, StartEvent, StateEnd, Step
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
+from worker.core.sources import Consent, Mark, Member, SharedFact, Source
 from worker.policyfile.normalform import differing
 from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
 

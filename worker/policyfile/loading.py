@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from worker.core.model import Organisation, Policy, Schedule, Source, StandardPeriod
+from worker.core.model import Organisation, Policy, Schedule, StandardPeriod
 from worker.core.periods import NO_TIME, Period
+from worker.core.sources import Source
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences

@@ -1,4 +1,4 @@
-"""Sources of the policy file: from their shape to `worker.core.model.Source`, with every name in them checked."""
+"""Sources of the policy file: from their shape to `worker.core.sources.Source`, with every name in them checked."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import (
-    REVIEW_MARK,
-    Aggregate,
-    Field,
-    Function,
-    Identifier,
-    Label,
-    Mark,
-    Match,
-    Recount,
-    Relation,
-    Source,
-)
 from worker.core.periods import NO_TIME
+from worker.core.sources import REVIEW_MARK, Aggregate, Field, Function, Identifier, Label, Mark, Match, Recount, Relation, Source
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened

@@ -30,8 +30,9 @@ from worker.audit.events import Action, Closing, closing_fields
 from worker.audit.trail import room_for
 from worker.core.compiled import Judged
 from worker.core.decide import Held
-from worker.core.model import Disposal, Identifier, Policy, Relation
+from worker.core.model import Policy
 from worker.core.refs import Referrer
+from worker.core.sources import Disposal, Identifier, Relation
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
 from worker.ledger.rows import BatchRow, HighWater, Intent, Lease, Tombstones
 from worker.ledger.work import BatchEnd

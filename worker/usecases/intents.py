@@ -13,9 +13,10 @@ from functools import lru_cache
 from worker.audit.events import Action
 from worker.audit.render import JsonValue, compile_template, fragment, instant
 from worker.core.decide import Decision, deadline
-from worker.core.model import Identifier, Policy
+from worker.core.model import Policy
 from worker.core.purposes import Ended
 from worker.core.refs import Referrer
+from worker.core.sources import Identifier
 from worker.core.standing import NOTHING, Standing
 from worker.planfile import Reason
 from worker.ports import Key, OpenSource, Row

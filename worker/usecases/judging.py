@@ -18,7 +18,8 @@ from worker.core import select
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
 from worker.core.decide import Due, Outcome
 from worker.core.facts import Fact
-from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Relation, TreatmentKind
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Aggregate, Disposal, Relation, TreatmentKind
 from worker.core.standing import NOTHING, Standing
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row

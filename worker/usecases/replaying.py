@@ -23,9 +23,10 @@ from pathlib import Path
 from worker.core.compiled import Judged
 from worker.core.decide import Decision, Due, Held, Kept, Waiting
 from worker.core.facts import Fact, Known, NotYet, Unknown
-from worker.core.model import ANSWERED, SEEN, DispositionKind, Policy, day
+from worker.core.model import SEEN, DispositionKind, Policy, day
 from worker.core.purposes import NeverApplied
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import ANSWERED
 from worker.core.standing import NOTHING, Request, RequestKind, Standing
 from worker.planfile import REPLAY
 from worker.ports import Row

@@ -13,9 +13,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from worker.audit.events import Action
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
+from worker.core.sources import Source
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import FindingRow
 from worker.ports import Key

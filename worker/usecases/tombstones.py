@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from worker.core.facts import FieldType, Known, Raw, Unreadable
-from worker.core.model import Field, Source
 from worker.core.periods import NO_TIME, Period
 from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.sources import Field, Source
 from worker.core.standing import Standing
 from worker.ledger.rows import Tombstones
 from worker.ports import Key

@@ -10,22 +10,9 @@ from pathlib import Path
 import pytest
 
 from worker.core.declarations import Attestation, Gap, PeriodicReview
-from worker.core.model import (
-    Consent,
-    Disposition,
-    Mark,
-    Organisation,
-    Policy,
-    Purpose,
-    Schedule,
-    SharedFact,
-    Source,
-    StandardPeriod,
-    StartEvent,
-    StateEnd,
-    Step,
-)
+from worker.core.model import Disposition, Organisation, Policy, Purpose, Schedule, StandardPeriod, StartEvent, StateEnd, Step
 from worker.core.periods import NO_TIME, Period, Term
+from worker.core.sources import Consent, Mark, SharedFact, Source
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement
 from worker.paper.languages import language
 from worker.paper.register import matrix

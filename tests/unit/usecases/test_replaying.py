@@ -16,7 +16,7 @@ from tests.thoroughness import examples
 from tests.unit.usecases.conftest import Lab
 from worker.audit.accounts import tried_as
 from worker.core.facts import UNREADABLE, Empty, FieldType, Reading
-from worker.core.model import Field, Identifier
+from worker.core.sources import Field, Identifier
 from worker.policyfile import loads
 from worker.usecases.planning import make_plan
 from worker.usecases.replaying import ANEW, NEEDED, PERSON, UNTOLD, make_replay
