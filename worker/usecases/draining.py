@@ -70,7 +70,7 @@ class Drain:
         self.pacer = pacer or pacer_of(machine, run_id)
         self._patience = patience
         self._run = run
-        self._policies = plan.policies
+        self._policies: Mapping[str, str] = order.said["policies"]
         self._shapes: Mapping[str, str] = order.said["shapes"]
         self._secret = key_of_plan(machine, plan).secret
         self._progress = progress or (lambda _source, _count: None)

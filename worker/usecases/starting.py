@@ -112,6 +112,7 @@ class _Preparation:
         # What the plan had found it has said itself, unless it was made for another day than that on which it was made.
         same_day = header.as_of == local_day(header.made_at, self._machine.schedule.organisation.zone)
         return {
+            "policies": dict(header.policies),
             "shapes": dict(header.shapes),
             "findings": planned,
             "findings_said": same_day,
