@@ -47,12 +47,17 @@ class Fault:
 
 
 class FaultProxy:
-    """A proxy in front of one service; `url` is where it listens, `seen` what came by and how it was answered (None: not at all)."""
+    """A proxy in front of one service; `url` is where it listens, `seen` what came by and how it was answered (None: not at all).
 
-    def __init__(self, service: str, writes: Callable[[Request], bool] | None = None) -> None:
+    writes -- which requests write, by their method unless told otherwise; keeps_host -- the service is told the proxy's name as its own,
+    for services that sign what a client thinks it speaks to.
+    """
+
+    def __init__(self, service: str, writes: Callable[[Request], bool] | None = None, *, keeps_host: bool = False) -> None:
         parts = urlsplit(service)
         self._service = (parts.hostname or "", parts.port or 80)
         self._writes = writes or (lambda request: request.method in ("POST", "PUT", "PATCH", "DELETE"))
+        self._dropped = _HOP - {"host"} if keeps_host else _HOP
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self.seen: list[tuple[Request, int | None]] = []
@@ -162,7 +167,7 @@ class FaultProxy:
         """Hand a request to the service and return its answer."""
         connection = http.client.HTTPConnection(*self._service, timeout=60)
         try:
-            kept = {name: said for name, said in headers.items() if name.lower() not in _HOP and name.lower() != "accept-encoding"}
+            kept = {name: said for name, said in headers.items() if name.lower() not in {*self._dropped, "accept-encoding"}}
             connection.request(request.method, request.path, request.body or None, kept)
             answer = connection.getresponse()
             body = answer.read()
