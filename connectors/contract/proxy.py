@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "trailer", "upgrade", "proxy-connection"}
 _FOREVER = 10**9
+_CONDITION = 412
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class FaultProxy:
             self.seen.clear()
 
     def writes(self) -> int:
-        """Return how many writing requests reached the service."""
-        return sum(self._writes(request) and status is not None and status >= 0 for request, status in self.seen)
+        """Return how many writing requests reached the service; one refused for a condition of its own (412) can't have done anything."""
+        return sum(self._writes(request) and status not in (None, _CONDITION) for request, status in self.seen)
 
     def _add(self, fault: Fault) -> Fault:
         with self._lock:

@@ -1,9 +1,10 @@
 """Dossiers in a bucket of S3: every version and every mark of deletion counts, goes, and is looked for afterwards.
 
-Threat model. A plain deletion in a versioned bucket deletes nothing: it puts a mark on top. So objects are only ever listed, read
-and deleted as versions (in a bucket without versions each has one, `null`), and somebody who puts an object in between makes a version that
+Threat model. A plain deletion in a versioned bucket deletes nothing: it puts a mark on top. So objects are only ever listed, read and
+deleted as versions (in a bucket without versions each has one, `null`), and somebody who puts an object in between makes a version that
 stays. A lock on an object (object lock) is looked for before the first part of a dossier goes, and governance is never bypassed. What
-writes is sent once and judged by its answer; the library's own repetition is off.
+writes is sent once and judged by its answer: the library's own repetition is off. Only a PUT may be sent again by what lies below it when
+a connection breaks off; it carries a condition (`If-Match`), so the second one does nothing.
 """
 
 from __future__ import annotations
@@ -60,8 +61,7 @@ class Bucket:
         self._prefix = prefix
         self._limits = limits
         self._locking: bool | None = None
-        # aiohttp sends a PUT again by itself when a connection that was kept breaks off; one that is never kept doesn't.
-        self._reading, self._writing = (self._filesystem(options, force_close=each) for each in (False, True))
+        self._filesystem = self._opened(options)
 
     def dossiers(self) -> list[str]:
         """Return the names of all folders; the least that S3 lists is a page of them."""
@@ -147,8 +147,7 @@ class Bucket:
 
     def close(self) -> None:
         """Let go of the connections."""
-        for each in (self._reading, self._writing):
-            sync(each.loop, _closed, each)
+        sync(self._filesystem.loop, _closed, self._filesystem)
 
     def versioning(self) -> str:
         """Return `Enabled`, `Suspended`, or an empty text for a bucket that keeps no versions; Refused when that may not be asked."""
@@ -221,10 +220,9 @@ class Bucket:
 
     def _once(self, operation: str, asked: Mapping[str, Any], *, writes: bool) -> dict[str, Any]:
         """Send a request once."""
-        filesystem = self._writing if writes else self._reading
         source = self._source
         try:
-            answer: dict[str, Any] = sync(filesystem.loop, _send, filesystem, operation, asked)
+            answer: dict[str, Any] = sync(self._filesystem.loop, _send, self._filesystem, operation, asked)
         except boto.ClientError as error:
             raise self._judged(error.response, writes=writes) from None
         except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
@@ -267,7 +265,7 @@ class Bucket:
     def _no_s3(self) -> SourceFailed:
         return SourceFailed(f"{self._source}: what answers there is not S3 (a notice, a cache, another service?).")
 
-    def _filesystem(self, options: Mapping[str, str], *, force_close: bool) -> S3FileSystem:
+    def _opened(self, options: Mapping[str, str]) -> S3FileSystem:
         """Return the library's way to the service, which repeats and remembers nothing."""
         seconds = self._limits.timeout
         return S3FileSystem(
@@ -280,7 +278,6 @@ class Bucket:
                 "retries": {"total_max_attempts": 1},
                 "connect_timeout": seconds,
                 "read_timeout": seconds,
-                "connector_args": {"force_close": True, "keepalive_timeout": None} if force_close else {},
                 "s3": {"addressing_style": "path" if "endpoint" in options else "auto"},
                 "user_agent": "retention-worker",
             },

@@ -29,18 +29,19 @@ def is_writing(request: Request) -> bool:
 class BucketHarness(ServiceHarness):
     """Dossiers below a prefix of a bucket, with a document each; the harness is another program, with every right."""
 
-    awkward_keys = tuple((name,) for name in AWKWARD_NAMES if len(name.encode()) < 250)
+    awkward_keys = tuple((name,) for name in AWKWARD_NAMES if "\\" not in name)  # which SeaweedFS takes for a slash
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
-    selections = 4
+    selections = 2
     more_than_a_page = 203
-    many = int(os.environ.get("CONTRACT_RECORDS", "400"))
-    bytes_a_key = 400
+    many = int(os.environ.get("CONTRACT_RECORDS", "160"))
+    bytes_a_key = 2_000
     documents = True
 
     def __init__(self, server: S3, bucket: str, proxy: FaultProxy | None = None) -> None:
         self.server = server
         self.client = server.client()
         self.bucket = bucket
+        self.disturbed: set[Key] = set()
         self.password = server.secret
         if proxy is not None:
             self.proxy = proxy
@@ -72,14 +73,17 @@ class BucketHarness(ServiceHarness):
             for each in page.get("Versions", ()):
                 key, _, path = each["Key"].removeprefix("hr office/files/").partition("/")
                 if path == "application.json":
-                    # An earlier version of a sidecar would say what was treated.
-                    assert (key,) not in found
+                    if not each["IsLatest"]:
+                        # Another program's change leaves one; behind ours it would say what was treated.
+                        assert (key,) in self.disturbed
+                        continue
                     found[(key,)] = json.loads(self.client.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read())
                 else:
                     assert path == LETTER
         return found
 
     def disturb(self, key: Key, record: Record | None) -> bool:
+        self.disturbed.add(key)
         if record is None:
             self._purge(f"{key[0]}/")
         else:

@@ -92,6 +92,11 @@ def running_s3(parent: Path | None = None) -> Iterator[S3]:
                 f"-s3.port={port}",
                 f"-s3.ip.bind={LOOPBACK}",
                 f"-s3.config={keys}",
+                f"-s3.localSocket={folder}/s3.sock",
+                f"-filer.localSocket={folder}/filer.sock",
+                # These would listen on ports that are always the same.
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
                 *(f"-{name}={free_port()}" for name in others),
                 "-volume.max=1000",
                 "-master.volumeSizeLimitMB=64",
