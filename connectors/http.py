@@ -25,7 +25,7 @@ from worker.errors import ConfigurationError, Retriable, SourceFailed
 
 __all__ = ["Address", "Answer", "InDoubt", "Limits", "Service", "Token", "address_of"]
 
-Method = Literal["GET", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+Method = Literal["GET", "OPTIONS", "PROPFIND", "POST", "PUT", "PATCH", "DELETE"]
 
 _UNAUTHORISED, _TIMED_OUT, _TOO_MANY = 401, 408, 429
 _REDIRECTION, _SERVER_ERROR = 300, 500
@@ -150,22 +150,44 @@ class Service:
         """Let go of the connections."""
         self._client.close()
 
-    def read(self, path: str, params: Mapping[str, Any] | None = None, *, method: Method = "GET") -> Answer:
+    def read(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        method: Method = "GET",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Ask for something, as often as it takes; the answer is a success or says that it isn't there or isn't allowed (4xx).
 
         ConfigurationError when the sign-in is refused, Retriable when the service wants to be left alone for too long, SourceFailed when it
         can't be reached or answers with an error of its own again and again.
         """
-        return repeated(self._source, self._limits, lambda: self._once(method, path, params=params, writes=False))
+        return repeated(
+            self._source, self._limits, lambda: self._once(method, path, params=params, content=content, headers=headers, writes=False)
+        )
 
     def write(
-        self, method: Method, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None, form: Mapping[str, Any] | None = None
+        self,
+        method: Method,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Have something done; sent again only while it certainly was not.
 
         Raises as `read`, and InDoubt when it was sent and no answer says what became of it. What these raise besides was not carried out.
         """
-        return repeated(self._source, self._limits, lambda: self._once(method, path, params=params, body=body, form=form, writes=True))
+        return repeated(
+            self._source,
+            self._limits,
+            lambda: self._once(method, path, params=params, body=body, form=form, content=content, headers=headers, writes=True),
+        )
 
     def _once(
         self,
@@ -176,12 +198,14 @@ class Service:
         params: Mapping[str, Any] | None = None,
         body: Any = None,
         form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request once; Again when it may be sent again, InDoubt when that could do it twice."""
         self._wait_for_turn()
         source = self._source
         try:
-            got = self._client.request(method, path, params=params, json=body, data=form)
+            got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Again(SourceFailed(f"{source}: the service can't be reached ({type(error).__name__}).")) from None
         except httpx.TransportError as error:

@@ -52,6 +52,14 @@ def s3_files(source: Source, connection: Connection) -> OpenSource:
         return open_s3(source, connection)
 
 
+def webdav_files(source: Source, connection: Connection) -> OpenSource:
+    """Open application files on a WebDAV share; see `connectors.remote_files`."""
+    with _needing("webdav"):
+        from connectors.remote_files.openings import open_webdav
+
+        return open_webdav(source, connection)
+
+
 def log_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of log files; see `connectors.log_files`."""
     from connectors.log_files import open_source

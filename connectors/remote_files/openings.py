@@ -8,9 +8,9 @@ from connectors.patience import limits_of
 from connectors.remote_files.source import RemoteFiles, folder_of, layout_of
 from worker.core.model import Source
 from worker.errors import ConfigurationError
-from worker.ports import Connection
+from worker.ports import Connection, Level
 
-PATIENCE = ("attempts", "wait", "timeout")
+PATIENCE = ("attempts", "wait", "timeout", "per_second")
 _S3 = ("endpoint", "region", "key", "secret", "token")
 
 
@@ -30,6 +30,27 @@ def open_s3(source: Source, connection: Connection) -> RemoteFiles:
     folder = folder_of(source, unquote(parts.path))
     limits = limits_of(source.name, connection.options, PATIENCE, connection.batch_seconds)
     storage = Bucket(source.name, parts.netloc, f"{folder}/" if folder else "", options, limits)
+    return RemoteFiles(source, layout, storage, batch_seconds=connection.batch_seconds)
+
+
+def open_webdav(source: Source, connection: Connection) -> RemoteFiles:
+    """Open the dossiers on a share: `https://user:password@host/path`."""
+    import httpx
+
+    from connectors.http import Service, address_of
+    from connectors.remote_files.webdav import Share
+
+    layout = layout_of(source)
+    address = address_of(source.name, connection.url)
+    options = _known(source, connection, ("bin",))
+    if options.get("bin", "no") not in ("yes", "no"):
+        raise ConfigurationError(f"{source.name}: {_variable(source)}__OPTIONS__BIN is yes or no.")
+    auth = httpx.BasicAuth(address.user, address.password) if address.user else None
+    limits = limits_of(source.name, connection.options, PATIENCE, connection.batch_seconds)
+    service = Service(source.name, address.base, auth=auth, limits=limits, headers={"Accept": "*/*"})
+    level = Level.SOFT if options.get("bin") == "yes" else Level.PERMANENT
+    root = unquote(urlsplit(address.base).path)
+    storage = Share(source.name, service, root, folder_of(source, ""), level=level, encrypted=address.encrypted)
     return RemoteFiles(source, layout, storage, batch_seconds=connection.batch_seconds)
 
 

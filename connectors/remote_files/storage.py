@@ -35,7 +35,8 @@ class Stored:
 
     path -- inside the dossier; version -- which of several under this path, where the system keeps them; tag -- changes when the content
     does; changed -- when it was last written, aware; readable -- a file with a content, not a folder, a link or a mark of deletion;
-    current -- what somebody sees who looks at the dossier; earlier versions and marks of deletion are not; depth -- for folders, how deep.
+    current -- what somebody sees who looks at the dossier; earlier versions and marks of deletion are not; depth -- for folders, how deep;
+    locked -- whether the system says that somebody keeps it from being changed.
     """
 
     path: str = field(repr=False)
@@ -45,6 +46,7 @@ class Stored:
     readable: bool = True
     current: bool = True
     depth: int = 0
+    locked: bool = field(default=False, compare=False)
 
 
 class Storage(Protocol):
