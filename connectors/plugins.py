@@ -60,6 +60,14 @@ def webdav_files(source: Source, connection: Connection) -> OpenSource:
         return open_webdav(source, connection)
 
 
+def sftp_files(source: Source, connection: Connection) -> OpenSource:
+    """Open application files behind SFTP; see `connectors.remote_files`."""
+    with _needing("sftp"):
+        from connectors.remote_files.openings import open_sftp
+
+        return open_sftp(source, connection)
+
+
 def log_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of log files; see `connectors.log_files`."""
     from connectors.log_files import open_source

@@ -157,7 +157,7 @@ class FaultProxy:
                 if self.command != "HEAD":
                     self.wfile.write(answer)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = _serve  # noqa: N815 - the library's names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = do_PROPFIND = _serve  # noqa: N815 - the library's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

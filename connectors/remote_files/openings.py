@@ -54,6 +54,26 @@ def open_webdav(source: Source, connection: Connection) -> RemoteFiles:
     return RemoteFiles(source, layout, storage, batch_seconds=connection.batch_seconds)
 
 
+def open_sftp(source: Source, connection: Connection) -> RemoteFiles:
+    """Open the dossiers on a host: `sftp://user:password@host:port/path`, the host's key in the connection's options."""
+    from connectors.remote_files.sftp import Folder, Host
+
+    layout = layout_of(source)
+    parts = urlsplit(connection.url or "")
+    if parts.scheme != "sftp" or not parts.hostname or not parts.username:
+        raise ConfigurationError(f"{source.name}: {_variable(source)}__URL has to be sftp://user@host/path, with a password or without.")
+    options = _known(source, connection, ("host_key", "key_file"))
+    if "host_key" not in options:
+        raise ConfigurationError(
+            f"{source.name}: set {_variable(source)}__OPTIONS__HOST_KEY; a host that nobody knows is not signed in to."
+        )
+    password = unquote(parts.password) if parts.password else None
+    host = Host(parts.hostname, parts.port or 22, options["host_key"], unquote(parts.username), password, options.get("key_file"))
+    folder = f"/{folder_of(source, unquote(parts.path))}"
+    limits = limits_of(source.name, connection.options, PATIENCE, connection.batch_seconds)
+    return RemoteFiles(source, layout, Folder(source.name, host, folder, limits), batch_seconds=connection.batch_seconds)
+
+
 def _known(source: Source, connection: Connection, names: tuple[str, ...]) -> dict[str, str]:
     """Return the options of a connection; ConfigurationError for one that this connector doesn't know."""
     unknown = sorted(connection.options.keys() - {*names, *PATIENCE})
