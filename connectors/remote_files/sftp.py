@@ -119,7 +119,7 @@ class Folder:
             if _tag(about) != stored.tag:
                 raise Gone
             try:
-                with sftp.open(beside, "xb") as file:
+                with sftp.open(beside, "wx") as file:
                     file.write(content)
                 sftp.chmod(beside, stat.S_IMODE(about.st_mode or 0o600))
                 sftp.posix_rename(beside, path)
