@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from connectors.matching import matcher
 from worker.core.compiled import RELATION
 from worker.core.facts import Known, Raw
-from worker.core.model import Aggregate, Function, Match, Policy, Relation, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Aggregate, Function, Match, Relation, Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable
 from worker.ports import Along, Changes, Key, KeyRange, Left, Level, Load, Resolution, Row, Shape, Undone
 
@@ -75,6 +76,10 @@ class MemorySource:
     def load(self) -> Load:
         """Return what was said about the memory."""
         return self._memory.load
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return nothing: memory asks nobody for rights."""
+        return []
 
     @contextmanager
     def reader(self) -> Iterator[MemoryReader]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.ports import Connection, OpenSource
 

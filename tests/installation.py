@@ -27,11 +27,10 @@ class Installation:
     moment: dt.datetime
     environ: dict[str, str] = field(default_factory=dict)
 
-    @contextmanager
-    def machine(self) -> Iterator[Machine]:
-        """Open everything, as a new process would."""
+    def variables(self) -> dict[str, str]:
+        """Return the environment that a process of this installation has, after writing its policy file."""
         (self.folder / "policies.toml").write_text(self.policies)
-        environ = {
+        return {
             "RETENTION_POLICIES": str(self.folder / "policies.toml"),
             "RETENTION_STATE": str(self.folder / "state"),
             "RETENTION_KEYS": str(self.folder / "keys" / "keys.json"),
@@ -39,7 +38,11 @@ class Installation:
             **{f"RETENTION_SOURCES__{name.upper()}__URL": url for name, url in self.urls.items()},
             **self.environ,
         }
-        with machine(load(environ, folder=self.folder), now=lambda: self.moment) as opened:
+
+    @contextmanager
+    def machine(self) -> Iterator[Machine]:
+        """Open everything, as a new process would."""
+        with machine(load(self.variables(), folder=self.folder), now=lambda: self.moment) as opened:
             yield opened
 
     def carry_out(self) -> tuple[MadePlan, RunResult]:

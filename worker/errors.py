@@ -22,6 +22,10 @@ class ConfigurationError(RetentionError):
     exit_code = 2
 
 
+class NoSuchRecord(ConfigurationError):
+    """A source was asked for a record by its key and has none."""
+
+
 class Refused(RetentionError):
     """A brake tripped, or an approval is missing: nothing was written and a person has to decide."""
 
@@ -59,6 +63,10 @@ class AuditUnavailable(RetentionError):
     """The audit trail can't be written, so nothing may be written to any system either."""
 
     exit_code = 2
+
+
+class LeaseLost(RetentionError):
+    """A batch is somebody else's by now, so what is not committed is rolled back; the other batches can go on."""
 
 
 class Changed(Skippable):

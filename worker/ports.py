@@ -15,10 +15,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Problem
 
 KeyPart = str | int | bytes
@@ -230,6 +231,15 @@ class Batch(Protocol):
         ...  # pragma: no cover
 
 
+@runtime_checkable
+class Advising(Protocol):
+    """What an opened source may offer besides: a closer look, for people, before it is trusted. It may read values, and tells none."""
+
+    def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what a run would fail at, what a person should look at) of a source without problems."""
+        ...  # pragma: no cover
+
+
 class OpenSource(Protocol):
     """A source as a connector has opened it.
 
@@ -254,6 +264,14 @@ class OpenSource(Protocol):
 
     def load(self) -> Load:
         """Return how loaded the system is now; cheap, because a run asks before every batch."""
+        ...  # pragma: no cover
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:
+        """Return, line by line, the statements that give an account what this source needs and no more, for an administrator to run.
+
+        policy -- None for a source that is only read; account -- as the system names it, None for the one that the address names. Where
+        rights are not given by statements a line beginning with `--` says what is needed.
+        """
         ...  # pragma: no cover
 
     def reader(self) -> AbstractContextManager[Reader]:

@@ -20,6 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.expecting import checked as _cron
+from worker.core.timetable import windows
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.ports import BATCH_SECONDS
 
@@ -30,6 +32,7 @@ _SOURCES = "RETENTION_SOURCES"
 _SOURCE_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _PERIOD = re.compile(r"P(?=\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?", re.ASCII)
 _HIDDEN = "***"
+_LEASE_MARGIN_SECONDS = 60.0
 _SHOWABLE_PARAMETERS = {"application_name", "charset", "connect_timeout", "mode", "sslmode", "unix_socket"}
 
 
@@ -38,6 +41,14 @@ def _period(value: str) -> str:
         raise ValueError("must be a calendar period longer than nothing, such as P7D, P8W or P1Y6M")
     return value
 
+
+def _windows(value: str) -> str:
+    windows(value)
+    return value
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+"""Minute, hour, day of the month, month, weekday: local time of the organisation."""
 
 Period = Annotated[str, AfterValidator(_period)]
 """ISO 8601 calendar period in whole years, months, weeks and days."""
@@ -51,6 +62,8 @@ class SourceSettings(BaseModel):
     url: SecretStr | None = Field(None, description="Address of the system, with user and password.")
     path: Path | None = Field(None, description="Folder or file, for a source that is one.")
     options: dict[str, str] = Field(default_factory=dict, repr=False, description="What only this connector knows, by name; never shown.")
+    schedule: Cron | None = Field(None, description="Cron expression of this source's runs, instead of the setting for all.")
+    concurrency: int | None = Field(None, ge=1, le=256, description="Most batches of this source at once, instead of the setting for all.")
     witness_table: bool = Field(
         default=False, description="May a small table be kept in that database, which proves what a crash left behind?"
     )
@@ -89,6 +102,17 @@ class Settings(BaseSettings):
     four_eyes: bool = Field(default=False, description="Must somebody else than its maker approve a plan?")
     plan_expires: Period = Field("P7D", description="How long a plan can be applied after it was made.")
     batch_size: int = Field(5000, ge=1, le=20_000, description="Records in one transaction.")
+    processes: int | None = Field(
+        None, ge=1, le=64, description="Processes that carry out the batches of one call together; default: 2, or 1 on a single core."
+    )
+    broker: SecretStr | None = Field(None, description="URL of the Redis that wakes workers; without one a run is one command's.")
+    schedule: Cron | None = Field(
+        None, description="Cron expression of the runs that `retention beat` begins, in the organisation's time zone."
+    )
+    blackout: Annotated[str, AfterValidator(_windows)] | None = Field(
+        None, description="When workers begin nothing, local time: `Mo-Fr 08:00-18:00; Sa 10:00-12:00`."
+    )
+    concurrency: int = Field(4, ge=1, le=256, description="Most batches of one source at once, over all workers.")
     max_records: int = Field(10_000, ge=0, description="Brake: most records one run may act on in a source.")
     max_share: float = Field(0.25, ge=0, le=1, allow_inf_nan=False, description="Brake: largest part of a source, 0.25 is a quarter.")
     max_jump: float = Field(5.0, ge=1, allow_inf_nan=False, description="Brake: how many times the median of earlier runs.")
@@ -179,6 +203,24 @@ class Settings(BaseSettings):
         except KeyError:
             return f"uid {os.geteuid()}"
 
+    @property
+    def process_count(self) -> int:
+        """How many processes carry out the batches of one call together."""
+        return self.processes if self.processes is not None else min(2, os.cpu_count() or 1)
+
+    @property
+    def lease_seconds(self) -> float:
+        """For how long a batch is one worker's: longer than its transaction can be open, so that whoever comes next comes after it."""
+        return 2 * self.batch_seconds + _LEASE_MARGIN_SECONDS
+
+    def schedule_of(self, source: str) -> str | None:
+        """Return the cron expression of a source's runs, None when nothing begins them but a person."""
+        return self.source(source).schedule or self.schedule
+
+    def concurrency_of(self, source: str) -> int:
+        """Return how many batches of a source may be carried out at once, over all workers."""
+        return self.source(source).concurrency or self.concurrency
+
     def source(self, name: str) -> SourceSettings:
         """Return the settings of a source, empty ones when none were given; `-` in its name is written `_` here."""
         return self.sources.get(name.lower().replace("-", "_"), SourceSettings())
@@ -239,6 +281,8 @@ def describe(settings: Settings) -> list[Shown]:
         "plans": settings.plans_folder,
         "keys": settings.keys_file,
         "operator": settings.operator_name,
+        "broker": settings.broker.get_secret_value() if settings.broker is not None else None,
+        "processes": settings.process_count,
         "tranche": "no limit" if settings.tranche is None else settings.tranche,
         "max_minutes": "no limit" if settings.max_minutes is None else settings.max_minutes,
     }
@@ -247,7 +291,7 @@ def describe(settings: Settings) -> list[Shown]:
         if field != "sources":
             name = PREFIX + field.upper()
             value = resolved.get(field, getattr(settings, field))
-            text = hide_password(str(value)) if field == "ledger" else str(value)
+            text = hide_password(str(value)) if field in {"ledger", "broker"} and value is not None else str(value)
             shown.append(Shown(name, text, settings.origin(name)))
     for source, given in sorted(settings.sources.items()):
         for name, text in _describe_source(f"{_SOURCES}__{source.upper()}", given):
@@ -291,6 +335,10 @@ def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, 
     for option in sorted(given.options):
         # Only the connector knows which of its options are secret, so all of them are treated as if they were.
         yield f"{prefix}__OPTIONS__{option.upper()}", _HIDDEN
+    if given.schedule is not None:
+        yield f"{prefix}__SCHEDULE", given.schedule
+    if given.concurrency is not None:
+        yield f"{prefix}__CONCURRENCY", str(given.concurrency)
     yield f"{prefix}__WITNESS_TABLE", str(given.witness_table)
     for name, limit in (("MAX_LAG", given.max_lag), ("MAX_TRANSACTION", given.max_transaction)):
         yield f"{prefix}__{name}", "no limit" if limit is None else str(limit)

@@ -15,8 +15,9 @@ from connectors.application_files.removal import Removal, Work
 from connectors.batchfolder import BatchFolder
 from connectors.folder import open_root, told
 from connectors.matching import matcher
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape, Update
 
@@ -71,6 +72,13 @@ class ApplicationFiles:
     def load(self) -> Load:
         """Return that nothing can be seen: a file system has no replicas and no transactions."""
         return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return in words what a folder asks for: the operating system gives these rights."""
+        does = "read" if policy is None else "read and write"
+        return [
+            f"-- A folder: {account or 'whoever runs the worker'} must be able to {does} it and all that is in it, as its owner or group."
+        ]
 
     @contextmanager
     def reader(self) -> Iterator[FilesReader]:

@@ -12,9 +12,10 @@ from connectors.contract.harness import COLUMNS, TODAY, ZONE, Record
 from worker.core.compiled import fact_reader
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Consent, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step
+from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union
+from worker.core.sources import Consent, Source
 from worker.core.treatments import PseudonymKey, Treater, treater
 
 
@@ -121,7 +122,7 @@ def policies(source: Source) -> tuple[Policy, ...]:
 def treaters(source: Source) -> dict[str, Treater]:
     """Return the treaters of the source's fields, with a key of no importance."""
     keys = {"people": PseudonymKey("k1", bytes(32))}
-    return {field.name: treater(field, "Example", keys) for field in source.fields if field.treatment is not None}
+    return {field.name: treater(field, "Example", keys, fields=source.fields) for field in source.fields if field.treatment is not None}
 
 
 class Facts:
@@ -156,6 +157,7 @@ class Facts:
                 fact = self.of(values, comparison.fact)
                 return isinstance(fact, Known) and compare(comparison, fact) is Truth.TRUE
             case Holding(name):
-                return not self._treaters[name].is_treated(values[name])
+                treats = self._treaters[name]
+                return not treats.is_treated(values[name], *(values[each] for each in treats.beside))
             case _:
                 assert_never(selection)

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Field, Identifier, Source, Treatment, TreatmentKind
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Field, Identifier, Source, Treatment, TreatmentKind
 from worker.ports import Changes, Key, KeyRange, OpenSource, Row
 
 Record = Mapping[str, object]

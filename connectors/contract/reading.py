@@ -74,6 +74,15 @@ class ReadingContract(Contract):
         harness.fill({})
         assert not read(source, EVERYTHING, COLUMNS)
 
+    def test_rights_are_said_without_secrets(self, harness: Harness, source: OpenSource) -> None:
+        """What a source needs is said line by line, less for one that is only read, and never with what opens it."""
+        harness.fill({harness.key(1): record(1)})
+        policy = next(iter(policies(harness.source)))
+        acting, looking = (source.rights(each, {}, "somebody") for each in (policy, None))
+        assert all(isinstance(line, str) and "\n" not in line for line in (*acting, *looking))
+        assert len("".join(looking)) <= len("".join(acting))
+        assert not any("://" in line for line in acting)
+
     def test_within_includes_both_ends(self, harness: Harness, source: OpenSource) -> None:
         """A key range holds its first and its last key."""
         harness.fill({harness.key(number): record(number) for number in range(9)})

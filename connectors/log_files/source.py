@@ -23,8 +23,9 @@ from connectors.log_files.packed import DAMAGE, NoLog, reading, writing
 from connectors.log_files.rewriting import Rewriting, Trace, trace
 from connectors.matching import matcher
 from worker.core.facts import UNREADABLE, Raw
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape
 
@@ -103,6 +104,11 @@ class LogFiles:
     def load(self) -> Load:
         """Return that nothing can be seen: a file system has no replicas and no transactions."""
         return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return in words what a folder asks for: the operating system gives these rights."""
+        does = "read" if policy is None else "read and write"
+        return [f"-- A folder: {account or 'whoever runs the worker'} must be able to {does} it and all that is in it."]
 
     @contextmanager
     def reader(self) -> Iterator[LogReader]:

@@ -10,7 +10,8 @@ from connectors.application_files.layout import LastModified, Layout, Stated
 from connectors.remote_files.records import Dossier, View, is_dossier
 from connectors.remote_files.storage import Storage
 from worker.core.facts import FieldType
-from worker.core.model import DispositionKind, Policy, Source
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Source
 from worker.errors import Problem
 
 _SAMPLE = 100

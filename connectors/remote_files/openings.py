@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from connectors.patience import limits_of
 from connectors.remote_files.source import RemoteFiles, folder_of, layout_of
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.ports import Connection, Level
 

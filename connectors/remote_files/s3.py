@@ -145,6 +145,16 @@ class Bucket:
         """Return (what makes the source unusable, what a person should know) about the account and the bucket."""
         return check_bucket(self._source, self, policy)
 
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return the actions of S3 that an account needs, for a policy of the bucket or the account."""
+        of_bucket = "ListBucket, ListBucketVersions, GetBucketVersioning, GetBucketObjectLockConfiguration, ListBucketMultipartUploads"
+        of_objects = "GetObject, GetObjectVersion, GetObjectRetention, GetObjectLegalHold, GetObjectTagging"
+        more = ", DeleteObject, DeleteObjectVersion, PutObject, PutObjectTagging" if writes else ""
+        return [
+            f"S3: {account} needs {of_bucket} on arn:aws:s3:::{self._bucket},",
+            f"and {of_objects}{more} on arn:aws:s3:::{self._bucket}/{self._prefix}*.",
+        ]
+
     def close(self) -> None:
         """Let go of the connections."""
         sync(self._filesystem.loop, _closed, self._filesystem)

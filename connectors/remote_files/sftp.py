@@ -146,6 +146,10 @@ class Folder:
         what = "SFTP does not say whether this account may remove everything in the dossiers; what it may not is reported when it is due."
         return [], [*known, Problem(self._source, what)]
 
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return in words what an account needs."""
+        return [f"SFTP: {account} must be able to {'read and write' if writes else 'read'} the folder and all that is in it."]
+
     def close(self) -> None:
         """Let go of the connection."""
         if self._client is not None:

@@ -14,8 +14,9 @@ from connectors.remote_files.checks import check
 from connectors.remote_files.records import Dossier, View
 from connectors.remote_files.removal import Removal
 from connectors.remote_files.storage import Storage
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Problems
 from worker.ports import Changes, Key, KeyRange, Level, Load, Resolution, Row, Shape, Undone, Update
 
@@ -67,6 +68,10 @@ class RemoteFiles:
     def shape(self) -> Shape:
         """Return the keys that any sidecar has; every sidecar is read for that."""
         return Shape(tuple(sorted({name for dossier in self._view.dossiers() for name in dossier.columns})))
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return in words what the account needs: none of these systems gives rights by statements that could be run as they are."""
+        return [f"-- {each}" for each in self._storage.rights(account or "the account", writes=policy is not None)]
 
     def load(self) -> Load:
         """Return that nothing can be seen."""

@@ -92,6 +92,10 @@ class Storage(Protocol):
         """Return (what makes the source unusable, what a person should know) about the account and the system; changes nothing."""
         ...  # pragma: no cover
 
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return in words what an account needs, to read only or to delete and treat too."""
+        ...  # pragma: no cover
+
     def close(self) -> None:
         """Let go of every connection."""
         ...  # pragma: no cover

@@ -121,6 +121,10 @@ class Share:
         hint = "Look there. Set the source's option BIN where deleted files go to a bin."
         return [], [*known, *([Problem(self._source, what, hint)] if self.level is Level.PERMANENT else [])]
 
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return in words what an account needs."""
+        return [f"A WebDAV share: {account} must be able to {'read and write' if writes else 'read'} the folder and all that is in it."]
+
     def close(self) -> None:
         """Let go of the connections."""
         self._service.close()

@@ -18,8 +18,8 @@ from connectors.sql.ranged import on_range
 from connectors.sql.related import related_rows, relations_along
 from connectors.sql.selection import Model, column_info, uses_rows
 from connectors.sql.tables import Kind
-from worker.core.model import Relation, Source
 from worker.core.select import Selection
+from worker.core.sources import Relation, Source
 from worker.errors import Changed, ConfigurationError, SourceFailed
 from worker.ports import Along, Changes, Key, KeyRange, Row, Update
 

@@ -231,9 +231,38 @@ class Database(ABC):
         """Return why the table can't be used with this database, or an empty text."""
         return ""
 
+    def keeps_history(self, table: TableInfo) -> bool:  # noqa: ARG002
+        """Whether the database itself keeps the rows of a table that are changed or deleted."""
+        return False
+
+    def unseen(self) -> str:
+        """Return why references from other tables may be hidden from this account, or an empty text."""
+        return ""
+
     @abstractmethod
-    def delete_triggers(self, table: TableInfo) -> list[str]:
-        """Return the names of triggers that fire on a deletion from the table, or an update of it."""
+    def triggers(self, table: TableInfo, event: str) -> list[str]:
+        """Return the names of triggers that fire on an event (DELETE or UPDATE) of the table's rows."""
+
+    def refuses(self, statement: str) -> bool:
+        """Whether the user lacks a right that a statement needs, which is only explained and has no values."""
+        connection = self.connect()
+        try:
+            self.command(connection.driver_connection, statement)
+        except self.errors as error:
+            if self.cause(error)[0] not in (Cause.NO_RIGHT, Cause.READ_ONLY):
+                raise self.translated(error) from None
+            return True
+        finally:
+            self.release(connection)
+        return False
+
+    def unwritable(self) -> str:
+        """Return why nothing can be written at all, or an empty text."""
+        return ""
+
+    def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return (what, hint) that a person should know about the table or the user, and that only this kind of database has."""
+        return []
 
     @contextmanager
     def borrowed(self) -> Iterator[PoolProxiedConnection]:

@@ -37,6 +37,7 @@ _CAUSES = {
     **dict.fromkeys((1290, 1792, 1836), Cause.READ_ONLY),
     **dict.fromkeys((1021, 1114, 1030, 28), Cause.FULL),
 }
+_SHOWING = ("ALL PRIVILEGES", "SELECT", "REFERENCES")
 
 
 _TRANSACTIONS = (
@@ -60,6 +61,9 @@ class MariaDBStorage(TypedStorage):
 
     def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return Exact(column).op("REGEXP", is_comparison=True)(value(rf"\A(?:{pattern})\z"))
+
+    def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.func.coalesce(Exact(column).op("REGEXP", is_comparison=True)(value(pattern)), sa.true())
 
     def has_time(self, column: Expression) -> Expression:  # noqa: D102
         return sa.func.time(column) != value("00:00:00")
@@ -221,13 +225,49 @@ class MariaDB(MarkerDatabase):
         finally:
             cursor.close()
 
-    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
+    def keeps_history(self, table: TableInfo) -> bool:  # noqa: D102
+        question = "SELECT TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s"
+        with self.borrowed() as connection:
+            rows = self.run(connection.driver_connection, Statement(question, (table.schema, table.name)))
+        return bool(rows) and rows[0][0] == "SYSTEM VERSIONED"
+
+    def unseen(self) -> str:  # noqa: D102
+        # Tables on which an account has no right are not there for it, and neither is what refers from them.
+        with self.borrowed() as connection:
+            database = str(self.run(connection.driver_connection, Statement("SELECT DATABASE()", ()))[0][0])
+            found = [str(row[0]).replace("\\", "") for row in self.run(connection.driver_connection, Statement("SHOW GRANTS", ()))]
+        for grant in found:
+            rights, _, place = grant.partition(" ON ")
+            if place.startswith(("*.* ", f"`{database}`.* ")) and any(word in rights for word in _SHOWING):
+                return ""
+        return (
+            f"tables that this account has no right on are hidden from it; GRANT REFERENCES ON `{database}`.* shows what refers from them"
+        )
+
+    def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
         question = (
             "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = COALESCE(%s, DATABASE()) "
-            "AND EVENT_OBJECT_TABLE = %s AND EVENT_MANIPULATION = 'DELETE'"
+            "AND EVENT_OBJECT_TABLE = %s AND EVENT_MANIPULATION = %s ORDER BY TRIGGER_NAME"
         )
         with self.borrowed() as connection:
-            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, (table.schema, table.name)))]
+            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, (table.schema, table.name, event)))]
+
+    def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: ARG002, D102
+        found = []
+        if self.refuses("CREATE OR REPLACE TEMPORARY TABLE retention_may_i (x INT)"):
+            what = "the user may not create temporary tables, which treating fields needs."
+            found.append((what, "GRANT CREATE TEMPORARY TABLES on the database."))
+        question = "SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'SUPER'"
+        with self.borrowed() as connection:
+            ((count,),) = self.run(connection.driver_connection, Statement(question, ()))
+        if count:
+            found.append(
+                (
+                    "the user may administer the server, which is much more than is needed.",
+                    "Use one with the rights that docs/sql.md names.",
+                )
+            )
+        return found
 
 
 def mariadb_engine(url: URL, limits: Limits) -> Engine:

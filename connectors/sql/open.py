@@ -10,6 +10,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from connectors.sql.advice import advise
 from connectors.sql.batch import SqlBatch, Wanted, writing
 from connectors.sql.check import Checked, check
 from connectors.sql.database import LOCK_SECONDS, Database
@@ -17,11 +18,13 @@ from connectors.sql.limits import Limits
 from connectors.sql.mariadb import MariaDB, mariadb_engine, refuse_mysql
 from connectors.sql.postgres import Postgres, postgres_engine, refuse_old
 from connectors.sql.reader import SqlReader, reading
+from connectors.sql.rights import grants, needs_of
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite, sqlite_engine
 from connectors.sql.tables import ForeignKey, TableInfo, referring, reflect, split_name
-from worker.core.model import Policy, Relation, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Relation, Source
 from worker.errors import ConfigurationError, Problem
 from worker.ports import Connection, KeyRange, Level, Load, Resolution, Shape
 
@@ -53,6 +56,11 @@ class SqlSource:
         self._sources.update(schedule_sources)
         return check(Checked(self._database, self._model, self._referring, policy))
 
+    def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what a run would fail at, what a person should look at) beyond `problems`, after sampling values; see `advice`."""
+        elsewhere = {each.table for each in self._sources.values() if each.name != self.spec.name}
+        return advise(Checked(self._database, self._model, self._referring, policy), elsewhere)
+
     def shape(self) -> Shape:
         """Return the table's columns and who refers to it, as they are now."""
         schema, name = split_name(self.spec.table)
@@ -69,6 +77,11 @@ class SqlSource:
             return load
         lag = self._replica.behind()
         return replace(load, lag_seconds=lag, lag_unseen="the server that the option replica names is no replica" if lag is None else "")
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:
+        """Return the statements that give an account what this source needs and no more."""
+        needed = needs_of(self.spec, policy, {**self._sources, **schedule_sources})
+        return grants(self._database, needed, account, witness=self._witnessed and policy is not None)
 
     def reader(self) -> AbstractContextManager[SqlReader]:
         """Return one consistent view for reading."""

@@ -98,6 +98,9 @@ class PostgresStorage(TypedStorage):
     def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(f"^(?:{pattern})$"))
 
+    def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(pattern))
+
     def not_finite(self, column: Expression) -> Expression:  # noqa: D102
         return sa.cast(column, sa.Text).in_([value("NaN"), value("Infinity"), value("-Infinity")])
 
@@ -223,14 +226,32 @@ class Postgres(Database):
             ((is_replica, lag),) = self.run(connection.driver_connection, Statement(_BEHIND, {}))
         return (math.inf if lag is None else max(0.0, float(lag))) if is_replica else None
 
-    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
-        # Bit 3 of tgtype is DELETE; internal triggers are those of foreign keys.
+    def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
+        # Bits of tgtype: 3 is DELETE, 4 is UPDATE; internal triggers are those of foreign keys.
         question = (
             "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(%(table)s) AND NOT tgisinternal AND tgenabled <> 'D' "
-            "AND (tgtype::int & 8) <> 0"
+            "AND (tgtype::int & %(bit)s) <> 0 ORDER BY tgname"
+        )
+        parameters = {"table": self.quoted(table), "bit": {"DELETE": 8, "UPDATE": 16}[event]}
+        with self.borrowed() as connection:
+            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, parameters))]
+
+    def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: D102
+        question = (
+            "SELECT row_security_active(c.oid), (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) "
+            "FROM pg_class c WHERE c.oid = to_regclass(%(table)s)"
         )
         with self.borrowed() as connection:
-            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, {"table": self.quoted(table)}))]
+            ((hidden, superuser),) = self.run(connection.driver_connection, Statement(question, {"table": self.quoted(table)}))
+        found = []
+        if hidden:
+            what = f"row security is on for {table.name}: rows that it hides from this user are never seen, and never deleted."
+            found.append((what, "Give the user a policy that shows all rows, or BYPASSRLS."))
+        if superuser:
+            found.append(
+                ("the user is a superuser, who may do much more than is needed.", "Use one with the rights that docs/sql.md names.")
+            )
+        return found
 
 
 def postgres_engine(url: URL, limits: Limits) -> Engine:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from connectors.wordpress.columns import AGENT, COLUMNS, CONTENT, ID, IP, META, PARENT, POST_STATE, WRITABLE
 from connectors.wordpress.site import Site
-from worker.core.model import Disposal, Field, Function, Policy, Source, TreatmentKind
+from worker.core.model import Policy
+from worker.core.sources import Disposal, Field, Function, Source, TreatmentKind
 from worker.errors import Problem
 
 OPTIONS = ("api", "type", "delete")

@@ -18,7 +18,7 @@ from connectors.http import Answer, InDoubt
 from connectors.wordpress.columns import ID, PARENT, Comment, body, has, value
 from connectors.wordpress.site import COMMENT_GONE, Site, confirmed, is_about
 from worker.core.facts import Raw
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.errors import RetentionError
 from worker.ports import Along, Changes, Key, Left, Undone
 

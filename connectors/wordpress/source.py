@@ -18,8 +18,9 @@ from connectors.wordpress.requests import Requests
 from connectors.wordpress.site import Site
 from worker.core.compiled import RELATION
 from worker.core.facts import UNREADABLE, Raw
-from worker.core.model import Aggregate, Match, Policy, Source
+from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Aggregate, Match, Source
 from worker.errors import Changed, ConfigurationError, Problem
 from worker.ports import Changes, Connection, Key, KeyRange, Level, Load, Resolution, Row, Shape, Undone
 
@@ -86,6 +87,10 @@ class WordPressComments:
         """Return the columns of comments and of the comment meta that is registered for REST, and the replies where they are declared."""
         names = (*COLUMNS, POST_STATE, *(META + each for each in self._site.meta()))
         return Shape(tuple(sorted(names)), tuple(sorted(each.name for each in self.spec.relations if each.disposal)))
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return in words what the account needs: WordPress gives rights by roles."""
+        return [f"-- WordPress: {account or 'the account'} needs an application password and a role that may moderate comments (editor)."]
 
     def load(self) -> Load:
         """Return that nothing can be seen."""

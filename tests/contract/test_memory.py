@@ -8,7 +8,7 @@ import pytest
 
 from connectors.contract import AGGREGATES, AWKWARD, FIELDS, RELATIONS, ConnectorContract, Record, RelationsContract, RelationsHarness
 from connectors.memory import Memory, MemoryService, MemorySource
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.ports import Key, OpenSource
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
+from tests.systems.servers.redis import Redis, running_redis
 from tests.systems.servers.s3 import S3, running_s3
 from tests.systems.servers.wordpress import WordPress, running_wordpress
 
@@ -33,6 +34,13 @@ def mariadb() -> Iterator[MariaDB]:
 def s3() -> Iterator[S3]:
     """Give a private S3 server; take a bucket of your own with `s3.new_bucket(versioned=True)`."""
     with running_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """Give a private Redis; empty it with `emptied`."""
+    with running_redis() as server:
         yield server
 
 

@@ -14,7 +14,7 @@ from connectors.contract import FIELDS, ConnectorContract, FaultProxy, Record, R
 from connectors.plugins import s3_files
 from tests.contract.test_application_files import AWKWARD_NAMES, _written
 from tests.systems.servers.s3 import KEY, S3
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
 PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}

@@ -18,8 +18,8 @@ from connectors.plugins import s3_files
 from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
 from tests.systems.servers.s3 import KEY, READER, S3
-from worker.core.model import Source
 from worker.core.select import EVERYTHING
+from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.ports import Changes, Connection, KeyRange, Left, OpenSource
 

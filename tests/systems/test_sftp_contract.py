@@ -16,8 +16,8 @@ from connectors.contract.harness import everything, record
 from connectors.plugins import sftp_files
 from tests.contract.test_application_files import AWKWARD_NAMES, FilesHarness
 from tests.systems.servers.sftp import USER, Sftp, running_sftp
-from worker.core.model import Source
 from worker.core.select import EVERYTHING
+from worker.core.sources import Source
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ports import Changes, Connection, Key, KeyRange, Left, OpenSource
 

@@ -14,8 +14,8 @@ from connectors.contract import FIELDS, ConnectorContract, FaultProxy, Record, R
 from connectors.plugins import webdav_files
 from tests.contract.test_application_files import AWKWARD_NAMES, FilesHarness
 from tests.systems.servers.webdav import USER, WebDav, running_webdav
-from worker.core.model import Source
 from worker.core.select import EVERYTHING
+from worker.core.sources import Source
 from worker.ports import Changes, Connection, Key, KeyRange, Left, Level, OpenSource
 
 PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}

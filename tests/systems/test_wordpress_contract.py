@@ -16,7 +16,7 @@ from connectors.contract import COLUMNS, FIELDS, ConnectorContract, Record, Requ
 from connectors.plugins import wordpress as open_source
 from tests.systems.servers.site import Rest, rest
 from tests.systems.servers.wordpress import WordPress
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
 OWN = {

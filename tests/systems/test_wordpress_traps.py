@@ -16,8 +16,8 @@ from connectors.plugins import wordpress as open_source
 from tests.systems.servers.site import Rest, rest
 from tests.systems.servers.wordpress import WordPress
 from worker.core.facts import FieldType
-from worker.core.model import Aggregate, Disposal, Field, Function, Match, Relation, Source
 from worker.core.select import EVERYTHING
+from worker.core.sources import Aggregate, Disposal, Field, Function, Match, Relation, Source
 from worker.ports import Along, Changes, Connection, KeyRange, Left, OpenSource, Update
 
 TEXT = reading(FieldType.TEXT)

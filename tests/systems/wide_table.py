@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tests.strategies import KEYS, ORGANISATION
 from tests.unit.connectors.sql import values
 from worker.core.facts import FieldType, Raw, Reading
-from worker.core.model import Aggregate, Disposal, Field, Match, Member, Policy, Relation, SharedFact
+from worker.core.model import Policy
 from worker.core.periods import NO_TIME
+from worker.core.sources import Aggregate, Disposal, Field, Match, Member, Relation, SharedFact
 from worker.core.treatments import treater
 
 DATES = ("left_on", "quoted_on", "ends_on", "agreed_on", "withdrew_on")
@@ -202,8 +203,9 @@ class Filling:
         """Return content that was treated before, or that was not."""
         pick = self.random.choice
         if name == "ip":
-            return pick((None, "", "192.0.2.7", "192.0.2.0", "2001:db8::1", "2001:db8::", "nowhere", "0.0.0.0"))
-        treated = None if name != "email" else treater(self.policy.source.field(name), ORGANISATION, KEYS).treat("a@office.example")
+            return pick((None, "", "192.0.2.7", "192.0.2.0", "2001:db8::1", "2001:db8::", "nowhere", "0.0.0.0", "Ada was here"))
+        field = self.policy.source.field(name)
+        treated = None if field.treatment is None else treater(field, ORGANISATION, KEYS).treat("a@office.example")
         found: list[object] = [None, treated, treated, "", "Ada", "a@office.example"]
         return pick(found if self.usual else [*found, "p1-k1-" + "a" * 26])
 

@@ -15,22 +15,28 @@ import click
 
 from worker.bootstrap import service_version
 from worker.cli import (
+    agreement,
     ahead,
     attention,
     audit,
     audit_events,
+    audit_upkeep,
     connectors,
     dashboard,
     explaining,
+    keys,
     marks,
     paper,
     plans,
     policies,
+    proofs,
+    replaying,
     reviews,
     runs,
     standing,
     status,
     stopping,
+    workers,
 )
 from worker.cli.session import Session
 from worker.cli.tables import setting_table
@@ -100,6 +106,7 @@ for _command in (
     runs.runs,
     stopping.stop_runs,
     stopping.resume_runs,
+    replaying.replay,
     explaining.explain,
     attention.findings,
     standing.hold,
@@ -109,14 +116,17 @@ for _command in (
     marks.mark,
     reviews.reviews,
     audit.audit,
+    keys.keys,
     dashboard.draw,
     status.show_status,
+    workers.worker,
+    workers.beat,
 ):
     retention.add_command(_command)
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove, audit_upkeep.prune, agreement.reconcile_trail):
     audit.audit.add_command(_command)
 
 

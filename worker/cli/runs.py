@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from worker.cli.audit_upkeep import pruned_json
 from worker.cli.plans import FILE
 from worker.cli.session import Session
 from worker.cli.tables import finding_table, result_table, run_table, verified_table
 from worker.errors import ConfigurationError
 from worker.ledger.rows import OF_A_RUN
+from worker.planfile import PlanFile
 from worker.usecases.applying import DONE, PARTIAL, RunResult, apply_plan
-from worker.usecases.approving import open_plan
+from worker.usecases.approving import open_plan, require_approved
+from worker.usecases.heartbeat import alive
 from worker.usecases.machine import Machine
 from worker.usecases.reconciling import reconcile as end_what_was_left
 from worker.usecases.reporting import finding_json
-from worker.usecases.running import refusal
+from worker.usecases.running import NightRun, refusal
 from worker.usecases.running import run as run_night
+from worker.usecases.spreading import hand_over
 from worker.usecases.verifying import verify as verify_run
 
 
 @click.command(epilog="\b\nExamples:\n  retention apply plan.jsonl\n  retention apply plan.jsonl --at-most 5000")
 @click.argument("file", type=FILE)
 @click.option("--at-most", type=click.IntRange(1), metavar="N", help="Stop after the batch that reaches N records; call again for more.")
+@click.option("--spread", is_flag=True, help="Leave it to the workers (`retention worker`), and return when they have it.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def apply(session: Session, file: Path, at_most: int | None, *, as_json: bool) -> int:
+def apply(session: Session, file: Path, at_most: int | None, *, spread: bool, as_json: bool) -> int:
     """Carry out an approved plan and read it back.
 
     Exactly the plan, with the holds of this moment. What changed since the plan was made is left and reported. Applying twice equals
@@ -37,10 +44,25 @@ def apply(session: Session, file: Path, at_most: int | None, *, as_json: bool) -
     """
     with session.machine() as machine:
         plan = open_plan(machine, file)
+        if spread:
+            return _hand_over(session, machine, plan, at_most, as_json=as_json)
         totals = {name: sum(counts["actions"].values()) for name, counts in plan.summary.counts.items()}
         with session.progress("Applying", totals) as progress:
             result = apply_plan(machine, plan, at_most=at_most, progress=progress)
         return report_run(session, machine, result, as_json=as_json, with_known=False)
+
+
+def _hand_over(session: Session, machine: Machine, plan: PlanFile, at_most: int | None, *, as_json: bool) -> int:
+    """Leave a plan to the workers."""
+    if session.settings.broker is None:
+        raise ConfigurationError("There are no workers without a broker: set RETENTION_BROKER, or apply the plan without --spread.")
+    require_approved(machine, plan)
+    run_id = hand_over(machine, plan, at_most=at_most)
+    if as_json:
+        session.data({"run": run_id, "plan": plan.header.plan_id, "state": "running"})
+    else:
+        session.show(f"The workers have it as {run_id} and begin within a minute. `retention runs` says when it has ended.")
+    return DONE
 
 
 @click.command(epilog="\b\nExamples:\n  retention run\n  17 2 * * *  cd /srv/retention && retention run --json >> run.log")
@@ -53,7 +75,7 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
     Stops before any write, with exit code 3, when a brake trips: too many records, too large a share, a jump against earlier runs, a policy
     version that no person approved, a clock that went back or leapt ahead. A source with a new column or child table is left out.
     """
-    with session.machine() as machine:
+    with session.machine() as machine, alive(machine, "run") as ending:
         with session.progress("Applying") as progress:
             night = run_night(machine, sources=named, progress=progress)
         if night.plan is not None and night.plan.failed and not night.plan.acting:
@@ -66,18 +88,41 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
                 brakes = [asdict(each) for each in night.tripped]
                 session.data({"state": "refused", "plan_file": plan, "brakes": brakes, "exit_code": error.exit_code})
             raise error
-        return report_run(session, machine, night.result, as_json=as_json)
+        ending.exit_code = night.exit_code
+        if as_json:
+            report_run(session, machine, night.result, as_json=True, more=_more(night))
+            return night.exit_code
+        report_run(session, machine, night.result)
+        if night.pruned is not None and night.pruned.events:
+            session.show(f"Audit trail: what {night.pruned.events} events said was dropped after its time.")
+        for why in night.pruned.failed.values() if night.pruned is not None else ():
+            session.say(why, style="red")
+        return night.exit_code
 
 
-def report_run(session: Session, machine: Machine, result: RunResult, *, as_json: bool = False, with_known: bool = True) -> int:
+def _more(night: NightRun) -> dict[str, Any]:
+    """Return what a night run says besides its run, for programs."""
+    pruned = pruned_json(night.pruned) if night.pruned is not None else None
+    return {"audit_pruned": pruned, "exit_code": night.exit_code}
+
+
+def report_run(
+    session: Session,
+    machine: Machine,
+    result: RunResult,
+    *,
+    as_json: bool = False,
+    with_known: bool = True,
+    more: Mapping[str, Any] | None = None,
+) -> int:
     """Print how a run went and return its exit code.
 
-    with_known -- list the plan's findings too, which whoever approved it has seen.
+    with_known -- list the plan's findings too, which whoever approved it has seen; more -- what programs are told besides.
     """
     if as_json:
         fresh = {each.digest for each in result.new_findings}
         findings = [{**finding_json(each), "new": each.digest in fresh} for each in result.findings]
-        session.data({**result.as_json(), "findings": findings, "audit": str(machine.settings.audit_folder)})
+        session.data({**result.as_json(), "findings": findings, "audit": str(machine.settings.audit_folder), **(more or {})})
         return result.exit_code
     if result.resolved:
         session.say(f"{result.resolved} batches that a crash had left open were ended first.")
@@ -128,12 +173,12 @@ def reconcile(session: Session, *, as_json: bool) -> int:
     """End what a crash left open.
 
     Every batch gets its final state, by proof where the system keeps one, else by reading back. `apply` and `run` do this by themselves
-    first.
+    first. A run that was handed to workers is ended as well, unless one of them is at a batch of it.
     """
     with session.machine() as machine:
         sources = tuple(each.source.name for each in machine.policies())
-        with machine.ledger.run_lock(sources, run_id="reconcile"):
-            left = [(row, machine.ledger.batch(row.batch_id)) for row in end_what_was_left(machine, sources)]
+        with machine.ledger.run_lock(sources, run_id="reconcile", anyway=True):
+            left = [(row, machine.ledger.batch(row.batch_id)) for row in end_what_was_left(machine, sources, abandon=True)]
     states = Counter((row.source, after.state if after is not None else row.state) for row, after in left)
     if as_json:
         session.data([{"source": source, "state": state, "batches": count} for (source, state), count in states.items()])

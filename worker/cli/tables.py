@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,14 +13,17 @@ from rich.text import Text
 from worker.audit.search import Found
 from worker.core.declarations import Gap
 from worker.core.model import Policy
+from worker.ledger.identity import KnownKey
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
+from worker.usecases.agreeing import Disagreement, Side
 from worker.usecases.applying import RunResult
 from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
 from worker.usecases.monitoring import SourceStatus
+from worker.usecases.pruning import Pruning
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
 from worker.usecases.reviewing import DueReviews
 
@@ -86,14 +89,34 @@ def trace_table(found: Iterable[Found]) -> Table:
         by = (*event.get("retention.holds", ()), *event.get("retention.requests", ()))
         named = [event[name] for name in ("retention.hold", "retention.request", "retention.run", "retention.by") if name in event]
         table.add_row(
-            event["@timestamp"][:19].replace("T", " "),
-            str(event["event.action"]).removeprefix("retention."),
+            str(event.get("@timestamp", ""))[:19].replace("T", " "),
+            str(event.get("event.action", "")).removeprefix("retention."),
             event.get("retention.source", "-"),
             event.get("retention.due", event.get("retention.until", event.get("retention.on", "-"))),
             each.became or "-",
             event.get("event.reason", event.get("retention.mark", "-")),
             ", ".join((*by, *named)),
         )
+    return table
+
+
+def pruning_table(found: Pruning) -> Table:
+    """Return which files of the audit trail lose events, and from when these are."""
+    table = _table(f"Events through {found.through} that go ({found.keep})", "file", "from", "through")
+    table.add_column("events", justify="right")
+    for each in found.files:
+        table.add_row(each.path.name, str(each.oldest), str(each.newest), _number(each.events))
+    return table
+
+
+def key_table(known: Iterable[KnownKey], there: Collection[str]) -> Table:
+    """Return the keys by family and id. there -- the ids of those that are in the key file."""
+    table = _table(None, "family", "key", "since", "destroyed")
+    for each in known:
+        destroyed = f"{each.destroyed_at:%Y-%m-%d} by {each.destroyed_by}" if each.destroyed_at is not None else "-"
+        if each.destroyed_at is not None and each.key_id in there:
+            destroyed += ", and is in the key file again"
+        table.add_row(each.family, each.key_id, f"{each.seen_at:%Y-%m-%d}", destroyed)
     return table
 
 
@@ -142,6 +165,28 @@ def verified_table(title: str, rows: Iterable[tuple[str, int, int, int, int]]) -
     return table
 
 
+def agreement_table(sides: Mapping[str, Side], failed: Mapping[str, str], *, systems: bool) -> Table:
+    """Return what was compared of each source: batches, effects as the ledger and the trail count them, what the system has now."""
+    table = _table("Trail, ledger and systems" if systems else "Trail and ledger", "source")
+    titles = ("batches", "still\nopen", "effects in\nthe ledger", "effects in\nthe trail", *(("absent", "treated") if systems else ()))
+    for heading in titles:
+        table.add_column(heading, justify="right")
+    for name, each in sides.items():
+        now = ["?", "?"] if name in failed else [_number(each.absent), _number(each.treated)]
+        numbers = [_number(number) for number in (each.batches, each.open, each.ledger, each.log)]
+        table.add_row(name, *numbers, *(now if systems else []))
+    return table
+
+
+def disagreement_table(found: Sequence[Disagreement]) -> Table:
+    """Return what doesn't agree, one thing a line; of records their number only."""
+    table = _table("What doesn't agree", "kind", "source", "run", "batch", "what")
+    table.add_column("how many", justify="right")
+    for each in found:
+        table.add_row(each.kind, each.source, each.run or "-", each.batch or "-", each.what, _number(each.count))
+    return table
+
+
 def run_table(rows: Sequence[RunRow]) -> Table:
     """Return runs, newest first; instants are UTC."""
     table = _table("Runs", "run", "kind", "for", "started (UTC)", "ended (UTC)", "by", "state")
@@ -158,8 +203,9 @@ def run_table(rows: Sequence[RunRow]) -> Table:
 
 def status_table(rows: Sequence[SourceStatus]) -> Table:
     """Return how each source stands; instants are UTC."""
-    table = _table("How things stand", "source", "last run", "for", "ended (UTC)", "state")
-    table.add_column("overdue", justify="right")
+    table = _table("How things stand", "source", "last run", "for", "ended (UTC)", "state", "next (UTC)")
+    for title in ("overdue", "days", "stuck"):
+        table.add_column(title, justify="right")
     for title in ("oldest overdue", "plan of"):
         table.add_column(title, no_wrap=True)
     for each in rows:
@@ -168,7 +214,9 @@ def status_table(rows: Sequence[SourceStatus]) -> Table:
         if run is not None:
             cells = (run.run_id, str(run.logical_date), f"{run.ended_at:%Y-%m-%d %H:%M}")
             state = f"{run.state}, missed since" if each.missed else run.state
-        table.add_row(each.source, *cells, state, _number(each.overdue), str(each.oldest or "-"), str(each.planned_for or "-"))
+        following = f"{each.next:%Y-%m-%d %H:%M}" if each.next else "-"
+        figures = (_number(each.overdue), _number(each.overdue_days), _number(each.stuck))
+        table.add_row(each.source, *cells, state, following, *figures, str(each.oldest or "-"), str(each.planned_for or "-"))
     return table
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +27,15 @@ from worker.ledger.connect import connect, parse, put, said
 from worker.ledger.identity import Identity
 from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
 from worker.ledger.migrate import migrate
+from worker.ledger.nights import Nights
+from worker.ledger.queue import LEASE_SECONDS
 from worker.ledger.standing import Standing
 from worker.ledger.stops import Stops
+from worker.ledger.tombstones import Graveyard
 from worker.ledger.work import Work
 
 
-class Ledger(Identity, Approvals, Work, Standing, Attention, Stops):
+class Ledger(Identity, Approvals, Work, Nights, Graveyard, Standing, Attention, Stops):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method
@@ -41,13 +46,16 @@ class Ledger(Identity, Approvals, Work, Standing, Attention, Stops):
         super().__init__(engine, now)
         self._locks = locks
         self._path = path
+        self._living = contextlib.ExitStack()
+        self._naming = threading.Lock()
+        self._worker = ""
 
     @classmethod
-    def open(cls, url: str, *, now: Callable[[], dt.datetime], lock_wait: float = 60.0) -> Ledger:
+    def open(cls, url: str, *, now: Callable[[], dt.datetime], lock_wait: float = 60.0, lease_seconds: float = LEASE_SECONDS) -> Ledger:
         """Open a ledger by its SQLAlchemy URL, make it when there is none, and bring its schema up to date.
 
-        now -- answers the present instant, aware; lock_wait -- seconds to wait for the standing lock. Raises
-        ConfigurationError when it can't be reached, is no ledger, or was made by a newer version.
+        now -- answers the present instant, aware; lock_wait -- seconds to wait for the standing lock;
+        lease_seconds -- see `Queue`. Raises ConfigurationError when it can't be reached, is no ledger, or was made by a newer version.
         """
         parsed = parse(url)
         path = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
@@ -55,6 +63,7 @@ class Ledger(Identity, Approvals, Work, Standing, Attention, Stops):
         try:
             locks: Locks = AdvisoryLocks(engine, lock_wait) if path is None else FileLocks(path, lock_wait)
             ledger = cls(engine, locks, path, now)
+            ledger.lease_seconds = lease_seconds
             with ledger._writing.begin() as connection:
                 migrate(connection)
         except SQLAlchemyError as error:
@@ -78,9 +87,26 @@ class Ledger(Identity, Approvals, Work, Standing, Attention, Stops):
         """`sqlite` or `postgresql`."""
         return self._engine.dialect.name
 
+    @property
+    def worker(self) -> str:
+        """The name of this process in leases: host, process number and a random part. From the first question on it is seen to live."""
+        with self._naming:
+            if not self._worker:
+                name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(8)}"
+                self._living.enter_context(self._locks.living(name))
+                self._worker = name
+        return self._worker
+
+    def lives(self, worker: str) -> bool:
+        """Whether the process of a worker is alive: at once for one of this machine, and for all where the ledger is in PostgreSQL."""
+        return worker == self._worker or self._locks.lives(worker)
+
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        try:
+            self._living.close()
+        finally:
+            self._engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -103,14 +129,21 @@ class Ledger(Identity, Approvals, Work, Standing, Attention, Stops):
         return self._locks.standing(exclusive=True)
 
     @contextlib.contextmanager
-    def run_lock(self, source_names: Sequence[str], *, run_id: str = "") -> Iterator[Held]:
+    def run_lock(self, source_names: Sequence[str], *, run_id: str = "", anyway: bool = False) -> Iterator[Held]:
         """Be the only run that acts on these sources; free again when this process dies, however it does.
 
+        anyway -- also when a spread run has them, to end it.
         run_id -- told to whoever comes second. Raises Busy, at once, when another run has one of them.
         """
         with self._locks.runs(source_names) as (held, taken):
             if held is None:
                 raise Busy(self._who_has(taken))
+            owned = None if anyway else self.owning(source_names)
+            if owned is not None:
+                raise Busy(
+                    f"Workers are busy with the run {owned[1]}, which has {owned[0]} until it ends. Nothing was written; "
+                    "try again when it has ended. If its workers are gone for good, `retention reconcile` ends it."
+                )
             table = schema.run_locks
             sources = sorted(set(source_names))
             who = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "since": self._now()}

@@ -1,8 +1,8 @@
-"""Locks that live outside the ledger's transactions: the standing lock and one run lock for each source.
+"""Locks that live outside the ledger's transactions: the standing lock, one run lock for each source, and one lock for each worker.
 
 The standing lock is the barrier between placing a hold and writing a batch. A batch takes it shared from before its
 last reading of the holds until after its commit; whoever places a hold takes it exclusive, and says "in force" only
-while having it. Both kinds end with the process that has them, however it dies.
+while having it. A worker's lock says nothing but that its process lives. All kinds end with the process that has them, however it dies.
 
 With SQLite they are `flock`s on files beside the ledger, so they hold between processes of one machine, which is where
 a SQLite ledger can be used. With PostgreSQL they are advisory locks of a session of their own; a pooler that shares
@@ -51,6 +51,12 @@ class Locks(Protocol):
     def runs(self, sources: Sequence[str]) -> contextlib.AbstractContextManager[tuple[Held | None, str]]:
         """Hold the run locks of all these sources, or none: then the first that was taken is named, without waiting."""
 
+    def living(self, worker: str) -> contextlib.AbstractContextManager[None]:
+        """Show that a worker is alive, for as long as the block lasts or its process."""
+
+    def lives(self, worker: str) -> bool:
+        """Whether a worker is within its `living` block, as far as anybody can know."""
+
 
 class _Kept:
     """A lock that the operating system keeps as long as this process lives."""
@@ -94,6 +100,34 @@ class FileLocks:
                     yield None, source
                     return
             yield _Kept(), ""
+
+    @contextlib.contextmanager
+    def living(self, worker: str) -> Iterator[None]:
+        """Show that a worker is alive."""
+        name = f"worker.{worker.rpartition(':')[2]}.lock"
+        with self._open(name) as lock:
+            self._take(lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                self._ledger.with_name(f"{self._ledger.name}.{name}").unlink(missing_ok=True)
+
+    def lives(self, worker: str) -> bool:
+        """Whether a worker is within its `living` block. What a dead one left is taken away: no other worker ever has its name."""
+        path = self._ledger.with_name(f"{self._ledger.name}.worker.{worker.rpartition(':')[2]}.lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise RetentionError(f"The lock file {path} can't be opened: {error.strerror}. Nothing is written.") from error
+        try:
+            dead = self._try(descriptor, fcntl.LOCK_EX)
+            if dead:
+                path.unlink(missing_ok=True)
+            return not dead
+        finally:
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[int]:
@@ -181,6 +215,19 @@ class AdvisoryLocks:
                 yield None, taken
             else:
                 yield _Session(connection), ""
+
+    @contextlib.contextmanager
+    def living(self, worker: str) -> Iterator[None]:
+        """Show that a worker is alive."""
+        with self._session() as connection:
+            with explained():
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(f"worker {worker}")})
+            yield
+
+    def lives(self, worker: str) -> bool:
+        """Whether a worker is within its `living` block."""
+        with self._session() as connection, explained():
+            return not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(f"worker {worker}")}).scalar()
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[Connection]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,10 +18,14 @@ from worker.errors import ConfigurationError
 RunKind = Literal["apply", "run"]
 RunState = Literal["running", "done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchState = Literal["pending", "intended", "committed", "rolled_back", "resolved_after_crash", "presumed"]
+Phase = Literal["preparing", "open", "closing", "ended"]
+WorkState = Literal["waiting", "leased", "done", "left", "set_aside"]
 HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
-FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review"]
+FindingKind = Literal[
+    "undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned"
+]
 
 OF_A_RUN: tuple[FindingKind, ...] = ("changed", "failed")
 """Findings of records that only carrying out a plan can make."""
@@ -89,7 +93,7 @@ class BatchRow:
 
     sealed_range -- the keys it covers, encrypted; planned -- how many records; stream, first, count, root -- where its
     intents are in the audit trail; witness -- how to find out after a crash whether the source committed;
-    effects, digest -- what its closing event says.
+    effects, digest -- what its closing event says; intended -- what it was about to do, for whoever has not got its audit file.
     """
 
     batch_id: str
@@ -109,6 +113,113 @@ class BatchRow:
     effects: Mapping[str, int] | None = None
     digest: str | None = None
     closed_at: dt.datetime | None = None
+    intended: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """What a run has to know, wherever it is worked on.
+
+    spread -- any worker may take its batches, and whoever ends the last one closes it; else only the process that began it, and those that
+    it started. owner -- the process that prepares it, carries it out or closes it. at_most -- see `apply_plan`; acted -- records so far.
+    said -- what the plan and its preparation left to be said at the end.
+    """
+
+    run_id: str
+    spread: bool
+    owner: str
+    at_most: int | None
+    said: Mapping[str, Any]
+    phase: Phase = "preparing"
+    acted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunSourceRow:
+    """One source of a run, in its turn. lanes -- most batches at once, over all workers; after -- sources whose batches come first.
+
+    planned -- records; failed -- why it was given up, None while it is worked on.
+    """
+
+    run_id: str
+    source: str
+    position: int
+    lanes: int
+    after: Sequence[str]
+    planned: int
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """A planned batch that waits for a worker. body -- the batch as `worker.usecases.parcels` packs it; token -- of its last lease."""
+
+    run_id: str
+    batch_id: str
+    source: str
+    number: int
+    planned: int
+    body: bytes
+    token: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to carry out one planned batch: it counts only while no other lease of the batch has a higher token.
+
+    attempt -- under which id its effects stand in the ledger and in the audit trail, one of its own for each lease.
+    """
+
+    run_id: str
+    batch_id: str
+    source: str
+    number: int
+    token: int
+    tries: int
+    worker: str
+
+    @property
+    def attempt(self) -> str:
+        """The id of this attempt; the first one is the batch's own."""
+        return attempt_id(self.batch_id, self.token)
+
+
+def attempt_id(batch_id: str, token: int) -> str:
+    """Return the id under which the lease with this token carries out a batch."""
+    return batch_id if token == 1 else f"{batch_id}~{token}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWork:
+    """How far one source of an open run is: its batches by state. lapsed -- of those that are leased, how many leases ran out."""
+
+    source: RunSourceRow
+    waiting: int
+    leased: int
+    lapsed: int
+    done: int
+
+    @property
+    def left(self) -> int:
+        """How many batches are not done, unless they were set aside."""
+        return self.waiting + self.leased
+
+    @property
+    def free(self) -> int:
+        """How many more batches could be carried out at once now, those of other sources not considered."""
+        return max(0, min(self.source.lanes - self.leased + self.lapsed, self.waiting + self.lapsed))
+
+
+@dataclass(frozen=True, slots=True)
+class NightRow:
+    """That a scheduled run of a source for a local day was begun: once, whoever was told to. outcome -- None while it is being prepared."""
+
+    source: str
+    logical_date: dt.date
+    owner: str
+    begun_at: dt.datetime
+    run_id: str | None = None
+    outcome: str | None = None
 
 
 RECORD = ":record"
@@ -129,8 +240,35 @@ class HighWater:
 
 
 @dataclass(frozen=True, slots=True)
+class Tombstones:
+    """What is kept of records that a batch deletes, to recognise them when they come back.
+
+    facts -- the names of the fields that tell that it is the same record; erasure -- whether they were deleted while their subjects'
+    erasure was asked for; day -- the local day of the deletion; ends_on -- the last day on which they are looked for; records -- how many;
+    blob -- for every record one or more times 16 bytes each of its own token, that of the facts and that of an identifier (zeros: none);
+    made and read by `worker.usecases.tombstones`. still -- the tokens, of 16 bytes each, of other records that were there after the run and
+    are like these, so that they never count as come back; None while nobody has looked. batch_id and run_id are known of what was read back
+    only.
+    """
+
+    source: str
+    facts: tuple[str, ...]
+    erasure: bool
+    day: dt.date
+    ends_on: dt.date
+    records: int
+    blob: bytes
+    still: bytes | None = None
+    batch_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
-    """What is written down about a batch before its source commits. aliases -- see `Ledger.keep_aliases`."""
+    """What is written down about a batch before its source commits.
+
+    aliases -- see `Ledger.keep_aliases`; lease -- without which it doesn't count; intended -- effects by action, and rows that go along.
+    """
 
     batch_id: str
     witness: Mapping[str, Any]
@@ -140,6 +278,9 @@ class Intent:
     root: str
     aliases: bytes = b""
     high_water: tuple[HighWater, ...] = ()
+    tombstones: tuple[Tombstones, ...] = ()
+    lease: Lease | None = None
+    intended: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

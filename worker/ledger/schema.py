@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0006"
+HEAD = "0008"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -199,11 +200,69 @@ batches = Table(
     Column("effects", Document),
     Column("digest", String(128)),
     Column("closed_at", Instant),
+    Column("intended", Document),
     _one_of("state", rows.BatchState),
     # The order in which a run's batches are walked. Attempts and parts of one planned batch share its number.
     Index("ix_batches_walk", "run_id", "source", "policy", "number", "batch_id"),
     # Batches in a final state stay for years and are never looked for by state.
     Index("ix_batches_unfinished", "run_id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("run_id", String(64), ForeignKey("runs.run_id"), primary_key=True),
+    Column("phase", String(20), nullable=False),
+    Column("spread", Boolean, nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("at_most", Integer),
+    Column("acted", Integer, nullable=False),
+    Column("said", Document, nullable=False),
+    _one_of("phase", rows.Phase),
+)
+
+run_sources = Table(
+    "run_sources",
+    metadata,
+    Column("run_id", String(64), ForeignKey("orders.run_id"), primary_key=True),
+    Column("source", String(200), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("lanes", Integer, nullable=False),
+    Column("after", Document, nullable=False),
+    Column("planned", Integer, nullable=False),
+    Column("failed", Text),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("batch_id", String(64), primary_key=True),
+    Column("source", String(200), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("planned", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("worker", String(100)),
+    Column("leased_until", Instant),
+    Column("outcome", Document),
+    _one_of("state", rows.WorkState),
+    ForeignKeyConstraint(["run_id", "source"], ["run_sources.run_id", "run_sources.source"]),
+    # The order in which a source's batches are taken.
+    Index("ix_work_turn", "run_id", "source", "state", "number"),
+)
+
+nights = Table(
+    "nights",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("logical_date", Day, primary_key=True),
+    Column("owner", String(100), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("run_id", String(64)),
+    Column("outcome", Text),
 )
 
 holds = Table(
@@ -317,6 +376,24 @@ high_water = Table(
     Column("at", Instant, nullable=False),
     UniqueConstraint("batch_id", "source", "field"),
     Index("ix_high_water_source_field_high_water_id", "source", "field", "high_water_id"),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("tombstone_id", Integer, primary_key=True),
+    Column("batch_id", String(64), ForeignKey("batches.batch_id"), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("facts", Document, nullable=False),
+    Column("erasure", Boolean, nullable=False),
+    Column("day", Day, nullable=False),
+    Column("ends_on", Day, nullable=False, index=True),
+    Column("records", Integer, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("still", LargeBinary),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("batch_id", "source", "erasure"),
+    Index("ix_tombstones_source_tombstone_id", "source", "tombstone_id"),
 )
 
 marks = Table(

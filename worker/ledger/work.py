@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 
 from worker.errors import RetentionError
 from worker.ledger import schema
-from worker.ledger.connect import Store, columns, values
-from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, RunCounts, RunRow
+from worker.ledger.connect import columns, values
+from worker.ledger.queue import Queue
+from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, Lease, RunCounts, RunRow
+from worker.ledger.tombstones import bury, exhume, took_effect
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed"]
-_TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 
 _PAGE = 500
 _TOKEN_BYTES = 16
@@ -32,7 +33,7 @@ _BATCH = columns(schema.batches, BatchRow)
 _INTEND = (
     update(schema.batches)
     .where(schema.batches.c.batch_id == bindparam("id"), schema.batches.c.state == "pending")
-    .values({name: bindparam(name) for name in ("state", "witness", "stream", "first", "count", "root", "intended_at")})
+    .values({name: bindparam(name) for name in ("state", "witness", "stream", "first", "count", "root", "intended_at", "intended")})
 )
 _CLOSE = (
     update(schema.batches)
@@ -41,7 +42,7 @@ _CLOSE = (
 )
 
 
-class Work(Store):
+class Work(Queue):
     """Runs, batches, the aliases kept for records that a batch treated, and what runs saw of states."""
 
     def start_run(self, run: RunRow) -> None:
@@ -61,6 +62,7 @@ class Work(Store):
             done = connection.execute(update(runs).where(runs.c.run_id == run_id, runs.c.state == "running").values(ended))
             if done.rowcount == 0:
                 raise RetentionError(f"The run {run_id} can't be ended: it is not running.")
+            self._end_order(connection, run_id)
 
     def run(self, run_id: str) -> RunRow | None:
         """Return a run, or None."""
@@ -97,12 +99,18 @@ class Work(Store):
         with self._read() as connection:
             return connection.execute(select(func.max(table.c.logical_date)).where(table.c.state != "refused")).scalar()
 
-    def add_batches(self, run_id: str, batches: Sequence[BatchRow]) -> None:
-        """Keep the batches a run is going to work through, all or none."""
+    def add_batches(self, run_id: str, batches: Sequence[BatchRow], *, lease: Lease | None = None) -> None:
+        """Keep the batches a run is going to work through, all or none.
+
+        lease -- which lasts its whole time again. Raises LeaseLost when it doesn't count any more: whoever has the batch now has looked for
+        what was left of it, and would not know of these.
+        """
         if any(batch.run_id != run_id or batch.state != "pending" for batch in batches):
             raise ValueError("a new batch is pending and belongs to the run it is added to")
         if batches:
             with self._write() as connection:
+                if lease is not None:
+                    self._renew(connection, lease)
                 connection.execute(insert(schema.batches), [values(batch) for batch in batches])
 
     def intend(self, batch_id: str, witness: Mapping[str, Any], stream: str, first: int, count: int, root: str) -> None:
@@ -114,7 +122,7 @@ class Work(Store):
             self._intend(connection, Intent(batch_id, witness, stream, first, count, root))
 
     def intend_with(self, intent: Intent) -> None:
-        """Do what `intend` does, with the batch's aliases and high-water marks in the same transaction."""
+        """Do what `intend` does, with the batch's aliases, high-water marks and tombstones in the same transaction."""
         with self._write() as connection:
             self._intend(connection, intent)
 
@@ -156,12 +164,20 @@ class Work(Store):
             left = b"".join(each for each in entries if each[:_TOKEN_BYTES] not in stayed)
             this = table.c.high_water_id == row.high_water_id
             connection.execute(update(table).where(this).values(blob=left) if left else delete(table).where(this))
+        exhume(connection, batch_id, stayed)
 
     def batch(self, batch_id: str) -> BatchRow | None:
         """Return a batch, or None."""
         with self._read() as connection:
             row = connection.execute(select(*_BATCH).where(schema.batches.c.batch_id == batch_id)).mappings().first()
         return None if row is None else BatchRow(**row)
+
+    def attempts(self, run_id: str, source: str, number: int) -> list[BatchRow]:
+        """Return every attempt of a run at one planned batch, and the parts it was halved into."""
+        table = schema.batches
+        wanted = select(*_BATCH).where(table.c.run_id == run_id, table.c.source == source, table.c.number == number)
+        with self._read() as connection:
+            return [BatchRow(**row) for row in connection.execute(wanted.order_by(*_walk(table))).mappings()]
 
     def unfinished(self, run_id: str | None = None) -> list[BatchRow]:
         """Return the batches of one run, or of all, that are in no final state: pending or intended."""
@@ -197,8 +213,17 @@ class Work(Store):
 
     def aliases(self, source: str) -> Iterator[bytes]:
         """Yield the kept blobs of a source in the order they were kept, with no transaction left open."""
+        yield from (blob for _, blob in self.aliases_after(source, 0))
+
+    def last_alias(self, source: str) -> int:
+        """Return the number of the blob that was kept last of a source, 0 for none."""
+        with self._read() as connection:
+            found = connection.execute(select(func.max(schema.aliases.c.alias_id)).where(schema.aliases.c.source == source)).scalar()
+        return int(found or 0)
+
+    def aliases_after(self, source: str, last: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, blob) of the blobs of a source that were kept after one, with no transaction left open."""
         table = schema.aliases
-        last = 0
         while True:
             wanted = (
                 select(table.c.alias_id, table.c.blob)
@@ -210,7 +235,7 @@ class Work(Store):
                 found = connection.execute(wanted).all()
             if not found:
                 return
-            yield from (row.blob for row in found)
+            yield from ((row.alias_id, row.blob) for row in found)
             last = found[-1].alias_id
 
     def high_water(self, source: str, field: str) -> Iterator[bytes]:
@@ -240,7 +265,7 @@ class Work(Store):
                 select(table.c.high_water_id, table.c.blob, table.c.at)
                 .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
                 .where(table.c.source == source, table.c.field == RECORD, table.c.high_water_id > last)
-                .where(batches.c.state.in_(_TOOK_EFFECT), batches.c.effects != {})  # what a crash undid is resolved, too
+                .where(*took_effect())  # what a crash undid is resolved, too
                 .order_by(table.c.high_water_id)
                 .limit(20)
             )
@@ -280,7 +305,11 @@ class Work(Store):
             "count": intent.count,
             "root": intent.root,
             "intended_at": self._now(),
+            "intended": intent.intended,
         }
+        if intent.lease is not None:
+            # In the same transaction: an intent without a lease that counts would be followed by a write.
+            self._renew(connection, intent.lease)
         if connection.execute(_INTEND, row).rowcount == 0:
             state = _now_is(connection, intent.batch_id)
             raise RetentionError(f"The batch {intent.batch_id} can't be written: {state}. Nothing was written.")
@@ -289,6 +318,7 @@ class Work(Store):
                 raise ValueError("a high-water mark is made of 16-byte tokens, each with a day in 4 bytes")
             kept = {"batch_id": intent.batch_id, **values(each), "at": self._now()}
             connection.execute(insert(schema.high_water).values(kept))
+        bury(connection, intent, self._now())
 
     def _keep_aliases(self, connection: Connection, batch_id: str, source: str, blob: bytes) -> None:
         if not blob or len(blob) % (2 * _TOKEN_BYTES):

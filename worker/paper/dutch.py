@@ -1,8 +1,9 @@
 """The words of papers in Dutch: informal, in the second person, as small organisations address their customers."""
 
 from worker.core.conditions import Op
-from worker.core.model import Combine, DispositionKind, LegalBasis, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis
 from worker.core.periods import Anchor, Bound
+from worker.core.sources import TreatmentKind
 from worker.paper.language import End, Lang, Language, Ordered, Phrase, Title, Unit
 
 DUTCH = Language(
@@ -91,6 +92,9 @@ DUTCH = Language(
         TreatmentKind.CONSTANT: "we vervangen {fields} door een vaste tekst",
         TreatmentKind.PSEUDONYM: "we vervangen {fields} door een pseudoniem",
         TreatmentKind.TRUNCATE: "we verwijderen het laatste deel van {fields}",
+        TreatmentKind.GENERALISE: "we bewaren {fields} minder nauwkeurig",
+        TreatmentKind.RANDOM: "we vervangen {fields} door een code zonder betekenis",
+        TreatmentKind.SCRUB: "we halen uit {fields} wat naar jou verwijst, voor zover dat automatisch te herkennen is",
     },
     phrases={
         Phrase.KEEP: "We bewaren deze gegevens {how_long}.",
@@ -127,11 +131,16 @@ DUTCH = Language(
         Phrase.REVIEWER: "beoordeling door {owner}",
         Phrase.WINDOW: "Dat doen we binnen {period}.",
         Phrase.BACKUPS: "Uiterlijk {period} na het verwijderen zijn de gegevens ook uit onze back-ups verdwenen.",
+        Phrase.WATCH: "Tot {period} na het verwijderen bewaren we een kenmerk, met een geheime sleutel gemaakt, dat zegt of ze terugkomen.",
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
         Phrase.FOLLOWS: "Met de laatste van deze gegevens verwijderen we ook {fields}.",
         Phrase.PSEUDONYMS: (
             "Gepseudonimiseerde gegevens blijven persoonsgegevens: wie de sleutel heeft, kan ze weer tot jou herleiden. Die sleutel "
             "bewaren we apart."
+        ),
+        Phrase.SCRUBBED: (
+            "Uit {fields} haalt een programma je namen, adressen en nummers. Het herkent niet alles: laat het ons weten als het iets heeft "
+            "gemist."
         ),
         Phrase.FOR_CLIENT: (
             "We verwerken deze gegevens in opdracht van een klant, die erover beslist. Je verzoeken geven we aan die klant door."

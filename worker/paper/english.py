@@ -1,8 +1,9 @@
 """The words of papers in English."""
 
 from worker.core.conditions import Op
-from worker.core.model import Combine, DispositionKind, LegalBasis, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis
 from worker.core.periods import Anchor, Bound
+from worker.core.sources import TreatmentKind
 from worker.paper.language import End, Lang, Language, Ordered, Phrase, Title, Unit
 
 ENGLISH = Language(
@@ -91,6 +92,9 @@ ENGLISH = Language(
         TreatmentKind.CONSTANT: "we replace {fields} by a fixed text",
         TreatmentKind.PSEUDONYM: "we replace {fields} by a pseudonym",
         TreatmentKind.TRUNCATE: "we cut off the last part of {fields}",
+        TreatmentKind.GENERALISE: "we keep {fields} less precisely",
+        TreatmentKind.RANDOM: "we replace {fields} by a meaningless code",
+        TreatmentKind.SCRUB: "we remove from {fields} what identifies you, as far as it can be recognised automatically",
     },
     phrases={
         Phrase.KEEP: "We keep these data {how_long}.",
@@ -127,10 +131,15 @@ ENGLISH = Language(
         Phrase.REVIEWER: "review by {owner}",
         Phrase.WINDOW: "We do so within {period}.",
         Phrase.BACKUPS: "At the latest {period} after their deletion the data are gone from our backups too.",
+        Phrase.WATCH: "For {period} after their deletion we keep a mark, made with a secret key, by which we notice when they come back.",
         Phrase.EARLIER: "Data that no purpose needs any more do not wait for the rest: {treatments}.",
         Phrase.FOLLOWS: "With the last of these data we also remove {fields}.",
         Phrase.PSEUDONYMS: (
             "Pseudonymised data still are personal data: whoever holds the key could trace them back to you. We keep that key apart."
+        ),
+        Phrase.SCRUBBED: (
+            "From {fields} a program removes names, addresses and numbers of yours. It does not recognise everything: if it missed "
+            "something, tell us."
         ),
         Phrase.FOR_CLIENT: "We process these data on behalf of a client, who decides about them. We pass on your requests to that client.",
         Phrase.FOR_NAMED_CLIENT: (

@@ -1,4 +1,4 @@
-"""Sources of the policy file: from their shape to `worker.core.model.Source`, with every name in them checked."""
+"""Sources of the policy file: from their shape to `worker.core.sources.Source`, with every name in them checked."""
 
 from __future__ import annotations
 
@@ -9,26 +9,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import (
-    REVIEW_MARK,
-    Aggregate,
-    Field,
-    Function,
-    Identifier,
-    Label,
-    Mark,
-    Match,
-    Recount,
-    Relation,
-    Source,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.periods import NO_TIME
+from worker.core.sources import REVIEW_MARK, Aggregate, Field, Function, Identifier, Label, Mark, Match, Recount, Relation, Source
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
-from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, LabelShape, ParentShape, SourceShape
+from worker.policyfile.shape import ChildShape, FactShape, FieldShape, LabelShape, ParentShape, SourceShape
+from worker.policyfile.treating import check_treatment, read_treatment
 
 _READ_AS = {
     "text": FieldType.TEXT,
@@ -69,6 +57,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
     if shape.controller_name is not None and not shape.processor:
         complaints.problem((*path, "controller_name"), "names for whom the records are processed", "Say processor = true, or leave it out.")
+    _check_watch(path, shape, complaints)
     found = Source(
         name,
         shape.connector,
@@ -81,6 +70,8 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         options=dict(shape.options),
         controller_name=shape.controller_name or "",
         backups=shape.backups,
+        watch=shape.watch,
+        unchanging=tuple(shape.unchanging),
         recipients=tuple(shape.recipients),
         label=label(shape.label),
         marks=marks,
@@ -140,12 +131,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         complaints.problem(
             (*path, "personal"), "a field with a treatment, that follows its record or that recognises the subject is personal"
         )
-    if shape.domain is not None and shape.treatment != "pseudonym":
-        complaints.problem((*path, "domain"), "only a field with the treatment 'pseudonym' has a domain")
-    if treated and shape.treatment != "clear" and _READ_AS[shape.type] is not FieldType.TEXT:
-        complaints.problem((*path, "treatment"), f"a {shape.type} can only be cleared", "Use treatment = 'clear'.")
-    if shape.treatment == "truncate" and shape.type != "text":
-        complaints.problem((*path, "treatment"), "'truncate' shortens IP addresses, and this is not one")
+    check_treatment(path, name, shape, of, complaints)
     for key, given in (("earliest", shape.earliest is not None), ("planned", shape.planned)):
         if given and shape.type not in _DAYS:
             complaints.problem((*path, key), f"{key!r} belongs to dates and timestamps")
@@ -162,7 +148,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         what = f"is treated as plain text, because this {shape.type} does not recognise the subject"
         complaints.warn(path, what, "Name it in `subject`, so that its pseudonym is made from the canonical form.")
     identifier = _IDENTIFIERS.get(shape.type) if is_subject else None
-    treatment = _treatment(shape, source)
+    treatment = read_treatment(name, shape, source, of)
     return Field(
         name,
         shape.column or name,
@@ -174,19 +160,6 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         label=label(shape.label),
         values=_values(shape),
     )
-
-
-def _treatment(shape: FieldShape, source: str) -> Treatment | None:
-    """Return a field's treatment; the domain of a pseudonym is the source's name unless another one is declared."""
-    match shape.treatment:
-        case None:
-            return None
-        case ConstantShape(constant=value):
-            return Treatment(TreatmentKind.CONSTANT, value=value)
-        case "pseudonym":
-            return Treatment(TreatmentKind.PSEUDONYM, domain=shape.domain or source.replace("_", "-").strip("-"))
-        case simple:
-            return Treatment(TreatmentKind(simple))
 
 
 def _stored_zone(kind: str | None, declared: ZoneInfo | str | None, path: Path, complaints: Complaints) -> ZoneInfo | None:
@@ -216,6 +189,18 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
             complaints.problem(place, f"{name!r} is a {shape.fields[name].type}; a subject is recognised by text, email or phone")
     if not shape.subject and not any(parent.same_subject for parent in shape.parents.values()):
         complaints.warn(path, "has no subject fields, so holds and requests of a person will not find its records", "Declare `subject`.")
+
+
+def _check_watch(path: Path, shape: SourceShape, complaints: Complaints) -> None:
+    """Check that records which come back can be recognised: by fields that are declared and that no key can stand in for."""
+    declared = complaints.document.names((*path, "fields"))
+    for number, name in enumerate(shape.unchanging):
+        complaints.known((*path, "unchanging", number), "field", name, shape.fields, declared)
+    if shape.watch is not None and not shape.unchanging:
+        what = "needs `unchanging`: a record that comes back is never recognised by its key alone"
+        complaints.problem((*path, "watch"), what, "Name the fields that never change, such as the day on which it was made.")
+    if shape.watch is not None and shape.watch == NO_TIME:
+        complaints.problem((*path, "watch"), "watches for no time at all", "Leave it out, or say how long.")
 
 
 # --- Relations and what is computed over them -------------------------------------------------------------------------------------------

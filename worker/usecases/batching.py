@@ -9,6 +9,9 @@ Threat model. The process may die at any line; each state it can leave behind ha
   single record whether it was done. Who lives to see the end of such a commit is told what was not done (`Undone`): the closing event
   names it, and nobody counts it.
 
+A batch that became somebody else's meanwhile: its intent counts only with the lease, in one transaction, and directly before the source's
+commit the lease is asked for again. What of this process is still under way then is rolled back.
+
 A hold placed meanwhile: the batch takes the hold lock shared from before its last read of the holds until after its commit, and placing a
 hold takes it exclusive. A record changed meanwhile: every fact used is re-read under lock, decided again, and compared with the plan's
 fingerprint; what differs is skipped and said. More rows than planned: only references that are in the plan are acted on.
@@ -19,17 +22,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
 from worker.audit.trail import room_for
 from worker.core.compiled import Judged
 from worker.core.decide import Held
-from worker.core.model import Disposal, Identifier, Policy, Relation
+from worker.core.model import Policy
 from worker.core.refs import Referrer
+from worker.core.sources import Disposal, Identifier, Relation
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, HighWater, Intent
+from worker.ledger.rows import BatchRow, Intent, Lease
 from worker.ledger.work import BatchEnd
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
@@ -51,12 +55,13 @@ from worker.ports import (
     Undone,
     Update,
 )
-from worker.usecases.gathering import Gathered, departure, high_water
+from worker.usecases.gathering import Gathered
 from worker.usecases.intents import IntentLines, by_kind
-from worker.usecases.judging import Judge, Verdict, deletes
+from worker.usecases.judging import Judge, Judging, Verdict, by_policy, deletes
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_token, record_token
+from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range, seal_range
+from worker.usecases.remembering import remembered
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, UNDONE, action, why
 
 _PAYLOAD_BYTES = 900
@@ -133,7 +138,8 @@ class _Work:
 class BatchWorker:
     """Carries out the batches of one source in one run.
 
-    gathered -- the facts over several sources; confirm_run -- raises when the run's own lock was lost.
+    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost; judging -- as for
+    the plan.
     """
 
     def __init__(
@@ -144,37 +150,42 @@ class BatchWorker:
         run_id: str,
         gathered: Gathered,
         ref_secret: bytes,
-        confirm_run: Callable[[], None],
+        confirm: Callable[[Lease], None],
+        judging: Judging = by_policy,
     ) -> None:
+        self._judging = judging
         self._machine = machine
         self._policy = policy
         self._source = source
         self._run_id = run_id
         self._ref_secret = ref_secret
         self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
-        self._confirm_run = confirm_run
+        self._confirm = confirm
+        self._lease: Lease | None = None
         self._gathered = gathered
         self._judge = self._new_judge()
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
         # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
-        self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
+        alone = self._judge.plain and policy.only_deletes
+        self._take = alone and not policy.shared and all(each.disposal is None for each in policy.source.relations)
 
     def _new_judge(self) -> Judge:
         """Return a judge that knows what stands now, and asks for what the trail and other sources' facts keep of a record that goes."""
-        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=True)
+        return self._judging(self._machine, self._policy, self._gathered, identifiers=True)
 
     def _identifiers(self) -> list[tuple[int, Identifier]]:
         """Return where in a row a person's identifiers stand."""
         kinds = [(each.name, each.identifier) for each in self._policy.source.identifiers if each.identifier is not None]
         return [(self._judge.position(name), kind) for name, kind in kinds]
 
-    def carry_out(self, planned: PlannedBatch, attempt: str) -> BatchResult:
-        """Carry out one batch under the id `attempt`, which the ledger has as pending.
+    def carry_out(self, planned: PlannedBatch, attempt: str, lease: Lease) -> BatchResult:
+        """Carry out one batch under the id `attempt`, which the ledger has as pending, as long as the lease counts.
 
         A record that the system refuses to change is set aside: the batch is halved until it stands alone, and the rest is done. Raises
-        Retriable when the system may be better later, AuditUnavailable when nothing may be written any more.
+        Retriable when the system may be better later, AuditUnavailable when nothing may be written any more, LeaseLost.
         """
+        self._lease = lease
         within = open_range(self._machine, planned.batch_id, planned.sealed_range)
         return self._halving(planned, within, attempt, dict(planned.records))
 
@@ -197,7 +208,7 @@ class BatchWorker:
             row = BatchRow(
                 under, self._run_id, planned.source, self._policy.id, planned.number, seal_range(self._machine, under, within), len(part)
             )
-            self._machine.ledger.add_batches(self._run_id, [row])
+            self._machine.ledger.add_batches(self._run_id, [row], lease=self._lease)
             result += self._halving(planned, within, under, {name: records[name] for name in part})
         return result
 
@@ -239,15 +250,26 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, self._identifiers())])
                     faults.reached(AFTER_FSYNC)
-                    kept = (self._aliases(work), self._high_water(work))
+                    kept = remembered(self._machine, self._judge, work.acting, work.leaving)
                     ledger.intend_with(
-                        Intent(attempt, dict(batch.witness), segment.stream, segment.first, segment.count, segment.root, *kept)
+                        Intent(
+                            attempt,
+                            dict(batch.witness),
+                            segment.stream,
+                            segment.first,
+                            segment.count,
+                            segment.root,
+                            *kept,
+                            lease=self._lease,
+                            intended={"effects": dict(work.effects), "along": dict(work.along_counts)},
+                        )
                     )
                     faults.reached(AFTER_INTENT)
                     batch.write(self._changes(work, whole=len(work.acting) == len(batch.rows)))
                     faults.reached(AFTER_WRITE)
                     confirm_barrier()
-                    self._confirm_run()
+                    if self._lease is not None:
+                        self._confirm(self._lease)
                     faults.reached(BEFORE_COMMIT)
                     self._confirm_in_time(begun)
                     committing = True
@@ -369,61 +391,18 @@ class BatchWorker:
             return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
         by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-        treating: dict[tuple[str, ...], list[tuple[int, Callable[[object], object]]]] = {}
+        treating: dict[tuple[str, ...], list[Callable[[Sequence[object]], object]]] = {}
         for verdict, _, reason in work.acting:
             if reason.action == DELETE:
                 continue
-            places = treating.get(reason.fields)
-            if places is None:
-                places = treating[reason.fields] = [(self._judge.position(name), self._treaters[name].treat) for name in reason.fields]
+            treats = treating.get(reason.fields)
+            if treats is None:
+                treats = treating[reason.fields] = [self._treaters[name].in_rows(self._judge.position)[0] for name in reason.fields]
                 by_fields[reason.fields] = []
             row = verdict.row
-            by_fields[reason.fields].append((*verdict.key, *[treat(row[place]) for place, treat in places]))
+            by_fields[reason.fields].append((*verdict.key, *[treat(row) for treat in treats]))
         updates = [Update(fields, rows) for fields, rows in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
-
-    def _aliases(self, work: _Work) -> bytes:
-        """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
-        if self._policy.only_deletes:
-            return b""
-        kinds = {each.name: each.identifier for each in self._policy.source.identifiers if each.identifier is not None}
-        secret, source = self._judge.standing.secret, self._policy.source.name
-        treated: dict[tuple[str, ...], list[tuple[int, Identifier]]] = {}
-        pairs: list[bytes] = []
-        for verdict, _, reason in work.acting:
-            own: bytes | None = None
-            places = treated.get(reason.fields)
-            if places is None:
-                places = [(self._judge.position(name), kinds[name]) for name in reason.fields if name in kinds]
-                treated[reason.fields] = places
-            for place, kind in places:
-                token = identifier_token(secret, kind, verdict.row[place])
-                if token is not None:
-                    own = own or record_token(secret, source, verdict.key)
-                    pairs += (own, token)
-        return b"".join(pairs)
-
-    def _high_water(self, work: _Work) -> tuple[HighWater, ...]:
-        """Return what is kept of records that are disposed of: the days that other sources' facts go on to count, and that they went."""
-        acting = (self._judge, [verdict for verdict, _, _ in work.acting])
-        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
-        days = tuple(
-            each
-            for judge, verdicts in (acting, *work.leaving)
-            if judge.policy.source.contributing
-            for each in high_water(
-                judge.policy.source, judge.standing.secret, judge.today, ((verdict.key, judge.values(verdict)) for verdict in verdicts)
-            )
-        )
-        gone: dict[str, HighWater] = {}
-        for judge, verdicts in (deleted, *work.leaving):
-            # What was said or seen of a record goes with it, so that nobody who gets its key anew inherits that.
-            if verdicts and (judge.policy.outside or judge.policy.source.marks):
-                source = judge.policy.source.name
-                more = departure(source, judge.standing.secret, self._machine.today(), [verdict.key for verdict in verdicts])
-                before = gone.get(source)
-                gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
-        return (*days, *gone.values())
 
     def _leave_out(self, work: _Work, undone: Sequence[Undone]) -> None:
         """Take what the system left as it was out of what the batch will be said to have done."""

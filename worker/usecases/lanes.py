@@ -17,13 +17,14 @@ from queue import SimpleQueue
 
 from worker.audit.events import Action
 from worker.core.model import Policy
-from worker.errors import RetentionError, Retriable
-from worker.ledger.rows import BatchRow
+from worker.errors import LeaseLost, RetentionError, Retriable
+from worker.ledger.rows import BatchRow, Lease
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
 from worker.usecases.batching import BUSY, BatchResult, BatchWorker
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range
+from worker.usecases.reconciling import NOTHING_BEFORE, settle
 from worker.usecases.retrying import patience
 from worker.usecases.verifying import ReadBack
 
@@ -36,22 +37,29 @@ _PUT_OFF = 3
 class Done:
     """A batch that was carried out and read back.
 
-    there -- how many of its records are still due although they were not skipped; seconds -- how long its last try and reading back took.
+    there -- how many of its records are still due although they were not skipped; seconds -- how long its last try and reading back took;
+    lost -- somebody else has it by now, and says what came of it.
     """
 
     planned: PlannedBatch
     outcome: BatchResult
     there: int
     seconds: float = 0.0
+    lost: bool = False
+
+
+def apart(policy: Policy, source: OpenSource) -> bool:
+    """Whether several batches of a source may be worked on at once at all; not where facts over several sources are at stake."""
+    alone = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.source.shared
+    return alone and source.lanes > 1
 
 
 def lanes_of(policy: Policy, source: OpenSource) -> int:
-    """Return how many batches of a source may be worked on at once; one where facts over several sources are at stake.
+    """Return how many batches of a source one process works on at once.
 
-    One, too, where records are only deleted: the server is done with that at once, and a second lane would work out all decisions again.
+    One where records are only deleted: the server is done with that at once, and a second lane would work out all decisions again.
     """
-    apart = all(each.disposal is None and not each.recount for each in policy.source.relations) and not policy.source.shared
-    return source.lanes if apart and not policy.only_deletes else 1
+    return source.lanes if apart(policy, source) and not policy.only_deletes else 1
 
 
 def batch_row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> BatchRow:
@@ -78,11 +86,19 @@ class Lane:
         self._put_off = 0
         self._took = 0.0
 
-    def carry_out(self, planned: PlannedBatch, attempt: str) -> Done:
-        """Carry out one batch and read it back; see `BatchWorker.carry_out` for what it raises."""
+    def carry_out(self, planned: PlannedBatch, lease: Lease) -> Done:
+        """Carry out one batch and read it back; see `BatchWorker.carry_out` for what it raises, LeaseLost apart."""
+        try:
+            before = settle(self._machine, lease) if lease.tries > 1 else NOTHING_BEFORE
+            outcome = before.result if before.whole else before.added_to(self._with_retries(planned, lease))
+        except LeaseLost:
+            return Done(planned, BatchResult(), 0, lost=True)
+        return self._read(planned, lease.attempt, outcome)
+
+    def _read(self, planned: PlannedBatch, attempt: str, outcome: BatchResult) -> Done:
+        """Read a batch back, and say what was found."""
         machine = self._machine
-        outcome = self._with_retries(planned, attempt)
-        read_back = machine.monotonic()
+        begun = machine.monotonic()
         within = open_range(machine, planned.batch_id, planned.sealed_range)
         there = self._read_back.still_there(within, planned.records, outcome)
         machine.trail.emit(
@@ -95,18 +111,19 @@ class Lane:
                 "retention.count": there,
             },
         )
-        return Done(planned, outcome, there, self._took + machine.monotonic() - read_back)
+        return Done(planned, outcome, there, self._took + machine.monotonic() - begun)
 
-    def _with_retries(self, planned: PlannedBatch, attempt: str) -> BatchResult:
+    def _with_retries(self, planned: PlannedBatch, lease: Lease) -> BatchResult:
         """Carry out a batch; every attempt has an id and an end of its own, and none is made while another is in doubt.
 
         A batch that can't be had now is put off to a later run, and the others are done.
         """
+        attempt = lease.attempt
         try:
             for each in patience(self._machine, run=self._run_id, source=planned.source, batch=attempt):
                 with each:
                     number = each.retry_state.attempt_number
-                    outcome = self._try(planned, attempt if number == 1 else f"{attempt}+{number}")
+                    outcome = self._try(planned, attempt if number == 1 else f"{attempt}+{number}", lease)
         except _InDoubt as doubt:
             raise doubt.error from None
         except Retriable as error:
@@ -118,14 +135,14 @@ class Lane:
         self._put_off = 0
         return outcome
 
-    def _try(self, planned: PlannedBatch, under: str) -> BatchResult:
+    def _try(self, planned: PlannedBatch, under: str, lease: Lease) -> BatchResult:
         """Carry out a batch under an id of its own; _InDoubt when nobody knows yet what became of it."""
         machine, ledger = self._machine, self._machine.ledger
         within = open_range(machine, planned.batch_id, planned.sealed_range)
-        ledger.add_batches(self._run_id, [batch_row(planned, under, self._run_id, seal_range(machine, under, within))])
+        ledger.add_batches(self._run_id, [batch_row(planned, under, self._run_id, seal_range(machine, under, within))], lease=lease)
         begun = machine.monotonic()
         try:
-            return self._worker.carry_out(planned, under)
+            return self._worker.carry_out(planned, under, lease)
         except RetentionError as error:
             known = ledger.batch(under)
             if known is not None and known.state == "pending":
@@ -151,15 +168,15 @@ class Lane:
         )
 
 
-def carried_out(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
-    """Carry out batches (each with the id of this attempt) in so many lanes and yield what was done, in their order.
+def carried_out(batches: Iterable[tuple[PlannedBatch, Lease]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
+    """Carry out batches (each with its lease) in so many lanes and yield what was done, in their order.
 
     When one fails, no more are begun, those that run are finished and yielded, and then its error is raised.
     """
     if count == 1:
         lane = make()
-        for planned, attempt in batches:
-            yield lane.carry_out(planned, attempt)
+        for planned, lease in batches:
+            yield lane.carry_out(planned, lease)
         return
     # A lane gives way when it waits for the server or the disk; being interrupted in the middle of its own work only costs both.
     usual = sys.getswitchinterval()
@@ -170,24 +187,24 @@ def carried_out(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], 
         sys.setswitchinterval(usual)
 
 
-def _side_by_side(batches: Iterable[tuple[PlannedBatch, str]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
+def _side_by_side(batches: Iterable[tuple[PlannedBatch, Lease]], make: Callable[[], Lane], count: int) -> Iterator[Done]:
     """Carry out batches in several lanes; see `carried_out`."""
     free: SimpleQueue[Lane] = SimpleQueue()
     for _ in range(count):
         free.put(make())
 
-    def work(planned: PlannedBatch, attempt: str) -> Done:
+    def work(planned: PlannedBatch, lease: Lease) -> Done:
         lane = free.get()
         try:
-            return lane.carry_out(planned, attempt)
+            return lane.carry_out(planned, lease)
         finally:
             free.put(lane)
 
     running: deque[Future[Done]] = deque()
     failed: BaseException | None = None
     with ThreadPoolExecutor(count, thread_name_prefix="lane") as executor:
-        for planned, attempt in batches:
-            running.append(executor.submit(work, planned, attempt))
+        for planned, lease in batches:
+            running.append(executor.submit(work, planned, lease))
             if len(running) < count:
                 continue
             failed = running[0].exception()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
 from worker.clock import Now, local_day, monotonic, sleep
-from worker.core.model import Policy, Schedule, Source, TreatmentKind
+from worker.core.model import Policy, Schedule
+from worker.core.sources import Source, TreatmentKind
 from worker.core.treatments import PseudonymKey, Treater, treater
 from worker.errors import ConfigurationError
 from worker.keys import Key, Keyring
@@ -22,6 +24,8 @@ class Machine:
     """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
 
     monotonic, sleep -- how waiting is measured and done: seconds that never go back, and a call that returns after so many of them.
+    helpers -- a context in which there are so many other processes, and which gives what sends them to the batches of a run, by its id.
+    Afterwards they have ended the batch they were at, and themselves.
     """
 
     settings: Settings
@@ -34,6 +38,7 @@ class Machine:
     faults: Faults = field(default_factory=NoFaults)
     monotonic: Callable[[], float] = monotonic
     sleep: Callable[[float], None] = sleep
+    helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
 
     @property
     def operator(self) -> str:
@@ -83,7 +88,12 @@ class Machine:
             for each in policy.treatable
             if each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM
         }
-        return {each.name: treater(each, self.schedule.organisation.name, keys) for each in policy.treatable}
+        organisation, fields = self.schedule.organisation.name, policy.source.fields
+        return {each.name: treater(each, organisation, keys, fields=fields) for each in policy.treatable}
+
+
+def _nobody(_run_id: str) -> None:
+    """Send nobody."""
 
 
 def _pseudonym_key(key: Key) -> PseudonymKey:

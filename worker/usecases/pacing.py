@@ -79,6 +79,13 @@ class _Source:
     stopped: Stop | None = None
 
 
+def pacer_of(machine: Machine, run_id: str) -> Pacer:
+    """Return the pacer of one of many processes that carry out a run: time counts since the run began, its limit is kept by the ledger."""
+    run = machine.ledger.run(run_id)
+    gone = (machine.now() - run.started_at).total_seconds() if run is not None else 0.0
+    return Pacer(machine, run_id, machine.monotonic() - max(0.0, gone))
+
+
 @dataclass
 class Pacer:
     """The pace of one run; for one thread. begun -- when it began, by the machine's monotonic clock; at_most -- records, None for no limit.
@@ -106,8 +113,11 @@ class Pacer:
         rest = known.rest_until - self.machine.monotonic()
         return Wait(rest) if rest > 0 else Go()
 
-    def turn(self, source: str) -> Stop | None:
-        """Return when the next batch of a source may begin (None), or why no more may; says in trail and log what it waits for."""
+    def turn(self, source: str, patience: float = math.inf) -> Stop | Wait | None:
+        """Return when the next batch of a source may begin (None), or why no more may; says in trail and log what it waits for.
+
+        patience -- a wait of more than so many seconds is not waited for: then it is returned.
+        """
         told: Limit | None = None
         while True:
             answer = self.ask(source)
@@ -120,6 +130,8 @@ class Pacer:
                     if answer.limit is not None and answer.limit != told:
                         told = answer.limit
                         self._say(Action.RUN_PAUSED, answer.limit, answer.why, source)
+                    if answer.seconds > patience:
+                        return answer
                     self.machine.sleep(min(answer.seconds, _LOOK_UP_SECONDS))
                 case Stop():
                     self._end(answer, source)

@@ -13,37 +13,43 @@ from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import sleep
 from typing import cast
 
+from worker.audit.accounts import WORDS
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
-from worker.errors import ConfigurationError, Retriable, SourceFailed
+from worker.errors import Busy, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.keys import Key
-from worker.ledger.rows import BatchRow, RunRow
+from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
 from worker.ports import Key as KeyParts
 from worker.ports import OpenSource, Resolution
+from worker.usecases.batching import CHANGED, GONE, BatchResult
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range
 from worker.usecases.reporting import ACTIONS, UNDONE
 
-_WORDS = {
-    str(Action.RECORD_DELETED): "delete",
-    str(Action.RECORD_PSEUDONYMISED): "pseudonymise",
-    str(Action.FIELDS_TREATED): "treat",
-    str(Action.CHILD_DELETED): "children",
-    str(Action.CHILD_DETACHED): "children",
-}
+TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
+PART_MARK = "."
+"""What stands in the id of a part of a batch that had to be halved."""
+_PATIENCE_SECONDS = 30.0
+_POLL_SECONDS = 0.1
 
 
-def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None) -> list[BatchRow]:
+def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None, *, abandon: bool = False) -> list[BatchRow]:
     """End every batch of these sources that a dead process left open, and the runs they belonged to; return those batches.
 
+    abandon -- end spread runs too, which other workers could go on with. Raises Busy while a worker is at a batch of these sources.
     failed -- takes, by source, why its batches can't be ended now: nothing may be written there. Without it the error is raised.
     """
     ended: list[BatchRow] = []
+    for run in machine.ledger.open_runs():
+        order = machine.ledger.order(run.run_id)
+        if order is not None and (abandon or not order.spread):
+            _halt(machine, run.run_id, sources)
     for row in machine.ledger.unfinished():
         if row.source not in sources:
             continue
@@ -56,6 +62,10 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
         else:
             ended.append(row)
     for run in machine.ledger.open_runs():
+        order = machine.ledger.order(run.run_id)
+        unprepared = order is not None and order.phase == "preparing" and not machine.ledger.lives(order.owner)
+        if order is not None and order.spread and not abandon and not unprepared:
+            continue
         counts: dict[str, dict[str, int]] = {}
         final: dict[str, list[str]] = {}
         for batch in machine.ledger.batches(run.run_id):
@@ -63,7 +73,7 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             found["acted"] += sum((batch.effects or {}).get(each, 0) for each in ACTIONS)
             final.setdefault(batch.source, []).append(batch.batch_id)
         # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
-        over = bool(counts.keys() & set(sources)) or _process_is_gone(run)
+        over = unprepared or bool(counts.keys() & set(sources)) or _process_is_gone(run)
         if over and not machine.ledger.unfinished(run.run_id):
             for name in final.keys() & set(sources):
                 # Witnesses that can't be dropped now do no harm where they are.
@@ -76,6 +86,52 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
                 sync=True,
             )
     return ended
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What earlier attempts at a batch came to. whole -- one of them did all of it."""
+
+    result: BatchResult
+    whole: bool = False
+
+    def added_to(self, later: BatchResult) -> BatchResult:
+        """Return both together: what is done already, the later attempt found gone or treated, and that is no skip."""
+        left = sum(self.result.effects[each] for each in ACTIONS)
+        for reason in (GONE, CHANGED):
+            explained = min(left, later.skipped[reason])
+            later.skipped[reason] -= explained
+            left -= explained
+        later += self.result
+        return later
+
+
+NOTHING_BEFORE = Before(BatchResult())
+
+
+def settle(machine: Machine, lease: Lease) -> Before:
+    """End what earlier leases of a batch left open in the same run, and return what they came to.
+
+    Raises SourceFailed or Retriable when the source can't tell now; then nothing of the batch may be done.
+    """
+    result, whole = BatchResult(), False
+    for known in machine.ledger.attempts(lease.run_id, lease.source, lease.number):
+        row = known
+        if row.state in ("pending", "intended"):
+            try:
+                _end_batch(machine, row)
+            except RetentionError as error:
+                if isinstance(error, (SourceFailed, Retriable)):
+                    raise
+                # Its worker lives after all and was quicker; what it says then stands in the ledger.
+            row = machine.ledger.batch(row.batch_id) or row
+            if row.state in ("pending", "intended"):
+                raise SourceFailed(f"{row.source}: what became of batch {row.batch_id} can't be found out now.")
+        if row.state in TOOK_EFFECT and row.effects:
+            result.effects.update({each: count for each, count in row.effects.items() if each != UNDONE})
+            result.along.update((row.intended or {}).get("along", {}))
+            whole = whole or (PART_MARK not in row.batch_id and UNDONE not in row.effects)
+    return Before(result, whole)
 
 
 def _end_batch(machine: Machine, row: BatchRow) -> None:
@@ -92,6 +148,20 @@ def _end_batch(machine: Machine, row: BatchRow) -> None:
     if resolution is None:
         resolution = _read_back(machine, row, source)
     _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
+
+
+def _halt(machine: Machine, run_id: str, sources: Collection[str]) -> None:
+    """Have no more batches of a run of these sources taken, and wait for workers that are at one. Busy when that takes too long."""
+    ledger = machine.ledger
+    if not sources or not {each.source.source for each in ledger.work_of(run_id)} & set(sources):
+        return
+    ledger.halt_order(run_id, ledger.worker)
+    for _ in range(round(_PATIENCE_SECONDS / _POLL_SECONDS)):
+        if not any(lasts and ledger.lives(worker) for worker, lasts in ledger.leases(run_id)):
+            return
+        sleep(_POLL_SECONDS)
+    ledger.reopen_order(run_id, ledger.worker)
+    raise Busy(f"A worker is still at a batch of the run {run_id}. Nothing was written; try again in a few minutes.")
 
 
 def _process_is_gone(run: RunRow) -> bool:
@@ -130,10 +200,12 @@ def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolutio
         for each in intents
         if isinstance(names := each.get("retention.fields"), list)
     }
-    columns = () if deleted else tuple(dict.fromkeys(name for names in fields.values() for name in names))
-    treaters = machine.treaters(machine.policy(row.source))
+    policy = machine.policy(row.source)
+    columns = () if deleted else policy.examined
     referrer = Referrer(ref_key(machine, row).secret, row.source)
     width = len(source.spec.key)
+    positions = {name: width + place for place, name in enumerate(columns)}
+    are_treated = {} if deleted else {name: each.in_rows(positions.__getitem__)[1] for name, each in machine.treaters(policy).items()}
     within = open_range(machine, row.batch_id, row.sealed_range)
     treated: Counter[bool] = Counter()
     with source.reader() as reader:
@@ -143,8 +215,7 @@ def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolutio
                 if reference in deleted:
                     return Resolution.PRESUMED_ROLLED_BACK
                 if not deleted and reference in fields:
-                    values = dict(zip(columns, found[width:], strict=True))
-                    treated[all(treaters[name].is_treated(values[name]) for name in fields[reference])] += 1
+                    treated[all(are_treated[name](found) for name in fields[reference])] += 1
     return Resolution.PRESUMED_COMMITTED if deleted or treated[True] > treated[False] else Resolution.PRESUMED_ROLLED_BACK
 
 
@@ -164,13 +235,15 @@ def _find(machine: Machine, row: BatchRow, source: OpenSource) -> _Found:
     """
     secret = ref_key(machine, row).secret
     policy, intents = machine.policy(row.source), intents_of(machine, row)
-    referrer, treaters = Referrer(secret, row.source), machine.treaters(policy)
+    referrer = Referrer(secret, row.source)
     match_secret, width = machine.keyring.match().secret, len(source.spec.key)
     own = {str(each["retention.record"]): each for each in intents if "retention.parent" not in each}
     along = [each for each in intents if "retention.parent" in each]
     parents = {str(each["retention.parent"]) for each in along}
     fields = {reference: cast("list[str]", each.get("retention.fields", [])) for reference, each in own.items()}
-    columns = tuple(dict.fromkeys(name for names in fields.values() for name in names))
+    columns = policy.examined if any(fields.values()) else ()
+    positions = {name: width + place for place, name in enumerate(columns)}
+    are_treated = {name: each.in_rows(positions.__getitem__)[1] for name, each in machine.treaters(policy).items()} if columns else {}
     found = _Found({reference for reference, names in fields.items() if names})
     there: dict[str, KeyParts] = {}
     with source.reader() as reader:
@@ -185,7 +258,7 @@ def _find(machine: Machine, row: BatchRow, source: OpenSource) -> _Found:
                 if not fields[reference]:
                     found.undone.add(reference)
                     found.stayed.add(record_token(match_secret, row.source, key))
-                elif all(treaters[name].is_treated(read[width + columns.index(name)]) for name in fields[reference]):
+                elif all(are_treated[name](read) for name in fields[reference]):
                     found.undone.discard(reference)
         for name, path in {(str(each["retention.source"]), str(each["retention.relation"])) for each in along} if there else ():
             referrer = Referrer(secret, name)
@@ -207,13 +280,24 @@ def ref_key(machine: Machine, row: BatchRow) -> Key:
     return key
 
 
+def key_of_plan(machine: Machine, plan: PlanRow) -> Key:
+    """Return the key that made the references of a plan; ConfigurationError when it was destroyed or lost."""
+    key = machine.keyring.find(plan.ref_key_id)
+    if key is None:
+        raise ConfigurationError(f"The key that made the references of plan {plan.plan_id} is not in the key file: make a new plan.")
+    return key
+
+
 def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool, found: _Found | None = None) -> None:
     """Say what became of a batch, in the trail and in the ledger; `found` knows what of it did not take effect when others may have."""
     effects: Counter[str] = Counter()
     undone = found.undone if found is not None else set()
-    if took_effect:
+    if took_effect and row.intended is not None and not undone:
+        # Its audit file may lie on another machine.
+        effects.update(row.intended["effects"])
+    elif took_effect:
         done = (each for each in intents_of(machine, row) if each["retention.record"] not in undone)
-        effects.update(_WORDS[str(each["event.action"])] for each in done)
+        effects.update(WORDS[str(each["event.action"])] for each in done)
     count = effects.total()
     excluded = sorted(undone) if count else ()
     fields = closing_fields(

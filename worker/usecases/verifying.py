@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from worker.audit.events import Action
 from worker.audit.lines import files
 from worker.audit.outcomes import End, ends
-from worker.core.compiled import fact_columns
 from worker.core.model import Policy
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
@@ -20,7 +19,7 @@ from worker.errors import ConfigurationError
 from worker.ports import KeyRange, OpenSource
 from worker.usecases.batching import BatchResult
 from worker.usecases.gathering import Gathered
-from worker.usecases.judging import Judge
+from worker.usecases.judging import Judging, by_policy
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
 from worker.usecases.reconciling import intents_of, ref_key
@@ -30,8 +29,10 @@ from worker.usecases.reporting import UNDONE, action
 class ReadBack:
     """Reads back batches of one source right after their commit, on a connection of its own."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes) -> None:
-        self._judge = Judge(machine, policy, gathered.today, gathered)
+    def __init__(
+        self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes, judging: Judging = by_policy
+    ) -> None:
+        self._judge = judging(machine, policy, gathered)
         self._source = source
         self._referrer = Referrer(ref_secret, policy.source.name)
 
@@ -90,9 +91,10 @@ def verify(machine: Machine, run_id: str, progress: Callable[[str, int], None] |
         }
         referrer = Referrer(ref_key(machine, row).secret, row.source)
         within = open_range(machine, row.batch_id, row.sealed_range)
-        columns = tuple(name for name in fact_columns(policy) if name in {each.name for each in policy.treatable}) if treated else ()
-        treaters = machine.treaters(policy)
+        columns = policy.examined if treated else ()
         width = len(policy.source.key)
+        positions = {name: width + place for place, name in enumerate(columns)}
+        are_treated = {name: each.in_rows(positions.__getitem__)[1] for name, each in machine.treaters(policy).items()} if treated else {}
         there, left = 0, 0
         with source.reader() as reader:
             for page in reader.rows(EVERYTHING, columns, within=within):
@@ -101,7 +103,7 @@ def verify(machine: Machine, run_id: str, progress: Callable[[str, int], None] |
                     there += reference in deleted
                     fields = treated.get(reference)
                     if isinstance(fields, list):
-                        left += any(not treaters[name].is_treated(found[width + columns.index(name)]) for name in fields)
+                        left += any(not are_treated[name](found) for name in fields)
         for counter, count in (
             (result.gone, len(deleted) - there),
             (result.still_there, there),

@@ -8,7 +8,7 @@ import pytest
 
 from connectors import plugins
 from connectors.contract import FIELDS
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.ports import Connection
 

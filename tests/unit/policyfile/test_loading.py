@@ -16,21 +16,9 @@ from hypothesis import strategies as st
 from tests.thoroughness import examples
 from worker.core.conditions import Compare, Either, Every, Negated, Op
 from worker.core.facts import Empty, FieldType
-from worker.core.model import (
-    Combine,
-    Disposal,
-    DispositionKind,
-    Function,
-    Identifier,
-    LegalBasis,
-    Match,
-    Recount,
-    Relation,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Combine, DispositionKind, LegalBasis, Step
 from worker.core.periods import Anchor, Bound, FiscalYear, Period
+from worker.core.sources import Disposal, Function, Identifier, Match, Recount, Relation, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, Problems
 from worker.policyfile import check, json_schema, load, loads
 from worker.policyfile.document import Document
@@ -307,9 +295,9 @@ SWAPS = [
     (
         'name = { treatment = "clear" }',
         'name = { treatment = "claer" }',
-        "\"claer\" is not one of clear, pseudonym, truncate. Did you mean 'clear'?",
+        "\"claer\" is not one of clear, pseudonym, truncate, random, scrub. Did you mean 'clear'?",
     ),
-    ('name = { treatment = "clear" }', "name = { treatment = 3 }", "must be 'clear', 'pseudonym', 'truncate' or"),
+    ('name = { treatment = "clear" }', "name = { treatment = 3 }", "must be 'clear', 'pseudonym', 'truncate', 'random', 'scrub'"),
     ('name = { treatment = "clear" }', 'name = { treatment = "clear", personal = false }', "is personal"),
     ('name = { treatment = "clear" }', 'name = { treatment = "clear", domain = "x" }', "only a field with the treatment 'pseudonym'"),
     ('name = { treatment = "clear" }', 'name = { treatment = "clear", timezone = "UTC" }', "only a timestamp has a zone"),
