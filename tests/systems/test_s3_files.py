@@ -123,12 +123,12 @@ def test_half_a_dossier_is_found_and_finished(bucket: Bucket) -> None:
     bucket.put(f"anna-{CANARY}/scan.pdf")
     key = (f"anna-{CANARY}",)
     source = bucket.opened()
+    storage = source._storage  # type: ignore[attr-defined]
+    storage._locking = False  # As where locks may not be asked for: then S3 itself refuses one object in the middle.
+    about = {"Bucket": bucket.name, "Key": f"hr/applications/anna-{CANARY}/scan.pdf"}
+    bucket.client.put_object_legal_hold(**about, LegalHold={"Status": "ON"})
     with source.batch("b", KeyRange(key, key), EVERYTHING, ()) as batch:
         batch.write(Changes(delete=[key]))
-        storage = source._storage  # type: ignore[attr-defined]
-        storage._locking = False  # As where locks may not be asked for: then S3 itself refuses one object in the middle.
-        about = {"Bucket": bucket.name, "Key": f"hr/applications/anna-{CANARY}/scan.pdf"}
-        bucket.client.put_object_legal_hold(**about, LegalHold={"Status": "ON"})
         (undone,) = batch.commit()
     assert (key, Left.FAILED, "AccessDenied - 1 of 3 parts are gone") == (undone.key, undone.why, undone.answer)
     with source.reader() as reader:
