@@ -15,17 +15,17 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import httpx
-import stamina
-import stamina.instrumentation
 
-from worker.errors import ConfigurationError, RetentionError, Retriable, SourceFailed
+from connectors.patience import Again, InDoubt, Limits, asked_for, repeated
+from worker.errors import ConfigurationError, Retriable, SourceFailed
 
-Method = Literal["GET", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+__all__ = ["Address", "Answer", "InDoubt", "Limits", "Service", "Token", "address_of"]
+
+Method = Literal["GET", "OPTIONS", "PROPFIND", "POST", "PUT", "PATCH", "DELETE"]
 
 _UNAUTHORISED, _TIMED_OUT, _TOO_MANY = 401, 408, 429
 _REDIRECTION, _SERVER_ERROR = 300, 500
@@ -34,27 +34,6 @@ _WORD = 60
 # What the libraries say by themselves names the address of every request.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class InDoubt(Retriable):
-    """A request that writes may have been carried out or not; only reading back can tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How patient a connector is. Seconds, unless it says otherwise.
-
-    attempts -- how often one request is sent at most; wait, longest_wait -- the first pause between attempts, and the longest: it doubles,
-    unless the service says how long; budget -- for all attempts of one request; timeout -- for one of them; per_second -- requests a second
-    at most, 0 for no limit.
-    """
-
-    attempts: int = 6
-    wait: float = 0.5
-    longest_wait: float = 60.0
-    budget: float = 300.0
-    timeout: float = 30.0
-    per_second: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,49 +150,44 @@ class Service:
         """Let go of the connections."""
         self._client.close()
 
-    def read(self, path: str, params: Mapping[str, Any] | None = None, *, method: Method = "GET") -> Answer:
+    def read(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        method: Method = "GET",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Ask for something, as often as it takes; the answer is a success or says that it isn't there or isn't allowed (4xx).
 
         ConfigurationError when the sign-in is refused, Retriable when the service wants to be left alone for too long, SourceFailed when it
         can't be reached or answers with an error of its own again and again.
         """
-        return self._repeated(lambda: self._once(method, path, params=params, writes=False))
+        return repeated(
+            self._source, self._limits, lambda: self._once(method, path, params=params, content=content, headers=headers, writes=False)
+        )
 
     def write(
-        self, method: Method, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None, form: Mapping[str, Any] | None = None
+        self,
+        method: Method,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Have something done; sent again only while it certainly was not.
 
         Raises as `read`, and InDoubt when it was sent and no answer says what became of it. What these raise besides was not carried out.
         """
-        return self._repeated(lambda: self._once(method, path, params=params, body=body, form=form, writes=True))
-
-    def _repeated(self, send: Callable[[], Answer]) -> Answer:
-        """Send until there is an answer, no more patience, or an error that time does not mend."""
-        limits = self._limits
-        last: RetentionError = Retriable(f"{self._source}: there was no answer.")
-        try:
-            for attempt in stamina.retry_context(
-                on=self._wait_after,
-                attempts=limits.attempts,
-                timeout=limits.budget,
-                wait_initial=limits.wait,
-                wait_max=limits.longest_wait,
-                wait_jitter=limits.wait,
-            ):
-                with attempt:
-                    return send()
-        except _Again as again:
-            last = again.error
-        raise last from None
-
-    def _wait_after(self, error: Exception) -> bool | float:
-        """Return whether to try again, or after how many seconds."""
-        if not isinstance(error, _Again):
-            return False
-        if error.wait is None:
-            return True
-        return error.wait if error.wait <= self._limits.longest_wait else False
+        return repeated(
+            self._source,
+            self._limits,
+            lambda: self._once(method, path, params=params, body=body, form=form, content=content, headers=headers, writes=True),
+        )
 
     def _once(
         self,
@@ -224,17 +198,19 @@ class Service:
         params: Mapping[str, Any] | None = None,
         body: Any = None,
         form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request once; _Again when it may be sent again, InDoubt when that could do it twice."""
+        """Send a request once; Again when it may be sent again, InDoubt when that could do it twice."""
         self._wait_for_turn()
         source = self._source
         try:
-            got = self._client.request(method, path, params=params, json=body, data=form)
+            got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _Again(SourceFailed(f"{source}: the service can't be reached ({type(error).__name__}).")) from None
+            raise Again(SourceFailed(f"{source}: the service can't be reached ({type(error).__name__}).")) from None
         except httpx.TransportError as error:
             what = f"{source}: the service gave no answer ({type(error).__name__})"
-            raise (InDoubt(f"{what} to a change.") if writes else _Again(SourceFailed(f"{what}."))) from None
+            raise (InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."))) from None
         except httpx.HTTPError as error:
             what = f"{source}: the service answered with something that is no HTTP ({type(error).__name__})"
             raise (InDoubt(f"{what} to a change.") if writes else SourceFailed(f"{what}.")) from None
@@ -248,12 +224,12 @@ class Service:
                 f"{source}: the service refused the sign-in (HTTP 401). Set the user and the password or key in the source's settings anew."
             )
         if status == _TOO_MANY:
-            asked = _asked_for(answer)
+            asked = asked_for(answer.headers)
             what = f"{source}: the service asks for fewer requests (HTTP 429); try again later."
-            raise _Again(Retriable(what, retry_after=asked), asked)
+            raise Again(Retriable(what, retry_after=asked), asked)
         if status >= _SERVER_ERROR or status == _TIMED_OUT:
             what = f"{source}: the service answered with an error of its own (HTTP {status})"
-            raise InDoubt(f"{what} to a change.") if writes else _Again(SourceFailed(f"{what}."), _asked_for(answer))
+            raise InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."), asked_for(answer.headers))
         if _REDIRECTION <= status < 400:
             raise ConfigurationError(f"{source}: the service sends elsewhere (HTTP {status}). Set its final address in the settings.")
         return answer
@@ -268,31 +244,3 @@ class Service:
             self._next = max(now, self._next) + self._pause
         if wait > 0:
             time.sleep(wait)
-
-
-class _Again(Exception):
-    """The request may be sent again. wait -- seconds that the service asked for; error -- what to say when patience has ended."""
-
-    def __init__(self, error: RetentionError, wait: float | None = None) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.wait = wait
-
-
-def _asked_for(answer: Answer) -> float | None:
-    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock."""
-    said = answer.headers.get("retry-after", "").strip()
-    if said.isdigit():
-        return float(said)
-    try:
-        return max(0.0, (parsedate_to_datetime(said) - parsedate_to_datetime(answer.headers["date"])).total_seconds())
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _note(details: stamina.instrumentation.RetryDetails) -> None:
-    """Say in the operational log that a request is sent again; its own text, and nothing of the request."""
-    logging.getLogger(__name__).warning("a request is sent again in %.1f s: %s", details.wait_for, details.caused_by)
-
-
-stamina.instrumentation.set_on_retry_hooks([_note])

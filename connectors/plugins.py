@@ -44,6 +44,30 @@ def application_files(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def s3_files(source: Source, connection: Connection) -> OpenSource:
+    """Open application files in a bucket of S3; see `connectors.remote_files`."""
+    with _needing("s3"):
+        from connectors.remote_files.openings import open_s3
+
+        return open_s3(source, connection)
+
+
+def webdav_files(source: Source, connection: Connection) -> OpenSource:
+    """Open application files on a WebDAV share; see `connectors.remote_files`."""
+    with _needing("webdav"):
+        from connectors.remote_files.openings import open_webdav
+
+        return open_webdav(source, connection)
+
+
+def sftp_files(source: Source, connection: Connection) -> OpenSource:
+    """Open application files behind SFTP; see `connectors.remote_files`."""
+    with _needing("sftp"):
+        from connectors.remote_files.openings import open_sftp
+
+        return open_sftp(source, connection)
+
+
 def log_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of log files; see `connectors.log_files`."""
     from connectors.log_files import open_source

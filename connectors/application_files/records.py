@@ -17,10 +17,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from connectors.application_files import documents, index
-from connectors.application_files.layout import KEPT, LastModified, Layout, NamePart, Place, Stated, WholeName
+from connectors.application_files.facts import field_values, said_in
+from connectors.application_files.layout import KEPT, Layout
 from connectors.batchfolder import WORKING
 from connectors.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
-from worker.core.facts import UNREADABLE, Raw
+from worker.core.facts import Raw
 from worker.errors import SourceFailed
 from worker.ports import KeyRange
 
@@ -114,10 +115,8 @@ class View:
         if self.index is not None:
             digest.update(self.index.digest(key).encode())
         said = self._said(key, sidecar, content) if listed else None
-        values = {field: self._value(place, key, said or {}, latest) for field, place in self._layout.places.items()}
+        values = field_values(self._layout, key, said, _moment(latest))
         readable = said is not None
-        if not readable:
-            values = dict.fromkeys(values, UNREADABLE)
         nothing = listed and not hidden and content is None
         attached = self._attached(said) if said is not None else frozenset[str]() if nothing else None
         return Dossier(key, values, digest.digest() if listed else b"", present, sidecar, attached, tuple(said or ()), readable)
@@ -140,28 +139,7 @@ class View:
             return self.index.values(key) if self.index is not None else None
         if not self._layout.sidecars:
             return {}
-        if sidecar is None or content is None:
-            return None
-        try:
-            return documents.parse(sidecar, content)
-        except documents.UnreadableDocument:
-            return None
-
-    def _value(self, place: Place, key: str, said: documents.Document, latest: int | None) -> Raw:
-        """Return a field's value."""
-        match place:
-            case Stated(path):
-                return documents.value(said, path)
-            case WholeName():
-                return key
-            case LastModified():
-                try:
-                    return _EPOCH + dt.timedelta(microseconds=latest // 1000) if latest is not None else UNREADABLE
-                except OverflowError:
-                    return UNREADABLE
-            case NamePart(group):
-                found = self._layout.pattern.fullmatch(key) if self._layout.pattern is not None else None
-                return found[group] if found is not None else UNREADABLE
+        return said_in(sidecar, content)
 
     def _attached(self, said: documents.Document) -> frozenset[str] | None:
         """Return the paths, inside the shared folder, of the shared files that a sidecar names; None when nobody can tell."""
@@ -214,6 +192,14 @@ class View:
                 return not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
         except OSError:
             return False
+
+
+def _moment(latest: int | None) -> dt.datetime | None:
+    """Return nanoseconds since 1970 as a moment; None for none, or for one that is no date."""
+    try:
+        return _EPOCH + dt.timedelta(microseconds=latest // 1000) if latest is not None else None
+    except OverflowError:
+        return None
 
 
 def read_kept(root: int) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from connectors.application_files.checks import check
 from connectors.application_files.documents import Setting
+from connectors.application_files.facts import plain
 from connectors.application_files.layout import Layout, Stated, read_layout
 from connectors.application_files.records import Dossier, View
 from connectors.application_files.removal import Removal, Work
@@ -231,7 +231,7 @@ class FilesBatch:
                 for place, value in zip(places, row[1:], strict=True):
                     if not isinstance(place, Stated):
                         raise ConfigurationError(f"{self._source.name}: a part of a folder's name, or a file's date, can't be treated.")
-                    settings.append((place.path, _plain(value)))
+                    settings.append((place.path, plain(value)))
         return found
 
     def _work(self, going: Sequence[str], settings: Mapping[str, Sequence[Setting]]) -> Work:
@@ -297,13 +297,6 @@ def _row(source: Source, dossier: Dossier, columns: Sequence[str]) -> Row:
         return (dossier.key, *(dossier.values[name] for name in columns))
     except KeyError as error:
         raise ConfigurationError(f"{source.name}: application files have no column {error}.") from None
-
-
-def _plain(value: object) -> object:
-    """Return a value as a sidecar or an index can hold it."""
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 def _no_relations(source: Source) -> ConfigurationError:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "trailer", "upgrade", "proxy-connection"}
 _FOREVER = 10**9
+_CONDITION = 412
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,17 @@ class Fault:
 
 
 class FaultProxy:
-    """A proxy in front of one service; `url` is where it listens, `seen` what came by and how it was answered (None: not at all)."""
+    """A proxy in front of one service; `url` is where it listens, `seen` what came by and how it was answered (None: not at all).
 
-    def __init__(self, service: str, writes: Callable[[Request], bool] | None = None) -> None:
+    writes -- which requests write, by their method unless told otherwise; keeps_host -- the service is told the proxy's name as its own,
+    for services that sign what a client thinks it speaks to.
+    """
+
+    def __init__(self, service: str, writes: Callable[[Request], bool] | None = None, *, keeps_host: bool = False) -> None:
         parts = urlsplit(service)
         self._service = (parts.hostname or "", parts.port or 80)
         self._writes = writes or (lambda request: request.method in ("POST", "PUT", "PATCH", "DELETE"))
+        self._dropped = _HOP - {"host"} if keeps_host else _HOP
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self.seen: list[tuple[Request, int | None]] = []
@@ -106,8 +112,8 @@ class FaultProxy:
             self.seen.clear()
 
     def writes(self) -> int:
-        """Return how many writing requests reached the service."""
-        return sum(self._writes(request) and status is not None and status >= 0 for request, status in self.seen)
+        """Return how many writing requests reached the service; one refused for a condition of its own (412) can't have done anything."""
+        return sum(self._writes(request) and status not in (None, _CONDITION) for request, status in self.seen)
 
     def _add(self, fault: Fault) -> Fault:
         with self._lock:
@@ -151,7 +157,7 @@ class FaultProxy:
                 if self.command != "HEAD":
                     self.wfile.write(answer)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = _serve  # noqa: N815 - the library's names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = do_PROPFIND = _serve  # noqa: N815 - the library's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -162,7 +168,7 @@ class FaultProxy:
         """Hand a request to the service and return its answer."""
         connection = http.client.HTTPConnection(*self._service, timeout=60)
         try:
-            kept = {name: said for name, said in headers.items() if name.lower() not in _HOP and name.lower() != "accept-encoding"}
+            kept = {name: said for name, said in headers.items() if name.lower() not in {*self._dropped, "accept-encoding"}}
             connection.request(request.method, request.path, request.body or None, kept)
             answer = connection.getresponse()
             body = answer.read()

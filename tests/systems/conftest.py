@@ -12,6 +12,7 @@ import pytest
 from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
 from tests.systems.servers.redis import Redis, running_redis
+from tests.systems.servers.s3 import S3, running_s3
 from tests.systems.servers.wordpress import WordPress, running_wordpress
 
 
@@ -26,6 +27,13 @@ def postgres() -> Iterator[Postgres]:
 def mariadb() -> Iterator[MariaDB]:
     """Give a private MariaDB; take a database of your own with `mariadb.new_database("crm")`."""
     with running_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """Give a private S3 server; take a bucket of your own with `s3.new_bucket(versioned=True)`."""
+    with running_s3() as server:
         yield server
 
 

@@ -1,0 +1,110 @@
+"""How patient a connector is with a system that is busy, fails or gives no answer; nothing in here knows what kind of system it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import stamina
+import stamina.instrumentation
+
+from worker.errors import ConfigurationError, RetentionError, Retriable
+
+T = TypeVar("T")
+
+
+class InDoubt(Retriable):
+    """A request that writes may have been carried out or not; only reading back can tell."""
+
+
+class Again(Exception):
+    """The request may be sent again. wait -- seconds that the system asked for; error -- what to say when patience has ended."""
+
+    def __init__(self, error: RetentionError, wait: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.wait = wait
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How patient a connector is. Seconds, unless it says otherwise.
+
+    attempts -- how often one request is sent at most; wait, longest_wait -- the first pause between attempts, and the longest: it doubles,
+    unless the service says how long; budget -- for all attempts of one request; timeout -- for one of them; per_second -- requests a second
+    at most, 0 for no limit.
+    """
+
+    attempts: int = 6
+    wait: float = 0.5
+    longest_wait: float = 60.0
+    budget: float = 300.0
+    timeout: float = 30.0
+    per_second: float = 0.0
+
+
+def limits_of(source: str, options: Mapping[str, str], names: tuple[str, ...], batch_seconds: float) -> Limits:
+    """Return how patient to be, out of those options of a connection that say so; ConfigurationError when one is no number.
+
+    names -- of `Limits`, those that this connector knows. All attempts of a request end well before a batch does.
+    """
+    given = {name: said for name, said in options.items() if name in names}
+    try:
+        numbers: dict[str, float] = {
+            each.name: int(given[each.name]) if each.name == "attempts" else float(given[each.name])
+            for each in fields(Limits)
+            if each.name in given
+        }
+    except ValueError:
+        raise ConfigurationError(f"{source}: the options {', '.join(sorted(given))} are numbers.") from None
+    limits = Limits(**numbers)  # type: ignore[arg-type]
+    return replace(limits, budget=min(limits.budget, batch_seconds / 2))
+
+
+def repeated(source: str, limits: Limits, send: Callable[[], T]) -> T:
+    """Send until there is an answer, no more patience, or an error that time does not mend; `send` raises Again when it may be repeated."""
+
+    def wait_after(error: Exception) -> bool | float:
+        if not isinstance(error, Again):
+            return False
+        if error.wait is None:
+            return True
+        return error.wait if error.wait <= limits.longest_wait else False
+
+    last: RetentionError = Retriable(f"{source}: there was no answer.")
+    try:
+        for attempt in stamina.retry_context(
+            on=wait_after,
+            attempts=limits.attempts,
+            timeout=limits.budget,
+            wait_initial=limits.wait,
+            wait_max=limits.longest_wait,
+            wait_jitter=limits.wait,
+        ):
+            with attempt:
+                return send()
+    except Again as again:
+        last = again.error
+    raise last from None
+
+
+def asked_for(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock."""
+    said = headers.get("retry-after", "").strip()
+    if said.isdigit():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - parsedate_to_datetime(headers["date"])).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _note(details: stamina.instrumentation.RetryDetails) -> None:
+    """Say in the operational log that a request is sent again; its own text, and nothing of the request."""
+    logging.getLogger(__name__).warning("a request is sent again in %.1f s: %s", details.wait_for, details.caused_by)
+
+
+stamina.instrumentation.set_on_retry_hooks([_note])
