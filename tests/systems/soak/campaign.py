@@ -35,7 +35,7 @@ from worker.ledger import Ledger, schema
 
 HURT_NIGHTS = 4
 CALM_NIGHTS = 2
-NIGHT_SECONDS = 120.0
+NIGHT_SECONDS = 60.0
 SOURCES = ("contacts", "invoices", "members")
 
 HURTS = {
@@ -197,7 +197,7 @@ class Campaign:
                 self._look_at(processes.log)
         except AssertionError as error:
             log = self._stage.folder / "workers.log"
-            said = log.read_text(errors="replace")[-5000:] if log.exists() else ""
+            said = log.read_text(errors="replace")[-12000:] if log.exists() else ""
             raise AssertionError(f"{error}\n{self.report}\n{said}") from error
         self.report.seconds = time.monotonic() - begun
         return self.report
@@ -272,15 +272,32 @@ class Campaign:
         until = time.monotonic() + NIGHT_SECONDS
         while not self._is_over(ledger, day):
             if time.monotonic() > until:
-                orders = [(order.run_id, order.phase, order.owner) for order in ledger.spread_orders()]
-                work = [each for order in ledger.spread_orders() for each in ledger.work_of(order.run_id)]
-                raise AssertionError(
-                    f"{day} did not end: nights {ledger.nights(day)}; orders {orders}; open {ledger.open_runs()}; work {work}; "
-                    f"waiting messages {self._stage.broker.server.queued()}; ended processes {processes.ended()}"
-                )
+                processes.asked()
+                raise AssertionError(f"{day} did not end: " + self._situation(processes, ledger, day))
             time.sleep(0.1)
         self._leaks |= found_in(self._stage.broker.held())
         self.report.outcomes.update(str(each.outcome) for each in ledger.nights(day) if each.logical_date == day)
+
+    def _situation(self, processes: Crew, ledger: Ledger, day: dt.date) -> str:
+        """Return what somebody needs who has to find out why a night doesn't end."""
+        orders = ledger.spread_orders()
+        told = [
+            ("nights", ledger.nights(day)),
+            ("open runs", ledger.open_runs()),
+            ("orders", [(order.run_id, order.phase, order.owner, ledger.lives(order.owner)) for order in orders]),
+            ("work", [each for order in orders for each in ledger.work_of(order.run_id)]),
+            ("leases", [(who, lasts, ledger.lives(who)) for order in orders for who, lasts in ledger.leases(order.run_id)]),
+            ("messages", self._stage.broker.server.queued()),
+            ("ended processes", processes.ended()),
+            ("pools", {name: processes.children(name) for name in processes.names("worker")}),
+        ]
+        with _ours(self._stage.ledger) as connection:
+            asked = (
+                "SELECT datname, application_name, state, wait_event, now() - state_change, left(query, 80) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            told.append(("sessions", connection.execute(asked).fetchall()))
+        return "\n".join(f"{name}: {what}" for name, what in told)
 
     # --- Afterwards -------------------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -96,6 +97,14 @@ class Crew:
                 with suppress(OSError):
                     found[f"{name}:{pid}"] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return found
+
+    def asked(self) -> None:
+        """Have every process of the workers' pools say in the log what it is at."""
+        for name in self.names("worker"):
+            for pid in self.children(name):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGUSR2)
+        time.sleep(1)
 
     def stop(self) -> None:
         """End all processes in order, and what they started."""
