@@ -43,7 +43,7 @@ check: lint test ## Everything the build server checks
 bench: $(INSTALLED) servers bench-tools ## Measure the speed against the databases' own means; long
 	@$(BIN)/python -m bench
 
-servers: ## Install MariaDB, PostgreSQL, Redis, PHP, WordPress, Chromium and lnav for the tests, starting none
+servers: ## Install the servers and checkers that the tests need (MariaDB, PostgreSQL, promtool ...), starting none
 	@tests/systems/servers/install.sh servers
 
 bench-tools: ## Install what the benchmark compares with

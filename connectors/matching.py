@@ -12,9 +12,9 @@ from typing import assert_never
 from worker.core.compiled import aggregate_fact
 from worker.core.conditions import Truth, compare
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Raw, Unknown
-from worker.core.model import Aggregate, Source, TreatmentKind
+from worker.core.model import Aggregate, Source
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union, definition
-from worker.core.treatments import is_pseudonym, truncated
+from worker.core.treatments import recogniser
 
 Values = Callable[[str], Raw]
 """From the name of a field or aggregate to its raw value in one record."""
@@ -89,16 +89,9 @@ def _is_absent(raw: Raw, fact: Fact) -> bool:
 
 def _holder(source: Source, name: str) -> Callable[[Raw], bool]:
     """Return the function that says whether a value is something that the field's treatment would change."""
-    treatment = source.field(name).treatment
-    match treatment.kind if treatment is not None else None:
-        case None | TreatmentKind.CLEAR:
-            return lambda raw: raw is not None
-        case TreatmentKind.CONSTANT:
-            written = treatment.value if treatment is not None else ""
-            return lambda raw: raw is not None and raw != written
-        case TreatmentKind.PSEUDONYM:
-            return lambda raw: raw is not None and raw != "" and not is_pseudonym(str(raw))
-        case TreatmentKind.TRUNCATE:
-            return lambda raw: raw is not None and raw != "" and truncated(str(raw)) != raw
-        case other:
-            assert_never(other)
+    field = source.field(name)
+    if field.treatment is not None and field.treatment.beside:
+        # What the record says beside it may be found in any text.
+        return lambda raw: raw is not None and raw != ""
+    is_treated = recogniser(field)
+    return lambda raw: not is_treated(raw)

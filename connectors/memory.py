@@ -17,8 +17,8 @@ from worker.core.compiled import RELATION
 from worker.core.facts import Known, Raw
 from worker.core.model import Aggregate, Function, Match, Policy, Relation, Source
 from worker.core.select import Selection
-from worker.errors import Changed, ConfigurationError, Problem
-from worker.ports import Along, Changes, Key, KeyRange, Level, Resolution, Row, Shape
+from worker.errors import Changed, ConfigurationError, Problem, Skippable
+from worker.ports import Along, Changes, Key, KeyRange, Level, Load, Resolution, Row, Shape
 
 Record = dict[str, object]
 Table = dict[Key, Record]
@@ -29,10 +29,15 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class Memory:
-    """A system that lives in memory: its tables by name, the batches it committed, and which tables refer to which."""
+    """A system that lives in memory: its tables by name, the batches it committed, how loaded it says it is.
+
+    refuses -- the first parts of keys of records that it will not change, as a constraint would.
+    """
 
     tables: Tables = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
+    load: Load = field(default_factory=Load)
+    refuses: set[object] = field(default_factory=set)
 
 
 class MemorySource:
@@ -63,6 +68,14 @@ class MemorySource:
         """Return the columns of all records of the table."""
         names = {name for record in self._memory.tables[self.spec.table].values() for name in record}
         return Shape(tuple(sorted(names)), tuple(sorted(relation.table for relation in self.spec.relations if relation.disposal)))
+
+    def load(self) -> Load:
+        """Return what was said about the memory."""
+        return self._memory.load
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return nothing: memory asks nobody for rights."""
+        return []
 
     @contextmanager
     def reader(self) -> Iterator[MemoryReader]:
@@ -232,6 +245,8 @@ class MemoryBatch(MemoryReader):
                 record.update(zip(columns, row[len(self._source.key) :], strict=True))
                 self._touched.add((mine, tuple(row[: len(self._source.key)])))  # type: ignore[arg-type]
         self._compare()
+        if any(key[0] in self._memory.refuses for table, key in self._touched if table == mine):
+            raise Skippable(f"{self._source.name}: a record may not be changed")
 
     def commit(self) -> None:
         """Put the written rows in the place of the live ones."""

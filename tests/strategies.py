@@ -24,6 +24,7 @@ from worker.core.model import (
     ANSWERED,
     SEEN,
     Aggregate,
+    Coarse,
     Combine,
     Consent,
     Disposition,
@@ -35,6 +36,7 @@ from worker.core.model import (
     Mark,
     Policy,
     Purpose,
+    Scrubbing,
     Source,
     StartEvent,
     StateEnd,
@@ -101,6 +103,10 @@ def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
     text = Reading(FieldType.TEXT, Empty.NOT_APPLICABLE, where)
     clear = Treatment(TreatmentKind.CLEAR)
     known = Treatment(TreatmentKind.PSEUDONYM, domain="people")
+    region = Treatment(TreatmentKind.GENERALISE, coarse=Coarse.REGION, size=2)
+    token = Treatment(TreatmentKind.RANDOM, domain="people")
+    scrub = Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing(("name", "email"), countries=("NL",)))
+    truncate = Treatment(TreatmentKind.TRUNCATE)
     return Source(
         "contacts",
         "crm",
@@ -116,10 +122,17 @@ def sources(draw: st.DrawFn, *, zone: ZoneInfo | None = None) -> Source:
             fact("status", FieldType.TEXT),
             fact("hired", FieldType.BOOLEAN),
             fact("amount", FieldType.NUMBER),
-            Field("name", "name", text, personal=True, treatment=clear),
+            Field("name", "name", text, personal=True, treatment=draw(st.sampled_from((clear, token)))),
             Field("email", "email", text, personal=True, treatment=known, identifier=Identifier.EMAIL),
-            Field("phone", "phone", text, personal=True, treatment=draw(st.sampled_from((None, clear)))),
-            Field("ip", "ip", text, personal=True, treatment=Treatment(TreatmentKind.TRUNCATE), follows_record=draw(st.booleans())),
+            Field("phone", "phone", text, personal=True, treatment=draw(st.sampled_from((None, clear, region)))),
+            Field(
+                "ip",
+                "ip",
+                text,
+                personal=True,
+                treatment=draw(st.sampled_from((truncate, truncate, scrub))),
+                follows_record=draw(st.booleans()),
+            ),
         ),
         (
             Aggregate("invoice_count", "invoices", Function.COUNT),
@@ -393,7 +406,7 @@ def rows_for(draw: st.DrawFn, policy: Policy, columns: tuple[str, ...], count: i
             st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1), dates, dates),
             garbage,
         ),
-        "ip": st.sampled_from((None, "", "192.0.2.7", "192.0.2.0", "::1")),
+        "ip": st.sampled_from((None, "", "192.0.2.7", "192.0.2.0", "::1", "Ada wrote", "nobody wrote")),
     }
     kinds.update(dict.fromkeys((name for name in columns if name.startswith(SEEN)), kinds[ANSWERED]))
     few = {name: draw(st.lists(kinds.get(name, st.sampled_from((None, "Ada"))), min_size=1, max_size=3)) for name in columns}

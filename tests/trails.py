@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,9 +30,9 @@ def counts(total: int, *, delete: int = 0, treat: int = 0, overdue: int = 0, kep
 class Process:
     """One process that writes a file; `at` is its clock, which the test moves."""
 
-    def __init__(self, folder: Path, at: dt.datetime = MIDNIGHT) -> None:
+    def __init__(self, folder: Path, at: dt.datetime = MIDNIGHT, sign: Callable[[str], str] | None = None) -> None:
         self.at = at
-        self.trail = AuditTrail.open(folder, now=lambda: self.at, service_version="0.1.0")
+        self.trail = AuditTrail.open(folder, now=lambda: self.at, service_version="0.1.0", sign=sign)
 
     def __enter__(self) -> Self:
         return self

@@ -25,10 +25,14 @@ from worker.policyfile import load as load_policies
 from worker.ports import Faults, NoFaults
 from worker.settings import Settings, load
 from worker.usecases.draining import Drain
+from worker.usecases.heartbeat import beat as heartbeat
 from worker.usecases.machine import Machine
+from worker.usecases.pacing import pacer_of
 from worker.usecases.spreading import ToDo, free_batches, in_blackout, look_after, tick, work_on
 
 _SLICE_SECONDS = 30.0
+_PATIENCE_SECONDS = 5.0
+"""A source that has to be waited for longer keeps no worker: the next sweep asks again."""
 _SWEEP_SECONDS = 60.0
 _STALE_SECONDS = 50
 """What a sweep sends is of no use when the next one has come."""
@@ -104,7 +108,7 @@ class _Opened:
         self._until = clock.monotonic() + _SLICE_SECONDS
         if self._drain is None or self._drain[0] != run_id:
             self.forget_run()
-            self._drain = (run_id, Drain(machine, run_id, go_on=self._go_on))
+            self._drain = (run_id, Drain(machine, run_id, pacer_of(machine, run_id), patience=_PATIENCE_SECONDS, go_on=self._go_on))
         return self._drain[1]
 
     def _go_on(self, _source: str) -> bool:
@@ -180,6 +184,7 @@ def drain(run_id: str, source: str) -> None:
             )
         if order.phase != "open":
             return
+        heartbeat(machine, "worker")
         taken = _opened.drain(run_id)
         before = taken.carried_out
         result = work_on(machine, taken, run_id, source)
@@ -189,6 +194,9 @@ def drain(run_id: str, source: str) -> None:
             _say_ended(ToDo(ended=[result]))
             _opened.forget_run()
             return
+        if taken.pacer.stops():
+            # A stop by hand is final for whoever met it; when it is lifted somebody else goes on.
+            _opened.forget_run()
         free = free_batches(machine, run_id)
         # One message for each that is consumed keeps as many workers at a source as there were; what waited for this source wakes now.
         _wake(run_id, {name: min(count, 1) if name == source else count for name, count in free.items()})
@@ -201,7 +209,11 @@ def sweep() -> None:
     """Look after the runs: free what dead workers had, wake workers for what nobody is at, begin what is due."""
 
     def does() -> None:
-        todo = look_after(_opened.machine())
+        machine = _opened.machine()
+        # The beat sent this message and a worker took it: both are there.
+        for each in ("beat", "worker"):
+            heartbeat(machine, each)
+        todo = look_after(machine)
         for names, day in todo.ticks:
             begin_night.apply_async((list(names), day.isoformat()), expires=_STALE_SECONDS)
         for run_id, free in todo.batches.items():

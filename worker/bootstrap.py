@@ -58,7 +58,7 @@ def machine(
         trail = _Trail(settings, now, keyring)
         helpers = _Helpers(settings, schedule, now)
         try:
-            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers.at_work)
+            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
         finally:
             sources.close()
             try:
@@ -103,6 +103,7 @@ def connection(settings: Settings, source: Source, siblings: Mapping[str, Source
         dict(given.options),
         given.witness_table,
         siblings,
+        settings.batch_seconds,
     )
 
 

@@ -21,6 +21,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def sleep(seconds: float) -> None:
+    """Return after so many seconds."""
+    time.sleep(seconds)
+
+
 def local_day(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
     """Return the calendar day of an aware instant in the organisation's time zone."""
     return instant.astimezone(zone).date()

@@ -22,6 +22,10 @@ class ConfigurationError(RetentionError):
     exit_code = 2
 
 
+class NoSuchRecord(ConfigurationError):
+    """A source was asked for a record by its key and has none."""
+
+
 class Refused(RetentionError):
     """A brake tripped, or an approval is missing: nothing was written and a person has to decide."""
 
@@ -35,7 +39,14 @@ class Busy(Refused):
 
 
 class Retriable(RetentionError):
-    """The same call may succeed later: a lock, a dropped connection, a busy server."""
+    """The same call may succeed later: a lock, a dropped connection, a busy server.
+
+    retry_after -- how many seconds the system itself asked to be left alone (HTTP's Retry-After), None when it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Skippable(RetentionError):

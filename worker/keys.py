@@ -104,6 +104,10 @@ class Keyring:
         """Return every key for references there is, of whatever year; none is made."""
         return tuple(entry.key for entry in self._entries if entry.family.startswith("audit-ref/"))
 
+    def audit_ref_years(self) -> tuple[tuple[int, Key], ...]:
+        """Return the same keys, each with the calendar year it is for."""
+        return tuple((int(each.family.partition("/")[2]), each.key) for each in self._entries if each.family.startswith("audit-ref/"))
+
     def match(self) -> Key:
         """Return the key by which holds, requests and tombstones recognise a person or a record."""
         return self._current("match")

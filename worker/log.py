@@ -58,8 +58,18 @@ def configure(*, json: bool, level: str) -> None:
 
 
 def get_logger(**context: object) -> FilteringBoundLogger:
-    """Return a logger with these members bound; events are static dotted names, identifiers are members."""
+    """Return a logger with these members bound; events are static dotted names, identifiers are members.
+
+    Until `configure` was called nothing is logged: whoever uses the worker as a library has not said where to.
+    """
+    if not structlog.is_configured():
+        return cast("FilteringBoundLogger", structlog.wrap_logger(None, processors=[_drop]))
     return cast("FilteringBoundLogger", structlog.get_logger(**context))
+
+
+def _drop(_: WrappedLogger, __: str, ___: EventDict) -> EventDict:
+    """Log nothing."""
+    raise structlog.DropEvent
 
 
 def _without_texts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

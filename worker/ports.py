@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from worker.core.model import Policy, Source
 from worker.core.select import Selection
@@ -51,12 +51,17 @@ class NoFaults:
         """Do nothing."""
 
 
+BATCH_SECONDS = 300
+"""How long a batch may take, unless the settings say otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where a source's records are and how to get in; secrets are in `url` and are never shown.
 
     witness_table -- whether the connector may keep a small marker table in the source's database, so that a crash can be resolved;
-    siblings -- every source of the policy file by name: `related` reads the columns of a relation's own source (`Relation.source`).
+    siblings -- every source of the policy file by name: `related` reads the columns of a relation's own source (`Relation.source`);
+    batch_seconds -- how long a batch may take: where there is a server, it ends by itself a session that idles or works longer.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -64,6 +69,7 @@ class Connection:
     options: Mapping[str, str] = field(default_factory=dict)
     witness_table: bool = False
     siblings: Mapping[str, Source] = field(default_factory=dict, repr=False)
+    batch_seconds: int = BATCH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,22 @@ class Shape:
     referring: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How loaded a system is by others, so that a run can wait for it.
+
+    lag_seconds -- how far the slowest replica is behind, infinite when replication stands still, None when there is no replica;
+    oldest_transaction_seconds -- the age of the oldest transaction that is not this program's own, None when there is none;
+    lag_unseen, transactions_unseen -- why it can't be seen (a right is missing, there is no such thing), in words for the operator: the
+    figure may be too small then, and a source that has a limit for it is given up.
+    """
+
+    lag_seconds: float | None = None
+    oldest_transaction_seconds: float | None = None
+    lag_unseen: str = ""
+    transactions_unseen: str = ""
+
+
 class Reader(Protocol):
     """One consistent view of a source, on a connection that can't write."""
 
@@ -172,6 +194,15 @@ class Batch(Protocol):
         ...  # pragma: no cover
 
 
+@runtime_checkable
+class Advising(Protocol):
+    """What an opened source may offer besides: a closer look, for people, before it is trusted. It may read values, and tells none."""
+
+    def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what a run would fail at, what a person should look at) of a source without problems."""
+        ...  # pragma: no cover
+
+
 class OpenSource(Protocol):
     """A source as a connector has opened it.
 
@@ -190,6 +221,18 @@ class OpenSource(Protocol):
 
     def shape(self) -> Shape:
         """Return what the source looks like now."""
+        ...  # pragma: no cover
+
+    def load(self) -> Load:
+        """Return how loaded the system is now; cheap, because a run asks before every batch."""
+        ...  # pragma: no cover
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:
+        """Return, line by line, the statements that give an account what this source needs and no more, for an administrator to run.
+
+        policy -- None for a source that is only read; account -- as the system names it, None for the one that the address names. Where
+        rights are not given by statements a line beginning with `--` says what is needed.
+        """
         ...  # pragma: no cover
 
     def reader(self) -> AbstractContextManager[Reader]:

@@ -6,7 +6,6 @@ a misspelt brake would otherwise be no brake. No error and no description shows 
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 import io
 import os
@@ -16,14 +15,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from cronsim import CronSim, CronSimError
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.core.expecting import checked as _cron
 from worker.core.timetable import windows
 from worker.errors import ConfigurationError, Problem, Problems
+from worker.ports import BATCH_SECONDS
 
 PREFIX = "RETENTION_"
 SECRETS_VARIABLE = "RETENTION_SECRETS_DIR"
@@ -39,14 +39,6 @@ _SHOWABLE_PARAMETERS = {"application_name", "charset", "connect_timeout", "mode"
 def _period(value: str) -> str:
     if not _PERIOD.fullmatch(value) or not any(int(number) for number in re.findall(r"\d+", value)):
         raise ValueError("must be a calendar period longer than nothing, such as P7D, P8W or P1Y6M")
-    return value
-
-
-def _cron(value: str) -> str:
-    try:
-        CronSim(value, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    except CronSimError:
-        raise ValueError("must be a cron expression of five parts, such as 17 2 * * * (minute, hour, day, month, weekday)") from None
     return value
 
 
@@ -74,6 +66,10 @@ class SourceSettings(BaseModel):
     concurrency: int | None = Field(None, ge=1, le=256, description="Most batches of this source at once, instead of the setting for all.")
     witness_table: bool = Field(
         default=False, description="May a small table be kept in that database, which proves what a crash left behind?"
+    )
+    max_lag: float | None = Field(None, ge=0, allow_inf_nan=False, description="Wait while a replica is further behind, in seconds.")
+    max_transaction: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Wait while somebody's transaction is older, in seconds."
     )
 
 
@@ -106,7 +102,6 @@ class Settings(BaseSettings):
     four_eyes: bool = Field(default=False, description="Must somebody else than its maker approve a plan?")
     plan_expires: Period = Field("P7D", description="How long a plan can be applied after it was made.")
     batch_size: int = Field(5000, ge=1, le=20_000, description="Records in one transaction.")
-    batch_seconds: int = Field(300, ge=10, le=3600, description="Longest time that one transaction of a batch may take.")
     processes: int | None = Field(
         None, ge=1, le=64, description="Processes that carry out the batches of one call together; default: 2, or 1 on a single core."
     )
@@ -124,6 +119,25 @@ class Settings(BaseSettings):
     jump_floor: int = Field(100, ge=0, description="Up to this number of records `max_jump` doesn't stop a run.")
     max_clock_leap: Period = Field("P35D", description="Brake: longest time since the last run.")
     tranche: int | None = Field(None, ge=1, description="Most records per run of an approved plan; default: no limit.")
+    max_minutes: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Time budget: after so many minutes a run begins no more batches; default: no limit."
+    )
+    pace: float = Field(0, ge=0, le=100, allow_inf_nan=False, description="How many times a batch's own time is rested after it.")
+    max_pause: float = Field(
+        30, ge=0, allow_inf_nan=False, description="Most minutes a source is waited for while its system is loaded or does not answer."
+    )
+    max_error_share: float = Field(
+        0.2, ge=0, le=1, allow_inf_nan=False, description="Share of records that fail or are busy above which a source is given up."
+    )
+    error_floor: int = Field(25, ge=1, description="Up to this number of records tried `max_error_share` doesn't give a source up.")
+    first_batch: int = Field(
+        50, ge=1, description="Records in a source's first batch; each later one has five times as many, up to `batch_size`."
+    )
+    batch_seconds: int = Field(
+        BATCH_SECONDS, ge=1, le=3600, description="How long a batch may take; the database ends a session that idles or works longer."
+    )
+    retries: int = Field(3, ge=0, le=10, description="How often a batch is tried again when its system is busy or the connection was lost.")
+    retry_seconds: float = Field(1.0, ge=0, le=60, allow_inf_nan=False, description="Wait before the first such try; later ones double it.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the operational log on stderr.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     operator: str | None = Field(None, min_length=1, description="Who runs this, for approvals; default: the operating system's user.")
@@ -165,6 +179,11 @@ class Settings(BaseSettings):
         return self.audit or self.state / "audit"
 
     @property
+    def stop_file(self) -> Path:
+        """The file that stops every run on this machine as long as it is there, whatever it holds; it needs no ledger."""
+        return self.state / "stop"
+
+    @property
     def plans_folder(self) -> Path:
         """Folder of plan files."""
         return self.plans or self.state / "plans"
@@ -192,7 +211,7 @@ class Settings(BaseSettings):
     @property
     def lease_seconds(self) -> float:
         """For how long a batch is one worker's: longer than its transaction can be open, so that whoever comes next comes after it."""
-        return self.batch_seconds + _LEASE_MARGIN_SECONDS
+        return 2 * self.batch_seconds + _LEASE_MARGIN_SECONDS
 
     def schedule_of(self, source: str) -> str | None:
         """Return the cron expression of a source's runs, None when nothing begins them but a person."""
@@ -265,6 +284,7 @@ def describe(settings: Settings) -> list[Shown]:
         "broker": settings.broker.get_secret_value() if settings.broker is not None else None,
         "processes": settings.process_count,
         "tranche": "no limit" if settings.tranche is None else settings.tranche,
+        "max_minutes": "no limit" if settings.max_minutes is None else settings.max_minutes,
     }
     shown = []
     for field in Settings.model_fields:
@@ -320,6 +340,8 @@ def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, 
     if given.concurrency is not None:
         yield f"{prefix}__CONCURRENCY", str(given.concurrency)
     yield f"{prefix}__WITNESS_TABLE", str(given.witness_table)
+    for name, limit in (("MAX_LAG", given.max_lag), ("MAX_TRANSACTION", given.max_transaction)):
+        yield f"{prefix}__{name}", "no limit" if limit is None else str(limit)
 
 
 def _gather(environ: Mapping[str, str], folder: Path) -> dict[str, _Given]:

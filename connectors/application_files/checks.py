@@ -8,10 +8,11 @@ import stat
 from collections.abc import Iterator
 from itertools import islice
 
-from connectors.application_files.folder import entries, exists, name_of, opened
-from connectors.application_files.layout import WORKING, LastModified, Layout, Stated
+from connectors.application_files.layout import LastModified, Layout, Stated
 from connectors.application_files.records import Dossier, View, read_kept
 from connectors.application_files.removal import unfinished
+from connectors.batchfolder import WORKING
+from connectors.folder import entries, exists, name_of, opened
 from worker.core.facts import FieldType
 from worker.core.model import DispositionKind, Policy, Source
 from worker.errors import Problem

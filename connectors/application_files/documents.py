@@ -85,8 +85,9 @@ def _json(text: str, settings: Sequence[Setting]) -> str:
     said = json.loads(text)
     for path, new in settings:
         _set(said, path, new)
-    line = next((line for line in text.splitlines()[1:] if line.strip()), None)
-    indent = len(line) - len(line.lstrip()) or None if line is not None else None
+    # Of all that Unicode calls a line end, only this one can't stand in a text of JSON.
+    line = next((line for line in text.split("\n")[1:] if line.strip()), None)
+    indent = len(line) - len(line.lstrip(" \t")) or None if line is not None else None
     written = json.dumps(said, ensure_ascii=False, indent=indent)
     try:
         written.encode()

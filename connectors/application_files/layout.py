@@ -17,9 +17,6 @@ from worker.errors import Problem, Problems
 
 NAME = "@name"
 MODIFIED = "@modified"
-WORKING = ".retention-removed"
-"""The folder, beside the dossiers, in which they wait to be removed; a name that starts with a dot is never a dossier."""
-
 KEPT = "kept.json"
 """In that folder: the shared files that stay because a dossier that may name them can't be read."""
 

@@ -17,8 +17,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from connectors.application_files import documents, index
-from connectors.application_files.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
-from connectors.application_files.layout import KEPT, WORKING, LastModified, Layout, NamePart, Place, Stated, WholeName
+from connectors.application_files.layout import KEPT, LastModified, Layout, NamePart, Place, Stated, WholeName
+from connectors.batchfolder import WORKING
+from connectors.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
 from worker.core.facts import UNREADABLE, Raw
 from worker.errors import SourceFailed
 from worker.ports import KeyRange

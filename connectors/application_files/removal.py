@@ -13,18 +13,17 @@ Everything happens in a folder of the batch's own beside the dossiers, `.retenti
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from connectors.application_files import documents, index
-from connectors.application_files.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
-from connectors.application_files.layout import KEPT, WORKING, Layout
+from connectors.application_files.layout import KEPT, Layout
 from connectors.application_files.records import read_kept
+from connectors.batchfolder import MANIFEST, MARK, WORKING, BatchFolder
+from connectors.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
 from worker.errors import Changed, SourceFailed
 from worker.ports import Faults, Resolution
 
@@ -34,10 +33,7 @@ MARKED = "application_files.marked"
 REWRITTEN = "application_files.rewritten"
 REMOVED = "application_files.removed"
 
-_MANIFEST = "manifest.json"
-_MARK = "committed"
 _NEW = "new"
-_SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class Removal:
         self._layout = layout
         self._root = root
         self._faults = faults
-        self.folder = batch_id if _SAFE.fullmatch(batch_id) else hashlib.sha256(batch_id.encode(errors="surrogatepass")).hexdigest()
+        self.folder = BatchFolder(source, root, batch_id)
 
     def prepare(self, work: Work, moved: Callable[[int, Sequence[str]], None]) -> None:
         """Move aside what goes, and put all of it back on any error.
@@ -97,7 +93,7 @@ class Removal:
             with told(self._source, "preparing the removal"):
                 self._write_manifest(work)
             self._faults.reached(MANIFESTED)
-            with told(self._source, "moving dossiers aside", one=True), self._batch_folder() as batch:
+            with told(self._source, "moving dossiers aside", one=True), self.folder.opened() as batch:
                 for number, key in enumerate(work.dossiers):
                     try:
                         os.rename(name_of(key), str(number), src_dir_fd=self._root, dst_dir_fd=batch)
@@ -117,78 +113,51 @@ class Removal:
 
     def mark(self) -> None:
         """Commit: whatever happens from now on, the batch will be carried out."""
-        with told(self._source, "committing the removal"), self._batch_folder() as batch:
-            write_file(batch, _MARK, b"")
-            os.fsync(batch)
+        self.folder.mark()
         self._faults.reached(MARKED)
 
     def finish(self) -> None:
         """Carry out what a committed batch has left to do."""
         doing = "finishing a committed removal (nobody finds it by name any more; reconcile tries again)"
-        with told(self._source, doing), self._batch_folder() as batch:
-            if not exists(batch, _MANIFEST):
+        with told(self._source, doing), self.folder.opened() as batch:
+            if not exists(batch, MANIFEST):
                 return
-            work = Work.load(read_file(batch, _MANIFEST))
+            work = Work.load(read_file(batch, MANIFEST))
             for key, sidecar, settings in work.rewritten:
                 self._rewrite(batch, key, sidecar, settings)
             self._rewrite_index(batch, work)
             self._remember_kept(batch, work.kept)
             self._faults.reached(REWRITTEN)
             for name, _, _ in entries(batch):
-                if name not in (_MANIFEST, _MARK):
+                if name not in (MANIFEST, MARK):
                     remove(batch, name)
                     self._faults.reached(REMOVED)
-            os.unlink(_MANIFEST, dir_fd=batch)
+            os.unlink(MANIFEST, dir_fd=batch)
             os.fsync(batch)
 
     def put_back(self) -> None:
         """Undo everything: dossiers and shared files get their names back, and nothing is left of the batch."""
         with told(self._source, "putting dossiers back"):
-            if not self._is_there():
+            if not self.folder.is_there():
                 return
-            with self._batch_folder() as batch:
-                if exists(batch, _MANIFEST):
-                    self._move_back(batch, Work.load(read_file(batch, _MANIFEST)))
+            with self.folder.opened() as batch:
+                if exists(batch, MANIFEST):
+                    self._move_back(batch, Work.load(read_file(batch, MANIFEST)))
                 self._clear(batch)
-            self._drop()
+            self.folder.drop()
 
     def resolve(self) -> Resolution:
         """Bring a batch whose process died to its end, in one direction or the other, and say in which."""
-        with told(self._source, "finishing a batch"):
-            if not self._is_there():
-                return Resolution.ROLLED_BACK
-            with self._batch_folder() as batch:
-                committed = exists(batch, _MARK)
-        if not committed:
-            self.put_back()
-            return Resolution.ROLLED_BACK
-        self.finish()
-        return Resolution.COMMITTED
-
-    def forget(self) -> None:
-        """Drop the mark of a batch that is final and finished; one that is not is left alone."""
-        with told(self._source, "forgetting a batch"):
-            if not self._is_there():
-                return
-            with self._batch_folder() as batch:
-                if exists(batch, _MANIFEST) or not exists(batch, _MARK):
-                    return
-                os.unlink(_MARK, dir_fd=batch)
-            self._drop()
+        return self.folder.resolve(self.finish, self.put_back)
 
     # --- Steps ------------------------------------------------------------------------------------------------------------------------
 
     def _write_manifest(self, work: Work) -> None:
         """Make the batch's folder and put the manifest into it; it has its name only when it is whole."""
-        with suppress(FileExistsError):
-            os.mkdir(WORKING, 0o700, dir_fd=self._root)
-        os.fsync(self._root)
-        with opened(self._root, WORKING) as working:
-            os.mkdir(self.folder, 0o700, dir_fd=working)
-            os.fsync(working)
-        with self._batch_folder() as batch:
+        self.folder.make()
+        with self.folder.opened() as batch:
             write_file(batch, _NEW, work.dump())
-            os.rename(_NEW, _MANIFEST, src_dir_fd=batch, dst_dir_fd=batch)
+            os.rename(_NEW, MANIFEST, src_dir_fd=batch, dst_dir_fd=batch)
             os.fsync(batch)
 
     def _rewrite(self, batch: int, key: str, sidecar: str, settings: Sequence[documents.Setting]) -> None:
@@ -258,28 +227,9 @@ class Removal:
 
     def _clear(self, batch: int) -> None:
         """Take the manifest, whole or not, out of a folder in which nothing else is left."""
-        for name in (_NEW, _MANIFEST):
+        for name in (_NEW, MANIFEST):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=batch)
-
-    def _drop(self) -> None:
-        """Remove the batch's empty folder."""
-        with opened(self._root, WORKING) as working:
-            os.rmdir(self.folder, dir_fd=working)
-            os.fsync(working)
-
-    def _is_there(self) -> bool:
-        """Whether the batch has a folder."""
-        if not exists(self._root, WORKING):
-            return False
-        with opened(self._root, WORKING) as working:
-            return exists(working, self.folder)
-
-    @contextmanager
-    def _batch_folder(self) -> Iterator[int]:
-        """Open the batch's folder."""
-        with opened(self._root, WORKING) as working, opened(working, self.folder) as batch:
-            yield batch
 
     @contextmanager
     def _shared(self, path: str) -> Iterator[tuple[int, str]]:
@@ -301,7 +251,7 @@ def unfinished(root: int) -> int:
         for name, is_folder, _ in entries(working):
             if is_folder:
                 with opened(working, name) as batch:
-                    count += exists(batch, _MANIFEST) or not exists(batch, _MARK)
+                    count += exists(batch, MANIFEST) or not exists(batch, MARK)
     return count
 
 

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from connectors.application_files.checks import check
 from connectors.application_files.documents import Setting
-from connectors.application_files.folder import opened, told
 from connectors.application_files.layout import Layout, Stated, read_layout
 from connectors.application_files.records import Dossier, View
 from connectors.application_files.removal import Removal, Work
+from connectors.batchfolder import BatchFolder
+from connectors.folder import open_root, told
 from connectors.matching import matcher
 from worker.core.model import Policy, Source
 from worker.core.select import Selection
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
-from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, NoFaults, Resolution, Row, Shape, Update
+from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape, Update
 
 ViewMaker = Callable[[], View]
 """Makes a new view of the dossiers as they are now."""
 
 _PAGE = 500
+_NO_LOAD = "a folder has neither replicas nor transactions; take the limit away"
 
 
 def open_source(source: Source, connection: Connection, faults: Faults | None = None) -> ApplicationFiles:
@@ -35,7 +35,7 @@ def open_source(source: Source, connection: Connection, faults: Faults | None = 
     layout = read_layout(source)
     if connection.path is None:
         raise ConfigurationError(f"{source.name}: the folder with the application files is not set. Set the source's path.")
-    return ApplicationFiles(source, layout, _open_root(source, connection.path), faults or NoFaults())
+    return ApplicationFiles(source, layout, open_root(source.name, source.table, connection.path), faults or NoFaults())
 
 
 class ApplicationFiles:
@@ -66,6 +66,17 @@ class ApplicationFiles:
             for dossier in view.dossiers():
                 names.update(dossier.columns)
             return Shape(tuple(sorted(names)))
+
+    def load(self) -> Load:
+        """Return that nothing can be seen: a file system has no replicas and no transactions."""
+        return Load(lag_unseen=_NO_LOAD, transactions_unseen=_NO_LOAD)
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
+        """Return in words what a folder asks for: the operating system gives these rights."""
+        does = "read" if policy is None else "read and write"
+        return [
+            f"-- A folder: {account or 'whoever runs the worker'} must be able to {does} it and all that is in it, as its owner or group."
+        ]
 
     @contextmanager
     def reader(self) -> Iterator[FilesReader]:
@@ -101,7 +112,7 @@ class ApplicationFiles:
     def forget(self, batch_ids: Sequence[str]) -> None:
         """Drop the marks of batches that are final."""
         for batch_id in batch_ids:
-            Removal(self.spec.name, self._layout, self._root, batch_id, self._faults).forget()
+            BatchFolder(self.spec.name, self._root, batch_id).forget()
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -168,7 +179,7 @@ class FilesBatch:
         self._written: frozenset[str] | None = None
         self._final = False
         self.rows: list[Row] = [_row(source, dossier, columns) for dossier in self._seen.values()]
-        self.witness: Mapping[str, str] = {"folder": removal.folder}
+        self.witness: Mapping[str, str] = {"folder": removal.folder.name}
 
     def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:  # noqa: ARG002
         """Refuse: dossiers have no relations."""
@@ -262,43 +273,6 @@ class FilesBatch:
             raise Skippable(f"{self._source.name}: a dossier can't be read in full, so it is left alone.")
         if now is None or now.trace != before:
             raise Changed(f"{self._source.name}: a dossier changed after it was decided on.")
-
-
-def _open_root(source: Source, path: Path) -> int:
-    """Return a descriptor of the folder with the dossiers."""
-    shown = path
-    try:
-        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        for part in () if source.table in ("", ".") else source.table.split("/"):
-            shown = shown / part
-            if part in ("", ".", ".."):
-                os.close(root)
-                raise ConfigurationError(f"{source.name}: the table {source.table!r} is no folder below {path}.")
-            with _closing(root), opened(root, part) as inside:
-                root = os.dup(inside)
-    except OSError as error:
-        what = _OBSTACLES.get(error.errno or 0, os.strerror(error.errno or 0))
-        raise ConfigurationError(f"{source.name}: {shown} {what}") from None
-    return root
-
-
-_LINK = "is no folder, or a link to one. Give the folder itself: links are not followed."
-_OBSTACLES = {
-    errno.ENOENT: "does not exist. Make the folder, mount it, or correct the source's path.",
-    errno.ENOTDIR: _LINK,
-    errno.ELOOP: _LINK,
-    errno.EACCES: "may not be entered. Give the user of the worker the right to read and write it.",
-    errno.EPERM: "may not be entered. Give the user of the worker the right to read and write it.",
-}
-
-
-@contextmanager
-def _closing(descriptor: int) -> Iterator[None]:
-    """Close a descriptor at the end."""
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _selected(source: Source, view: View, selection: Selection, within: KeyRange | None) -> Iterator[Dossier]:

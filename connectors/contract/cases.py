@@ -121,7 +121,7 @@ def policies(source: Source) -> tuple[Policy, ...]:
 def treaters(source: Source) -> dict[str, Treater]:
     """Return the treaters of the source's fields, with a key of no importance."""
     keys = {"people": PseudonymKey("k1", bytes(32))}
-    return {field.name: treater(field, "Example", keys) for field in source.fields if field.treatment is not None}
+    return {field.name: treater(field, "Example", keys, fields=source.fields) for field in source.fields if field.treatment is not None}
 
 
 class Facts:
@@ -156,6 +156,7 @@ class Facts:
                 fact = self.of(values, comparison.fact)
                 return isinstance(fact, Known) and compare(comparison, fact) is Truth.TRUE
             case Holding(name):
-                return not self._treaters[name].is_treated(values[name])
+                treats = self._treaters[name]
+                return not treats.is_treated(values[name], *(values[each] for each in treats.beside))
             case _:
                 assert_never(selection)

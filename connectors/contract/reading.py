@@ -40,6 +40,15 @@ class ReadingContract(Contract):
         harness.fill({})
         assert not read(source, EVERYTHING, COLUMNS)
 
+    def test_rights_are_said_without_secrets(self, harness: Harness, source: OpenSource) -> None:
+        """What a source needs is said line by line, less for one that is only read, and never with what opens it."""
+        harness.fill({harness.key(1): record(1)})
+        policy = next(iter(policies(harness.source)))
+        acting, looking = (source.rights(each, {}, "somebody") for each in (policy, None))
+        assert all(isinstance(line, str) and "\n" not in line for line in (*acting, *looking))
+        assert len("".join(looking)) <= len("".join(acting))
+        assert not any("://" in line for line in acting)
+
     def test_within_includes_both_ends(self, harness: Harness, source: OpenSource) -> None:
         """A key range holds its first and its last key."""
         harness.fill({harness.key(number): record(number) for number in range(9)})
@@ -125,6 +134,23 @@ class ReadingContract(Contract):
             reader.get(keys[0], COLUMNS)
         with source.batch("b", whole, EVERYTHING, COLUMNS):
             pass
+        assert before == harness.dump()
+
+    def test_load_can_be_asked_at_any_time(self, harness: Harness, source: OpenSource) -> None:
+        """How loaded the system is can be asked beside a reader and a batch, is no negative number, and asking changes nothing."""
+        harness.fill({harness.key(number): record(number) for number in range(3)})
+        before = harness.dump()
+        _, within = everything(source)
+        loads = [source.load()]
+        with source.reader() as reader:
+            loads.append(source.load())
+            assert reader.count(EVERYTHING) == 3
+        with source.batch("b", within, EVERYTHING, ()) as batch:
+            loads.append(source.load())
+            assert len(batch.rows) == 3
+        for load in loads:
+            assert (load.lag_seconds or 0) >= 0
+            assert (load.oldest_transaction_seconds or 0) >= 0
         assert before == harness.dump()
 
     def test_shape_names_the_columns(self, harness: Harness, source: OpenSource) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from connectors.sql.columns import Selected, selected
 from connectors.sql.database import Database, DriverConnection
 from connectors.sql.expressions import Expression, Statement
+from connectors.sql.failures import Cause
 from connectors.sql.ranged import on_range
 from connectors.sql.related import related_rows, relations_along
 from connectors.sql.selection import Model, column_info, uses_rows
@@ -211,6 +212,9 @@ class SqlBatch:
             self._database.commit(self._connection)
         except self._database.errors as error:
             cause, code = self._database.cause(error)
+            if cause is Cause.CONSTRAINT:
+                # One that is only looked at in the commit.
+                raise self._database.translated(error) from None
             raise SourceFailed(
                 f"{self._model.source.name}: the commit of a batch failed (error {code}, {cause.name.lower()}); "
                 "whether it is in will be found out by 'retention apply' or 'retention run' before anything else is written."

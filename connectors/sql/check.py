@@ -19,6 +19,9 @@ from worker.core.facts import FieldType, Reading
 from worker.core.model import Disposal, DispositionKind, Policy, Relation
 from worker.errors import Problem
 
+HISTORY = "history"
+"""The source's option whose value 'accepted' says that a person sees to what the database itself keeps of rows that are gone."""
+
 TRIGGERS = "triggers"
 """The source's option whose value 'accepted' says that a person knows what the table's triggers do."""
 
@@ -68,6 +71,8 @@ def check(checked: Checked) -> tuple[list[Problem], list[Problem]]:
         unfit = checked.database.unfit(each)
         if unfit:
             checked.wrong("", f"the table {each.name} can't be used: {unfit}.", "Change its engine to InnoDB.")
+        if checked.database.keeps_history(each):
+            _report_history(checked, each)
     if not _columns_exist(checked):
         # Every other comparison would only repeat that a column is missing.
         return checked.problems, checked.warnings
@@ -79,9 +84,22 @@ def check(checked: Checked) -> tuple[list[Problem], list[Problem]]:
     _check_relations(checked, checked.model.source.relations, "")
     if checked.deletes:
         _check_references(checked, table, checked.referring, checked.model.source.relations)
+        hidden = checked.database.unseen()
+        if hidden:
+            checked.warn("", f"{hidden}.")
         _check_triggers(checked)
     _check_indexes(checked)
     return checked.problems, checked.warnings
+
+
+def _report_history(checked: Checked, table: TableInfo) -> None:
+    """Report a table of which the database keeps every row that was changed or deleted: then nothing is gone after a run."""
+    what = f"the table {table.name} is system-versioned: the database keeps every row of it that is changed or deleted."
+    if checked.model.source.options.get(HISTORY) == "accepted":
+        checked.warn("", what, "")
+    else:
+        hint = f"Drop the versioning; or see to DELETE HISTORY by other means and set the source's option {HISTORY} = 'accepted'."
+        checked.wrong("", what, hint)
 
 
 def _columns_exist(checked: Checked) -> bool:
@@ -228,7 +246,7 @@ def _check_triggers(checked: Checked) -> None:
     tables.update(each.table for each in checked.model.source.relations if each.disposal is Disposal.DELETE)
     accepted = checked.model.source.options.get(TRIGGERS) == "accepted"
     for name in sorted(tables):
-        for trigger in checked.database.delete_triggers(checked.model.tables[name]):
+        for trigger in checked.database.triggers(checked.model.tables[name], "DELETE"):
             what = f"the trigger {trigger} fires when a row of {name} is deleted and may copy or delete rows elsewhere."
             if accepted:
                 checked.warn("", what)

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from connectors.sql.selection import Model
 from connectors.sql.tables import ColumnInfo, Kind, TableInfo
-from worker.core.model import Field, Identifier, TreatmentKind
+from worker.core.model import Coarse, Field, Identifier, TreatmentKind
 from worker.core.treatments import UNREADABLE_ADDRESS
+
+_ALIKE = (TreatmentKind.CONSTANT, TreatmentKind.TRUNCATE, TreatmentKind.GENERALISE, TreatmentKind.SCRUB)
+"""The treatments that may give two records the same value."""
 
 _LONGEST_ADDRESS = len("ffff:ffff:ffff::")
 _PSEUDONYM = len("p1-") + 8 + len("-") + 26
 """The length of a pseudonym made with a key whose id has eight characters."""
+_TOKEN = len("r1-") + 26
+_DAYS, _NUMBERS = (Kind.DATE, Kind.NAIVE, Kind.AWARE), (Kind.NUMBER, Kind.APPROXIMATE)
 
 
 def treatment_problems(model: Model, *, dynamic: bool) -> Iterator[tuple[str, str]]:
@@ -27,7 +32,7 @@ def treatment_problems(model: Model, *, dynamic: bool) -> Iterator[tuple[str, st
             yield where, f"{info.name} is computed by the database and can't be treated."
         for what in _of_column(field, info, dynamic=dynamic):
             yield where, what
-        if _is_unique(model.table, field.column) and field.treatment.kind in (TreatmentKind.CONSTANT, TreatmentKind.TRUNCATE):
+        if _is_unique(model.table, field.column) and field.treatment.kind in _ALIKE:
             yield where, f"{info.name} is unique, so not every record can get the same value."
 
 
@@ -40,6 +45,13 @@ def _of_column(field: Field, info: ColumnInfo, *, dynamic: bool) -> Iterator[str
         if not info.nullable:
             yield f"{info.name} may not be empty (NOT NULL), so it can't be cleared; use another treatment, or allow NULL."
         return
+    if treatment.coarse is not None and treatment.coarse is not Coarse.REGION:
+        fitting = _NUMBERS if treatment.coarse is Coarse.RANGE else _DAYS
+        if info.kind not in fitting and not dynamic:
+            yield f"{info.name} has the type {info.declared}, of which no {treatment.coarse} can be written."
+        return
+    if treatment.scrubbing is not None and info.length is not None and not (treatment.scrubbing.within or info.length + 1) <= info.length:
+        yield f"{info.name} takes {info.length} characters, and a scrubbed text may be longer than before: say within = {info.length}."
     if info.kind is not Kind.TEXT and not dynamic:
         yield f"{info.name} has the type {info.declared}; only a text column can take the treatment {treatment.kind}."
     needed = _needed_length(field)
@@ -56,6 +68,10 @@ def _needed_length(field: Field) -> int:
         case TreatmentKind.PSEUDONYM:
             tail = len(f"@{treatment.domain}.invalid") if treatment and field.identifier is Identifier.EMAIL else 0
             return _PSEUDONYM + tail
+        case TreatmentKind.RANDOM:
+            return _TOKEN + (len(f"@{treatment.domain}.invalid") if treatment and field.identifier is Identifier.EMAIL else 0)
+        case TreatmentKind.GENERALISE:
+            return treatment.size if treatment else 0
         case TreatmentKind.TRUNCATE:
             # An address that is longer in the column than its truncated form needs no more room than it had.
             return min(_LONGEST_ADDRESS, len(UNREADABLE_ADDRESS))

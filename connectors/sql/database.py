@@ -17,19 +17,19 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from connectors.sql.expressions import Expression, Statement, compiled, every, value
 from connectors.sql.failures import Cause, Guard, failure
+from connectors.sql.limits import Limits
 from connectors.sql.storage import Storage
 from connectors.sql.tables import ColumnInfo, Rows, TableInfo
 from worker.errors import RetentionError
-from worker.ports import Key, KeyRange, Row
+from worker.ports import Key, KeyRange, Load, Row
 
 DriverConnection = Any
 """A DBAPI connection; the three drivers share no type."""
 
 PAGE = 5_000
 LOCK_SECONDS = 10
-STATEMENT_SECONDS = 600
-IDLE_SECONDS = 300
 WITNESS_TABLE = "retention_witness"
+NO_SERVER = "a database in a file has no server that knows of load; take the limit away"
 
 
 class Database(ABC):
@@ -39,11 +39,11 @@ class Database(ABC):
     errors: ClassVar[tuple[type[Exception], ...]]
     chunk: ClassVar[int]
 
-    def __init__(self, source: str, place: str, engine: Engine, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(self, source: str, place: str, engine: Engine, limits: Limits) -> None:
         self.source = source
         self.place = place
         self.engine = engine
-        self.lock_seconds = lock_seconds
+        self.limits = limits
         self.guard = Guard((*self.errors, sa.exc.SQLAlchemyError), self.translated)
 
     # --- Errors -----------------------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Database(ABC):
 
     @abstractmethod
     def begin_writing(self, connection: DriverConnection) -> None:
-        """Begin a transaction that waits for locks only as long as `lock_seconds`."""
+        """Begin a transaction under the limits of a batch."""
 
     def commit(self, connection: DriverConnection) -> None:
         """Make the transaction permanent."""
@@ -215,15 +215,54 @@ class Database(ABC):
     def forget(self, batch_ids: Sequence[str]) -> None:
         """Drop the witnesses of batches."""
 
+    # --- Load ---------------------------------------------------------------------------------------------------------------------------
+
+    def load(self) -> Load:
+        """Return how loaded the server is by others."""
+        return Load(lag_unseen=NO_SERVER, transactions_unseen=NO_SERVER)
+
+    def behind(self) -> float | None:
+        """Return how many seconds this server, a replica, is behind: infinite when replication stands still, None when it is none."""
+        return None
+
     # --- Checks -----------------------------------------------------------------------------------------------------------------------
 
     def unfit(self, table: TableInfo) -> str:  # noqa: ARG002
         """Return why the table can't be used with this database, or an empty text."""
         return ""
 
+    def keeps_history(self, table: TableInfo) -> bool:  # noqa: ARG002
+        """Whether the database itself keeps the rows of a table that are changed or deleted."""
+        return False
+
+    def unseen(self) -> str:
+        """Return why references from other tables may be hidden from this account, or an empty text."""
+        return ""
+
     @abstractmethod
-    def delete_triggers(self, table: TableInfo) -> list[str]:
-        """Return the names of triggers that fire on a deletion from the table, or an update of it."""
+    def triggers(self, table: TableInfo, event: str) -> list[str]:
+        """Return the names of triggers that fire on an event (DELETE or UPDATE) of the table's rows."""
+
+    def refuses(self, statement: str) -> bool:
+        """Whether the user lacks a right that a statement needs, which is only explained and has no values."""
+        connection = self.connect()
+        try:
+            self.command(connection.driver_connection, statement)
+        except self.errors as error:
+            if self.cause(error)[0] not in (Cause.NO_RIGHT, Cause.READ_ONLY):
+                raise self.translated(error) from None
+            return True
+        finally:
+            self.release(connection)
+        return False
+
+    def unwritable(self) -> str:
+        """Return why nothing can be written at all, or an empty text."""
+        return ""
+
+    def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return (what, hint) that a person should know about the table or the user, and that only this kind of database has."""
+        return []
 
     @contextmanager
     def borrowed(self) -> Iterator[PoolProxiedConnection]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 import sqlalchemy as sa
 
@@ -23,6 +23,12 @@ from worker.core.model import Field, Identifier, TreatmentKind
 
 IS_TRUNCATED = "retention_is_truncated"
 """The SQL function, registered on our connections, that says whether an IP address is truncated already."""
+
+IS_GENERALISED = "retention_is_generalised"
+"""The SQL function that says whether a value is as coarse as a treatment (its `coarse` and its `size`) makes it."""
+
+TELLS_SOMETHING = "retention_tells_something"
+"""The SQL function that says whether a text may hold something that its form gives away."""
 
 _DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _CLOCK = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
@@ -136,6 +142,16 @@ class DynamicStorage:
                 return sa.and_(there, column != value(""), is_truncated == sa.literal_column("0"))
             case TreatmentKind.PSEUDONYM:
                 return sa.and_(there, column != value(""), sa.not_(_is_pseudonym(column, field, treatment.domain)))
+            case TreatmentKind.GENERALISE:
+                coarse = treatment.coarse.value if treatment.coarse is not None else ""
+                is_coarse = getattr(sa.func, IS_GENERALISED)(column, value(coarse), value(treatment.size))
+                return sa.and_(there, is_coarse == sa.literal_column("0"))
+            case TreatmentKind.RANDOM:
+                return sa.and_(there, column != value(""), sa.not_(_is_token(column, field, treatment.domain)))
+            case TreatmentKind.SCRUB:
+                return sa.and_(there, column != value(""), getattr(sa.func, TELLS_SOMETHING)(column) == sa.literal_column("1"))
+            case _:
+                assert_never(treatment.kind)
 
     def is_one_of(self, column: Expression, info: ColumnInfo, values: tuple[str | int | bool, ...]) -> Expression:  # noqa: ARG002, D102
         parts: list[Expression] = []
@@ -289,3 +305,10 @@ def _is_pseudonym(column: Expression, field: Field, domain: str) -> Expression:
             sa.not_(body.op("GLOB")(value("*--*"))),
         ]
     )
+
+
+def _is_token(column: Expression, field: Field, domain: str) -> Expression:
+    """Whether a text is surely one of this field's random tokens."""
+    tail = f"@{domain}.invalid" if field.identifier is Identifier.EMAIL else ""
+    escaped = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in tail)
+    return column.op("GLOB")(value("r1-" + "[a-z2-7]" * 26 + escaped))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pymysql
 import sqlalchemy as sa
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
-from pymysql.cursors import SSCursor
+from pymysql.cursors import DictCursor, SSCursor
 from sqlalchemy.engine import URL, Engine
 
-from connectors.sql.database import IDLE_SECONDS, PAGE, STATEMENT_SECONDS, DriverConnection
+from connectors.sql.database import PAGE, DriverConnection
 from connectors.sql.expressions import WHITESPACE, Exact, Expression, Statement, value
 from connectors.sql.failures import Cause
+from connectors.sql.limits import Limits
 from connectors.sql.marker import MarkerDatabase
 from connectors.sql.storage import Value
 from connectors.sql.tables import ColumnInfo, Kind, Rows, TableInfo
 from connectors.sql.typed import TypedStorage
 from worker.errors import ConfigurationError
-from worker.ports import Key, KeyRange, Row
+from worker.ports import Key, KeyRange, Load, Row
 
 _UPDATE_CHUNK = 2_000
 _CAUSES = {
@@ -35,6 +37,20 @@ _CAUSES = {
     **dict.fromkeys((1290, 1792, 1836), Cause.READ_ONLY),
     **dict.fromkeys((1021, 1114, 1030, 28), Cause.FULL),
 }
+_SHOWING = ("ALL PRIVILEGES", "SELECT", "REFERENCES")
+
+
+_TRANSACTIONS = (
+    "SELECT trx_mysql_thread_id AS session, TIMESTAMPDIFF(MICROSECOND, trx_started, SYSDATE(6)) / 1000000 AS age "
+    "FROM information_schema.INNODB_TRX"
+)
+
+
+_PRIMARY = "a primary does not know how far its replicas are behind; name one with the option replica"
+
+
+class _NoRightError(Exception):
+    """The user may not look at that."""
 
 
 class MariaDBStorage(TypedStorage):
@@ -45,6 +61,9 @@ class MariaDBStorage(TypedStorage):
 
     def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return Exact(column).op("REGEXP", is_comparison=True)(value(rf"\A(?:{pattern})\z"))
+
+    def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.func.coalesce(Exact(column).op("REGEXP", is_comparison=True)(value(pattern)), sa.true())
 
     def has_time(self, column: Expression) -> Expression:  # noqa: D102
         return sa.func.time(column) != value("00:00:00")
@@ -62,6 +81,13 @@ class MariaDB(MarkerDatabase):
     storage = MariaDBStorage()
     errors = (pymysql.err.Error,)
     chunk = 1_000
+
+    def __init__(self, source: str, place: str, engine: Engine, limits: Limits) -> None:
+        super().__init__(source, place, engine, limits)
+        self.sessions: set[int] = set()
+        """The server's numbers of the sessions of this pool: what they do is not others' load."""
+        sa.event.listen(engine, "connect", lambda connection, _: self.sessions.add(connection.thread_id()))
+        sa.event.listen(engine, "close", lambda connection, _: self.sessions.discard(connection.thread_id()))
 
     def cause(self, error: Exception) -> tuple[Cause, str]:  # noqa: D102
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
@@ -85,15 +111,14 @@ class MariaDB(MarkerDatabase):
                 cursor.close()
 
     def begin_reading(self, connection: DriverConnection, view: str | None = None) -> str | None:  # noqa: ARG002, D102
-        self.command(connection, f"SET SESSION max_statement_time = 0, net_write_timeout = {STATEMENT_SECONDS}")
+        # A streamed statement is at work until its last row was fetched.
+        self.command(connection, _limiting(lock=self.limits.batch, statement=self.limits.view, idle=self.limits.view))
         self.command(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self.command(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         return None
 
     def begin_writing(self, connection: DriverConnection) -> None:  # noqa: D102
-        wait = max(1, round(self.lock_seconds))
-        limits = f"innodb_lock_wait_timeout = {wait}, lock_wait_timeout = {wait}, wait_timeout = {IDLE_SECONDS}"
-        self.command(connection, f"SET SESSION max_statement_time = {STATEMENT_SECONDS}, {limits}")
+        self.command(connection, _limiting(lock=self.limits.lock, statement=self.limits.statement, idle=self.limits.idle))
         self.command(connection, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self.command(connection, "START TRANSACTION READ WRITE")
 
@@ -165,17 +190,88 @@ class MariaDB(MarkerDatabase):
             return f"its engine {engine} has no transactions: a batch could not be rolled back"
         return ""
 
-    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
+    def load(self) -> Load:  # noqa: D102
+        lag, oldest, lag_unseen, transactions_unseen = None, None, "", ""
+        try:
+            lag = self.behind()
+            lag_unseen = _PRIMARY if lag is None else ""
+        except _NoRightError:
+            lag_unseen = "its user does not see replication; grant it REPLICA MONITOR"
+        try:
+            with self.borrowed() as connection:
+                rows = self._look(connection.driver_connection, _TRANSACTIONS)
+            own = set(self.sessions)
+            oldest = max((float(row["age"]) for row in rows if row["session"] not in own), default=None)
+        except _NoRightError:
+            transactions_unseen = "its user does not see the transactions of others; grant it PROCESS"
+        return Load(lag, oldest, lag_unseen, transactions_unseen)
+
+    def behind(self) -> float | None:  # noqa: D102
+        with self.borrowed() as connection:
+            rows = self._look(connection.driver_connection, "SHOW ALL SLAVES STATUS")
+        lags = [row["Seconds_Behind_Master"] for row in rows]
+        return max((math.inf if lag is None else float(lag) for lag in lags), default=None)
+
+    def _look(self, connection: DriverConnection, question: str) -> list[dict[str, Any]]:
+        """Return rows by the names of their columns; _NoRightError when this user may not look."""
+        cursor = connection.cursor(DictCursor)
+        try:
+            cursor.execute(question)
+            return list(cursor.fetchall())
+        except self.errors as error:
+            if self.cause(error)[0] is Cause.NO_RIGHT:
+                raise _NoRightError from None
+            raise
+        finally:
+            cursor.close()
+
+    def keeps_history(self, table: TableInfo) -> bool:  # noqa: D102
+        question = "SELECT TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s"
+        with self.borrowed() as connection:
+            rows = self.run(connection.driver_connection, Statement(question, (table.schema, table.name)))
+        return bool(rows) and rows[0][0] == "SYSTEM VERSIONED"
+
+    def unseen(self) -> str:  # noqa: D102
+        # Tables on which an account has no right are not there for it, and neither is what refers from them.
+        with self.borrowed() as connection:
+            database = str(self.run(connection.driver_connection, Statement("SELECT DATABASE()", ()))[0][0])
+            found = [str(row[0]).replace("\\", "") for row in self.run(connection.driver_connection, Statement("SHOW GRANTS", ()))]
+        for grant in found:
+            rights, _, place = grant.partition(" ON ")
+            if place.startswith(("*.* ", f"`{database}`.* ")) and any(word in rights for word in _SHOWING):
+                return ""
+        return (
+            f"tables that this account has no right on are hidden from it; GRANT REFERENCES ON `{database}`.* shows what refers from them"
+        )
+
+    def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
         question = (
             "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = COALESCE(%s, DATABASE()) "
-            "AND EVENT_OBJECT_TABLE = %s AND EVENT_MANIPULATION = 'DELETE'"
+            "AND EVENT_OBJECT_TABLE = %s AND EVENT_MANIPULATION = %s ORDER BY TRIGGER_NAME"
         )
         with self.borrowed() as connection:
-            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, (table.schema, table.name)))]
+            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, (table.schema, table.name, event)))]
+
+    def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: ARG002, D102
+        found = []
+        if self.refuses("CREATE OR REPLACE TEMPORARY TABLE retention_may_i (x INT)"):
+            what = "the user may not create temporary tables, which treating fields needs."
+            found.append((what, "GRANT CREATE TEMPORARY TABLES on the database."))
+        question = "SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'SUPER'"
+        with self.borrowed() as connection:
+            ((count,),) = self.run(connection.driver_connection, Statement(question, ()))
+        if count:
+            found.append(
+                (
+                    "the user may administer the server, which is much more than is needed.",
+                    "Use one with the rights that docs/sql.md names.",
+                )
+            )
+        return found
 
 
-def mariadb_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: ARG001
-    """Return the engine for a MariaDB database."""
+def mariadb_engine(url: URL, limits: Limits) -> Engine:
+    """Return the engine for a MariaDB database; every session has the limits from its first statement on."""
     # Days and instants stay the server's ISO texts: they are read once per day and not once per row, and Python has no date for zeroes.
     texts = (FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)
     decoders = {**{kind: decode for kind, decode in conversions.items() if kind not in texts}, FIELD_TYPE.BIT: _bits}
@@ -196,12 +292,23 @@ def mariadb_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: ARG
     def _prepare(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
             # Long lists of keys would otherwise become subqueries that a DELETE reads the whole table for.
+            cursor.execute(_limiting(lock=limits.lock, statement=limits.statement, idle=limits.idle))
+            # How long a session may idle outside of a transaction, or leave what it asked for unread, is no danger to anybody.
+            cursor.execute(f"SET SESSION wait_timeout = {limits.view}, net_write_timeout = {limits.reading}")
             cursor.execute(
                 "SET SESSION time_zone = '+00:00', in_predicate_conversion_threshold = 0, "
                 "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
             )
 
     return engine
+
+
+def _limiting(*, lock: float, statement: float, idle: float) -> str:
+    """Return the statement that puts a session under limits in seconds."""
+    wait, whole = max(1, round(lock)), max(1, round(idle))
+    # The kinds of idle transaction have a limit each, and one of the server's own may be shorter than that for all of them.
+    kinds = ", ".join(f"idle_{kind}transaction_timeout = {whole}" for kind in ("", "write_", "readonly_"))
+    return f"SET SESSION max_statement_time = {statement}, innodb_lock_wait_timeout = {wait}, lock_wait_timeout = {wait}, {kinds}"
 
 
 def refuse_mysql(source: str, place: str, is_mariadb: bool) -> None:  # noqa: FBT001

@@ -62,6 +62,15 @@ class MarkerDatabase(Database):
         if not batch_ids:
             return
         with self.borrowed() as connection:
-            if sa.inspect(self.engine).has_table(WITNESS_TABLE):
+            if self._may_have_markers():
                 statement = _TABLE.delete().where(_TABLE.c.batch_id.in_([value(each) for each in batch_ids]))
                 self.change(connection.driver_connection, self.compiled(statement))
+
+    def _may_have_markers(self) -> bool:
+        """Whether there is a table of markers; an account without any right on it never made one in it."""
+        try:
+            return sa.inspect(self.engine).has_table(WITNESS_TABLE)
+        except sa.exc.DBAPIError as error:
+            if isinstance(error.orig, self.errors) and self.cause(error.orig)[0] is Cause.NO_RIGHT:
+                return False
+            raise

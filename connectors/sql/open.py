@@ -5,25 +5,29 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from connectors.sql.advice import advise
 from connectors.sql.batch import SqlBatch, Wanted, writing
 from connectors.sql.check import Checked, check
 from connectors.sql.database import LOCK_SECONDS, Database
+from connectors.sql.limits import Limits
 from connectors.sql.mariadb import MariaDB, mariadb_engine, refuse_mysql
 from connectors.sql.postgres import Postgres, postgres_engine, refuse_old
 from connectors.sql.reader import SqlReader, reading
+from connectors.sql.rights import grants, needs_of
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite, sqlite_engine
 from connectors.sql.tables import ForeignKey, TableInfo, referring, reflect, split_name
 from worker.core.model import Policy, Relation, Source
 from worker.core.select import Selection
 from worker.errors import ConfigurationError, Problem
-from worker.ports import Connection, KeyRange, Level, Resolution, Shape
+from worker.ports import Connection, KeyRange, Level, Load, Resolution, Shape
 
-_OPTIONS = ("journal", "lock_timeout")
+_OPTIONS = ("journal", "lock_timeout", "replica")
 
 
 class SqlSource:
@@ -41,6 +45,7 @@ class SqlSource:
         self._referring = referring_keys
         # SQLite has one writer at a time.
         self.lanes = 1 if isinstance(database, SQLite) else 2
+        self._replica = _replica(source, connection)
         self._witnessed = connection.witness_table or isinstance(database, Postgres)
         self._sources: dict[str, Source] = {**connection.siblings, source.name: source}
 
@@ -48,6 +53,11 @@ class SqlSource:
         """Return (what makes the source unusable, what a person should know)."""
         self._sources.update(schedule_sources)
         return check(Checked(self._database, self._model, self._referring, policy))
+
+    def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what a run would fail at, what a person should look at) beyond `problems`, after sampling values; see `advice`."""
+        elsewhere = {each.table for each in self._sources.values() if each.name != self.spec.name}
+        return advise(Checked(self._database, self._model, self._referring, policy), elsewhere)
 
     def shape(self) -> Shape:
         """Return the table's columns and who refers to it, as they are now."""
@@ -57,6 +67,19 @@ class SqlSource:
             columns = tuple(sorted(each["name"] for each in inspector.get_columns(name, schema=schema)))
             keys = referring(inspector, name, schema)
         return Shape(columns, tuple(sorted({f"{key.table}.{column}" for key in keys for column in key.columns})))
+
+    def load(self) -> Load:
+        """Return how loaded the server is, and how far the replica is behind that the connection's options name."""
+        load = self._database.load()
+        if self._replica is None:
+            return load
+        lag = self._replica.behind()
+        return replace(load, lag_seconds=lag, lag_unseen="the server that the option replica names is no replica" if lag is None else "")
+
+    def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:
+        """Return the statements that give an account what this source needs and no more."""
+        needed = needs_of(self.spec, policy, {**self._sources, **schedule_sources})
+        return grants(self._database, needed, account, witness=self._witnessed and policy is not None)
 
     def reader(self) -> AbstractContextManager[SqlReader]:
         """Return one consistent view for reading."""
@@ -84,6 +107,8 @@ class SqlSource:
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+        if self._replica is not None:
+            self._replica.close()
 
 
 def open_source(source: Source, connection: Connection) -> SqlSource:
@@ -125,22 +150,30 @@ def _database(source: Source, connection: Connection) -> Database:
     if unknown:
         raise ConfigurationError(f"{source.name}: unknown connection option {unknown[0]!r}; there are {', '.join(_OPTIONS)}.")
     try:
-        seconds = float(connection.options.get("lock_timeout", LOCK_SECONDS))
+        limits = Limits(
+            connection.batch_seconds, min(float(connection.options.get("lock_timeout", LOCK_SECONDS)), connection.batch_seconds)
+        )
     except ValueError:
         raise ConfigurationError(f"{source.name}: the option lock_timeout must be a number of seconds.") from None
     host = f"{url.host or 'local'}{f':{url.port}' if url.port else ''}"
     place = f"{host}, database {url.database}"
     match url.get_backend_name():
         case "sqlite":
-            return SQLite(
-                source.name, str(url.database), sqlite_engine(source.name, url, connection.options, seconds), lock_seconds=seconds
-            )
+            return SQLite(source.name, str(url.database), sqlite_engine(source.name, url, connection.options, limits.lock), limits)
         case "postgresql" | "postgres":
-            return Postgres(source.name, place, postgres_engine(url, connection.options), lock_seconds=seconds)
+            return Postgres(source.name, place, postgres_engine(url, limits), limits)
         case "mariadb" | "mysql":
-            return MariaDB(source.name, place, mariadb_engine(url, connection.options), lock_seconds=seconds)
+            return MariaDB(source.name, place, mariadb_engine(url, limits), limits)
         case _:
             raise ConfigurationError(f"{source.name}: only sqlite, postgresql and mariadb addresses are known.")
+
+
+def _replica(source: Source, connection: Connection) -> Database | None:
+    """Return the database that the option `replica` names, not yet connected: it is asked how far it is behind, and nothing else."""
+    url = connection.options.get("replica")
+    if not url:
+        return None
+    return _database(source, replace(connection, url=url))
 
 
 def _tables(source: Source) -> list[str]:

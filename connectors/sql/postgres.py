@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,23 +12,46 @@ import sqlalchemy as sa
 from psycopg.types.string import TextLoader
 from sqlalchemy.engine import URL, Engine
 
-from connectors.sql.database import IDLE_SECONDS, PAGE, STATEMENT_SECONDS, Database, DriverConnection
+from connectors.sql.database import PAGE, Database, DriverConnection
 from connectors.sql.expressions import WHITESPACE, Expression, Statement, value
 from connectors.sql.failures import Cause
+from connectors.sql.limits import Limits
 from connectors.sql.tables import ColumnInfo, Kind, TableInfo
 from connectors.sql.typed import TypedStorage
 from worker.errors import ConfigurationError, Retriable
-from worker.ports import Key, Row
+from worker.ports import Key, Load, Row
 
 _OLDEST = 13
 _TRANSACTION = "transaction"
 _POLL_SECONDS = 0.25
+_PROGRAM = "retention"
+_HIDDEN = "<insufficient privilege>"
+# What a session may not see of others stands there as a fixed text.
+_OTHERS = """
+SELECT max(extract(epoch FROM clock_timestamp() - began)), count(*) FILTER (WHERE hidden) FROM (
+    SELECT xact_start, query = %(hidden)s FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %(program)s
+    AND (backend_type = 'client backend' OR query = %(hidden)s)
+    UNION ALL SELECT prepared, false FROM pg_prepared_xacts WHERE database = current_database()
+) AS others (began, hidden)
+"""
+# A replica that has replayed all it received is only then not behind when it still receives.
+_BEHIND = """
+SELECT pg_is_in_recovery(), CASE
+    WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END
+"""
+_REPLICAS = """
+SELECT max(extract(epoch FROM replay_lag)), count(*) FILTER (WHERE state IS NULL) FROM pg_stat_replication
+WHERE state IS NULL OR state <> 'backup'
+"""
 _CODES = {
     "40001": Cause.BUSY,
     "40P01": Cause.BUSY,
     "55P03": Cause.BUSY,
     "57014": Cause.BUSY,
     "25P03": Cause.BUSY,
+    "25P04": Cause.BUSY,
     "25006": Cause.READ_ONLY,
     "42501": Cause.NO_RIGHT,
     "28P01": Cause.DENIED,
@@ -51,6 +75,11 @@ _CLASSES = {
 }
 # A refused connection has no code, only the server's words.
 _REFUSALS = (
+    ("too many", Cause.BUSY),
+    ("remaining connection slots", Cause.BUSY),
+    ("starting up", Cause.LOST),
+    ("shutting down", Cause.LOST),
+    ("in recovery mode", Cause.LOST),
     ("password authentication failed", Cause.DENIED),
     ("no password supplied", Cause.DENIED),
     ("no pg_hba.conf entry", Cause.DENIED),
@@ -68,6 +97,9 @@ class PostgresStorage(TypedStorage):
 
     def matches(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(f"^(?:{pattern})$"))
+
+    def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
+        return sa.cast(column, sa.Text).op("~", is_comparison=True)(value(pattern))
 
     def not_finite(self, column: Expression) -> Expression:  # noqa: D102
         return sa.cast(column, sa.Text).in_([value("NaN"), value("Infinity"), value("-Infinity")])
@@ -113,19 +145,16 @@ class Postgres(Database):
 
     def begin_reading(self, connection: DriverConnection, view: str | None = None) -> str | None:  # noqa: D102
         joining = f"; SET TRANSACTION SNAPSHOT '{view}'" if view else ""
-        self.command(connection, f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{joining}; SET LOCAL cursor_tuple_fraction = 1.0")
+        limits = _setting(lock=self.limits.batch, statement=self.limits.reading, idle=self.limits.view)
+        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{joining}"
+        self.command(connection, f"{begin}; {limits}; SET LOCAL cursor_tuple_fraction = 1.0")
         # Exporting it also takes the snapshot now, and not at the first question.
         return view or str(self.run(connection, Statement("SELECT pg_export_snapshot()", {}))[0][0])
 
     def begin_writing(self, connection: DriverConnection) -> None:  # noqa: D102
         # A batch touches few rows of a large table: without sequential scans the planner walks the key, also right after a bulk load.
-        limits = {
-            "lock_timeout": int(self.lock_seconds * 1000),
-            "statement_timeout": STATEMENT_SECONDS * 1000,
-            "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
-        }
-        settings = "; ".join(f"SET LOCAL {name} = {limit}" for name, limit in limits.items())
-        self.command(connection, f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}; SET LOCAL enable_seqscan = off")
+        limits = _setting(lock=self.limits.lock, statement=self.limits.statement, idle=self.limits.idle)
+        self.command(connection, f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {limits}; SET LOCAL enable_seqscan = off")
 
     def among(self, columns: Sequence[str], infos: Sequence[ColumnInfo], keys: Sequence[Key]) -> Statement:  # noqa: D102
         names = [f"retention_key_{number}" for number in range(len(columns))]
@@ -167,7 +196,7 @@ class Postgres(Database):
         if not number.isdecimal():
             return None
         with self.borrowed() as connection:
-            for _ in range(max(1, int(self.lock_seconds / _POLL_SECONDS))):
+            for _ in range(max(1, int(self.limits.lock / _POLL_SECONDS))):
                 try:
                     rows = self.run(connection.driver_connection, Statement("SELECT pg_xact_status(%(number)s::xid8)", {"number": number}))
                 except psycopg.errors.InvalidParameterValue:
@@ -180,18 +209,54 @@ class Postgres(Database):
     def forget(self, batch_ids: Sequence[str]) -> None:
         """Do nothing: nothing was kept."""
 
-    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
-        # Bit 3 of tgtype is DELETE; internal triggers are those of foreign keys.
+    def load(self) -> Load:  # noqa: D102
+        hidden = {"hidden": _HIDDEN, "program": _PROGRAM}
+        with self.borrowed() as connection:
+            ((oldest, unseen),) = self.run(connection.driver_connection, Statement(_OTHERS, hidden))
+            ((lag, unseen_replicas),) = self.run(connection.driver_connection, Statement(_REPLICAS, {}))
+        return Load(
+            None if lag is None else max(0.0, float(lag)),
+            None if oldest is None else max(0.0, float(oldest)),
+            "its user does not see the replicas; grant it pg_monitor" if unseen_replicas else "",
+            "its user does not see the transactions of others; grant it pg_monitor" if unseen else "",
+        )
+
+    def behind(self) -> float | None:  # noqa: D102
+        with self.borrowed() as connection:
+            ((is_replica, lag),) = self.run(connection.driver_connection, Statement(_BEHIND, {}))
+        return (math.inf if lag is None else max(0.0, float(lag))) if is_replica else None
+
+    def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
+        # Bits of tgtype: 3 is DELETE, 4 is UPDATE; internal triggers are those of foreign keys.
         question = (
             "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(%(table)s) AND NOT tgisinternal AND tgenabled <> 'D' "
-            "AND (tgtype::int & 8) <> 0"
+            "AND (tgtype::int & %(bit)s) <> 0 ORDER BY tgname"
+        )
+        parameters = {"table": self.quoted(table), "bit": {"DELETE": 8, "UPDATE": 16}[event]}
+        with self.borrowed() as connection:
+            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, parameters))]
+
+    def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: D102
+        question = (
+            "SELECT row_security_active(c.oid), (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) "
+            "FROM pg_class c WHERE c.oid = to_regclass(%(table)s)"
         )
         with self.borrowed() as connection:
-            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, {"table": self.quoted(table)}))]
+            ((hidden, superuser),) = self.run(connection.driver_connection, Statement(question, {"table": self.quoted(table)}))
+        found = []
+        if hidden:
+            what = f"row security is on for {table.name}: rows that it hides from this user are never seen, and never deleted."
+            found.append((what, "Give the user a policy that shows all rows, or BYPASSRLS."))
+        if superuser:
+            found.append(
+                ("the user is a superuser, who may do much more than is needed.", "Use one with the rights that docs/sql.md names.")
+            )
+        return found
 
 
-def postgres_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: ARG001
-    """Return the engine for a PostgreSQL database."""
+def postgres_engine(url: URL, limits: Limits) -> Engine:
+    """Return the engine for a PostgreSQL database; every session has the limits from its first statement on."""
+    first = {"timezone": "UTC", "datestyle": "ISO", **_timeouts(lock=limits.lock, statement=limits.statement, idle=limits.idle)}
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
@@ -201,8 +266,12 @@ def postgres_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: AR
         connect_args={
             "autocommit": True,
             "connect_timeout": 10,
-            "application_name": "retention",
-            "options": "-c timezone=UTC -c datestyle=ISO",
+            "application_name": _PROGRAM,
+            "options": " ".join(f"-c {name}={setting}" for name, setting in first.items()),
+            # A server that is cut off is noticed in a minute and a half, and not after two hours.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 6,
         },
     )
 
@@ -215,6 +284,17 @@ def postgres_engine(url: URL, options: Mapping[str, str]) -> Engine:  # noqa: AR
             adapters.register_loader(name, TextLoader)
 
     return engine
+
+
+def _timeouts(*, lock: float, statement: float, idle: float) -> dict[str, str]:
+    """Return the server's names of limits in seconds, and their values."""
+    named = {"lock_timeout": lock, "statement_timeout": statement, "idle_in_transaction_session_timeout": idle}
+    return {name: f"{max(1, round(seconds * 1000))}" for name, seconds in named.items()}
+
+
+def _setting(*, lock: float, statement: float, idle: float) -> str:
+    """Return the statements that put a transaction under limits in seconds."""
+    return "; ".join(f"SET LOCAL {name} = {limit}" for name, limit in _timeouts(lock=lock, statement=statement, idle=idle).items())
 
 
 def refuse_old(source: str, place: str, version: Sequence[int | str]) -> None:

@@ -46,8 +46,7 @@ class Model:
             case Intersection(of):
                 return every(self.where(part, rows) for part in of)
             case Holding(name):
-                held = self.source.field(name)
-                return self.storage.untreated(rows.column(held.column), column_info(rows.info, held.column), held)
+                return self._holding(self.source.field(name), rows)
             case OnOrBefore() | Absent() | Suspect() | Compares():
                 name = selection.comparison.fact if isinstance(selection, Compares) else selection.fact
                 declared = definition(self.source, name)
@@ -56,6 +55,24 @@ class Model:
                 return self._of_field(selection, declared, rows)
             case _:
                 assert_never(selection)
+
+    def _holding(self, held: Field, rows: Rows) -> Expression:
+        """Return whether a field may hold something that its treatment would change: by itself, or by what stands beside it in the row."""
+        column, info = rows.column(held.column), column_info(rows.info, held.column)
+        untreated = self.storage.untreated(column, info, held)
+        if held.treatment is None or not held.treatment.beside:
+            return untreated
+        # What is neither text nor identifier can't be found in a text, so an empty text is left out whatever stands beside it.
+        beside = either(self._says_something(self.source.field(name), rows) for name in held.treatment.beside)
+        empty = self.storage.blank(column, info)
+        return sa.or_(untreated, sa.and_(sa.not_(empty), beside))
+
+    def _says_something(self, field: Field, rows: Rows) -> Expression:
+        """Return whether a field holds something that was not treated."""
+        column, info = rows.column(field.column), column_info(rows.info, field.column)
+        if field.treatment is not None:
+            return self.storage.untreated(column, info, field)
+        return sa.not_(self.storage.blank(column, info))
 
     def _of_field(self, leaf: OnOrBefore | Absent | Suspect | Compares, field: Field, rows: Rows) -> Expression:
         """Return a leaf's condition on a field's own column."""

@@ -6,6 +6,7 @@ for the disk.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,14 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import QueuePool
 
 from connectors.sql.database import PAGE, DriverConnection
-from connectors.sql.dynamic import IS_TRUNCATED, DynamicStorage
+from connectors.sql.dynamic import IS_GENERALISED, IS_TRUNCATED, TELLS_SOMETHING, DynamicStorage
 from connectors.sql.expressions import Statement
 from connectors.sql.failures import Cause
 from connectors.sql.marker import MarkerDatabase
 from connectors.sql.tables import ColumnInfo, Rows, TableInfo
+from worker.core.generalising import is_generalised
+from worker.core.model import Coarse, Treatment, TreatmentKind
+from worker.core.scrubbing import tells
 from worker.core.treatments import truncated
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row
@@ -125,13 +129,20 @@ class SQLite(MarkerDatabase):
         # The lock of a transaction dies with its process; a read after that sees either all of it or nothing.
         return super().was_committed(batch_id, witness)
 
-    def delete_triggers(self, table: TableInfo) -> list[str]:  # noqa: D102
+    def unwritable(self) -> str:  # noqa: D102
+        path = Path(self.place)
+        if not os.access(path, os.W_OK):
+            return f"the file {path.name} may only be read."
+        # What a transaction needs to be undone lies beside the file.
+        return "" if os.access(path.parent, os.W_OK) else f"nothing may be written in the folder of the file {path.name}."
+
+    def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
         with self.borrowed() as connection:
             rows = self.run(
                 connection.driver_connection,
                 Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)", (table.name,)),
             )
-        return [str(name) for name, sql in rows if "DELETE" in str(sql).upper().split("BEGIN")[0]]
+        return [str(name) for name, sql in rows if event in str(sql).upper().split("BEGIN")[0]]
 
 
 def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_seconds: float) -> Engine:
@@ -149,7 +160,7 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(address, uri=True, timeout=lock_seconds, isolation_level=None, check_same_thread=False)
         try:
-            connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
+            create_functions(connection)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             if journal:
@@ -162,6 +173,23 @@ def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_second
     return sa.create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=2, max_overflow=8, hide_parameters=True)
 
 
+def create_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions that its selections call."""
+    connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
+    connection.create_function(IS_GENERALISED, 3, _is_generalised, deterministic=True)
+    connection.create_function(TELLS_SOMETHING, 1, _tells_something, deterministic=True)
+
+
 def _is_truncated(address: object) -> int:
     """Whether an IP address is what truncating it would write."""
     return int(isinstance(address, str) and (address == "" or truncated(address) == address))
+
+
+def _is_generalised(raw: object, coarse: str, size: int) -> int:
+    """Whether a value is as coarse as a treatment makes it."""
+    return int(is_generalised(Treatment(TreatmentKind.GENERALISE, coarse=Coarse(coarse), size=size), raw))
+
+
+def _tells_something(raw: object) -> int:
+    """Whether a text may hold something that its form gives away; whatever is no text may hold anything."""
+    return int(not isinstance(raw, str) or tells(raw))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 import sqlalchemy as sa
 
@@ -17,10 +17,11 @@ from connectors.sql.storage import Summary, Value
 from connectors.sql.tables import ColumnInfo, Kind
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import PLACEHOLDERS, FieldType, Known
-from worker.core.model import Field, TreatmentKind
+from worker.core.model import Coarse, Field, Treatment, TreatmentKind
+from worker.core.scrubbing import TELLS
 
 _TIMES = (Kind.NAIVE, Kind.AWARE)
-_LAST_DAY = dt.date(9999, 12, 29)
+_FIRST_DAY, _LAST_DAY = dt.date(1, 1, 1), dt.date(9999, 12, 29)
 _BOOLEAN_TEXTS = {True: ("1", "true", "t", "yes", "y"), False: ("0", "false", "f", "no", "n")}
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _GROUP = "[1-9a-f][0-9a-f]{0,3}"
@@ -43,6 +44,10 @@ class TypedStorage:
 
     def matches(self, column: Expression, pattern: str) -> Expression:
         """Whether the whole of a text matches a regular expression, case-sensitively."""
+        raise NotImplementedError
+
+    def contains(self, column: Expression, pattern: str) -> Expression:
+        """Whether a part of a text matches a regular expression, case-sensitively; also where the server gave up looking."""
         raise NotImplementedError
 
     def on_or_before(self, value: Value, day: dt.date) -> Expression:  # noqa: D102
@@ -176,7 +181,11 @@ class TypedStorage:
     def untreated(self, column: Expression, info: ColumnInfo, field: Field) -> Expression:  # noqa: D102
         treatment = field.treatment
         there = column.is_not(None)
-        if treatment is None or treatment.kind is TreatmentKind.CLEAR or info.kind is not Kind.TEXT or info.padded:
+        if treatment is None or treatment.kind is TreatmentKind.CLEAR:
+            return there
+        if treatment.kind is TreatmentKind.GENERALISE:
+            return sa.and_(there, self._is_fine(column, info, treatment))
+        if info.kind is not Kind.TEXT or info.padded:
             return there
         exact = Exact(column)
         match treatment.kind:
@@ -187,6 +196,32 @@ class TypedStorage:
             case TreatmentKind.PSEUDONYM:
                 pattern = r"p1-[a-z0-9]+(-[a-z0-9]+)*-[a-z2-7]{26}(@[a-z0-9.-]+\.invalid)?"
                 return sa.and_(there, exact != value(""), sa.not_(self.matches(column, pattern)))
+            case TreatmentKind.RANDOM:
+                pattern = r"r1-[a-z2-7]{26}(@[a-z0-9.-]+\.invalid)?"
+                return sa.and_(there, exact != value(""), sa.not_(self.matches(column, pattern)))
+            case TreatmentKind.SCRUB:
+                return sa.and_(there, exact != value(""), self.contains(column, TELLS))
+            case _:
+                assert_never(treatment.kind)
+
+    def _is_fine(self, column: Expression, info: ColumnInfo, treatment: Treatment) -> Expression:
+        """Whether a value may be finer than `generalise` leaves it."""
+        match treatment.coarse:
+            case Coarse.MONTH | Coarse.YEAR if info.kind in (Kind.DATE, *_TIMES):
+                parts = [sa.extract("day", column) != value(1), sa.not_(column.between(value(_FIRST_DAY), value(_LAST_DAY)))]
+                if treatment.coarse is Coarse.YEAR:
+                    parts.append(sa.extract("month", column) != value(1))
+                if info.kind is not Kind.DATE:
+                    parts.append(self.has_time(column))
+                # A day that is no day has no parts.
+                return sa.func.coalesce(either(parts), sa.true())
+            case Coarse.REGION if info.kind is Kind.TEXT and not info.padded:
+                return sa.and_(Exact(column) != value(""), sa.not_(self.matches(column, f"[0-9A-Z]{{1,{treatment.size}}}")))
+            case Coarse.RANGE if info.kind is Kind.NUMBER:
+                size: Expression = sa.literal_column(str(int(treatment.size)))
+                return sa.or_(sa.func.floor(column / size) * size != column, self.not_finite(column))
+            case _:
+                return sa.true()
 
     def is_one_of(self, column: Expression, info: ColumnInfo, values: tuple[str | int | bool, ...]) -> Expression:  # noqa: D102
         if info.kind is Kind.BOOLEAN:

@@ -214,7 +214,7 @@ class TestOwnFiles:
             "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) "
             "INSERT INTO contacts SELECT i, 'Quirine', 'q' || i || '@firm.example', '2022-03-01 12:00:00' FROM n"
         )
-        plan = firm.approved("--source", "contacts")
+        plan = firm.approved("--source", "contacts", env={"RETENTION_FIRST_BATCH": "5000"})
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, hard))
         try:

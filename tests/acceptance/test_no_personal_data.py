@@ -44,6 +44,8 @@ SHOWN = (("plan", "sample"), ("explain",), ("upcoming", "--records"), ("reviews"
 
 ELSEWHERE = {
     Action.CHILD_DETACHED: "tests/contract: no source of these offices cuts rows loose",
+    Action.BATCH_DEFERRED: "tests/acceptance/test_stopping.py",
+    Action.RUN_PAUSED: "tests/unit/usecases/test_pacing.py",
     Action.MARK_SET: "tests/acceptance/test_marks.py",
     Action.MARK_REMOVED: "tests/acceptance/test_marks.py",
 }
@@ -163,6 +165,7 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
         "request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "B. Clerk", "--received-on", "2026-06-20",
         typed=first(firm, f"SELECT email FROM contacts WHERE id = {asked}"),
     )  # fmt: skip
+    gone = first(firm, f"SELECT email FROM contacts WHERE id = {first(firm, f'{due} ORDER BY id LIMIT 1 OFFSET 5')}")
     restriction = first(firm, f"{due} ORDER BY id LIMIT 1 OFFSET 4")
     call(
         "request", "add", "--kind", "restrict", "--subject", "-", typed=first(firm, f"SELECT email FROM contacts WHERE id = {restriction}")
@@ -214,12 +217,19 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     firm.now = TODAY + DAY
     for source in load(POLICIES).sources:
         call("sources", "approve", source)
+    # Somebody stops everything, and lets it go on; a night without any time ends early.
+    call("stop", "--why", "moving house")
+    call("run", code=3)
+    call("status", code=5)
+    call("resume")
+    call("apply", firm.approved(), code=5, env={"RETENTION_MAX_MINUTES": "0"})
     call("run", "--json", code=(0, 3, 4, 5), faults=watcher)
     done = call("apply", firm.approved(), "--json", code=(0, 4, 5), faults=watcher)
     call("verify", done.json["run"], code=(0, 5))
     call("reconcile")
     call("runs", "--json")
-    call("status", code=(0, 4, 5))
+    call("status", "--textfile", firm.folder / "status.prom", code=(0, 4, 5))
+    call("sources", "grants")
     call("audit", "key")
     call("audit", "anchor")
     call("dashboard", firm.state / "audit")
@@ -229,6 +239,18 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     call("request", "close", request.out.split()[1], "--outcome", "erased")
     call("audit", "find", "--source", "contacts", "--key", "-", typed=asked)
     call("audit", "subject", "-", "--json", typed=mail)
+    # What is handed to a person: about one who is gone, one whose records stay, one record with a name for a key.
+    for number, whom in enumerate((mail, gone)):
+        for lang in ("nl", "en"):
+            page = folder / f"person-{number}.{lang}.html"
+            call(
+                "audit", "prove", "--subject", "-", "-o", folder / f"proof-{number}.json", "--html", page, "--lang", lang, typed=whom,
+                code=(0, 5),
+            )  # fmt: skip
+            assert page.is_file()
+        call("audit", "verify", folder / f"proof-{number}.json", "--key", call("audit", "key").out.strip(), code=(0, 5))
+    assert "retention.record_deleted" in (folder / "proof-1.json").read_text(encoding="ascii")
+    call("audit", "prove", "--source", "applications", "--key", "-", "--html", folder / "dossier.html", typed=dossier, code=(0, 5))
     assert watcher.seen > 20
     assert set() == watcher.leaks
 

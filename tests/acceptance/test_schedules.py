@@ -136,6 +136,24 @@ def test_threads_in_any_order_of_processing(size: str, tmp_path: Path, *, backwa
     assert [] == wrong, "\n".join(wrong)
 
 
+def test_a_comment_that_stays_is_scrubbed_of_its_author(tmp_path: Path) -> None:
+    """VO-1: what a comment says stays under the post, its author's name, address and number do not; nothing is left for the next night."""
+    plan = _threads(written_down("vip-online-services"), {int(each.key): int(each.key) for each in _comments()})
+    said = "Xavier here: mail me, XAVIER@forum.example or 06-12345678. Zoë and I agree.\n- xavier"
+    records = [dataclasses.replace(each, values={**each.values, "body": said}) if each.key in (30, 82) else each for each in plan.records]
+    office = build(dataclasses.replace(plan, records=records), tmp_path)
+    wrong = spend(office)
+    assert [] == wrong, "\n".join(wrong)
+    expected = "[naam] here: mail me, [e-mail] or [telefoon]. Zoë and I agree.\n- [naam]"
+    assert [(82, expected)] == office.sql("SELECT id, body FROM comments WHERE id IN (30, 82) AND author_email LIKE 'p1-%'")[-1:]
+    assert [] == office.sql("SELECT id FROM comments WHERE body LIKE '%xavier%' AND author_email LIKE 'p1-%'")
+
+
+def _comments() -> list[Record]:
+    """Return what is written down about comments."""
+    return [each for each in written_down("vip-online-services").records if each.source == "comments"]
+
+
 def test_what_no_server_can_enforce_is_shown(tmp_path: Path) -> None:
     """RR-16, KI-3, KI-5, CX-9, VO-8, VO-9, VO-11: every attestation and review is on the list until it is done, and every gap is told."""
     for name in NAMES:

@@ -45,6 +45,7 @@ from tests.unit.ledger.test_locks import (  # noqa: F401
 )
 from tests.unit.ledger.test_opening import test_migrations_lead_to_the_schema_of_the_code  # noqa: F401
 from tests.unit.ledger.test_standing import *  # noqa: F403
+from tests.unit.ledger.test_stops import *  # noqa: F403
 from tests.unit.ledger.test_work import TestAliases, TestBatches, TestRuns, running  # noqa: F401
 from worker.errors import Refused, RetentionError
 from worker.ledger import Ledger, schema
@@ -53,6 +54,7 @@ from worker.usecases.applying import apply_plan
 from worker.usecases.approving import open_plan
 from worker.usecases.planning import make_plan
 from worker.usecases.standing import add_hold
+from worker.usecases.stopping import resume, stop
 from worker.usecases.verifying import verify
 
 
@@ -121,6 +123,26 @@ class TestMainJob:
         with opened(firm.environ["RETENTION_LEDGER"]) as connection:
             kept = [str(row) for table in schema.metadata.sorted_tables for row in connection.execute(sa.select(table))]
         assert [] == [row for row in kept if "canary.example" in row or "Name 1" in row]
+
+    def test_a_stop_on_another_machine_ends_the_run_after_its_batch(self, firm: Firm, expected: Unhurt) -> None:
+        """Whoever says stop anywhere is heard everywhere: the batch at work is whole, nothing else begins, and later all is done, once."""
+
+        def elsewhere() -> None:
+            with firm.machine() as other:
+                stop(other, (), "the database is being moved")
+
+        plan = firm.approved()
+        result = firm.apply(plan, At(AFTER_WRITE, MIXED_BATCH, elsewhere))
+        assert (5, "partial", ["*"]) == (result.exit_code, result.state, list(result.stopped))
+        assert result.left > 0
+        with pytest.raises(Refused, match="being moved"):
+            firm.apply(plan)
+        with firm.machine() as machine:
+            assert 1 == len(resume(machine))
+        assert 0 == firm.apply(firm.approved()).exit_code
+        assert expected.content == content(firm.url)
+        assert sorted(expected.effects) == firm.done()
+        firm.runs()
 
     def test_the_ledger_is_no_file_beside_the_plans(self, firm: Firm) -> None:
         """Nothing of the ledger is kept on the worker's own disk."""

@@ -26,11 +26,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a dashboard and the page of a plan, as the command makes them."""
     folder = tmp_path_factory.mktemp("pages")
     firm = make_firm(folder)
-    made = {"dashboard": folder / "dashboard.html", "plan": folder / "plan.html"}
+    made = {"dashboard": folder / "dashboard.html", "plan": folder / "plan.html", "person": folder / "person.html"}
+    firm.sql("UPDATE contacts SET email = 'q3@firm.example' WHERE id = 30")
+    whom = "q3@firm.example"
+    assert 0 == firm("request", "add", "--kind", "erase", "--subject", "-", "--verified-by", "B", typed=whom).code
     plan = firm.approved()
     assert 0 == firm("plan", "show", plan, "--html", "-o", made["plan"]).code
     assert 0 == firm("apply", plan).code
     said = firm("dashboard", firm.audit, "-o", made["dashboard"])
+    assert 0 == said.code, said.err
+    said = firm("audit", "prove", "--subject", "-", "-o", folder / "proof.json", "--html", made["person"], typed=whom)
     assert 0 == said.code, said.err
     return made
 
@@ -49,6 +54,16 @@ def test_a_page_on_a_telephone(pages: dict[str, Path], name: str, *, dark: bool)
     assert found["reachable"]
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_page_of_a_person_on_a_telephone(pages: dict[str, Path], *, dark: bool) -> None:
+    """It has no charts, and otherwise keeps the same promises."""
+    seen = look(pages["person"], width=PHONE, dark=dark)
+    found = seen.measures
+    assert ([], [], 0) == (seen.console, found["fetched"], found["charts"])
+    assert found["width"] <= PHONE
+    assert ("rgb(20, 25, 29)" if dark else "rgb(255, 255, 255)") == found["background"]
+
+
 def test_the_browser_would_tell(tmp_path: Path) -> None:
     """The proof that the others prove something: a page that fetches or runs anything is complained about."""
     page = tmp_path / "page.html"
@@ -57,7 +72,7 @@ def test_the_browser_would_tell(tmp_path: Path) -> None:
     assert (1, ["https://example.org/x.png"]) == (len(seen.console), seen.measures["fetched"])
 
 
-@pytest.mark.parametrize("name", ["dashboard", "plan"])
+@pytest.mark.parametrize("name", ["dashboard", "plan", "person"])
 def test_a_page_on_paper(pages: dict[str, Path], name: str) -> None:
     """A page can be printed, on a few sheets."""
     assert 1 <= printed(pages[name]) <= 6

@@ -26,7 +26,18 @@ from tests.systems.wide_table import MARIADB, POSTGRES, SQLITE, Filling, WideTab
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
 from worker.core.decide import Due, Held, Partly, Undecided, Waiting
 from worker.core.facts import Fact, Unknown
-from worker.core.model import Consent, Disposal, Disposition, DispositionKind, LegalBasis, Policy, StartEvent, Step
+from worker.core.model import (
+    Consent,
+    Disposal,
+    Disposition,
+    DispositionKind,
+    LegalBasis,
+    Policy,
+    StartEvent,
+    Step,
+    Treatment,
+    TreatmentKind,
+)
 from worker.core.select import EVERYTHING, due, undetermined
 from worker.core.standing import NOTHING
 from worker.core.treatments import treater
@@ -78,7 +89,10 @@ class Decided:
         asked = (*columns, *(RELATION + name for name in keepers))
         elsewhere = [name for name in policy.deciding if not policy.visible(name)]
         decider = RowDecider(
-            policy, today, ("id", *asked, *elsewhere), {each.name: treater(each, ORGANISATION, KEYS) for each in policy.treatable}
+            policy,
+            today,
+            ("id", *asked, *elsewhere),
+            {each.name: treater(each, ORGANISATION, KEYS, fields=policy.source.fields) for each in policy.treatable},
         )
 
         def judged(row: tuple[object, ...]) -> Judged:
@@ -174,12 +188,17 @@ def exact(draw: st.DrawFn) -> Policy:
     """Draw a policy whose selection claims to be exact.
 
     Every purpose starts at one day of the row, in a column of days, without condition, consent or waiting, and the one disposition has a
-    step at once and neither conditions nor answers to reviews: then every part of `due` says what `decide` says.
+    step at once and neither conditions nor answers to reviews: then every part of `due` says what `decide` says. No text is scrubbed.
     """
     drawn = draw(policies())
     starts = st.sampled_from(("left_on", "quoted_on", "ends_on")).map(lambda name: StartEvent((name,)))
     listed = [replace(each, start=each.start and draw(starts), when=None, consents=(), extends=None, since=None) for each in drawn.purposes]
-    return replace(drawn, purposes=tuple(listed), dispositions=(Disposition(draw(st.sampled_from(_AT_ONCE))),))
+    # Whether a text still names somebody who is named beside it, no selection can say.
+    scrubbed = {each.name for each in drawn.treatable if each.treatment is not None and each.treatment.beside}
+    truncate = Treatment(TreatmentKind.TRUNCATE)
+    fields = tuple(replace(each, treatment=truncate) if each.name in scrubbed else each for each in drawn.source.fields)
+    source = replace(drawn.source, fields=fields)
+    return replace(drawn, source=source, purposes=tuple(listed), dispositions=(Disposition(draw(st.sampled_from(_AT_ONCE))),))
 
 
 @SLOWLY

@@ -23,6 +23,9 @@ from worker.core.select import EVERYTHING, OnOrBefore, Selection, Suspect, Union
 from worker.ports import Connection
 
 COMMON = {
+    **dict.fromkeys(values.COARSE_DAYS, "DATE"),
+    "tens": "BIGINT",
+    "price": "NUMERIC(30, 4)",
     "number": "BIGINT",
     "decimal_number": "NUMERIC(20, 4)",
     "wide": "DOUBLE PRECISION",
@@ -32,6 +35,8 @@ COMMON = {
 }
 POSTGRES = {
     **COMMON,
+    "moment": "TIMESTAMP",
+    "instant": "TIMESTAMPTZ",
     "stamp": "TIMESTAMP",
     "zoned": "TIMESTAMPTZ",
     "midnight": "TIMESTAMP",
@@ -42,6 +47,8 @@ POSTGRES = {
 MARIADB = {
     **COMMON,
     "narrow": "FLOAT",
+    "moment": "DATETIME(6)",
+    "instant": "DATETIME",
     "stamp": "DATETIME(3)",
     "midnight": "DATETIME",
     "text": "VARCHAR(120) COLLATE utf8mb4_general_ci",
@@ -81,12 +88,19 @@ BASE: dict[str, st.SearchStrategy[object]] = {
     "short": latin,
     "digits": st.sampled_from([None, "", " 5", "5", "five", "1e3", "NaN", "0.10"]),
     **dict.fromkeys(values.TREATED, values.texts),
+    **dict.fromkeys(values.COARSE_DAYS, values.first_days),
+    **dict.fromkeys(values.COARSE_MOMENTS, values.first_moments),
+    "tens": values.amounts,
+    "price": st.one_of(values.amounts, st.sampled_from([Decimal("0.5"), Decimal("6.9999"), Decimal("7.0001")])),
 }
 ON_POSTGRES = {
     **BASE,
     "decimal_number": st.one_of(BASE["decimal_number"], st.just(Decimal("NaN"))),
     "wide": st.one_of(BASE["wide"], st.sampled_from([float("inf"), float("nan")])),
     "day": st.one_of(days, st.sampled_from(["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"])),
+    "month": st.one_of(values.first_days, st.sampled_from(["infinity", "-infinity", "0044-03-01 BC", "20000-01-01"])),
+    "instant": st.one_of(values.first_moments, st.sampled_from(["infinity", "0044-01-01 BC", "20000-01-01"])),
+    "price": st.one_of(BASE["price"], st.just(Decimal("NaN"))),
     "stamp": st.one_of(moments, st.sampled_from(["infinity", "-infinity"])),
     "zoned": st.one_of(
         moments.map(lambda moment: moment and moment.replace(tzinfo=dt.UTC)), st.sampled_from(["infinity", "0044-03-15 BC"])
@@ -95,6 +109,7 @@ ON_POSTGRES = {
 ON_MARIADB = {
     **BASE,
     "day": st.one_of(days, st.sampled_from(["0000-00-00", "2024-00-10", "2024-03-00"])),
+    "year": st.one_of(values.first_days, st.sampled_from(["0000-00-00", "2024-00-01", "2024-01-00", "0000-01-01"])),
     "stamp": st.one_of(moments, st.sampled_from(["0000-00-00 00:00:00", "2024-03-00 10:00:00"])),
     "flag": st.sampled_from([None, 0, 1, 2]),
 }

@@ -31,6 +31,7 @@ email = { column = "comment_author_email", type = "email", treatment = "pseudony
 url = { column = "comment_author_url", treatment = { constant = "" } }
 ip = { column = "comment_author_IP", treatment = { constant = "" } }
 agent = { column = "comment_agent", treatment = { constant = "" } }
+content = { column = "comment_content", treatment = { scrub = ["author", "email", "url"], language = "nl", countries = ["NL"] } }
 status = { column = "comment_approved" }
 written_at = { column = "comment_date_gmt", type = "timestamp", timezone = "UTC" }
 [sources.comments.parents.post]
@@ -61,7 +62,7 @@ disposition = [{ do = "pseudonymise", when = { replies = { gt = 0 } } }, { do = 
 [[policies.purposes]]
 id = "publish"
 basis = "legitimate-interests"
-fields = ["author", "email", "url"]
+fields = ["author", "email", "url", "content"]
 keep = "indefinite"
 [[policies.purposes]]
 id = "spam"
@@ -101,6 +102,7 @@ ASKED = ("Anna", "Bram", "Carla", "Daan", "Eva", "Gerda", "Iris", "Karin", "Lena
 def enforced(wordpress: WordPress, tmp_path_factory: pytest.TempPathFactory) -> tuple[WordPress, Seed, Installation]:
     """Return a site on which the policies were carried out, after several authors had asked for removal."""
     seed = wordpress.seed()
+    sign(wordpress, seed["replied_by_owner"])
     folder = tmp_path_factory.mktemp("wordpress")
     urls = dict.fromkeys(("comments", "comment_meta"), wordpress.database_url)
     installation = Installation(folder, POLICIES, urls, seed.as_of)
@@ -115,6 +117,16 @@ def enforced(wordpress: WordPress, tmp_path_factory: pytest.TempPathFactory) -> 
             )
     installation.carry_out()
     return wordpress, seed, installation
+
+
+def sign(site: WordPress, comment: Comment) -> None:
+    """Let the author of a comment write name, address and number below it."""
+    engine = sa.create_engine(site.database_url)
+    with engine.begin() as connection:
+        signed = "UPDATE wp_comments SET comment_content = CONCAT(comment_content, :below) WHERE comment_ID = :id"
+        below = f"\n-- {comment.author.upper()}, {comment.email}, 06-12345678"
+        connection.execute(sa.text(signed), {"below": below, "id": comment.id})
+    engine.dispose()
 
 
 def everything(site: WordPress) -> str:
@@ -172,6 +184,15 @@ def test_comments_with_a_reply_that_remains_stay_under_a_pseudonym(enforced: tup
     assert seed["replied_by_owner"].content in page
     assert seed["replied_by_owner"].author not in page
     assert seed["replied_by_owner"].avatar not in page
+
+
+def test_what_stays_of_a_text_is_scrubbed_of_its_author(enforced: tuple[WordPress, Seed, Installation]) -> None:
+    """VO-1: the text that others answered stands word for word but for what names its author; other people's texts are untouched."""
+    site, seed, _ = enforced
+    left = comments(site)
+    signed = seed["replied_by_owner"]
+    assert f"{signed.content}\n-- [naam], [e-mail], [telefoon]" == left[signed.id]["comment_content"]
+    assert seed["chain_leaf"].content == left[seed["chain_leaf"].id]["comment_content"]
 
 
 def test_nothing_personal_of_who_asked_is_left_in_any_table(enforced: tuple[WordPress, Seed, Installation]) -> None:

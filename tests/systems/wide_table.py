@@ -202,8 +202,9 @@ class Filling:
         """Return content that was treated before, or that was not."""
         pick = self.random.choice
         if name == "ip":
-            return pick((None, "", "192.0.2.7", "192.0.2.0", "2001:db8::1", "2001:db8::", "nowhere", "0.0.0.0"))
-        treated = None if name != "email" else treater(self.policy.source.field(name), ORGANISATION, KEYS).treat("a@office.example")
+            return pick((None, "", "192.0.2.7", "192.0.2.0", "2001:db8::1", "2001:db8::", "nowhere", "0.0.0.0", "Ada was here"))
+        field = self.policy.source.field(name)
+        treated = None if field.treatment is None else treater(field, ORGANISATION, KEYS).treat("a@office.example")
         found: list[object] = [None, treated, treated, "", "Ada", "a@office.example"]
         return pick(found if self.usual else [*found, "p1-k1-" + "a" * 26])
 

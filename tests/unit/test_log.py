@@ -48,6 +48,13 @@ def test_events_are_json_lines_on_standard_error(capsys: pytest.CaptureFixture[s
     assert line == {"event": "retention.batch_done", "source": "customers", "rows": 3, "level": "info"}
 
 
+def test_nothing_is_logged_before_it_was_said_where_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command whose standard output is read by a program is not spoilt by a library that nobody configured."""
+    log.get_logger(source="customers").error("retention.unheard", why=PERSON)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_foreign_error_is_named_and_not_quoted(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
     """A driver's error text quotes the row: its type and place are printed, its text and locals are not."""

@@ -77,7 +77,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that stopped a run or a part of one: a brake, a refused plan, a source that failed, a suspect clock."""
+    """Something that stopped a run or a part of one: a brake, a refused plan, an early end, a source that failed, a suspect clock."""
 
     at: dt.datetime
     action: Action
@@ -175,6 +175,7 @@ class _Reading:
             Action.FINDING_ACCEPTED: self._accept,
             Action.BRAKE_TRIPPED: self._trouble,
             Action.PLAN_REFUSED: self._trouble,
+            Action.RUN_STOPPED: self._ended_early,
             Action.SOURCE_FAILED: self._trouble,
             Action.CLOCK_SUSPECT: self._trouble,
         }
@@ -284,10 +285,16 @@ class _Reading:
         finding, until = _text(event, "retention.finding"), _text(event, "retention.until")
         self._accepted[finding] = max(until, self._accepted.get(finding, ""))
 
+    def _ended_early(self, event: Payload, at: dt.datetime) -> None:
+        # A portion that was meant to be no larger is no trouble.
+        if event.get("event.outcome") != "success":
+            self._trouble(event, at)
+
     def _trouble(self, event: Payload, at: dt.datetime) -> None:
         action = Action(_text(event, "event.action"))
         source = _text(event, "retention.source") or "*"
-        self.told.troubles.append(Trouble(at, action, source, _text(event, "retention.brake"), _text(event, "event.reason")))
+        kind = _text(event, "retention.brake") or _text(event, "retention.limit")
+        self.told.troubles.append(Trouble(at, action, source, kind, _text(event, "event.reason")))
 
 
 _SECONDS = "retention.seconds."

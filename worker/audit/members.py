@@ -64,7 +64,8 @@ _HOLD_KINDS = ("legal", "dispute", "restriction")
 _SCOPES = ("record", "subject", "case", "category", "source")
 _REQUEST_KINDS = ("erase", "restrict", "object", "withdraw", "export")
 _FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review")
-_BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval")
+_BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval", "stop")
+_LIMITS = ("stop", "time", "records", "errors", "lag", "transaction", "unanswered", "unseen")
 
 TOTALS = (
     "acted",
@@ -117,6 +118,7 @@ _ALL = (
     _member("retention.key_family", "text", "What the key is for."),
     _member("retention.length", "count", "The bytes after the last whole seal."),
     _member("retention.level", ("permanent", "soft"), "How gone a deleted record is in that system."),
+    _member("retention.limit", _LIMITS, "Why a run waits or stops before its end."),
     _member("retention.line", "count", "The number of the line after the last whole seal."),
     _member("retention.mac", "64 hex digits", "The plan file's authentication code."),
     _member("retention.mark", "text", "The mark's name in the policy file."),

@@ -33,6 +33,10 @@ class BadNote(RetentionError):
     """A note is not one, or nobody whose key is at hand signed it; the text says which."""
 
 
+class OtherKey(BadNote):
+    """A note is one, and none of the keys at hand signed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
     """A public key with the name it signs under."""
@@ -100,7 +104,7 @@ def text_of(note: str) -> str:
 def opened(note: str, keys: Sequence[VerifierKey]) -> str:
     """Return what a note says, after one of the keys was found to have signed it.
 
-    Raises BadNote when it is no note, when none of the keys signed it, or when a signature by one of them doesn't fit.
+    Raises OtherKey when none of the keys signed it, BadNote when it is no note or when a signature by one of them doesn't fit.
     """
     text, signatures = _parts(note)
     vouched = False
@@ -114,7 +118,7 @@ def opened(note: str, keys: Sequence[VerifierKey]) -> str:
                 raise BadNote(f"the signature by {name} does not fit") from None
             vouched = True
     if not vouched:
-        raise BadNote("it is signed by another key: " + ", ".join(name for name, _ in signatures))
+        raise OtherKey("it is signed by another key: " + ", ".join(name for name, _ in signatures))
     return text
 
 

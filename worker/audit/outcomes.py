@@ -85,21 +85,25 @@ def ends(paths: Sequence[Path]) -> dict[tuple[str, str], End]:
         if event is None or not entry.sealed or event.get("event.action") != Action.BATCH_CLOSED:
             continue
         line = entry.number + 1
-        try:
-            key = (str(event["retention.batch"]), str(event["retention.digest"]))
-            end = End(
-                path,
-                line,
-                Closing(event["retention.batch_outcome"]),
-                int(event["retention.count"]),
-                frozenset(event.get("retention.excluded", ())),
-            )
-        except (KeyError, ValueError) as error:
-            raise Broken(Damage.FOREIGN, path, line, "this closing event lacks a member") from error
+        key, end = end_of(event, path, line)
         known = found.setdefault(key, end)
         if (known.count, known.excluded) != (end.count, end.excluded):
             raise Broken(Damage.COUNT, path, line, "this batch was closed before, with other effects")
     return found
+
+
+def end_of(event: Payload, path: Path, line: int) -> tuple[tuple[str, str], End]:
+    """Return what a closing event says: of which batch and segment, and how it ended. Raises Broken when it lacks a member."""
+    try:
+        return (str(event["retention.batch"]), str(event["retention.digest"])), End(
+            path,
+            line,
+            Closing(event["retention.batch_outcome"]),
+            int(event["retention.count"]),
+            frozenset(event.get("retention.excluded", ())),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise Broken(Damage.FOREIGN, path, line, "this closing event lacks a member") from error
 
 
 def entries(paths: Sequence[Path]) -> Iterator[tuple[Path, Entry]]:

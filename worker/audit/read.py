@@ -55,9 +55,12 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
+    """One event line as it was sealed. leaf -- 32 bytes; salt, payload -- 16 bytes and the event's own, both None when it was dropped."""
+
     number: int
     leaf: bytes
+    salt: bytes | None
     payload: bytes | None
 
 
@@ -86,6 +89,22 @@ def read(path: Path) -> Iterator[Entry]:
             raise Broken(Damage.TORN, path, reader.line, "the file ends in lines that were never sealed")
         if not end.closed:
             raise Broken(Damage.UNCLOSED, path, reader.line, "the file ends without being closed")
+
+
+def segments(path: Path) -> Iterator[tuple[Seal, list[Line]]]:
+    """Yield the sealed segments of one file with the bytes of their lines, in order, each only after it has been verified.
+
+    What follows the last seal is left out and not judged. Raises Broken for damage before it, OSError when it can't be read.
+    """
+    stream = stream_of(path)
+    if stream is None:
+        raise Broken(Damage.FOREIGN, path, 0, "this is not the name of an audit file")
+    with path.open("rb") as file:
+        end = sealed_end(file)
+        file.seek(0)
+        reader = _Reader(path, file, stream)
+        while file.tell() < end.offset:
+            yield reader.sealed()
 
 
 def segment(folder: Path, stream: str, first: int, count: int, *, root: str | None = None) -> list[Payload]:
@@ -183,8 +202,14 @@ class _Reader:
 
     def segment(self, *, continues: bool = True) -> Iterator[Entry]:
         """Yield the entries up to the next seal; unless it `continues` a reading, the seal before is not known."""
+        seal, lines = self.sealed(continues=continues)
+        for line in lines:
+            yield Entry(self._stream, line.number, self._parsed(line.payload, line.number + 1), seal.segment)
+
+    def sealed(self, *, continues: bool = True) -> tuple[Seal, list[Line]]:
+        """Return the next seal and the lines it covers, verified."""
         first = self.line
-        lines: list[_Line] = []
+        lines: list[Line] = []
         while True:
             raw = self._file.readline()
             self.line += 1
@@ -195,8 +220,7 @@ class _Reader:
             if len(lines) > MAX_LINES:
                 raise Broken(Damage.FOREIGN, self._path, self.line, f"a segment has more than {MAX_LINES} lines")
         self._verify(seal, first, lines, continues=continues)
-        for line in lines:
-            yield Entry(self._stream, line.number, self._parsed(line.payload, line.number + 1), seal.segment)
+        return seal, lines
 
     def unsealed(self) -> Iterator[Entry]:
         """Yield the whole lines at the end of the file that no seal vouches for."""
@@ -211,18 +235,18 @@ class _Reader:
                 return
             yield entry
 
-    def _event(self, raw: bytes) -> _Line:
+    def _event(self, raw: bytes) -> Line:
         found = EVENT_LINE.fullmatch(raw)
         if found is not None:
             payload = found.group(3)
-            leaf = merkle.leaf_hash(bytes.fromhex(found.group(2).decode("ascii")), payload)
-            line = _Line(int(found.group(1)), leaf, payload)
+            salt = bytes.fromhex(found.group(2).decode("ascii"))
+            line = Line(int(found.group(1)), merkle.leaf_hash(salt, payload), salt, payload)
         else:
             found = DROPPED_LINE.fullmatch(raw)
             if found is None:
                 what = "this is neither an event nor a seal" if raw else "the seal is missing"
                 raise Broken(Damage.FOREIGN if raw else Damage.ABSENT, self._path, self.line, what)
-            line = _Line(int(found.group(1)), bytes.fromhex(found.group(2).decode("ascii")), None)
+            line = Line(int(found.group(1)), bytes.fromhex(found.group(2).decode("ascii")), None, None)
         self._expect(line.number)
         return line
 
@@ -231,7 +255,7 @@ class _Reader:
             what = f"line number {number} stands where {self.line - 1} belongs: lines are missing, doubled or moved"
             raise Broken(Damage.ORDER, self._path, self.line, what)
 
-    def _verify(self, seal: Seal, first: int, lines: list[_Line], *, continues: bool) -> None:
+    def _verify(self, seal: Seal, first: int, lines: list[Line], *, continues: bool) -> None:
         self._expect(seal.line)
         made = seal.segment
         if made.stream != self._stream:

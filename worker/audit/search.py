@@ -48,30 +48,34 @@ def search(paths: Sequence[Path], references: Collection[str]) -> Iterator[Found
     # A person leads to records, a record to the holds on it, and a hold to its release: a few rounds find all there is.
     while not more <= wanted:
         wanted |= more
-        more = {each for _, entry in entries(paths) if entry.payload and _names(entry.payload, wanted) for each in _leads_to(entry.payload)}
+        more = {each for _, entry in entries(paths) if entry.payload and names(entry.payload, wanted) for each in leads_to(entry.payload)}
     for path, entry in entries(paths):
-        if entry.payload is not None and _names(entry.payload, wanted):
+        if entry.payload is not None and names(entry.payload, wanted):
             became = _became(entry, closed) if entry.payload.get("event.action") in INTENTS else None
             yield Found(path, entry.number + 1, entry.stream, entry.payload, became)
 
 
-def _names(event: Payload, wanted: Collection[str]) -> bool:
+def names(event: Payload, wanted: Collection[str]) -> bool:
     """Whether an event names one of the references, or the hold or request that one of them led to."""
     single = (event.get(name) for name in ("retention.record", "retention.parent", "retention.hold", "retention.request"))
     return any(each in wanted for each in single) or any(each in wanted for each in event.get("retention.subjects", ()))
 
 
-def _leads_to(event: Payload) -> set[str]:
+def leads_to(event: Payload) -> set[str]:
     """Return what else an event names that other events about the same matter name."""
     # A row that went along with a record leads to itself; its record may be about somebody else.
     return {str(event[name]) for name in ("retention.record", "retention.hold", "retention.request") if name in event}
+
+
+def became_of(intent: Payload, end: End | None) -> Became:
+    """Return what came of an intent whose batch ended so; None where no event closes it."""
+    if end is None:
+        return Became.OPEN
+    return Became.DONE if end.took_effect(intent) else Became.NOT_DONE
 
 
 def _became(entry: Entry, closed: dict[tuple[str, str], End]) -> Became:
     """Return what became of an intent."""
     assert entry.payload is not None
     root = entry.segment.root if entry.segment is not None else ""
-    end = closed.get((str(entry.payload.get("retention.batch")), root))
-    if end is None:
-        return Became.OPEN
-    return Became.DONE if end.took_effect(entry.payload) else Became.NOT_DONE
+    return became_of(entry.payload, closed.get((str(entry.payload.get("retention.batch")), root)))

@@ -13,6 +13,7 @@ from worker.audit.verify import Finding, Verdict
 from worker.audit.verify import verify as verify_files
 from worker.bootstrap import signer
 from worker.cli.plans import FILE
+from worker.cli.proofs import is_proof, show_check
 from worker.cli.session import Session
 from worker.errors import ConfigurationError
 from worker.usecases.anchoring import anchor as make_anchor
@@ -65,7 +66,8 @@ def anchor(session: Session, output: Path | None) -> int:
 
 @audit.command(
     epilog="\b\nExamples:\n  retention audit verify .retention/audit/*.jsonl --key retention.pub\n"
-    "  retention audit verify *.gz worker.log --key NAME+HASH+KEY --anchor anchor.note"
+    "  retention audit verify *.gz worker.log --key NAME+HASH+KEY --anchor anchor.note\n"
+    "  retention audit verify proof.json --key retention.pub"
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", "keys", multiple=True, required=True, metavar="PUB", help="The public key, or a file with it; may be repeated.")
@@ -73,11 +75,17 @@ def anchor(session: Session, output: Path | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def verify(session: Session, files: tuple[Path, ...], keys: tuple[str, ...], anchors: tuple[Path, ...], *, as_json: bool) -> int:
-    """Check log files that came from somewhere, without settings, ledger or network.
+    """Check log files, or a proof, that came from somewhere: without settings, ledger or network.
 
     FILES in any order: as they were written, rotated, compressed (gzip, bzip2, xz), or as a journal or container runtime wrapped them, with
-    other lines between. Exit code 0 when everything is as it was written, 1 when something is not, 2 when nothing could be verified.
+    other lines between. Or one proof that `retention audit prove` made; it needs no log. Exit code 0 when everything is as it was written,
+    1 when something is not, 2 when nothing could be verified; 5 for a proof of which a part was not signed at its time, or is open.
     """
+    proofs = [path for path in files if is_proof(path)]
+    if proofs:
+        if len(files) > 1 or anchors:
+            raise ConfigurationError(f"{proofs[0]} is a proof and stands alone: verify it without other files and without an anchor.")
+        return show_check(session, proofs[0], [VerifierKey.parse(_key_text(each)) for each in keys], as_json=as_json)
     verdict = verify_files(files, [VerifierKey.parse(_key_text(each)) for each in keys], [_read(each) for each in anchors])
     if as_json:
         session.data(_verdict_json(verdict))

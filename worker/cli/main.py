@@ -25,10 +25,12 @@ from worker.cli import (
     paper,
     plans,
     policies,
+    proofs,
     reviews,
     runs,
     standing,
     status,
+    stopping,
     workers,
 )
 from worker.cli.session import Session
@@ -96,6 +98,8 @@ for _command in (
     runs.verify,
     runs.reconcile,
     runs.runs,
+    stopping.stop_runs,
+    stopping.resume_runs,
     explaining.explain,
     attention.findings,
     standing.hold,
@@ -114,7 +118,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove):
     audit.audit.add_command(_command)
 
 

@@ -13,6 +13,7 @@ from worker.cli.tables import policy_table
 from worker.errors import ConfigurationError, Problem, Problems, Retriable, SourceFailed
 from worker.policyfile import check as check_file
 from worker.policyfile import in_words, json_schema
+from worker.ports import Advising
 from worker.usecases.approving import approve_policy, approve_shape, new_in_shape
 from worker.usecases.machine import Machine
 
@@ -129,8 +130,9 @@ def sources() -> None:
 def check_sources(session: Session, *, as_json: bool) -> int:
     """Compare every source with what is declared.
 
-    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know. Reads only. Exit code 2
-    when a source can't be used as declared or does not answer.
+    Asks whether columns, types, keys, children and rights are as declared, and says what a person should know: columns that look
+    personal and are declared by nobody, marks of what was deleted and is still there, tables and triggers that may keep a copy. Reads
+    only; values are sampled, counted and never shown. Exit code 2 when a source can't be used as declared or does not answer.
     """
     problems: dict[str, list[Problem]] = {}
     warnings: dict[str, list[Problem]] = {}
@@ -162,7 +164,11 @@ def _check(machine: Machine, name: str) -> tuple[list[Problem], list[Problem]]:
     """Return what makes a source unusable, and what a person should know about it."""
     source, policy = machine.schedule.sources[name], machine.schedule.policy(name)
     try:
-        problems, warnings = machine.open_source(source).problems(policy, machine.schedule.sources)
+        opened = machine.open_source(source)
+        problems, warnings = opened.problems(policy, machine.schedule.sources)
+        if not problems and isinstance(opened, Advising):
+            wrong, doubtful = opened.advice(policy)
+            problems, warnings = [*problems, *wrong], [*warnings, *doubtful]
         new = new_in_shape(machine, name) if policy is not None and not problems else ()
     except Problems as error:
         return list(error.problems), []
@@ -170,6 +176,28 @@ def _check(machine: Machine, name: str) -> tuple[list[Problem], list[Problem]]:
         return [Problem(name, str(error))], []
     news = [Problem(name, f"{each} is new since the last approval.", f"Then `retention sources approve {name}`.") for each in new]
     return problems, [*warnings, *news]
+
+
+@sources.command("grants", epilog="Example: retention sources grants contacts --to retention > grants.sql")
+@click.argument("named", nargs=-1, metavar="[SOURCE]...")
+@click.option("--to", "account", metavar="ACCOUNT", help="Who gets the rights; by default the user in the source's address.")
+@click.pass_obj
+def grant_sources(session: Session, named: tuple[str, ...], account: str | None) -> int:
+    """Print the rights that sources need, and no more.
+
+    As statements for an administrator to read and run, worked out from the policies: which tables are read, which columns are treated, from
+    which rows are deleted. Nothing is changed. On MariaDB an account is written user@host.
+    """
+    with session.machine() as machine:
+        for name in named or machine.schedule.sources:
+            if name not in machine.schedule.sources:
+                raise ConfigurationError(f"There is no source {name!r}. There are: {', '.join(machine.schedule.sources)}.")
+            policy = machine.schedule.policy(name)
+            about = "what its policy reads, treats and deletes" if policy is not None else "is only read: no policy decides about it"
+            session.show(f"-- {name}: {about}")
+            for line in machine.open_source(machine.schedule.sources[name]).rights(policy, machine.schedule.sources, account):
+                session.show(line)
+    return 0
 
 
 @sources.command("approve", epilog="Example: retention sources approve contacts")

@@ -12,9 +12,11 @@ from worker.cli.plans import FILE
 from worker.cli.session import Session
 from worker.cli.tables import finding_table, result_table, run_table, verified_table
 from worker.errors import ConfigurationError
+from worker.ledger.rows import OF_A_RUN
 from worker.planfile import PlanFile
 from worker.usecases.applying import DONE, PARTIAL, RunResult, apply_plan
 from worker.usecases.approving import open_plan, require_approved
+from worker.usecases.heartbeat import alive
 from worker.usecases.machine import Machine
 from worker.usecases.reconciling import reconcile as end_what_was_left
 from worker.usecases.reporting import finding_json
@@ -22,9 +24,6 @@ from worker.usecases.running import refusal
 from worker.usecases.running import run as run_night
 from worker.usecases.spreading import hand_over
 from worker.usecases.verifying import verify as verify_run
-
-_OF_A_RUN = ("changed", "failed")
-"""Findings that only carrying out a plan can make."""
 
 
 @click.command(epilog="\b\nExamples:\n  retention apply plan.jsonl\n  retention apply plan.jsonl --at-most 5000")
@@ -73,7 +72,7 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
     Stops before any write, with exit code 3, when a brake trips: too many records, too large a share, a jump against earlier runs, a policy
     version that no person approved, a clock that went back or leapt ahead. A source with a new column or child table is left out.
     """
-    with session.machine() as machine:
+    with session.machine() as machine, alive(machine, "run") as ending:
         with session.progress("Applying") as progress:
             night = run_night(machine, sources=named, progress=progress)
         if night.plan is not None and night.plan.failed and not night.plan.acting:
@@ -86,7 +85,8 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
                 brakes = [asdict(each) for each in night.tripped]
                 session.data({"state": "refused", "plan_file": plan, "brakes": brakes, "exit_code": error.exit_code})
             raise error
-        return report_run(session, machine, night.result, as_json=as_json)
+        ending.exit_code = report_run(session, machine, night.result, as_json=as_json)
+        return ending.exit_code
 
 
 def report_run(session: Session, machine: Machine, result: RunResult, *, as_json: bool = False, with_known: bool = True) -> int:
@@ -102,13 +102,15 @@ def report_run(session: Session, machine: Machine, result: RunResult, *, as_json
     if result.resolved:
         session.say(f"{result.resolved} batches that a crash had left open were ended first.")
     session.show(result_table(result))
-    known = result.findings if with_known else [each for each in result.findings if each.kind in _OF_A_RUN]
+    known = result.findings if with_known else [each for each in result.findings if each.kind in OF_A_RUN]
     if known:
         session.show(finding_table(known, {each.digest for each in result.new_findings}))
     session.show(f"Read back: {result.verified} as reported, {result.unverified} still there.")
     session.show(f"Audit trail: {machine.settings.audit_folder}")
     for name, reason in result.failed.items():
         session.say(f"{name} was not finished: {reason}", style="red")
+    for name, why in result.stopped.items():
+        session.say(f"{'The run' if name == '*' else name} ended early: {why}", style="yellow")
     if result.left:
         session.say(f"{result.left} planned records are left for the next part: call `retention apply` with the same plan again.")
     if result.new_findings:

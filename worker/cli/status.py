@@ -2,40 +2,85 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import asdict
+from pathlib import Path
+
 import click
 
 from worker.cli.session import Session
 from worker.cli.tables import status_table
 from worker.core.periods import Period
-from worker.usecases.monitoring import SourceStatus, status
+from worker.reports.metrics import write_textfile
+from worker.usecases.monitoring import STUCK_AFTER, SourceStatus, Status, status, tell
+
+_MINUTES = int(STUCK_AFTER.total_seconds() // 60)
 
 
-@click.command("status", epilog="Example: retention status --json")
-@click.option("--within", default="P2D", show_default=True, metavar="PERIOD", help="A run is missed when the last one lies longer ago.")
+@click.command(
+    "status", epilog="\b\nExamples:\n  retention status --json\n  retention status --textfile /var/lib/prometheus/retention.prom"
+)
+@click.option("--within", metavar="PERIOD", help="A run is missed when the last one lies longer ago.  [default: as scheduled, else P2D]")
+@click.option(
+    "--stuck-after",
+    type=click.IntRange(1),
+    default=_MINUTES,
+    show_default=True,
+    metavar="MINUTES",
+    help="A batch that nobody closed is stuck.",
+)
+@click.option(
+    "--textfile", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write it for Prometheus' node exporter."
+)
+@click.option("--log", "to_log", is_flag=True, help="Also say it to the operational log, an event for each source.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def show_status(session: Session, within: str, *, as_json: bool) -> int:
+def show_status(session: Session, within: str | None, stuck_after: int, textfile: Path | None, *, to_log: bool, as_json: bool) -> int:
     """Say how things stand.
 
-    The last run of each source, what is overdue, and how many findings are open, from the ledger alone: no system is asked. Exit code 0
-    when all is well, 4 when something is overdue or has to be looked at, 5 when a run is missing or was not whole.
+    The last run of each source and the next, what is overdue and for how many days, and how many findings are open, from the ledger alone:
+    no system is asked. Exit code 0 when all is well, 4 when something is overdue or has to be looked at, 5 when a run is missing, was not
+    whole or is stopped by hand, or a batch was left open.
     """
     try:
-        period = Period.parse(within)
+        period = Period.parse(within) if within is not None else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--within") from None
+    if textfile is not None and textfile.suffix != ".prom":
+        raise click.BadParameter("the node exporter reads no file whose name does not end in .prom.", param_hint="--textfile")
     with session.machine() as machine:
-        found = status(machine, period)
+        found = status(machine, period, dt.timedelta(minutes=stuck_after))
+    if to_log:
+        tell(found)
+    if textfile is not None:
+        write_textfile(found, textfile)
     if as_json:
-        sources = {each.source: _json(each) for each in found.sources}
-        session.data({"sources": sources, "findings": found.findings, "new_findings": found.new, "exit_code": found.exit_code})
+        session.data(_json(found))
         return found.exit_code
     session.show(status_table(found.sources))
+    for stopped in found.stops:
+        session.show(stopped)
+    for each in found.heartbeats:
+        how = "is at work, or was killed" if each.exit_code is None else f"ended with exit code {each.exit_code}"
+        session.show(f"The command {each.command} was last there on {each.at:%Y-%m-%d %H:%M} UTC on {each.host} and {how}.")
     session.show(f"Open findings: {found.findings}, of which {found.new} nobody accepted.")
     return found.exit_code
 
 
-def _json(each: SourceStatus) -> dict[str, object]:
+def _json(found: Status) -> dict[str, object]:
+    """Return how things stand for programs."""
+    return {
+        "at": found.at,
+        "sources": {each.source: _of_source(each) for each in found.sources},
+        "heartbeats": [asdict(each) for each in found.heartbeats],
+        "findings": found.findings,
+        "new_findings": found.new,
+        "stops": list(found.stops),
+        "exit_code": found.exit_code,
+    }
+
+
+def _of_source(each: SourceStatus) -> dict[str, object]:
     """Return one source for programs."""
     last = each.last
     run = (
@@ -45,8 +90,14 @@ def _json(each: SourceStatus) -> dict[str, object]:
     )
     return {
         "last_run": run,
+        "next_run": each.next,
         "missed": each.missed,
         "planned_for": each.planned_for,
         "overdue": each.overdue,
+        "overdue_days": each.overdue_days,
         "oldest_deadline": each.oldest,
+        "stuck_batches": each.stuck,
+        "failed": each.failed,
+        "findings": each.findings,
+        "new_findings": each.new,
     }

@@ -86,8 +86,8 @@ def trace_table(found: Iterable[Found]) -> Table:
         by = (*event.get("retention.holds", ()), *event.get("retention.requests", ()))
         named = [event[name] for name in ("retention.hold", "retention.request", "retention.run", "retention.by") if name in event]
         table.add_row(
-            event["@timestamp"][:19].replace("T", " "),
-            str(event["event.action"]).removeprefix("retention."),
+            str(event.get("@timestamp", ""))[:19].replace("T", " "),
+            str(event.get("event.action", "")).removeprefix("retention."),
             event.get("retention.source", "-"),
             event.get("retention.due", event.get("retention.until", event.get("retention.on", "-"))),
             each.became or "-",
@@ -158,8 +158,9 @@ def run_table(rows: Sequence[RunRow]) -> Table:
 
 def status_table(rows: Sequence[SourceStatus]) -> Table:
     """Return how each source stands; instants are UTC."""
-    table = _table("How things stand", "source", "last run", "for", "ended (UTC)", "state")
-    table.add_column("overdue", justify="right")
+    table = _table("How things stand", "source", "last run", "for", "ended (UTC)", "state", "next (UTC)")
+    for title in ("overdue", "days", "stuck"):
+        table.add_column(title, justify="right")
     for title in ("oldest overdue", "plan of"):
         table.add_column(title, no_wrap=True)
     for each in rows:
@@ -168,7 +169,9 @@ def status_table(rows: Sequence[SourceStatus]) -> Table:
         if run is not None:
             cells = (run.run_id, str(run.logical_date), f"{run.ended_at:%Y-%m-%d %H:%M}")
             state = f"{run.state}, missed since" if each.missed else run.state
-        table.add_row(each.source, *cells, state, _number(each.overdue), str(each.oldest or "-"), str(each.planned_for or "-"))
+        following = f"{each.next:%Y-%m-%d %H:%M}" if each.next else "-"
+        figures = (_number(each.overdue), _number(each.overdue_days), _number(each.stuck))
+        table.add_row(each.source, *cells, state, following, *figures, str(each.oldest or "-"), str(each.planned_for or "-"))
     return table
 
 

@@ -38,7 +38,7 @@ def fact_columns(policy: Policy) -> tuple[str, ...]:
     """Return the columns a decision needs of a connector: the deciding facts that lie in the row, and what treatments look at."""
     names = dict.fromkeys(name for name in policy.deciding if name not in policy.outside)
     if not policy.only_deletes:
-        names.update(dict.fromkeys(field.name for field in policy.treatable))
+        names.update(dict.fromkeys(policy.examined))
     return tuple(names)
 
 
@@ -62,13 +62,15 @@ class RowDecider:
         self.today = today
         self._readers = [(name, columns.index(name), fact_reader(policy, name, today)) for name in policy.deciding]
         self._single = (self._readers[0][1], self._readers[0][2]) if len(self._readers) == 1 else None
-        self._contents = (
-            []
-            if policy.only_deletes
-            else [(field.name, columns.index(field.name), treaters[field.name].is_treated) for field in policy.treatable]
-        )
+        treatable = [] if policy.only_deletes else policy.treatable
+        plain = [field.name for field in treatable if not treaters[field.name].beside]
+        self._contents = [(name, columns.index(name), treaters[name].is_treated) for name in plain]
+        # What looks at the whole row is kept apart, so that everything else goes on costing one look at one value.
+        wide = [field.name for field in treatable if treaters[field.name].beside]
+        self._in_rows = [(name, treaters[name].in_rows(columns.index)[1]) for name in wide]
         self._remembered: dict[object, Judged] = {}
         self._bits = [(1 << bit, place, is_treated) for bit, (_, place, is_treated) in enumerate(self._contents)]
+        self._wide_bits = [(1 << bit, is_treated) for bit, (_, is_treated) in enumerate(self._in_rows, len(self._contents))]
         self._by_identity: dict[tuple[int, int], tuple[Fact, Judged]] = {}
 
     def facts(self, row: Row) -> dict[str, Fact]:
@@ -79,7 +81,9 @@ class RowDecider:
         """Return the names of the fields that still hold something to treat; None where that plays no part."""
         if self.policy.only_deletes:
             return None
-        return frozenset(name for name, position, is_treated in self._contents if not is_treated(row[position]))
+        left = [name for name, position, is_treated in self._contents if not is_treated(row[position])]
+        left += [name for name, is_treated in self._in_rows if not is_treated(row)]
+        return frozenset(left)
 
     def decide(self, row: Row, standing: Standing = NOTHING, blocking: tuple[str, ...] = ()) -> Decision:
         """Return the decision for a row, as `decide` would give it."""
@@ -94,6 +98,9 @@ class RowDecider:
             left = 0
             for bit, place, is_treated in self._bits:
                 if not is_treated(row[place]):
+                    left |= bit
+            for bit, is_row_treated in self._wide_bits:
+                if not is_row_treated(row):
                     left |= bit
             known = self._by_identity.get((id(fact), left))
             if known is not None and known[0] is fact:
@@ -111,12 +118,15 @@ class RowDecider:
             return [self._judge(row, NOTHING, ()) for row in rows]
         # `judge` written out: the calls would cost as much as the look-ups.
         position, read = self._single
-        bits, known, judged = self._bits, self._by_identity, []
+        bits, wide, known, judged = self._bits, self._wide_bits, self._by_identity, []
         for row in rows:
             fact = read(row[position])
             left = 0
             for bit, place, is_treated in bits:
                 if not is_treated(row[place]):
+                    left |= bit
+            for bit, is_row_treated in wide:
+                if not is_row_treated(row):
                     left |= bit
             found = known.get((id(fact), left))
             judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
@@ -124,7 +134,7 @@ class RowDecider:
 
     def _judge(self, row: Row, standing: Standing, blocking: tuple[str, ...]) -> Judged:
         """Return the decision for a row, remembered by the values of its facts."""
-        untreated = self.untreated(row) if self._contents else None if self.policy.only_deletes else frozenset()
+        untreated = self.untreated(row)
         if self._single is not None:
             key: object = (self._single[1](row[self._single[0]]), untreated, blocking)
         else:

@@ -83,20 +83,27 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
     Raises IndexError when there is no such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"there is no leaf {index} in a tree of {len(leaves)}")
-    path: list[bytes] = []
+    return inclusion_paths(leaves, [index])[0]
+
+
+def inclusion_paths(leaves: Sequence[bytes], indices: Sequence[int]) -> list[list[bytes]]:
+    """Return the path of each of several leaves, in the order of the indices: the tree is built once. Raises IndexError."""
+    for index in indices:
+        if not 0 <= index < len(leaves):
+            raise IndexError(f"there is no leaf {index} in a tree of {len(leaves)}")
+    paths: list[list[bytes]] = [[] for _ in indices]
+    places = list(indices)
     level = list(leaves)
     while len(level) > 1:
-        neighbour = index ^ 1
-        if neighbour < len(level):
-            path.append(level[neighbour])
+        for path, place in zip(paths, places, strict=True):
+            if place ^ 1 < len(level):
+                path.append(level[place ^ 1])
         above = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
         if len(level) % 2:
             above.append(level[-1])
         level = above
-        index //= 2
-    return path
+        places = [place // 2 for place in places]
+    return paths
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], expected_root: bytes) -> bool:

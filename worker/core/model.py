@@ -48,18 +48,54 @@ class TreatmentKind(StrEnum):
     CONSTANT = "constant"
     PSEUDONYM = "pseudonym"
     TRUNCATE = "truncate"
+    GENERALISE = "generalise"
+    RANDOM = "random"
+    SCRUB = "scrub"
+
+
+class Coarse(StrEnum):
+    """What `generalise` leaves of a value."""
+
+    MONTH = "month"
+    YEAR = "year"
+    REGION = "region"
+    RANGE = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbing:
+    """What `scrub` looks for in a text besides e-mail addresses, IBANs, IP addresses and citizen service numbers.
+
+    beside -- the fields of the same record whose values, in any spelling, are removed; language -- of the words that take their place
+    (ISO 639-1); countries -- whose telephone numbers are recognised without an international prefix (ISO 3166-1 alpha-2);
+    within -- how many characters the column takes, None for any number.
+    """
+
+    beside: tuple[str, ...] = ()
+    language: str = "en"
+    countries: tuple[str, ...] = ()
+    within: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
     """How a due field is treated in a record that stays.
 
-    value -- what `constant` writes; domain -- within which `pseudonym` gives the same person the same pseudonym.
+    value -- what `constant` writes; domain -- within which `pseudonym` gives the same person the same pseudonym; coarse and size -- what
+    `generalise` leaves: of a region the first `size` characters, of a number the multiple of `size` below it; scrubbing -- for `scrub`.
     """
 
     kind: TreatmentKind
     value: str = ""
     domain: str = ""
+    coarse: Coarse | None = None
+    size: int = 0
+    scrubbing: Scrubbing | None = None
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The fields of the same record whose values it looks at."""
+        return self.scrubbing.beside if self.scrubbing is not None else ()
 
 
 class Identifier(StrEnum):
@@ -512,6 +548,12 @@ class Policy:
     def treatable(self) -> tuple[Field, ...]:
         """The personal fields that have a treatment, in declared order."""
         return tuple(each for each in self.source.personal if each.treatment is not None)
+
+    @cached_property
+    def examined(self) -> tuple[str, ...]:
+        """The names of the fields that treatments look at: those that are treated, and what stands beside them."""
+        own = dict.fromkeys(each.name for each in self.treatable)
+        return tuple(own | dict.fromkeys(name for each in self.treatable if each.treatment is not None for name in each.treatment.beside))
 
     @cached_property
     def uniform(self) -> bool:

@@ -1,7 +1,11 @@
 """What happens to one field of a record that stays, and how a treated value is recognised.
 
 A treatment is idempotent: treating a treated value gives the same value, so a field that was treated is never due again. A pseudonym is
-still personal data (GDPR 4(5)): whoever holds its key can attribute it again.
+still personal data (GDPR 4(5)): whoever holds its key can attribute it again. A random token is made from nothing, so nobody can; two
+records of one person get two.
+
+Scrubbing looks at what the record itself says of its person, so it is asked with a whole row (`in_rows`), and before the identifiers in
+that row are treated. Identifiers that were treated already are no identifiers any more.
 """
 
 from __future__ import annotations
@@ -10,17 +14,24 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from worker.core.canonical import canonical
 from worker.core.facts import Raw
-from worker.core.model import Field, Identifier, Treatment, TreatmentKind
+from worker.core.generalising import generalised, is_generalised
+from worker.core.model import Field, Identifier, Scrubbing, TreatmentKind
+from worker.core.scrubbing import Scrubber
 
 MARKER = "p1"
+RANDOM_MARKER = "r1"
 _LENGTH = 26  # 128 bits in base 32
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SHAPE = re.compile(rf"{MARKER}-([a-z0-9]+(?:-[a-z0-9]+)*)-([a-z2-7]{{{_LENGTH}}})(@[a-z0-9.-]+\.invalid)?")
+_RANDOM_SHAPE = re.compile(rf"{RANDOM_MARKER}-[a-z2-7]{{{_LENGTH}}}(@[a-z0-9.-]+\.invalid)?")
+_RANDOM_BYTES = 16
 UNREADABLE_ADDRESS = "0.0.0.0"  # noqa: S104 - written in place of an IP address that can't be read, never listened on
 _V4_BITS, _V6_BITS = 24, 48
 _SIX_TO_FOUR_BITS = 40  # A 6to4 address (RFC 3056) holds a whole IPv4 address in its first 48 bits.
@@ -95,48 +106,121 @@ class Treater:
     """Treats and recognises the values of one field.
 
     treat -- from the raw value to the new one; what is treated stays as it is; is_treated -- whether a raw value needs nothing more
-    (empty counts as treated).
+    (empty counts as treated). Both take the value and, in order, the raw values of the fields `beside`, where there are any; without them
+    they tell as much as the value alone tells.
     """
 
     field: Field
-    treat: Callable[[Raw], Raw]
-    is_treated: Callable[[Raw], bool]
+    treat: Callable[..., Raw]
+    is_treated: Callable[..., bool]
+    beside: tuple[str, ...] = ()
+
+    def in_rows(self, position: Callable[[str], int]) -> tuple[Callable[[Sequence[Raw]], Raw], Callable[[Sequence[Raw]], bool]]:
+        """Return `treat` and `is_treated` for whole rows in which every field stands at its position."""
+        treat, is_treated = self.treat, self.is_treated
+        own, *others = [position(name) for name in (self.field.name, *self.beside)]
+        if not others:
+            return lambda row: treat(row[own]), lambda row: is_treated(row[own])
+        return lambda row: treat(row[own], *[row[each] for each in others]), lambda row: is_treated(
+            row[own], *[row[each] for each in others]
+        )
 
 
-def treater(field: Field, organisation: str, keys: Mapping[str, PseudonymKey]) -> Treater:
-    """Return the treater of a field that has a treatment; `keys` maps a pseudonym domain to its key (KeyError when it is missing)."""
+def treater(
+    field: Field,
+    organisation: str,
+    keys: Mapping[str, PseudonymKey],
+    *,
+    fields: Iterable[Field] = (),
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> Treater:
+    """Return the treater of a field that has a treatment.
+
+    keys -- from a pseudonym domain to its key (KeyError when it is missing); fields -- those of its source, for what stands beside it;
+    random -- the source of random tokens, from a number of bytes to as many.
+    """
     treatment = field.treatment
     if treatment is None:
         raise ValueError(f"{field.name} has no treatment")
+    is_treated = recogniser(field)
+    make: Callable[[Raw], Raw]
     match treatment.kind:
         case TreatmentKind.CLEAR:
-            return Treater(field, lambda _: None, lambda raw: raw is None)
+            return Treater(field, lambda _: None, is_treated)
         case TreatmentKind.CONSTANT:
             value = treatment.value
-            return Treater(field, lambda raw: None if raw is None else value, lambda raw: raw is None or str(raw) == value)
+            return Treater(field, lambda raw: None if raw is None else value, is_treated)
+        case TreatmentKind.TRUNCATE:
+            return Treater(field, lambda raw: raw if _empty(raw) else truncated(str(raw)), is_treated)
+        case TreatmentKind.GENERALISE:
+            return Treater(field, lambda raw: raw if is_treated(raw) else generalised(treatment, raw), is_treated)
+        case TreatmentKind.PSEUDONYM:
+            pseudonymise = _pseudonymiser(keys[treatment.domain], organisation, treatment.domain, field.name, _written_as(field))
+            return Treater(field, lambda raw: raw if is_treated(raw) else pseudonymise(str(raw)), is_treated)
+        case TreatmentKind.RANDOM:
+            back = f"@{treatment.domain}.invalid" if _written_as(field) is Identifier.EMAIL else ""
+            make = lambda _: f"{RANDOM_MARKER}-{_base32(random(_RANDOM_BYTES))}{back}"  # noqa: E731
+            return Treater(field, lambda raw: raw if is_treated(raw) else make(raw), is_treated)
+        case TreatmentKind.SCRUB:
+            return _scrub_treater(field, treatment.scrubbing or Scrubbing(), fields)
+
+
+def _scrub_treater(field: Field, scrubbing: Scrubbing, fields: Iterable[Field]) -> Treater:
+    """Return the treater that scrubs a text of what the fields beside it say, as long as they were not treated themselves."""
+    scrubber = Scrubber(scrubbing)
+    declared = {each.name: each for each in fields}
+    known = [recogniser(declared[name]) if name in declared and declared[name].treatment else _empty for name in scrubbing.beside]
+
+    def identifiers(beside: Sequence[Raw]) -> list[Raw]:
+        return [raw for raw, is_treated in zip(beside, known, strict=False) if not is_treated(raw)]
+
+    return Treater(
+        field,
+        lambda raw, *beside: scrubber.scrubbed(raw, identifiers(beside)),
+        lambda raw, *beside: scrubber.is_scrubbed(raw, identifiers(beside)),
+        scrubbing.beside,
+    )
+
+
+def recogniser(field: Field) -> Callable[[Raw], bool]:
+    """Return the function that says whether a value of a field needs no more treatment, as far as the value alone tells.
+
+    A pseudonym made with any key of ours is recognised by its marker, key id and exact form.
+    """
+    treatment = field.treatment
+    if treatment is None:
+        return lambda raw: raw is None
+    match treatment.kind:
+        case TreatmentKind.CLEAR:
+            return lambda raw: raw is None
+        case TreatmentKind.CONSTANT:
+            value = treatment.value
+            return lambda raw: raw is None or str(raw) == value
         case TreatmentKind.TRUNCATE:
             # Drivers may answer an address as an object, so texts are compared.
-            return Treater(
-                field,
-                lambda raw: raw if _empty(raw) else truncated(str(raw)),
-                lambda raw: _empty(raw) or truncated(str(raw)) == str(raw),
-            )
+            return lambda raw: _empty(raw) or truncated(str(raw)) == str(raw)
+        case TreatmentKind.GENERALISE:
+            return partial(is_generalised, treatment)
         case TreatmentKind.PSEUDONYM:
-            return _pseudonym_treater(field, treatment, organisation, keys[treatment.domain])
+            return _is_pseudonymised
+        case TreatmentKind.RANDOM:
+            return lambda raw: _empty(raw) or _RANDOM_SHAPE.fullmatch(str(raw)) is not None
+        case TreatmentKind.SCRUB:
+            return Scrubber(treatment.scrubbing or Scrubbing()).is_scrubbed
 
 
-def _pseudonym_treater(field: Field, treatment: Treatment, organisation: str, key: PseudonymKey) -> Treater:
-    """Return the treater that writes pseudonyms; one made with any key of ours is recognised by its marker, key id and exact form."""
-    make = _pseudonymiser(key, organisation, treatment.domain, field.name, field.identifier or Identifier.TEXT)
+def _is_pseudonymised(raw: Raw) -> bool:
+    """Whether a value is empty or a pseudonym."""
+    # `is_pseudonym` written out: asked for every record that is read.
+    if raw is None or raw == "":
+        return True
+    text = raw if type(raw) is str else str(raw)
+    return text.startswith(MARKER) and _SHAPE.fullmatch(text) is not None
 
-    def is_treated(raw: Raw) -> bool:
-        # `is_pseudonym` written out: asked for every record that is read.
-        if raw is None or raw == "":
-            return True
-        text = raw if type(raw) is str else str(raw)
-        return text.startswith(MARKER) and _SHAPE.fullmatch(text) is not None
 
-    return Treater(field, lambda raw: raw if is_treated(raw) else make(str(raw)), is_treated)
+def _written_as(field: Field) -> Identifier:
+    """Return as what kind of identifier the values of a field are written."""
+    return field.identifier or Identifier.TEXT
 
 
 def is_pseudonym(text: str) -> bool:

@@ -25,6 +25,7 @@ from worker.ledger.rows import (
     RunRow,
     RunState,
     Shape,
+    StopRow,
 )
 from worker.ledger.work import BatchEnd, RunEnd
 
@@ -55,4 +56,5 @@ __all__ = [
     "RunRow",
     "RunState",
     "Shape",
+    "StopRow",
 ]

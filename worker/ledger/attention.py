@@ -7,21 +7,30 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, insert, or_, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
 from worker.ledger.connect import Store, columns, put, values
-from worker.ledger.rows import AcceptedFinding, DoneReview, FindingRow, OpenFinding
+from worker.ledger.rows import AcceptedFinding, DoneReview, FindingKind, FindingRow, OpenFinding
 
 
 class Attention(Store):
     """Findings and their acceptances, and declared reviews that were done. Finding the same again does not make it a new one."""
 
-    def record_findings(self, run_id: str, found: Sequence[FindingRow], *, covered: Collection[str] = ()) -> None:
+    def record_findings(
+        self,
+        run_id: str,
+        found: Sequence[FindingRow],
+        *,
+        covered: Collection[str] = (),
+        kept: Collection[FindingKind] = (),
+        over: Collection[FindingRow] = (),
+    ) -> None:
         """Keep what a run (or a plan) found.
 
-        covered -- the sources it looked at completely: what was open there and was not found again is over.
+        covered -- the sources it looked at completely: what was open there and was not found again is over, but for kinds that it could
+        not have found (`kept`); over -- single findings of those kinds that are over all the same.
         """
         table, at = schema.findings, self._now()
         with self._write() as connection:
@@ -36,8 +45,9 @@ class Attention(Store):
                 }
                 put(connection, table, row, keep=("first_seen",))
             # Compared by run, not by this call: a run reports in several steps.
-            over = (table.c.gone_at.is_(None), table.c.run_id != run_id, table.c.source.in_(sorted(covered)))
-            connection.execute(update(table).where(*over).values(gone_at=at))
+            looked_at = (table.c.gone_at.is_(None), table.c.run_id != run_id, table.c.source.in_(sorted(covered)))
+            findable = or_(table.c.kind.not_in(sorted(kept)), table.c.digest.in_(sorted(each.digest for each in over)))
+            connection.execute(update(table).where(*looked_at, findable).values(gone_at=at))
 
     def open_findings(self) -> list[OpenFinding]:
         """Return the findings that are not over, by source, policy, kind and reason."""

@@ -26,6 +26,7 @@ Outcome = Mapping[str, Any]
 LEASE_SECONDS = 360.0
 _PAGE_BYTES = 4 << 20
 _OPEN = ("waiting", "leased")
+_LEFT = ("waiting", "left")
 _ORDER = columns(schema.orders, OrderRow)
 _SOURCE = columns(schema.run_sources, RunSourceRow)
 
@@ -186,6 +187,13 @@ class Queue(Store):
             connection.execute(left.where(idle).values(state="set_aside", body=b""))
             return first
 
+    def leave(self, run_id: str, source: str) -> None:
+        """Leave the batches of a source that nobody carries out now for a later run; sources that come after it need not wait for them."""
+        work = schema.work
+        with self._write() as connection:
+            waiting = update(work).where(work.c.run_id == run_id, work.c.source == source, work.c.state == "waiting")
+            connection.execute(waiting.values(state="left", body=b""))
+
     def set_aside(self, lease: Lease) -> None:
         """Leave a batch that can't be carried out in this run; nothing happens when somebody else has it."""
         work = schema.work
@@ -217,6 +225,18 @@ class Queue(Store):
                 return False
             connection.execute(update(orders).where(orders.c.run_id == run_id).values(phase="closing", owner=owner))
             return True
+
+    def cut_short(self, run_id: str, stopped: Mapping[str, Any]) -> None:
+        """Let no more batches of a run be begun, so that it ends when those at work have; what is left waits for a later run.
+
+        stopped -- why, for whoever closes it.
+        """
+        orders = schema.orders
+        with self._write() as connection:
+            order = connection.execute(select(orders).where(orders.c.run_id == run_id).with_for_update()).first()
+            if order is not None and order.phase == "open":
+                said = {**order.said, "stopped": stopped}
+                connection.execute(update(orders).where(orders.c.run_id == run_id).values(at_most=order.acted, said=said))
 
     def reopen_order(self, run_id: str, owner: str) -> None:
         """Let somebody else close a run that this process could not close."""
@@ -289,9 +309,17 @@ class Queue(Store):
     def left_of(self, run_id: str) -> int:
         """Return how many planned records of a run wait for a later one, those of sources that were given up left out."""
         work = schema.work
-        left = select(func.coalesce(func.sum(work.c.planned), 0)).where(work.c.run_id == run_id, work.c.state == "waiting")
+        left = select(func.coalesce(func.sum(work.c.planned), 0)).where(work.c.run_id == run_id, work.c.state.in_(_LEFT))
         with self._read() as connection:
             return int(connection.execute(left).scalar_one())
+
+    def unfinished_sources(self, run_id: str) -> set[str]:
+        """Return the sources of which planned batches wait for a later run."""
+        work = schema.work
+        with self._read() as connection:
+            return set(
+                connection.execute(select(work.c.source).distinct().where(work.c.run_id == run_id, work.c.state.in_(_LEFT))).scalars()
+            )
 
     # --- Parts ------------------------------------------------------------------------------------------------------------------------
 

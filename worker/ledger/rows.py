@@ -19,11 +19,14 @@ RunKind = Literal["apply", "run"]
 RunState = Literal["running", "done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchState = Literal["pending", "intended", "committed", "rolled_back", "resolved_after_crash", "presumed"]
 Phase = Literal["preparing", "open", "closing", "ended"]
-WorkState = Literal["waiting", "leased", "done", "set_aside"]
+WorkState = Literal["waiting", "leased", "done", "left", "set_aside"]
 HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
 FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review"]
+
+OF_A_RUN: tuple[FindingKind, ...] = ("changed", "failed")
+"""Findings of records that only carrying out a plan can make."""
 
 RunCounts = Mapping[str, Mapping[str, int]]
 """By source, then by word. The word `acted` is how many records the run acted on: the jump brake reads it."""
@@ -315,6 +318,16 @@ class RequestRow:
     outcome: str | None = None
     upheld_at: dt.datetime | None = None
     upheld_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopRow:
+    """A stop that is in force. source -- its name, or `*` for all; why -- what the person said."""
+
+    source: str
+    why: str
+    by: str
+    at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)

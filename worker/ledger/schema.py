@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -316,6 +316,15 @@ run_locks = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("since", Instant, nullable=False),
+)
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 findings = Table(

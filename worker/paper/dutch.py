@@ -91,6 +91,9 @@ DUTCH = Language(
         TreatmentKind.CONSTANT: "we vervangen {fields} door een vaste tekst",
         TreatmentKind.PSEUDONYM: "we vervangen {fields} door een pseudoniem",
         TreatmentKind.TRUNCATE: "we verwijderen het laatste deel van {fields}",
+        TreatmentKind.GENERALISE: "we bewaren {fields} minder nauwkeurig",
+        TreatmentKind.RANDOM: "we vervangen {fields} door een code zonder betekenis",
+        TreatmentKind.SCRUB: "we halen uit {fields} wat naar jou verwijst, voor zover dat automatisch te herkennen is",
     },
     phrases={
         Phrase.KEEP: "We bewaren deze gegevens {how_long}.",
@@ -132,6 +135,10 @@ DUTCH = Language(
         Phrase.PSEUDONYMS: (
             "Gepseudonimiseerde gegevens blijven persoonsgegevens: wie de sleutel heeft, kan ze weer tot jou herleiden. Die sleutel "
             "bewaren we apart."
+        ),
+        Phrase.SCRUBBED: (
+            "Uit {fields} haalt een programma je namen, adressen en nummers. Het herkent niet alles: laat het ons weten als het iets heeft "
+            "gemist."
         ),
         Phrase.FOR_CLIENT: (
             "We verwerken deze gegevens in opdracht van een klant, die erover beslist. Je verzoeken geven we aan die klant door."

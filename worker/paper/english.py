@@ -91,6 +91,9 @@ ENGLISH = Language(
         TreatmentKind.CONSTANT: "we replace {fields} by a fixed text",
         TreatmentKind.PSEUDONYM: "we replace {fields} by a pseudonym",
         TreatmentKind.TRUNCATE: "we cut off the last part of {fields}",
+        TreatmentKind.GENERALISE: "we keep {fields} less precisely",
+        TreatmentKind.RANDOM: "we replace {fields} by a meaningless code",
+        TreatmentKind.SCRUB: "we remove from {fields} what identifies you, as far as it can be recognised automatically",
     },
     phrases={
         Phrase.KEEP: "We keep these data {how_long}.",
@@ -131,6 +134,10 @@ ENGLISH = Language(
         Phrase.FOLLOWS: "With the last of these data we also remove {fields}.",
         Phrase.PSEUDONYMS: (
             "Pseudonymised data still are personal data: whoever holds the key could trace them back to you. We keep that key apart."
+        ),
+        Phrase.SCRUBBED: (
+            "From {fields} a program removes names, addresses and numbers of yours. It does not recognise everything: if it missed "
+            "something, tell us."
         ),
         Phrase.FOR_CLIENT: "We process these data on behalf of a client, who decides about them. We pass on your requests to that client.",
         Phrase.FOR_NAMED_CLIENT: (

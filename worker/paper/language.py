@@ -92,6 +92,7 @@ class Phrase(StrEnum):
     EARLIER = "earlier"
     FOLLOWS = "follows"
     PSEUDONYMS = "pseudonyms"
+    SCRUBBED = "scrubbed"
     FOR_CLIENT = "for_client"
     FOR_NAMED_CLIENT = "for_named_client"
     FROM_DAY = "from_day"

@@ -197,11 +197,13 @@ def _section(policy: Policy, language: Language) -> Section:
     following = [data(each, language) for each in source.personal if each.follows_record]
     pseudonymises = any(step.kind is DispositionKind.PSEUDONYMISE for each in policy.dispositions for step in each.steps)
     pseudonymises |= not policy.uniform and any(each.treatment.kind is TreatmentKind.PSEUDONYM for each in covered if each.treatment)
+    scrubbed = [data(each, language) for each in policy.treatable if each.treatment and each.treatment.kind is TreatmentKind.SCRUB]
     notes = [
         language.phrase(Phrase.SHARED, recipients=language.both(source.recipients)) if source.recipients else "",
         _earlier(policy, language) if not policy.uniform else "",
         language.phrase(Phrase.FOLLOWS, fields=language.both(following)) if following else "",
         language.phrase(Phrase.PSEUDONYMS) if pseudonymises else "",
+        language.phrase(Phrase.SCRUBBED, fields=language.both(scrubbed)) if scrubbed else "",
     ]
     return Section(
         policy.id,

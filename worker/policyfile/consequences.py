@@ -19,6 +19,7 @@ from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry
 from worker.policyfile.positions import Path
+from worker.policyfile.treating import check_consequences
 
 _TRIES = 2000
 _DAY = dt.date(2024, 5, 15)
@@ -34,6 +35,8 @@ def check(entry: Entry, complaints: Complaints) -> None:
         return
     _check_treatments(policy, fields, complaints)
     _check_what_is_needed_later(policy, fields, complaints)
+    if _pseudonymises(policy) or not policy.uniform:
+        check_consequences(policy, fields, complaints)
     for name in (name for name, purposes in policy.purposes_of.items() if not purposes):
         complaints.warn((*fields, name), "no purpose lists this field: it is kept and reported as uncovered, and with it its record")
     _warn_of_gaps(entry, fields, complaints)

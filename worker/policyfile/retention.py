@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
-from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, TreatmentKind
+from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, Treatment, TreatmentKind
 from worker.core.periods import NO_TIME, Anchor, Bound, Term
 
 _ANCHORS = {
@@ -34,6 +34,10 @@ _SIGNS = {
 }
 
 
+INCOMPLETE = "(incomplete: what it does not recognise stays)"
+"""Behind a treatment that no program can carry out completely."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One personal field of one policy.
@@ -50,24 +54,36 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line as a sentence: which purpose decides."""
+        """The line as a sentence: which purpose decides, and a treatment that can't be complete."""
         name = f"{self.policy}.{self.field}"
+        told = f"; treatment: {self.treatment}" if self.treatment.endswith(INCOMPLETE) else ""
         if not self.purposes:
-            return f"{name}: no purpose of its own"
+            return f"{name}: no purpose of its own{told}"
         decides = "decides" if len(self.purposes) == 1 else "the one that ends last decides"
         since = f" from {self.effective} on" if self.effective is not None else ""
-        return f"{name}: {'; '.join(self.purposes)} - {decides}{since}"
+        return f"{name}: {'; '.join(self.purposes)} - {decides}{since}{told}"
 
 
 def lines(policy: Policy) -> Iterator[Line]:
     """Yield one line for every personal field, in declared order."""
     for field in policy.source.personal:
-        kind = field.treatment.kind if field.treatment is not None else None
-        treatment = "" if kind is None or field.treatment is None else kind.value
-        if kind is TreatmentKind.CONSTANT and field.treatment is not None:
-            treatment = f"constant {field.treatment.value!r}"
+        treatment = "" if field.treatment is None else treatment_in_words(field.treatment)
         positions = policy.purposes_of.get(field.name, ())
         yield Line(policy.id, field.name, tuple(purpose_in_words(policy.purposes[each]) for each in positions), treatment, policy.effective)
+
+
+def treatment_in_words(treatment: Treatment) -> str:
+    """Return a treatment as: its kind, and what it writes, leaves or looks for."""
+    match treatment.kind:
+        case TreatmentKind.CONSTANT:
+            return f"constant {treatment.value!r}"
+        case TreatmentKind.GENERALISE:
+            size = f" {treatment.size}" if treatment.size else ""
+            return f"generalise {treatment.coarse}{size}"
+        case TreatmentKind.SCRUB:
+            return f"scrub of {', '.join((*treatment.beside, 'recognisable forms'))} {INCOMPLETE}"
+        case kind:
+            return kind.value
 
 
 def purpose_in_words(purpose: Purpose) -> str:

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, StringConstraints, Tag, WithJsonSchema
 
 from worker.core.facts import Empty
-from worker.core.model import Disposal, DispositionKind, LegalBasis
+from worker.core.model import Coarse, Disposal, DispositionKind, LegalBasis
 from worker.core.periods import CALENDAR_YEAR, Bound, FiscalYear, Period
 from worker.core.standing import RequestKind
 from worker.policyfile.periods import INDEFINITE, NAME, Written, written
 
-TAGS = frozenset({"as text", "as list", "as table"})
+TAGS = frozenset({"as text", "as list", "as table", "as generalise", "as scrub"})
 """What pydantic adds to the place of an error inside a value that may have several kinds; no part of the path in the file."""
 
 FORM = "x-form"
@@ -109,8 +109,9 @@ NAME_PATTERNS = {
     r"^[A-Za-z_][A-Za-z0-9_]{0,62}$": "a name of letters, digits and _ that does not begin with a digit",
     NAME: "a name of small letters, digits, - and _ that begins with a letter",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "a name of small letters, digits and - between them, as in an Internet domain",
+    r"^[A-Z]{2}$": "the code of a country in two capitals, such as 'NL' (ISO 3166-1)",
 }
-_SOURCE, _FIELD, _ID, _DOMAIN = (StringConstraints(pattern=pattern) for pattern in NAME_PATTERNS)
+_SOURCE, _FIELD, _ID, _DOMAIN, _COUNTRY = (StringConstraints(pattern=pattern) for pattern in NAME_PATTERNS)
 SourceName = Annotated[str, _SOURCE]
 FieldName = Annotated[str, _FIELD]
 Id = Annotated[str, _ID]
@@ -196,13 +197,45 @@ class OrganisationShape(Shape):
     owner: str = _default("", "Who answers for the policies that name nobody.")
 
 
+Coarseness = Annotated[Coarse, Field(strict=False)]
+Country = Annotated[str, _COUNTRY]
+
+
 class ConstantShape(Shape):
     """A treatment that writes a fixed text."""
 
     constant: str = _described("The text that takes the place of every value.")
 
 
-SimpleTreatment = Literal["clear", "pseudonym", "truncate"]
+class GeneraliseShape(Shape):
+    """A treatment that leaves the month or year of a day, the region of a postcode, or the range of a number."""
+
+    generalise: Coarseness = _described("What is left: 'month' or 'year' of a day, 'region' of a postcode, 'range' of a number.")
+    size: int | None = _optional("How many characters of a postcode are left (1 to 4; 2 unless said otherwise), or how wide a range is.")
+
+
+class ScrubShape(Shape):
+    """A treatment that takes out of a text what identifies its person, as far as that can be recognised."""
+
+    scrub: list[Text] = _described("The fields of the same record whose values are taken out of the text, in whatever spelling.")
+    language: Literal["en", "nl"] = _default("en", "The language of the words that take the place of what was found.")
+    countries: list[Country] = _default(["NL", "BE", "DE"], "Whose telephone numbers are recognised without an international prefix.")
+    within: Annotated[int, Field(ge=1)] | None = _optional("How many characters the column takes, when it takes a limited number.")
+
+
+def _treatment_kind(value: object) -> str | None:
+    """Return the tag of a treatment: a word, or a table by what it says is done."""
+    tag = _kind(value)
+    if tag != "as table" or not isinstance(value, dict):
+        return tag
+    return next((f"as {each}" for each in ("generalise", "scrub") if each in value), tag)
+
+
+_TREATMENTS = (
+    "must be 'clear', 'pseudonym', 'truncate', 'random', 'scrub', or one of { constant = \"...\" }, { generalise = \"...\" }, "
+    "{ scrub = [ ... ] }"
+)
+SimpleTreatment = Literal["clear", "pseudonym", "truncate", "random", "scrub"]
 FieldKind = Literal["text", "email", "phone", "number", "boolean", "date", "timestamp"]
 EmptyMeans = Annotated[Empty, Field(strict=False)]
 
@@ -215,8 +248,11 @@ class FieldShape(Shape):
     personal: bool | None = _optional("Whether it is personal data; a field with a treatment or in `subject` is, unless said otherwise.")
     treatment: (
         Annotated[
-            Annotated[SimpleTreatment, Tag("as text")] | Annotated[ConstantShape, Tag("as table")],
-            _either("must be 'clear', 'pseudonym', 'truncate' or { constant = \"...\" }"),
+            Annotated[SimpleTreatment, Tag("as text")]
+            | Annotated[ConstantShape, Tag("as table")]
+            | Annotated[GeneraliseShape, Tag("as generalise")]
+            | Annotated[ScrubShape, Tag("as scrub")],
+            Discriminator(_treatment_kind, custom_error_type="kind", custom_error_message=_TREATMENTS),
         ]
         | None
     ) = _optional("What happens to the field when it is due and its record stays.")

@@ -21,14 +21,13 @@ from worker.core.model import (
     Recount,
     Relation,
     Source,
-    Treatment,
-    TreatmentKind,
 )
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
-from worker.policyfile.shape import ChildShape, ConstantShape, FactShape, FieldShape, LabelShape, ParentShape, SourceShape
+from worker.policyfile.shape import ChildShape, FactShape, FieldShape, LabelShape, ParentShape, SourceShape
+from worker.policyfile.treating import check_treatment, read_treatment
 
 _READ_AS = {
     "text": FieldType.TEXT,
@@ -140,12 +139,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         complaints.problem(
             (*path, "personal"), "a field with a treatment, that follows its record or that recognises the subject is personal"
         )
-    if shape.domain is not None and shape.treatment != "pseudonym":
-        complaints.problem((*path, "domain"), "only a field with the treatment 'pseudonym' has a domain")
-    if treated and shape.treatment != "clear" and _READ_AS[shape.type] is not FieldType.TEXT:
-        complaints.problem((*path, "treatment"), f"a {shape.type} can only be cleared", "Use treatment = 'clear'.")
-    if shape.treatment == "truncate" and shape.type != "text":
-        complaints.problem((*path, "treatment"), "'truncate' shortens IP addresses, and this is not one")
+    check_treatment(path, name, shape, of, complaints)
     for key, given in (("earliest", shape.earliest is not None), ("planned", shape.planned)):
         if given and shape.type not in _DAYS:
             complaints.problem((*path, key), f"{key!r} belongs to dates and timestamps")
@@ -162,7 +156,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         what = f"is treated as plain text, because this {shape.type} does not recognise the subject"
         complaints.warn(path, what, "Name it in `subject`, so that its pseudonym is made from the canonical form.")
     identifier = _IDENTIFIERS.get(shape.type) if is_subject else None
-    treatment = _treatment(shape, source)
+    treatment = read_treatment(name, shape, source, of)
     return Field(
         name,
         shape.column or name,
@@ -174,19 +168,6 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         label=label(shape.label),
         values=_values(shape),
     )
-
-
-def _treatment(shape: FieldShape, source: str) -> Treatment | None:
-    """Return a field's treatment; the domain of a pseudonym is the source's name unless another one is declared."""
-    match shape.treatment:
-        case None:
-            return None
-        case ConstantShape(constant=value):
-            return Treatment(TreatmentKind.CONSTANT, value=value)
-        case "pseudonym":
-            return Treatment(TreatmentKind.PSEUDONYM, domain=shape.domain or source.replace("_", "-").strip("-"))
-        case simple:
-            return Treatment(TreatmentKind(simple))
 
 
 def _stored_zone(kind: str | None, declared: ZoneInfo | str | None, path: Path, complaints: Complaints) -> ZoneInfo | None:

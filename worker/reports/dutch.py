@@ -163,6 +163,7 @@ DUTCH = Words(
     troubles={
         Action.BRAKE_TRIPPED: "rem",
         Action.PLAN_REFUSED: "plan geweigerd",
+        Action.RUN_STOPPED: "eerder geëindigd",
         Action.SOURCE_FAILED: "bron mislukt",
         Action.CLOCK_SUSPECT: "verdachte klok",
     },
@@ -208,4 +209,100 @@ DUTCH = Words(
         "Wat verwijderd is, kan dit programma niet terughalen. Back-ups bewaren het zolang ze iets bewaren.",
         "Gepseudonimiseerde gegevens blijven persoonsgegevens: wie de sleutel heeft, kan ze weer tot iemand herleiden.",
     ),
+    person={
+        "title": "Wat er met je gegevens is gedaan",
+        "title_record": "Wat er met één record is gedaan",
+        "lead": (
+            "{organisation} heeft deze pagina gemaakt op {at}: over wat geweest is uit het auditlog, over wat blijft uit de systemen. Er "
+            "staat niets in dat jou of iemand anders noemt. Dagen zijn die van de organisatie."
+        ),
+        "done": "Wat is verwijderd of veranderd",
+        "done_lead": "Wat is gedaan, telt alleen als het log bevestigt dat het is gebeurd.",
+        "done_none": "Het log zegt van niets dat het is verwijderd of veranderd.",
+        "did_delete": "Verwijderd",
+        "did_pseudonymise": "Gepseudonimiseerd",
+        "did_treat": "Enkele velden veranderd",
+        "did_along_deleted": "Verwijderd met het record waar het bij hoort",
+        "did_along_detached": "Losgemaakt van het record waar het bij hoorde",
+        "on": "{did} op {day}",
+        "not_done": "Begonnen op {day} en niet gedaan: {did}",
+        "open": "Begonnen op {day}; het log zegt niet wat ervan is gekomen: {did}",
+        "where": "Waar",
+        "records": "Hoeveel",
+        "fields": "Wat ervan",
+        "whole": "het hele record",
+        "pseudonymised": "Wat ervoor in de plaats kwam, kan wie onze sleutel heeft tot jou herleiden. Het blijven persoonsgegevens.",
+        "why": "Waarom",
+        "due": "Laatste dag dat we het mochten bewaren",
+        "read_back": "Achteraf bekeken",
+        "read_good": "Ja, in het systeem zelf: alles van deze batch is gedaan.",
+        "read_bad": "Ja: niet alles van deze batch was gedaan ({count} er nog).",
+        "read_not": "Nee.",
+        "backups": "In back-ups",
+        "backups_until": "Uiterlijk tot en met {day}.",
+        "backups_unknown": "We hebben niet opgegeven hoe lang onze back-ups het bewaren.",
+        "policy": "Regel",
+        "version": "versie {version}",
+        "changed": "De regel is sindsdien veranderd. Waarom het is gedaan, staat hier in de woorden van het log.",
+        "notes": "Wat is gevraagd, en wat verwijderen tegenhield",
+        "notes_none": "Niets.",
+        "request": "Je hebt ons gevraagd {asked}. Te beantwoorden uiterlijk op {by}.",
+        "asked_erase": "je gegevens te wissen",
+        "asked_restrict": "het gebruik van je gegevens te beperken",
+        "asked_object": "je gegevens niet meer te gebruiken, omdat je daar bezwaar tegen hebt",
+        "asked_withdraw": "je toestemming te beëindigen",
+        "asked_export": "je je gegevens te geven",
+        "request_upheld": "We hebben besloten dat je bezwaar terecht is.",
+        "request_closed": "Je verzoek is beantwoord.",
+        "hold": "Verwijderen werd opgeschort: {kind}. Uiterlijk op {by} wordt er weer naar gekeken.",
+        "hold_legal": "de wet of een rechtszaak vereist de gegevens",
+        "hold_dispute": "er is een geschil over de gegevens",
+        "hold_restriction": "het gebruik ervan is beperkt",
+        "hold_released": "Een opschorting is geëindigd.",
+        "held": "{where}: een record waarvan de tijd voorbij was, bleef wegens een opschorting of een verzoek.",
+        "skipped": "{where}: een record bleef zoals het was, omdat het was veranderd of het systeem weigerde.",
+        "reviewed": "{where}: een van ons heeft een record beoordeeld en besloten het te bewaren tot en met {until}.",
+        "mark_set": "{where}: een van ons heeft met de hand vastgelegd op welke dag iets is gebeurd ({mark}).",
+        "mark_removed": "{where}: wat met de hand was vastgelegd, is teruggenomen ({mark}).",
+        "stays": "Wat blijft, waarom en tot wanneer",
+        "stays_lead": (
+            "Zoals onze systemen het op {day} hebben. Wat na die dag wordt ingevoerd of veranderd, kan de dagen hieronder verschuiven."
+        ),
+        "stays_none": "Waar we konden kijken, is er geen record.",
+        "stays_kept": "Het wordt bewaard.",
+        "stays_due": "Niets heeft het meer nodig: het gaat weg, uiterlijk op {by}.",
+        "stays_pseudonymise": "Niets heeft het meer nodig: het blijft, en wat jou erin noemt wordt uiterlijk op {by} vervangen.",
+        "stays_partly": "Het wordt bewaard, maar niet alles. Uiterlijk op {by} verwijderd of vervangen: {fields}.",
+        "stays_review": "De tijd is voorbij, en een van ons beslist wat ermee gebeurt.",
+        "stays_held": "De tijd is voorbij, maar een opschorting of een beperking houdt het voorlopig vast.",
+        "stays_waiting": "De tijd is voorbij, maar die van andere records die erbij horen nog niet; het wacht daarop.",
+        "stays_undetermined": "We kunnen niet vanzelf zien of de tijd voorbij is. Het wordt bewaard, en een van ons kijkt ernaar.",
+        "stays_uncovered": "Geen regel zegt hoe lang een deel ervan blijft. Het wordt bewaard, en een van ons kijkt ernaar.",
+        "stays_backups": "Vandaag gedaan, zouden back-ups het uiterlijk tot en met {day} bewaren.",
+        "through": "Tot en met {day}.",
+        "unread": "Deze systemen konden niet worden gelezen, dus deze pagina kan niet zeggen wat daarin blijft: {names}.",
+        "blind": "Hierin kan niet naar mensen worden gezocht met wat je ons hebt gegeven: {names}.",
+        "proof": "Hoe je het nagaat",
+        "proof_lead": (
+            "Bij deze pagina hoort een bestand, het bewijs: de gebeurtenissen uit ons auditlog over jou ({count}), ondertekend. Het kan "
+            "zonder ons worden nagegaan, met de openbare sleutel die we publiceren:"
+        ),
+        "proof_none": "Ons auditlog zegt niets over jou, dus er hoort geen bewijs bij deze pagina.",
+        "proof_unsigned": "Ondertekend met het bewijs, en niet met het log toen dat werd geschreven: {count} van de gebeurtenissen.",
+        "proof_open": "Begonnen, terwijl het log niet zegt wat ervan is gekomen: {count}.",
+        "limits": "Wat het bewijst, en wat niet",
+        "limit_proves": (
+            "Het bewijst dat deze gebeurtenissen in ons log stonden toen dat werd ondertekend, woord voor woord, en dat er sindsdien geen "
+            "is veranderd."
+        ),
+        "limit_word": (
+            "Dat de verwijzingen erin de jouwe zijn, en dat ons log niet meer over je zegt, is ons woord: alleen wij hebben de sleutels "
+            "waarmee verwijzingen worden gemaakt. Van verwijzingen uit een jaar waarvan de sleutel is vernietigd, weet niemand het meer."
+        ),
+        "limit_batch": (
+            "Dingen worden gedaan en bekeken in batches. Aantallen van een batch kunnen over meer mensen gaan, over wie niets wordt gezegd."
+        ),
+        "limit_after": "Wat er met een record gebeurde nadat je adres en dergelijke eruit waren verwijderd, is daarmee niet te vinden.",
+        "limit_page": "Deze pagina is om te lezen. Wat is bewezen, staat in het bestand.",
+    },
 )

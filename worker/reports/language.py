@@ -21,7 +21,8 @@ class Words:
 
     said -- headings, columns and sentences of the templates, by the name they have there; done, stays, left -- columns; outcomes -- of a
     run by its exit code, None for one that did not end; units -- of time: seconds, minutes
-    and hours; meaning -- what a person agrees to by approving a plan, sentence by sentence.
+    and hours; meaning -- what a person agrees to by approving a plan, sentence by sentence;
+    person -- headings and sentences of the page for the person whom a proof is about.
     """
 
     lang: Lang
@@ -39,6 +40,7 @@ class Words:
     states: Mapping[str, str]
     units: tuple[str, str, str]
     meaning: tuple[str, ...]
+    person: Mapping[str, str]
 
     def number(self, value: float) -> str:
         """Return a number as the language writes it."""

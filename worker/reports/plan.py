@@ -71,8 +71,8 @@ def parts(plan: PlanFile, schedule: Schedule, lang: Lang) -> tuple[list[Part], C
         if batch.source not in made:
             policy = schedule.policy(batch.source)
             known = policy is not None and policy.digest == plan.header.policies.get(batch.source)
-            made[batch.source] = _part(batch.source, said, known=known)
-            speak[batch.source] = _speaker(policy if known else None, made[batch.source], lang)
+            made[batch.source] = part_of(batch.source, said, known=known)
+            speak[batch.source] = speaker(policy if known else None, made[batch.source], lang)
         alike = found.setdefault(batch.source, {})
         for position, count in Counter(batch.records.values()).items():
             reason = batch.reasons[position]
@@ -85,13 +85,13 @@ def parts(plan: PlanFile, schedule: Schedule, lang: Lang) -> tuple[list[Part], C
     return list(made.values()), months
 
 
-def _part(source: str, said: View, *, known: bool) -> Part:
+def part_of(source: str, said: View, *, known: bool) -> Part:
     """Return a policy without its records, in words."""
     section = next((each for each in said.sections if each.policy == source), None) if known else None
     return Part(source, section.title if section else source, known, section.rows if section else ())
 
 
-def _speaker(policy: Policy | None, part: Part, lang: Lang) -> Callable[[Reason], tuple[tuple[str, ...], Because]]:
+def speaker(policy: Policy | None, part: Part, lang: Lang) -> Callable[[Reason], tuple[tuple[str, ...], Because]]:
     """Return what says a reason in words: the fields, and the state of every purpose; without a policy in the plan's own words."""
     if policy is None:
         return lambda reason: (_treated(reason), (("", _DAY.sub("…", reason.why)),))

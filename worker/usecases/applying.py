@@ -17,10 +17,12 @@ from worker.ledger.rows import RunKind
 from worker.planfile import PlanFile
 from worker.usecases.approving import require_approved
 from worker.usecases.closing import DONE, FAILURE, NEW_FINDINGS, PARTIAL, RunResult, close, fail
-from worker.usecases.draining import Drain, GoOn, Progress, let_dead_leases_run_out
+from worker.usecases.draining import Drain, Progress, let_dead_leases_run_out
 from worker.usecases.lanes import apart
 from worker.usecases.machine import Machine
+from worker.usecases.pacing import Pacer
 from worker.usecases.starting import Wanted, begin, room
+from worker.usecases.stopping import refuse_stopped
 
 __all__ = ["DONE", "FAILURE", "NEW_FINDINGS", "PARTIAL", "Progress", "RunResult", "apply_plan", "carry_out", "new_run_id"]
 
@@ -34,29 +36,40 @@ def apply_plan(machine: Machine, plan: PlanFile, *, at_most: int | None = None, 
     """Carry out an approved plan; Refused when it may not be.
 
     at_most -- stop after the batch that reaches this number of records (the tranche from the settings by default); the rest is left for the
-    next call. One source that fails does not stop the others.
+    next call. One source that fails does not stop the others. What stops a run before its end stands in `pacing`.
     """
     require_approved(machine, plan)
     return carry_out(machine, plan, kind="apply", at_most=at_most, progress=progress)
 
 
 def carry_out(
-    machine: Machine, plan: PlanFile, *, kind: RunKind = "apply", at_most: int | None = None, progress: Progress | None = None
+    machine: Machine,
+    plan: PlanFile,
+    *,
+    kind: RunKind = "apply",
+    at_most: int | None = None,
+    begun: float | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
-    """Carry out a plan whose right to be carried out was checked; see `apply_plan`."""
+    """Carry out a plan whose right to be carried out was checked; see `apply_plan`.
+
+    begun -- since when the time budget counts, by the machine's monotonic clock; now by default.
+    """
+    refuse_stopped(machine, tuple(plan.header.policies), plan=plan.header.plan_id)
     told = progress or (lambda _source, _count: None)
     wanted = Wanted(new_run_id(), plan, kind, at_most, progress=told)
+    pacer = Pacer(machine, wanted.run_id, machine.monotonic() if begun is None else begun, room(machine, wanted))
     with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id) as lock:
         prepare = begin(machine, wanted)
         try:
             with machine.helpers(_helpers(machine, wanted)) as send:
                 prepare()
                 send(wanted.run_id)
-                _work_off(machine, wanted.run_id, told, lock)
+                _work_off(machine, wanted.run_id, told, lock, pacer)
         except BaseException as error:
             fail(machine, wanted.run_id, error)
             raise
-        return close(machine, wanted.run_id)
+        return close(machine, wanted.run_id, pacer.stops())
 
 
 def new_run_id() -> str:
@@ -64,9 +77,9 @@ def new_run_id() -> str:
     return f"run-{secrets.token_hex(6)}"
 
 
-def _work_off(machine: Machine, run_id: str, progress: Progress, lock: Held, go_on: GoOn | None = None) -> None:
+def _work_off(machine: Machine, run_id: str, progress: Progress, lock: Held, pacer: Pacer) -> None:
     """Work off the sources of a run in their turn."""
-    with Drain(machine, run_id, progress=progress, go_on=go_on, lock=lock) as drain:
+    with Drain(machine, run_id, pacer, progress=progress, lock=lock) as drain:
         for name in [each.source.source for each in machine.ledger.work_of(run_id) if each.waiting]:
             _work_off_source(machine, run_id, name, drain)
 

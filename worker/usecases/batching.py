@@ -63,23 +63,32 @@ SKIPS = (CHANGED, HELD, GONE, FAILED, BUSY)
 """Why a planned record was not acted on."""
 
 
+NAMED = 20
+"""So many records that the system refuses to change are named one by one in a run's findings."""
+
+
 class NotWhole(RetentionError):
     """Not every row that was taken is to go, so the batch is done again with locks."""
 
 
 @dataclass
 class BatchResult:
-    """What a batch did: `effects` by action (and `children` for rows that went along), `skipped` by reason, `along` by child source."""
+    """What a batch did: `effects` by action (and `children` for rows that went along), `skipped` by reason, `along` by child source.
+
+    refused -- the references of the first records that the system refused to change, as many as are ever named.
+    """
 
     effects: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     along: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
 
     def __iadd__(self, other: BatchResult) -> Self:
         """Add another batch's result."""
         self.effects += other.effects
         self.skipped += other.skipped
         self.along += other.along
+        self.refused = [*self.refused, *other.refused][:NAMED]
         return self
 
 
@@ -164,7 +173,7 @@ class BatchWorker:
                 self._machine.ledger.close_batch(attempt, "rolled_back", {}, "")
             if len(records) == 1:
                 self._say_skipped(attempt, [_Skipped(reference, FAILED) for reference in records])
-                return BatchResult(skipped=Counter({FAILED: 1}))
+                return BatchResult(skipped=Counter({FAILED: 1}), refused=list(records))
         result = BatchResult()
         middle = len(records) // 2
         names = list(records)
@@ -203,6 +212,7 @@ class BatchWorker:
     ) -> BatchResult:
         """Lock, re-read, decide again, write down, write, commit, close."""
         faults, ledger, trail = self._machine.faults, self._machine.ledger, self._machine.trail
+        begun = self._machine.monotonic()
         segment = None
         committing = False
         with self._source.batch(attempt, within, self._judge.selection(), self._judge.columns, take=take) as batch:
@@ -235,17 +245,18 @@ class BatchWorker:
                     if self._lease is not None:
                         self._confirm(self._lease)
                     faults.reached(BEFORE_COMMIT)
+                    self._confirm_in_time(begun)
                     committing = True
                     batch.commit()
                     self._gathered.treated(kept[0])
                     faults.reached(AFTER_COMMIT)
             except AuditUnavailable:
                 raise
-            except RetentionError:
+            except RetentionError as error:
                 resolution = self._source.resolve(attempt, batch.witness) if committing else Resolution.ROLLED_BACK
                 if resolution is Resolution.ROLLED_BACK:
                     self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
-                    if committing:
+                    if committing and not isinstance(error, Skippable):
                         raise Retriable(f"{planned.source}: the commit of a batch failed, and it was rolled back; try again.") from None
                 if resolution is not Resolution.COMMITTED:
                     # In doubt, it stays open: saying that it was rolled back could deny an effect. The next start reads it back.
@@ -256,6 +267,12 @@ class BatchWorker:
             self._close(attempt, Closing.ROLLED_BACK, Counter(), "", work.skipped)
         faults.reached(AFTER_CLOSE)
         return BatchResult(Counter(work.effects), Counter(each.reason for each in work.skipped), work.along_counts)
+
+    def _confirm_in_time(self, begun: float) -> None:
+        """Raise Retriable when the batch took longer than batches may: by then somebody else may have been told to do it."""
+        limit = self._machine.settings.batch_seconds
+        if self._machine.monotonic() - begun > limit:
+            raise Retriable(f"{self._policy.source.name}: a batch took longer than {limit} seconds and was rolled back.")
 
     # --- What is to be done -------------------------------------------------------------------------------------------------------
 
@@ -346,16 +363,16 @@ class BatchWorker:
             return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
         by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-        treating: dict[tuple[str, ...], list[tuple[int, Callable[[object], object]]]] = {}
+        treating: dict[tuple[str, ...], list[Callable[[Sequence[object]], object]]] = {}
         for verdict, _, reason in work.acting:
             if reason.action == DELETE:
                 continue
-            places = treating.get(reason.fields)
-            if places is None:
-                places = treating[reason.fields] = [(self._judge.position(name), self._treaters[name].treat) for name in reason.fields]
+            treats = treating.get(reason.fields)
+            if treats is None:
+                treats = treating[reason.fields] = [self._treaters[name].in_rows(self._judge.position)[0] for name in reason.fields]
                 by_fields[reason.fields] = []
             row = verdict.row
-            by_fields[reason.fields].append((*verdict.key, *[treat(row[place]) for place, treat in places]))
+            by_fields[reason.fields].append((*verdict.key, *[treat(row) for treat in treats]))
         updates = [Update(fields, rows) for fields, rows in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
 

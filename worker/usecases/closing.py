@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, get_args
 
 from worker.audit.events import Action
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
-from worker.ledger.rows import FindingRow
+from worker.ledger.rows import OF_A_RUN, FindingKind, FindingRow
 from worker.ledger.work import RunEnd
 from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult
 from worker.usecases.draining import from_outcome
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings
+from worker.usecases.pacing import WHOLE, Stop
 from worker.usecases.reconciling import TOOK_EFFECT
-from worker.usecases.reporting import ACTIONS, finding_of
+from worker.usecases.reporting import ACTIONS, finding_of, not_worked_on, still_there
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
 _FINAL = (*TOOK_EFFECT, "rolled_back")
@@ -25,7 +27,10 @@ _FINAL = (*TOOK_EFFECT, "rolled_back")
 
 @dataclass
 class RunResult:
-    """How a run went. results -- by source; left -- planned records that later tranches will do; unverified -- still there afterwards."""
+    """How a run went. results -- by source; left -- planned records that later runs will do; unverified -- still there afterwards.
+
+    stopped -- by source (`*`: all of them) why no more batches were begun although there were some.
+    """
 
     run_id: str
     plan_id: str
@@ -34,6 +39,7 @@ class RunResult:
     results: dict[str, BatchResult] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)
     verified: int = 0
     unverified: int = 0
     resolved: int = 0
@@ -55,6 +61,7 @@ class RunResult:
             "sources": {name: _counts(result) for name, result in self.results.items()},
             "failed": self.failed,
             "left": self.left,
+            "stopped": self.stopped,
             "verified": self.verified,
             "unverified": self.unverified,
             "resolved_after_crash": self.resolved,
@@ -89,26 +96,44 @@ def result_of(machine: Machine, run_id: str) -> RunResult:
     return result
 
 
-def close(machine: Machine, run_id: str) -> RunResult:
-    """Record findings, end the run, and say how it went. Call it only after `Ledger.close_order` gave this process the right to."""
+def close(machine: Machine, run_id: str, stops: Mapping[str, Stop] = MappingProxyType({})) -> RunResult:
+    """Record findings, end the run, and say how it went. Call it only after `Ledger.close_order` gave this process the right to.
+
+    stops -- by source, `*` for all of them: why no more batches were begun although there were some.
+    """
     result = result_of(machine, run_id)
     order = machine.ledger.order(run_id)
     said = order.said if order is not None else {}
     _forget_witnesses(machine, result)
     planned = [finding_of(each) for each in said["findings"]]
-    found = [*planned, *_findings(machine, result)]
+    refused = [each for name, outcome in result.results.items() for each in refusals(name, outcome)]
+    found = [*planned, *_findings(machine, result, refused)]
     result.findings = found
-    machine.ledger.record_findings(run_id, found, covered=[name for name in result.results if name not in result.failed])
+    _record(machine, result, said["begun"])
     result.new_findings = machine.ledger.new_findings(machine.today(), found)
     say_findings(machine, found[len(planned) if said["findings_said"] else 0 :], run=run_id)
-    failed_records = sum(outcome.skipped[FAILED] + outcome.skipped[BUSY] for outcome in result.results.values())
-    if result.failed or failed_records or result.unverified:
-        _end(machine, result, "partial", PARTIAL)
+    result.stopped = {name: stop.why for name, stop in stops.items()}
+    early = sorted({stop.limit for stop in stops.values() if stop.limit not in WHOLE})
+    busy = any(outcome.skipped[BUSY] for outcome in result.results.values())
+    if result.failed or busy or result.unverified or early or any(each in result.new_findings for each in refused):
+        _end(machine, result, "partial", PARTIAL, f"stopped: {', '.join(early)}" if early else "")
     elif result.new_findings:
         _end(machine, result, "findings", NEW_FINDINGS)
     else:
         _end(machine, result, "done", DONE)
     return result
+
+
+def _record(machine: Machine, result: RunResult, begun: Sequence[str]) -> None:
+    """Keep what was found. Where a run got through with a source, or had nothing to do in it, what is not found any more is over."""
+    left = machine.ledger.unfinished_sources(result.run_id)
+    whole = [name for name in result.results if name not in result.failed and name not in left]
+    machine.ledger.record_findings(result.run_id, result.findings, covered=whole)
+    idle = [
+        name for each in machine.ledger.work_of(result.run_id) if (name := each.source.source) not in begun and name not in result.failed
+    ]
+    others = [each for each in get_args(FindingKind) if each not in OF_A_RUN]
+    machine.ledger.record_findings(result.run_id, [], covered=idle, kept=others)
 
 
 def fail(machine: Machine, run_id: str, error: BaseException) -> None:
@@ -129,7 +154,7 @@ def _forget_witnesses(machine: Machine, result: RunResult) -> None:
                 machine.open_source(machine.policy(name).source).forget(final)
 
 
-def _findings(machine: Machine, result: RunResult) -> Iterator[FindingRow]:
+def _findings(machine: Machine, result: RunResult, refused: Sequence[FindingRow]) -> Iterator[FindingRow]:
     """Yield what only carrying out the plan could find."""
     for name, outcome in result.results.items():
         yield from (
@@ -137,10 +162,23 @@ def _findings(machine: Machine, result: RunResult) -> Iterator[FindingRow]:
             for reason, kind, detail in _SKIP_FINDINGS
             if outcome.skipped[reason]
         )
+    yield from refused
     yield from _missing(machine, result)
-    yield from (FindingRow("failed", name, name, "the source could not be worked on", 1) for name in result.failed)
+    yield from (not_worked_on(name) for name in result.failed)
     if result.unverified:
-        yield FindingRow("failed", "*", "*", "records are still there after they were reported as done", result.unverified)
+        yield still_there(result.unverified)
+
+
+def refusals(source: str, outcome: BatchResult) -> Iterator[FindingRow]:
+    """Yield the findings for records that the system refused to change: one for each, by its reference, or one for all when they are many.
+
+    The same record is the same finding next night, so a person can accept it, and another one still stands out.
+    """
+    if outcome.skipped[FAILED] > len(outcome.refused):
+        yield FindingRow("failed", source, source, "records that the system refused to change", outcome.skipped[FAILED])
+        return
+    for reference in outcome.refused:
+        yield FindingRow("failed", source, source, f"the system refuses to change the record {reference}", 1)
 
 
 def _missing(machine: Machine, result: RunResult) -> Iterator[FindingRow]:
@@ -179,7 +217,6 @@ _PART_MARKS = ".+~"
 
 _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
     (CHANGED, "changed", "records changed between plan and run and were left"),
-    (FAILED, "failed", "records that the system refused to change"),
     (BUSY, "failed", "records that somebody else kept busy; a later run does them"),
 )
 

@@ -6,6 +6,7 @@ died left open is resolved by whoever has its batch next, before that begins.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -22,6 +23,7 @@ from worker.usecases.batching import BatchResult, BatchWorker
 from worker.usecases.gathering import Gathered, facts_used, gather
 from worker.usecases.lanes import Done, Lane, carried_out, lanes_of
 from worker.usecases.machine import Machine
+from worker.usecases.pacing import GIVEN_UP, Pacer
 from worker.usecases.parcels import unpacked
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import key_of_plan
@@ -31,7 +33,7 @@ from worker.usecases.verifying import ReadBack
 Progress = Callable[[str, int], None]
 """Is told the source and how many more of its planned records are behind us."""
 GoOn = Callable[[str], bool]
-"""Is asked, with the source's name, before a batch is taken: the one place where a run is held up between two batches."""
+"""Is asked, with the source's name, before a batch is taken: whether this process has time for one more."""
 
 _MOST_TRIES = 3
 """So many workers may come to grief over one batch before its source is given up."""
@@ -40,15 +42,18 @@ _MOST_TRIES = 3
 class Drain:
     """Carries out batches of one run in this process. A context manager: facts over several sources are gathered once, on first use.
 
-    lock -- the run's own, where this process has it; apart_only -- take nothing that is decided by facts over several sources, because
-    other processes work on the run at the same time.
+    pacer -- is asked before every batch, the one place where a run is held up between two; patience -- how many seconds at a time this
+    process may be made to wait by it, rather than come again later; lock -- the run's own, where this process has it; apart_only -- take
+    nothing that is decided by facts over several sources, because other processes work on the run at the same time.
     """
 
     def __init__(
         self,
         machine: Machine,
         run_id: str,
+        pacer: Pacer,
         *,
+        patience: float = math.inf,
         progress: Progress | None = None,
         go_on: GoOn | None = None,
         lock: Held | None = None,
@@ -59,6 +64,8 @@ class Drain:
         if run is None or order is None or plan is None:
             raise ConfigurationError(f"There is no run {run_id} to be carried out.")
         self._machine = machine
+        self.pacer = pacer
+        self._patience = patience
         self._run = run
         self._policies = plan.policies
         self._shapes: Mapping[str, str] = order.said["shapes"]
@@ -68,6 +75,7 @@ class Drain:
         self._lock = lock
         self._apart_only = apart_only
         self._limited = order.at_most is not None
+        self._spread = order.spread
         self._stack = ExitStack()
         self._gathered: Gathered | None = None
         self._aliases: dict[str, int] = {}
@@ -108,6 +116,7 @@ class Drain:
         leases = self._leases(name)
         first = next(leases, None)
         if first is None:
+            self._give_up_when_stopped(name)
             return
         policy = machine.policy(name)
         source = self._open(name)
@@ -127,15 +136,27 @@ class Drain:
             self.carried_out += 1
             if done.lost:
                 continue
+            self.pacer.note(name, done.outcome, planned=len(done.planned.records), seconds=done.seconds)
             self._progress(name, len(done.planned.records))
             self._write_down()
             # Written down together with the next lease, or right away when there is none.
             self._finished = (lease, as_outcome(done))
         self._write_down()
+        self._give_up_when_stopped(name)
+
+    def _give_up_when_stopped(self, name: str) -> None:
+        """Raise SourceFailed when the pace of the run says that a source is not to be gone on with."""
+        stop = self.pacer.stops().get(name)
+        # A person's stop is lifted again, and a spread run goes on then.
+        if stop is None or (self._spread and stop.limit == "stop"):
+            return
+        self._machine.ledger.leave(self._run.run_id, name)
+        if self._spread or stop.limit in GIVEN_UP:
+            raise SourceFailed(stop.why)
 
     def _leases(self, name: str) -> Iterator[tuple[PlannedBatch, Lease]]:
         """Yield batches that this process has a lease of, until none is to be had."""
-        while self._go_on(name):
+        while self._go_on(name) and self.pacer.turn(name, self._patience) is None:
             found = self._take(name)
             if found is None:
                 return
@@ -238,13 +259,14 @@ def as_outcome(done: Done) -> dict[str, Any]:
         "effects": {each: count for each, count in result.effects.items() if count},
         "skipped": {each: count for each, count in result.skipped.items() if count},
         "along": {each: count for each, count in result.along.items() if count},
+        "refused": list(result.refused),
         "there": done.there,
     }
 
 
 def from_outcome(outcome: Mapping[str, Any]) -> tuple[BatchResult, int]:
     """Return (what a batch did, how many of its records were still there) of what `as_outcome` made."""
-    result = BatchResult(Counter(outcome["effects"]), Counter(outcome["skipped"]), Counter(outcome["along"]))
+    result = BatchResult(Counter(outcome["effects"]), Counter(outcome["skipped"]), Counter(outcome["along"]), list(outcome["refused"]))
     return result, int(outcome["there"])
 
 

@@ -11,20 +11,24 @@ from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undec
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
 from worker.core.model import ANSWERED, DispositionKind, Purpose, Source, StateEnd
 from worker.core.periods import Anchor, Term
+from worker.core.purposes import Running
 from worker.core.select import EVERYTHING
-from worker.errors import ConfigurationError, Retriable, SourceFailed
+from worker.errors import NoSuchRecord, Retriable, SourceFailed
 from worker.policyfile.retention import promises_in_words
 from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token
-from worker.usecases.reporting import due_day, state_in_words, word
+from worker.usecases.reporting import action, due_day, state_in_words, word
 from worker.usecases.standing import tokens_of, typed_key
 
 
 @dataclass(frozen=True, slots=True)
 class PurposeLine:
-    """One purpose of one record, in words. `facts` are those of its clock, consents and condition with what is known of them."""
+    """One purpose of one record, in words. `facts` are those of its clock, consents and condition with what is known of them.
+
+    through -- the last day for which it needs its fields, while that lies ahead and is known; runs -- whether it still needs them.
+    """
 
     id: str
     basis: str
@@ -32,6 +36,8 @@ class PurposeLine:
     keep: str
     fields: tuple[str, ...]
     facts: tuple[str, ...]
+    runs: bool
+    through: dt.date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class Explanation:
     """Everything `explain` says about one record.
 
     as_of -- the local day for which it holds; due and deadline are local days, None when nothing is due; backups -- when the record would
-    be deleted on that day: the last day on which backups may still hold it, None when nobody said how long they do.
+    be deleted on that day: the last day on which backups may still hold it, None when nobody said how long they do; action -- what a run
+    would do to it; treated -- the fields that would be treated while the record stays.
     """
 
     source: str
@@ -53,17 +60,19 @@ class Explanation:
     standing: tuple[str, ...]
     as_of: dt.date
     backups: dt.date | None
+    action: str | None
+    treated: tuple[str, ...]
 
 
 def explain_record(machine: Machine, source: str, key: str, as_of: dt.date | None = None) -> Explanation:
-    """Explain one record by its key; ConfigurationError when there is no such record."""
+    """Explain one record by its key; NoSuchRecord when there is none."""
     policy = machine.policy(source)
     today = as_of or machine.today()
     with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:
         judge = Judge(machine, policy, today, gathered, identifiers=True)
         row = reader.get(typed_key(policy.source, key), judge.columns)
         if row is None:
-            raise ConfigurationError(f"{source} has no record with that key.")
+            raise NoSuchRecord(f"{source} has no record with that key.")
         return _explanation(judge, judge.judge([row], reader.related)[0])
 
 
@@ -101,6 +110,8 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
                 f"{name}: {fact_in_words(facts[name])}"
                 for name in dict.fromkeys((*policy.days_of(purpose), *_of_state(purpose), *facts_of(purpose.when)))
             ),
+            isinstance(state, Running),
+            state.until if isinstance(state, Running) else None,
         )
         for purpose, state in zip(policy.purposes, decision.purposes, strict=True)
     )
@@ -118,6 +129,8 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
         (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests), *_answer(facts)),
         judge.today,
         last_day_in_backups(policy.source, decision.outcome, judge.today),
+        action(decision),
+        decision.outcome.fields if isinstance(decision.outcome, Partly) else (),
     )
 
 

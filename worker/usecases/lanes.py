@@ -25,24 +25,26 @@ from worker.usecases.batching import BUSY, BatchResult, BatchWorker
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range
 from worker.usecases.reconciling import NOTHING_BEFORE, settle
+from worker.usecases.retrying import patience
 from worker.usecases.verifying import ReadBack
 
 _TURN_SECONDS = 0.1
-_TRIES = 3
 _PUT_OFF = 3
 """So many batches in a row that can't be had mean that the source can't be worked on now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A batch that was carried out and read back. there -- how many of its records are still due although they were not skipped.
+    """A batch that was carried out and read back.
 
+    there -- how many of its records are still due although they were not skipped; seconds -- how long its last try and reading back took;
     lost -- somebody else has it by now, and says what came of it.
     """
 
     planned: PlannedBatch
     outcome: BatchResult
     there: int
+    seconds: float = 0.0
     lost: bool = False
 
 
@@ -65,6 +67,14 @@ def batch_row(planned: PlannedBatch, attempt: str, run_id: str, sealed: str) -> 
     return BatchRow(attempt, run_id, planned.source, planned.source, planned.number, sealed, len(planned.records))
 
 
+class _InDoubt(Exception):
+    """Carries an error after which nobody may try again before it is known what became of the batch."""
+
+    def __init__(self, error: RetentionError) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Lane:
     """Carries out batches of one source, again when the system was only busy, and reads each back."""
 
@@ -74,6 +84,7 @@ class Lane:
         self._worker = worker
         self._read_back = read_back
         self._put_off = 0
+        self._took = 0.0
 
     def carry_out(self, planned: PlannedBatch, lease: Lease) -> Done:
         """Carry out one batch and read it back; see `BatchWorker.carry_out` for what it raises, LeaseLost apart."""
@@ -87,6 +98,7 @@ class Lane:
     def _read(self, planned: PlannedBatch, attempt: str, outcome: BatchResult) -> Done:
         """Read a batch back, and say what was found."""
         machine = self._machine
+        begun = machine.monotonic()
         within = open_range(machine, planned.batch_id, planned.sealed_range)
         there = self._read_back.still_there(within, planned.records, outcome)
         machine.trail.emit(
@@ -99,38 +111,61 @@ class Lane:
                 "retention.count": there,
             },
         )
-        return Done(planned, outcome, there)
+        return Done(planned, outcome, there, self._took + machine.monotonic() - begun)
 
     def _with_retries(self, planned: PlannedBatch, lease: Lease) -> BatchResult:
-        """Carry out a batch; every attempt has an id and an end of its own.
+        """Carry out a batch; every attempt has an id and an end of its own, and none is made while another is in doubt.
 
-        A batch that somebody else keeps busy is put off to a later run, and the others are done.
+        A batch that can't be had now is put off to a later run, and the others are done.
         """
-        ledger, attempt = self._machine.ledger, lease.attempt
-        within = open_range(self._machine, planned.batch_id, planned.sealed_range)
-        for number in range(1, _TRIES + 1):
-            under = attempt if number == 1 else f"{attempt}+{number}"
-            ledger.add_batches(
-                self._run_id, [batch_row(planned, under, self._run_id, seal_range(self._machine, under, within))], lease=lease
-            )
-            try:
-                outcome = self._worker.carry_out(planned, under, lease)
-            except RetentionError as error:
-                known = ledger.batch(under)
-                if known is not None and known.state == "pending":
-                    ledger.close_batch(under, "rolled_back", {}, "")
-                in_doubt = known is not None and known.state == "intended"
-                if in_doubt or not isinstance(error, Retriable):
-                    raise
-                if number == _TRIES:
-                    self._put_off += 1
-                    if self._put_off == _PUT_OFF:
-                        raise
-                    return BatchResult(skipped=Counter({BUSY: len(planned.records)}))
-            else:
-                self._put_off = 0
-                return outcome
-        raise AssertionError("unreachable")
+        attempt = lease.attempt
+        try:
+            for each in patience(self._machine, run=self._run_id, source=planned.source, batch=attempt):
+                with each:
+                    number = each.retry_state.attempt_number
+                    outcome = self._try(planned, attempt if number == 1 else f"{attempt}+{number}", lease)
+        except _InDoubt as doubt:
+            raise doubt.error from None
+        except Retriable as error:
+            self._put_off += 1
+            if self._put_off == _PUT_OFF:
+                raise
+            self._say_put_off(planned, attempt, error)
+            return BatchResult(skipped=Counter({BUSY: len(planned.records)}))
+        self._put_off = 0
+        return outcome
+
+    def _try(self, planned: PlannedBatch, under: str, lease: Lease) -> BatchResult:
+        """Carry out a batch under an id of its own; _InDoubt when nobody knows yet what became of it."""
+        machine, ledger = self._machine, self._machine.ledger
+        within = open_range(machine, planned.batch_id, planned.sealed_range)
+        ledger.add_batches(self._run_id, [batch_row(planned, under, self._run_id, seal_range(machine, under, within))], lease=lease)
+        begun = machine.monotonic()
+        try:
+            return self._worker.carry_out(planned, under, lease)
+        except RetentionError as error:
+            known = ledger.batch(under)
+            if known is not None and known.state == "pending":
+                ledger.close_batch(under, "rolled_back", {}, "")
+            if known is not None and known.state == "intended":
+                raise _InDoubt(error) from None
+            raise
+        finally:
+            self._took = machine.monotonic() - begun
+
+    def _say_put_off(self, planned: PlannedBatch, attempt: str, error: Retriable) -> None:
+        """Say that the records of a batch wait for a later run."""
+        self._machine.trail.emit(
+            Action.BATCH_DEFERRED,
+            {
+                "event.outcome": "failure",
+                "event.reason": str(error),
+                "retention.run": self._run_id,
+                "retention.batch": attempt,
+                "retention.source": planned.source,
+                "retention.count": len(planned.records),
+            },
+        )
 
 
 def carried_out(batches: Iterable[tuple[PlannedBatch, Lease]], make: Callable[[], Lane], count: int) -> Iterator[Done]:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
-from worker.clock import Now, local_day
+from worker.clock import Now, local_day, monotonic, sleep
 from worker.core.model import Policy, Schedule, Source, TreatmentKind
 from worker.core.treatments import PseudonymKey, Treater, treater
 from worker.errors import ConfigurationError
@@ -22,6 +22,7 @@ from worker.settings import Settings
 class Machine:
     """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
 
+    monotonic, sleep -- how waiting is measured and done: seconds that never go back, and a call that returns after so many of them.
     helpers -- a context in which there are so many other processes, and which gives what sends them to the batches of a run, by its id.
     Afterwards they have ended the batch they were at, and themselves.
     """
@@ -34,6 +35,8 @@ class Machine:
     open_trail: Callable[[], AuditTrail]
     now: Now
     faults: Faults = field(default_factory=NoFaults)
+    monotonic: Callable[[], float] = monotonic
+    sleep: Callable[[float], None] = sleep
     helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
 
     @property
@@ -84,7 +87,8 @@ class Machine:
             for each in policy.treatable
             if each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM
         }
-        return {each.name: treater(each, self.schedule.organisation.name, keys) for each in policy.treatable}
+        organisation, fields = self.schedule.organisation.name, policy.source.fields
+        return {each.name: treater(each, organisation, keys, fields=fields) for each in policy.treatable}
 
 
 def _nobody(_run_id: str) -> None:

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
 from worker.core.standing import NOTHING, Standing
 from worker.errors import Problem, Problems, Retriable, SourceFailed
-from worker.ledger.rows import FindingRow, PlanRow
+from worker.ledger.rows import OF_A_RUN, FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
 from worker.usecases.declared import overdue_reviews
@@ -31,10 +31,14 @@ from worker.usecases.gathering import Gathered, gather
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings, say_held
-from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, why
+from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, not_worked_on, still_there, why
+from worker.usecases.retrying import patience
 
 _TALLIED = 20_000
 """So many different decisions are counted together; more would be held in memory for nothing."""
+
+_GROWTH = 5
+"""A source's next batch has so many times as many records as the one before, until it is as large as any may be."""
 
 Progress = Callable[[str, int], None]
 """Is told the source and how many more of its records were looked at."""
@@ -108,9 +112,12 @@ def make_plan(
     for policy in policies:
         name = policy.source.name
         try:
-            opened[name] = machine.open_source(policy.source)
-            problems.extend(opened[name].problems(policy, machine.schedule.sources)[0])
-            shapes[name] = shape_digest(opened[name].shape())
+            for attempt in patience(machine, source=name):
+                with attempt:
+                    opened[name] = machine.open_source(policy.source)
+                    unfit = opened[name].problems(policy, machine.schedule.sources)[0]
+                    shapes[name] = shape_digest(opened[name].shape())
+            problems.extend(unfit)
         except (SourceFailed, Retriable) as error:
             failed[name] = str(error)
     if problems:
@@ -153,7 +160,14 @@ def make_plan(
         # A source without a policy is looked at only when it is gathered from.
         looked_at = {*counts, *(name for name in gathered.read if machine.schedule.policy(name) is None)}
         covered = [name for name in sorted(looked_at) if name not in failed]
-        machine.ledger.record_findings(plan_id, findings, covered=[*covered, *(() if sources else ("*",))])
+        machine.ledger.record_findings(
+            plan_id,
+            findings,
+            covered=[*covered, *(() if sources else ("*",))],
+            # Whether a record is still refused, only the next run finds out; what can be read again, or is still there, is known now.
+            kept=OF_A_RUN,
+            over=[*_failures(dict.fromkeys(covered, "")), *map(not_worked_on, covered), still_there(0)],
+        )
     machine.trail.emit(
         Action.PLAN_MADE,
         {
@@ -179,9 +193,9 @@ def _span(period: Period, today: dt.date) -> dt.timedelta:
     return period.after(today) - today
 
 
-def _failures(failed: dict[str, str]) -> Iterable[FindingRow]:
-    """Yield a finding for every source that could not be read; the reason is in the plan's output and in the log."""
-    return (FindingRow("failed", name, name, "the source could not be read", 1) for name in failed)
+def _failures(failed: Mapping[str, str]) -> list[FindingRow]:
+    """Return a finding for every source that could not be read; the reason is in the plan's output and in the log."""
+    return [FindingRow("failed", name, name, "the source could not be read", 1) for name in failed]
 
 
 def _hold_reviews(machine: Machine, today: dt.date) -> Iterable[FindingRow]:
@@ -208,13 +222,14 @@ class _SourcePlanner:
         self._positions: dict[Judged, int] = {}
         self._table: list[Reason] = []
         self._records: dict[str, int] = {}
+        self._size = min(machine.settings.first_batch, machine.settings.batch_size)
         self._first: Key = ()
         self._last: Key = ()
 
     def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
         """Read everything that is of interest and write the batches."""
         selection = self._judge.selection(findings=True, full=full)
-        reference_of, size = self._referrer.reference, self._machine.settings.batch_size
+        reference_of, most = self._referrer.reference, self._machine.settings.batch_size
         with self._source.reader() as reader:
             for page in reader.rows(selection, self._judge.columns):
                 for verdict in self._judge.judge(page, reader.related):
@@ -230,10 +245,10 @@ class _SourcePlanner:
                         self._first = verdict.key
                     self._records[reference_of(verdict.key)] = position
                     self._last = verdict.key
-                    if len(self._records) >= size:
+                    if len(self._records) >= self._size:
                         self._flush(writer)
                 self._passed += len(page)
-                if self._policy.shared and self._passed >= size:
+                if self._policy.shared and self._passed >= most:
                     # A batch reads its whole range again, and its selection leaves nothing out.
                     self._flush(writer)
                 if len(self._tally) > _TALLIED:
@@ -273,6 +288,8 @@ class _SourcePlanner:
         sealed = seal_range(self._machine, batch_id, KeyRange(self._first, self._last))
         writer.batch(PlannedBatch(batch_id, self._policy.source.name, self._number, sealed, self._table, self._records))
         self._number += 1
+        # Few at first, so that a mistake shows before it is large.
+        self._size = min(_GROWTH * self._size, self._machine.settings.batch_size)
         self._positions, self._table, self._records = {}, [], {}
 
 

@@ -190,10 +190,12 @@ def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolutio
         for each in intents
         if isinstance(names := each.get("retention.fields"), list)
     }
-    columns = () if deleted else tuple(dict.fromkeys(name for names in fields.values() for name in names))
-    treaters = machine.treaters(machine.policy(row.source))
+    policy = machine.policy(row.source)
+    columns = () if deleted else policy.examined
     referrer = Referrer(ref_key(machine, row).secret, row.source)
     width = len(source.spec.key)
+    positions = {name: width + place for place, name in enumerate(columns)}
+    are_treated = {} if deleted else {name: each.in_rows(positions.__getitem__)[1] for name, each in machine.treaters(policy).items()}
     within = open_range(machine, row.batch_id, row.sealed_range)
     treated: Counter[bool] = Counter()
     with source.reader() as reader:
@@ -203,8 +205,7 @@ def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolutio
                 if reference in deleted:
                     return Resolution.PRESUMED_ROLLED_BACK
                 if not deleted and reference in fields:
-                    values = dict(zip(columns, found[width:], strict=True))
-                    treated[all(treaters[name].is_treated(values[name]) for name in fields[reference])] += 1
+                    treated[all(are_treated[name](found) for name in fields[reference])] += 1
     return Resolution.PRESUMED_COMMITTED if deleted or treated[True] > treated[False] else Resolution.PRESUMED_ROLLED_BACK
 
 

@@ -196,6 +196,16 @@ def left_overdue(counts: Mapping[str, Any], done: int) -> int:
     return kept + min(overdue - kept, max(0, planned - done))
 
 
+def not_worked_on(source: str) -> FindingRow:
+    """Return the finding that a run could not work on a source; it is over when the source can be read again."""
+    return FindingRow("failed", source, source, "the source could not be worked on", 1)
+
+
+def still_there(count: int) -> FindingRow:
+    """Return the finding that so many records are still there although a run reported them as done."""
+    return FindingRow("failed", "*", "*", "records are still there after they were reported as done", count)
+
+
 def finding_json(finding: FindingRow) -> dict[str, Any]:
     """Return a finding for plan files, `--json` and events."""
     return {

@@ -11,6 +11,7 @@ from worker.usecases.approving import open_plan
 from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
 from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
+from worker.usecases.stopping import stop_brakes
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,11 @@ class NightRun:
 
 def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
     """Plan and apply under the brakes; see `plan_under_brakes`."""
+    begun = machine.monotonic()
     night = plan_under_brakes(machine, sources=sources, full=full)
     if night.plan is None or night.tripped:
         return night
-    result = carry_out(machine, open_plan(machine, night.plan.path), kind="run", progress=progress)
+    result = carry_out(machine, open_plan(machine, night.plan.path), kind="run", begun=begun, progress=progress)
     result.failed.update({name: why for name, why in night.plan.failed.items() if name not in result.failed})
     return NightRun(night.plan, result)
 
@@ -38,7 +40,12 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
     With `approval = always` the plan is made and waits for a person. A brake that concerns the whole run, or any source, stops the run
     before any write; only a source that looks different is left out by itself.
     """
-    with machine.ledger.run_lock(tuple(each.source.name for each in machine.policies(sources)), run_id="planning"):
+    names = tuple(each.source.name for each in machine.policies(sources))
+    tripped = stop_brakes(machine, names)
+    if tripped:
+        say(machine, tripped)
+        return NightRun(None, None, tripped)
+    with machine.ledger.run_lock(names, run_id="planning"):
         tripped = clock_brakes(machine)
         if tripped:
             say(machine, tripped)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from cronsim import CronSim
 
@@ -21,8 +21,10 @@ from worker.usecases.approving import open_plan
 from worker.usecases.closing import close, fail
 from worker.usecases.draining import Drain, let_dead_leases_run_out
 from worker.usecases.machine import Machine
+from worker.usecases.pacing import Stop
 from worker.usecases.running import plan_under_brakes
 from worker.usecases.starting import Wanted, begin
+from worker.usecases.stopping import in_force, refuse_stopped
 
 _CATCH_UP = dt.timedelta(hours=6)
 """So long after its time a scheduled run is still begun, when nobody was there to do it in time."""
@@ -36,6 +38,7 @@ def hand_over(machine: Machine, plan: PlanFile, *, kind: RunKind = "apply", at_m
 
     Raises Busy when another run has one of its sources.
     """
+    refuse_stopped(machine, tuple(plan.header.policies), plan=plan.header.plan_id)
     wanted = Wanted(new_run_id(), plan, kind, at_most, spread=True)
     with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id):
         prepare = begin(machine, wanted)
@@ -80,17 +83,23 @@ def tick(machine: Machine, sources: Sequence[str], day: dt.date) -> str | None:
 
 
 def free_batches(machine: Machine, run_id: str) -> Mapping[str, int]:
-    """Return, by source, how many batches of a run could be carried out now that nobody is at."""
+    """Return, by source, how many batches of a run could be carried out now that nobody is at; none of a source that a person stopped."""
     work = machine.ledger.work_of(run_id)
     left = {each.source.source for each in work if each.left}
     return {
-        each.source.source: each.free for each in work if each.free and each.source.failed is None and not left & set(each.source.after)
+        each.source.source: each.free
+        for each in work
+        if each.free and each.source.failed is None and not left & set(each.source.after) and in_force(machine, each.source.source) is None
     }
 
 
 def work_on(machine: Machine, drain: Drain, run_id: str, source: str) -> RunResult | None:
     """Carry out batches of one source of a spread run for as long as the drain goes on; returns how the run ended, if it did by this."""
     drain.source(source)
+    stop = drain.pacer.stopped
+    if stop is not None and stop.limit != "stop":
+        # A person's stop is lifted again, and the run goes on; its time does not come back.
+        machine.ledger.cut_short(run_id, {"*": asdict(stop)})
     return end_if_done(machine, run_id)
 
 
@@ -107,7 +116,7 @@ def end_if_done(machine: Machine, run_id: str) -> RunResult | None:
     if not ledger.close_order(run_id, ledger.worker, instead_of=order.owner if stuck else None):
         return None
     try:
-        return close(machine, run_id)
+        return close(machine, run_id, {name: Stop(**stop) for name, stop in order.said.get("stopped", {}).items()})
     except BaseException:
         ledger.reopen_order(run_id, ledger.worker)
         raise

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 from worker.audit.lines import files
+from worker.audit.proof import Reference
 from worker.audit.search import Found, search
 from worker.core.model import Relation
 from worker.core.refs import Referrer
@@ -29,9 +30,7 @@ def trace_record(machine: Machine, source: str, key: str, paths: Sequence[Path] 
     files and folders of them, by default the installation's own. Raises ConfigurationError for a source that is not declared or a path that
     is not there, Broken for a damaged file.
     """
-    keys = [*product(*(_readings(part) for part in _parts(source, key, _key_of(machine, source))))]
-    referrers = [Referrer(each.secret, source) for each in machine.keyring.audit_refs()]
-    return search(_files(machine, paths), {referrer.reference(each) for referrer in referrers for each in keys})
+    return search(audit_files(machine, paths), {each.reference for each in references_of_record(machine, source, key)})
 
 
 def trace_subject(machine: Machine, identifiers: Sequence[str], paths: Sequence[Path] = ()) -> Iterator[Found]:
@@ -39,10 +38,24 @@ def trace_subject(machine: Machine, identifiers: Sequence[str], paths: Sequence[
 
     What happened to a record after the identifiers in it were treated is found by the record's key only.
     """
+    return search(audit_files(machine, paths), {each.reference for each in references_of_subject(machine, identifiers)})
+
+
+def references_of_record(machine: Machine, source: str, key: str) -> list[Reference]:
+    """Return a record's references under the key of every year, for each thing that its typed key may have been; see `trace_record`."""
+    keys = [*product(*(_readings(part) for part in _parts(source, key, _key_of(machine, source))))]
+    years = machine.keyring.audit_ref_years()
+    return [Reference(ref.id, year, source, Referrer(ref.secret, source).reference(each)) for year, ref in years for each in keys]
+
+
+def references_of_subject(machine: Machine, identifiers: Sequence[str]) -> list[Reference]:
+    """Return a person's references under the key of every year, in every source and in holds and requests (`*`)."""
     forms = forms_of(identifiers)
     names = (*machine.schedule.sources, EVERY_SOURCE)
-    referrers = [Referrer(each.secret, name) for each in machine.keyring.audit_refs() for name in names]
-    return search(_files(machine, paths), {referrer.subject(form) for referrer in referrers for form in forms})
+    years = machine.keyring.audit_ref_years()
+    return [
+        Reference(ref.id, year, name, Referrer(ref.secret, name).subject(form)) for year, ref in years for name in names for form in forms
+    ]
 
 
 def _key_of(machine: Machine, source: str) -> tuple[str, ...]:
@@ -78,8 +91,8 @@ def _readings(part: str) -> list[KeyPart]:
     return found
 
 
-def _files(machine: Machine, paths: Sequence[Path]) -> list[Path]:
-    """Return the audit files to look in."""
+def audit_files(machine: Machine, paths: Sequence[Path]) -> list[Path]:
+    """Return the audit files to look in, by default the installation's own; ConfigurationError for one that is not there."""
     chosen = paths or (machine.settings.audit_folder,)
     missing = next((each for each in chosen if not each.exists()), None)
     if missing is not None:

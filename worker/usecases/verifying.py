@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
-from worker.core.compiled import fact_columns
 from worker.core.model import Policy
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
@@ -80,9 +79,10 @@ def verify(machine: Machine, run_id: str, progress: Callable[[str, int], None] |
         }
         referrer = Referrer(ref_key(machine, row).secret, row.source)
         within = open_range(machine, row.batch_id, row.sealed_range)
-        columns = tuple(name for name in fact_columns(policy) if name in {each.name for each in policy.treatable}) if treated else ()
-        treaters = machine.treaters(policy)
+        columns = policy.examined if treated else ()
         width = len(policy.source.key)
+        positions = {name: width + place for place, name in enumerate(columns)}
+        are_treated = {name: each.in_rows(positions.__getitem__)[1] for name, each in machine.treaters(policy).items()} if treated else {}
         there, left = 0, 0
         with source.reader() as reader:
             for page in reader.rows(EVERYTHING, columns, within=within):
@@ -91,7 +91,7 @@ def verify(machine: Machine, run_id: str, progress: Callable[[str, int], None] |
                     there += reference in deleted
                     fields = treated.get(reference)
                     if isinstance(fields, list):
-                        left += any(not treaters[name].is_treated(found[width + columns.index(name)]) for name in fields)
+                        left += any(not are_treated[name](found) for name in fields)
         for counter, count in (
             (result.gone, len(deleted) - there),
             (result.still_there, there),

@@ -37,6 +37,12 @@ def account(key: int, *expected: str, rule: str = "AL-7", ground: str | None = "
     return Record(rule, "accounts", key, values, expected)
 
 
+def log(name: str, day: str, *expected: str, at: str) -> Record:
+    """Return the lines of one local day of a log file; `at` is when the first was written, as the log says it."""
+    line = f'198.51.100.23 - - [{at}] "GET /day-{day} HTTP/1.1" 200 5\n'
+    return Record("AL-11", "site_logs", f"{name},{day}", {"lines": line * 3}, expected)
+
+
 RECORDS = (
     # --- The newsletter: only the membership goes (contact 1 is the same person as member 1) --------------------------------------------
     member(1, "deleted 2026-06-29", off="2026-06-29 08:00:00"),
@@ -110,6 +116,11 @@ RECORDS = (
     row("AL-11", "access_log", 1, "deleted 2026-06-29", ip_address="198.51.100.7", logged_at="2025-06-29 21:59:59"),
     row("AL-11", "access_log", 2, "kept", "deleted 2026-06-30", ip_address="198.51.100.8", logged_at="2025-06-29 22:00:00"),
     row("AL-11", "access_log", 3, "undetermined", ip_address="198.51.100.9", logged_at="0000-00-00 00:00:00"),
+    # The same in files, in one that was rotated and in one that was compressed; times are local ones.
+    log("access.log.1", "2025-06-30", "kept", "deleted 2026-06-30", at="30/Jun/2025:00:00:00 +0200"),
+    log("access.log.1", "2025-07-01", "kept", "kept", "deleted 2026-07-01", at="01/Jul/2025:23:59:59 +0200"),
+    log("access.log.2.gz", "2025-06-29", "deleted 2026-06-29", at="29/Jun/2025:23:59:59 +0200"),
+    log("access.log.2.gz", "2025-12-01", "kept", "kept", "kept", "deleted 2026-12-01", at="30/Nov/2025:23:30:00 +0000"),
     # --- Rights: a restriction while somebody looks into it -----------------------------------------------------------------------------
     contact(14, "held 2026-06-29", "held 2026-06-29", "deleted 2026-06-29", rule="AL-12", last="2024-06-29"),
 )
@@ -188,4 +199,5 @@ PLAN = Plan(
         ),
         Night("2027-01-01", (command("request", "close", "{objection}", "--outcome", "upheld, and gone"),)),
     ),
+    logs=frozenset({"site_logs"}),
 )

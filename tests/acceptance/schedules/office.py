@@ -17,7 +17,9 @@ the same thing then would be a day early.
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
+import os
 import re
 import sqlite3
 from collections import Counter
@@ -146,6 +148,7 @@ class Plan:
     folders: Mapping[str, str] = field(default_factory=dict)
     more: Sequence[tuple[str, Mapping[str, object]]] = ()
     damaged: frozenset[str] = frozenset()
+    logs: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -197,6 +200,12 @@ class Office(Installation):
         """Return every record of every source that the table is about, by source and key."""
         found: dict[tuple[str, str | int], dict[str, Any]] = {}
         for source in dict.fromkeys(each.source for each in self.written_down.records):
+            if source in self.written_down.logs:
+                for path in sorted((self.files / source).iterdir()):
+                    if path.is_file():
+                        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+                        found |= {(source, key): {"lines": lines} for key, lines in _days(path.name, text.decode()).items()}
+                continue
             if source in self.written_down.folders:
                 for path in sorted((self.files / source).iterdir()):
                     if not path.name.startswith("."):
@@ -232,12 +241,17 @@ def build(plan: Plan, folder: Path) -> Office:
         "RETENTION_MAX_CLOCK_LEAP": "P5Y",
     }
     for name in sources:
+        if name in plan.logs:
+            environ[f"RETENTION_SOURCES__{name.upper()}__PATH"] = str(folder / "files" / name)
+            continue
         place = ("PATH", str(folder / "files")) if name in plan.folders else ("URL", f"sqlite:///{folder / 'office.sqlite'}")
         environ[f"RETENTION_SOURCES__{name.upper()}__{place[0]}"] = place[1]
     office = Office(folder, environ, plan.nights[0].noon, plan_of=plan, sources=sources)
     with closing(sqlite3.connect(office.database)) as connection, connection:
         connection.executescript(f"PRAGMA journal_mode = WAL; {plan.tables}")
-        rows = [(each.source, {"id": each.key, **each.values}) for each in plan.records if each.source not in plan.folders]
+        rows = [
+            (each.source, {"id": each.key, **each.values}) for each in plan.records if each.source not in plan.folders.keys() | plan.logs
+        ]
         for table, row in (*plan.more, *rows):
             marks = ", ".join("?" for _ in row)
             connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
@@ -249,7 +263,27 @@ def build(plan: Plan, folder: Path) -> Office:
             text = json.dumps(record.values)
             (dossier / sidecar).write_text(text[:9] if f"{source}/{record.key}" in plan.damaged else text)
             (dossier / "letter.txt").write_text(f"Dear Sir or Madam, this is about {record.key}.")
+    for source in plan.logs:
+        (office.files / source).mkdir(parents=True)
+        files: dict[str, str] = {}
+        for record in (each for each in plan.records if each.source == source):
+            name = str(record.key).partition(",")[0]
+            files[name] = files.get(name, "") + str(record.values["lines"])
+        for name, text in files.items():
+            path = office.files / source / name
+            path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+            # Written for the last time long before the machine's own today.
+            os.utime(path, (office.now.timestamp(), office.now.timestamp()))
     return office
+
+
+def _days(name: str, text: str) -> dict[str, str]:
+    """Return the lines of an access log by the key of their record: every line here says its own local day in its path."""
+    found: dict[str, str] = {}
+    for line in text.splitlines(keepends=True):
+        key = f"{name},{line.split('/day-')[1].split()[0]}"
+        found[key] = found.get(key, "") + line
+    return found
 
 
 def spend(office: Office) -> list[str]:

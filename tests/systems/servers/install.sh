@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what the tests on real systems need, by apt, and starts none of it.
 #
-#   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Chromium, lnav, and the code of WordPress under .servers/
+#   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
+#                            systemd-analyze), and the code of WordPress under .servers/
 #   install.sh bench-tools   what the benchmark compares itself with
 #
 # Does nothing, and asks apt nothing, when everything is there. As root, or by sudo where that asks for no password;
@@ -34,6 +35,10 @@ servers)
     needs chromium has_browser
     needs lnav has lnav
     needs redis-server has redis-server
+    needs logrotate has logrotate
+    needs prometheus has promtool
+    needs strace has strace
+    needs systemd has systemd-analyze
     ;;
 bench-tools)
     needs percona-toolkit has pt-archiver

@@ -12,7 +12,7 @@ import pytest
 
 from connectors.application_files import open_source
 from connectors.application_files.checks import _writable
-from connectors.application_files.folder import told
+from connectors.folder import told
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.model import (
     Disposal,

@@ -8,11 +8,11 @@ import json
 import os
 
 import tomlkit
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.application_files import documents, index
-from connectors.application_files.folder import key_of, name_of
+from connectors.folder import key_of, name_of
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
 KEYS = st.sampled_from(["a", "b", "c", "d"])
@@ -59,6 +59,7 @@ def test_every_name_has_one_key(name: bytes) -> None:
 @given(
     st.dictionaries(CELLS.filter(lambda name: name != "contact"), CELLS | st.integers(-(2**53), 2**53) | st.booleans(), max_size=4), CELLS
 )
+@example({}, "\x85 ")
 def test_a_sidecar_keeps_its_other_facts(said: dict[str, object], new: str) -> None:
     """Setting one fact of a sidecar, in JSON or TOML, leaves all others as they were, and setting it twice is setting it once."""
     said = {**said, "name": "before"}

@@ -70,14 +70,17 @@ def long_way(policy: Policy, name: str, raw: Raw, today: dt.date) -> Fact:
 def test_agrees_with_decide(data: st.DataObject, policy: Policy, today: dt.date, standing: Standing, blocking: tuple[str, ...]) -> None:
     """Over rows of any values, in any order, with and without what it remembers of earlier rows."""
     columns = ("id", *fact_columns(policy), *policy.outside)
-    treaters = {field.name: treater(field, ORGANISATION, KEYS) for field in policy.treatable}
+    treaters = {field.name: treater(field, ORGANISATION, KEYS, fields=policy.source.fields) for field in policy.treatable}
     decider = RowDecider(policy, today, columns, treaters)
     for row in data.draw(rows_for(policy, columns, 6)):
         values = dict(zip(columns, row, strict=True))
         facts = {name: long_way(policy, name, values[name], today) for name in policy.deciding}
-        untreated = (
-            None if policy.only_deletes else frozenset(name for name, treats in treaters.items() if not treats.is_treated(values[name]))
+        left = (
+            name
+            for name, treats in treaters.items()
+            if not policy.only_deletes and not treats.is_treated(values[name], *(values[each] for each in treats.beside))
         )
+        untreated = None if policy.only_deletes else frozenset(left)
         assert facts == decider.facts(row)
         for stands in (NOTHING, standing):
             expected = decide(facts, policy, stands, today, untreated=untreated, blocking=blocking)

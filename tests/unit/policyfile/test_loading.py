@@ -307,9 +307,9 @@ SWAPS = [
     (
         'name = { treatment = "clear" }',
         'name = { treatment = "claer" }',
-        "\"claer\" is not one of clear, pseudonym, truncate. Did you mean 'clear'?",
+        "\"claer\" is not one of clear, pseudonym, truncate, random, scrub. Did you mean 'clear'?",
     ),
-    ('name = { treatment = "clear" }', "name = { treatment = 3 }", "must be 'clear', 'pseudonym', 'truncate' or"),
+    ('name = { treatment = "clear" }', "name = { treatment = 3 }", "must be 'clear', 'pseudonym', 'truncate', 'random', 'scrub'"),
     ('name = { treatment = "clear" }', 'name = { treatment = "clear", personal = false }', "is personal"),
     ('name = { treatment = "clear" }', 'name = { treatment = "clear", domain = "x" }', "only a field with the treatment 'pseudonym'"),
     ('name = { treatment = "clear" }', 'name = { treatment = "clear", timezone = "UTC" }', "only a timestamp has a zone"),

@@ -16,17 +16,24 @@ from typing import get_args
 
 import pytest
 
+from tests.proofs import EVERYWHERE, PERSON, SIGNER, proof_of, story
 from tests.trails import a_week, counts
 from worker.audit.history import History, history
 from worker.audit.lines import files
+from worker.audit.members import MEMBERS
+from worker.audit.proof import rendered
+from worker.audit.proofcheck import check
 from worker.ledger.rows import Approval, FindingKind, FindingRow
 from worker.paper import Lang
 from worker.planfile import Header, PlanFile, PlannedBatch, PlanWriter, Reason, Summary
 from worker.policyfile import loads
 from worker.reports.dashboard import dashboard
+from worker.reports.person import person_page
 from worker.reports.plan import plan_page
 from worker.reports.words import words
-from worker.usecases.reporting import DELETE, TREAT
+from worker.usecases.explaining import Explanation, PurposeLine
+from worker.usecases.proving import Made, Stays
+from worker.usecases.reporting import ACTIONS, DELETE, PSEUDONYMISE, TREAT, WORDS
 
 HERE = Path(__file__).parent
 NOW = dt.datetime(2026, 7, 3, 8, tzinfo=dt.UTC)
@@ -150,15 +157,62 @@ def page_of(name: str, lang: Lang, week: History, plan: PlanFile) -> str:
     """Return one of the pages."""
     if name == "dashboard":
         return dashboard(week, lang, NOW)
+    if name == "person":
+        return person(lang, plan.path.parent)
     schedule = loads(POLICIES, "policies.toml", connectors=("crm",))
     yes = Approval("B. Officer", NOW)
     return plan_page(plan, schedule, lang, findings=FOUND, new={FOUND[0].digest}, approval=yes).replace(str(plan.path.parent), "/plans")
 
 
+def staying(word: str, *lines: PurposeLine, action: str | None = None, backups: dt.date | None = None) -> Explanation:
+    """Return what `explain` says of a record whose key nobody is to see."""
+    day = dt.date(2026, 7, 10) if word != "kept" else None
+    treated = ("phone",) if word == "partly" else ()
+    return Explanation("contacts", ("secret-key",), word, "", day, day, lines, {}, (), NOW.date(), backups, action, treated)
+
+
+def person(lang: Lang, folder: Path) -> str:
+    """Return the page of a person to whom everything happened that can."""
+    schedule = loads(POLICIES, "policies.toml", connectors=("crm",))
+    reason = "contact ended on 2026-06-01: its period is over; promise never applied: its start event; does not apply"
+    told = proof_of(story(folder / "story", died=2, version=schedule.policies[0].digest, reason=reason))
+    needs = PurposeLine("contact", "", "", "", ("email", "phone"), ("seen_on: 2024-01-02",), runs=True, through=dt.date(2027, 3, 4))
+    open_end = PurposeLine("promise", "", "", "", ("email",), (), runs=True, through=None)
+    over = PurposeLine("promise", "", "ended on 2020-01-01", "", ("email",), (), runs=False, through=None)
+    found = [
+        staying("kept", needs, open_end),
+        staying("partly", open_end, action=TREAT),
+        staying("due", over, action=DELETE, backups=dt.date(2026, 8, 2)),
+        staying("due", over, action=PSEUDONYMISE),
+        *(staying(word) for word in ("held", "review", "waiting", "undetermined", "uncovered")),
+    ]
+    assert set(WORDS) == {each.word for each in found}
+    made = Made(told, check(rendered(told), [SIGNER.verifier]))
+    return person_page(made, schedule, Stays(NOW.date(), found, ("members",), ("files",)), lang, NOW)
+
+
 @pytest.mark.parametrize("lang", Lang)
 @pytest.mark.parametrize("name", ["dashboard", "plan"])
+def test_a_table_behind_every_chart(name: str, lang: Lang, week: History, plan: PlanFile) -> None:
+    """Who can't see a chart hears its name and finds its numbers in the table that comes next."""
+    page = page_of(name, lang, week, plan)
+    charts = [each.end() for each in re.finditer(r"<svg.*?</svg>", page, re.DOTALL)]
+    assert charts
+    assert len(charts) == len(re.findall(r'<svg[^>]*role="img"[^>]*aria-label="[^"]+', page))
+    assert all(page.find("<table>", at) < page.find("<h", at) for at in charts)
+
+
+@pytest.mark.parametrize("lang", Lang)
+def test_the_page_of_a_person_names_nobody(lang: Lang, week: History, plan: PlanFile) -> None:
+    """No key, no reference, no day out of a record: only days that follow from a policy."""
+    page = page_of("person", lang, week, plan)
+    assert not [word for word in ("secret-key", "2024", PERSON, EVERYWHERE, "tester") if word in page]
+
+
+@pytest.mark.parametrize("lang", Lang)
+@pytest.mark.parametrize("name", ["dashboard", "plan", "person"])
 class TestPages:
-    """Both pages in both languages."""
+    """All pages in both languages."""
 
     def test_golden(self, name: str, lang: Lang, week: History, plan: PlanFile) -> None:
         """Every word and number is the one that a person read; how it is drawn is the business of other tests."""
@@ -179,14 +233,6 @@ class TestPages:
         assert not re.search(r"https?:|url\(|@import|<script|javascript:|<b>|<i>", page)
         assert not [name for _, name, _ in text.attributes if name.startswith("on")]
         assert "default-src 'none'" in page
-
-    def test_a_table_behind_every_chart(self, name: str, lang: Lang, week: History, plan: PlanFile) -> None:
-        """Who can't see a chart hears its name and finds its numbers in the table that comes next."""
-        page = page_of(name, lang, week, plan)
-        charts = [each.end() for each in re.finditer(r"<svg.*?</svg>", page, re.DOTALL)]
-        assert charts
-        assert len(charts) == len(re.findall(r'<svg[^>]*role="img"[^>]*aria-label="[^"]+', page))
-        assert all(page.find("<table>", at) < page.find("<h", at) for at in charts)
 
     def test_headings_and_headers(self, name: str, lang: Lang, week: History, plan: PlanFile) -> None:
         """Headings go down one level at a time, every cell of a header says what it heads, and what scrolls can be reached by keyboard."""
@@ -237,6 +283,11 @@ def test_both_languages_say_the_same() -> None:
     assert {name: gaps(said) for name, said in english.said.items()} == {name: gaps(said) for name, said in dutch.said.items()}
     for each in (english, dutch):
         assert set(get_args(FindingKind)) == set(each.findings)
+    assert {name: gaps(said) for name, said in english.person.items()} == {name: gaps(said) for name, said in dutch.person.items()}
+    kinds = {name: MEMBERS[f"retention.{name}_kind"].schema["enum"] for name in ("hold", "request")}
+    needed = {*(f"hold_{each}" for each in kinds["hold"]), *(f"asked_{each}" for each in kinds["request"])}
+    needed |= {*(f"stays_{each}" for each in WORDS), *(f"did_{each}" for each in ACTIONS)}
+    assert needed <= english.person.keys()
     for name in ("done", "stays", "left", "steps", "outcomes", "troubles", "damages", "actions", "states"):
         assert getattr(english, name).keys() == getattr(dutch, name).keys()
     assert len(english.meaning) == len(dutch.meaning)

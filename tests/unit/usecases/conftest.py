@@ -6,11 +6,12 @@ import atexit
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,26 @@ class KillAt:
 
 
 @dataclass
+class PlayedTime:
+    """Time that passes only while somebody sleeps, or the test lets it; `during` is called in every sleep."""
+
+    seconds: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+    during: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        """Return the seconds that passed."""
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        assert seconds >= 0
+        self.slept.append(seconds)
+        self.seconds += seconds
+        self.during()
+
+
+@dataclass
 class Lab:
     """The machine and everything around it that a test looks at or changes."""
 
@@ -136,6 +157,8 @@ class Lab:
     moment: dt.datetime = dt.datetime(2026, 6, 30, 12, tzinfo=dt.UTC)
     faults: KillAt = field(default_factory=KillAt)
     environ: dict[str, str] = field(default_factory=dict)
+    time: PlayedTime = field(default_factory=PlayedTime)
+    connect: Callable[[MemorySource], Any] = lambda source: source
 
     @contextmanager
     def machine(self) -> Iterator[Machine]:
@@ -172,10 +195,12 @@ class Lab:
                 schedule,
                 ledger,
                 Keyring.open(settings.keys_file),
-                lambda source: MemorySource(source, self.memory, schedule.sources),
+                lambda source: self.connect(MemorySource(source, self.memory, schedule.sources)),
                 trail,
                 lambda: self.moment,
                 self.faults,
+                self.time.monotonic,
+                self.time.sleep,
             )
 
     def plan_and_apply(self, machine: Machine) -> tuple[MadePlan, RunResult]:

@@ -8,6 +8,7 @@ from tests.unit.connectors.sql.conftest import Open, field
 from worker.core.facts import FieldType
 from worker.core.model import (
     Aggregate,
+    Coarse,
     Disposal,
     Disposition,
     DispositionKind,
@@ -18,6 +19,7 @@ from worker.core.model import (
     Policy,
     Purpose,
     Relation,
+    Scrubbing,
     StartEvent,
     Step,
     Treatment,
@@ -101,13 +103,31 @@ def test_a_view_is_refused(opened: Open) -> None:
         ("email", Treatment(TreatmentKind.CONSTANT, "r" * 41), "takes 40 characters"),
         ("id", Treatment(TreatmentKind.CONSTANT, "0"), "is part of the key"),
         ("made", CLEAR, "is computed by the database"),
+        ("email", Treatment(TreatmentKind.GENERALISE, coarse=Coarse.REGION, size=2), "is unique"),
+        ("email", Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing(within=40)), "is unique"),
+        ("short", Treatment(TreatmentKind.RANDOM), "takes 10 characters, but the treatment random writes up to 29"),
+        ("short", Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing()), "say within = 10"),
+        ("short", Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing(within=11)), "say within = 10"),
     ],
 )
 def test_a_treatment_must_fit_its_column(opened: Open, name: str, treatment: Treatment, expected: str) -> None:
     """NOT NULL, UNIQUE, length, key and generated columns limit what a treatment may write."""
-    sql = PEOPLE.replace("seen_on DATE", "seen_on DATE, made TEXT GENERATED ALWAYS AS (name || code) STORED")
+    sql = PEOPLE.replace("seen_on DATE", "seen_on DATE, short VARCHAR(10), made TEXT GENERATED ALWAYS AS (name || code) STORED")
     problems, _ = opened(sql, field(name, treatment=treatment)).problems(None, {})
     assert expected in said(problems)
+
+
+def test_treatments_that_fit(opened: Open) -> None:
+    """A token is unique, a scrubbed text stays within what was said, and a coarse value never needs more room than it had."""
+    fitting = {
+        "email": Treatment(TreatmentKind.RANDOM),
+        "code": Treatment(TreatmentKind.GENERALISE, coarse=Coarse.REGION, size=2),
+        "short": Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing(within=10)),
+        "seen_on": Treatment(TreatmentKind.GENERALISE, coarse=Coarse.YEAR),
+    }
+    sql = PEOPLE.replace("seen_on DATE", "seen_on DATE, short VARCHAR(10)")
+    problems, _ = opened(sql, *(field(name, treatment=each) for name, each in fitting.items())).problems(None, {})
+    assert [] == list(problems)
 
 
 def test_a_pseudonym_of_an_address_needs_room(opened: Open) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
 from connectors.contract.cases import TODAY, Facts
-from connectors.sql.dynamic import IS_TRUNCATED, DynamicStorage
+from connectors.sql.dynamic import DynamicStorage
 from connectors.sql.expressions import compiled
 from connectors.sql.selection import Model
-from connectors.sql.sqlite import _is_truncated
+from connectors.sql.sqlite import create_functions
 from connectors.sql.tables import ColumnInfo, Kind, TableInfo
 from tests.thoroughness import examples
 from tests.unit.connectors.sql import values
@@ -26,14 +26,15 @@ from worker.core.model import Source
 from worker.core.select import OnOrBefore, Selection, Suspect
 
 DECLARED = {"stamp": "TIMESTAMP", "zoned": "TEXT", "day": "DATE", "text": "TEXT", "loose": "", "number": "INTEGER", "flag": "BOOLEAN"}
-DECLARED |= dict.fromkeys(values.TREATED, "VARCHAR(80)")
+DECLARED |= dict.fromkeys(values.TREATED, "VARCHAR(80)") | dict.fromkeys(values.COARSE_DAYS, "DATE")
+DECLARED |= dict.fromkeys(values.COARSE_MOMENTS, "TIMESTAMP") | dict.fromkeys(values.COARSE_NUMBERS, "NUMERIC")
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[sqlite3.Connection]:
     """Return a database with one empty table."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.create_function(IS_TRUNCATED, 1, _is_truncated, deterministic=True)
+    create_functions(connection)
     connection.execute(f"CREATE TABLE things (id INTEGER PRIMARY KEY, {', '.join(f'{name} {kind}' for name, kind in DECLARED.items())})")
     yield connection
     connection.close()
@@ -67,6 +68,11 @@ def stored(database: sqlite3.Connection) -> list[dict[str, object]]:
     return [dict(zip(names, row, strict=True)) for row in database.execute(f"SELECT {', '.join(names)} FROM things ORDER BY id")]
 
 
+def _as_text(moment: dt.datetime | None) -> str | None:
+    """Return a moment as most programs write it, at midnight as a day."""
+    return None if moment is None else str(moment).removesuffix(" 00:00:00")
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Source, list[dict[str, object]], list[Selection]]:
     """Return a source, rows of values, and questions."""
@@ -92,6 +98,10 @@ def cases(draw: st.DrawFn) -> tuple[Source, list[dict[str, object]], list[Select
             "number": odd,
             "flag": odd,
             **dict.fromkeys(values.TREATED, values.texts),
+            **dict.fromkeys(
+                (*values.COARSE_DAYS, *values.COARSE_MOMENTS), st.one_of(values.text_dates, values.first_moments.map(_as_text))
+            ),
+            **dict.fromkeys(values.COARSE_NUMBERS, st.one_of(odd, values.amounts)),
         }
     )
     return source, draw(st.lists(row, min_size=4, max_size=12)), draw(st.lists(values.leaves(source), min_size=4, max_size=8))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connectors.contract.cases import TODAY
 from worker.core.conditions import Compare, Op
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Field, Identifier, Source, Treatment, TreatmentKind
+from worker.core.model import Coarse, Field, Identifier, Scrubbing, Source, Treatment, TreatmentKind
 from worker.core.select import Absent, Compares, Holding, OnOrBefore, Selection, Suspect
 
 ZONES = ("UTC", "Europe/Amsterdam", "America/New_York", "Pacific/Kiritimati", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia")
@@ -99,6 +99,11 @@ texts = st.sampled_from(
         "192.0.2.0", "192.0.2.77", "999.1.1.0", "01.2.3.0", "1.2.3.0 ", "1.2.3.0\n", "2001:db8::", "2001:db8::1", "0.0.0.0",
         "::ffff:1.2.3.0",
         "p1-%-" + "_" * 26, "a%", "0", "1", "5",
+        "r1-" + "a" * 26, "r1-" + "A" * 26, "r1-" + "a" * 27, "r1-" + "1" * 26, "r1-" + "a" * 26 + "@people.invalid",
+        "r1-" + "a" * 26 + "\n",
+        "1234 AB", "12", "1234", "NL-1234", "ab", "AB", "é1", "1 2", "*", "Ada", "ada wrote", "Ada B. Lovelace", "B. ada LOVELACE, said",
+        "call 06-12345678", "0612345678", "order 20240517123", "[e-mail]", "mail ada@example.example", "bsn 123456782", "at 10.0.0.77:8",
+        "NL91ABNA0417164300", "pay NL91 ABNA 0417 1643 00 now", "fe80::1", "std::vector", "12:30:45", "1:2:3:4:5:6:7:8",
     ]
 )  # fmt: skip
 numbers = st.sampled_from([None, 0, 1, -1, 4, 5, 7, 10**15, -(10**15)])
@@ -115,33 +120,60 @@ def readings(draw: st.DrawFn, kind: FieldType, *, zoned: bool = False) -> Readin
 
 
 def source_of(kinds: dict[str, Reading]) -> Source:
-    """Return a source with a field per reading, and four texts with a treatment each."""
+    """Return a source with a field per reading, texts with a treatment each, and values that are made coarser."""
     plain = Reading(FieldType.TEXT, Empty.UNKNOWN, ZoneInfo("UTC"))
     treated = {
         "cleared": Treatment(TreatmentKind.CLEAR),
         "constant": Treatment(TreatmentKind.CONSTANT, value="removed"),
         "address": Treatment(TreatmentKind.TRUNCATE),
         "person": Treatment(TreatmentKind.PSEUDONYM, domain="people"),
+        "region": Treatment(TreatmentKind.GENERALISE, coarse=Coarse.REGION, size=2),
+        "token": Treatment(TreatmentKind.RANDOM, domain="people"),
+        "alone": Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing(countries=("NL",))),
+        "remarks": Treatment(TreatmentKind.SCRUB, scrubbing=Scrubbing(("person", "mail", "cleared", "open_name"), countries=("NL",))),
+    }
+    coarse = {
+        "month": (FieldType.DATE, Treatment(TreatmentKind.GENERALISE, coarse=Coarse.MONTH)),
+        "year": (FieldType.DATE, Treatment(TreatmentKind.GENERALISE, coarse=Coarse.YEAR)),
+        "moment": (FieldType.TIMESTAMP, Treatment(TreatmentKind.GENERALISE, coarse=Coarse.MONTH)),
+        "instant": (FieldType.TIMESTAMP, Treatment(TreatmentKind.GENERALISE, coarse=Coarse.YEAR)),
+        "tens": (FieldType.NUMBER, Treatment(TreatmentKind.GENERALISE, coarse=Coarse.RANGE, size=10)),
+        "price": (FieldType.NUMBER, Treatment(TreatmentKind.GENERALISE, coarse=Coarse.RANGE, size=7)),
     }
     mail = Field("mail", "mail", plain, treatment=Treatment(TreatmentKind.PSEUDONYM, domain="people"), identifier=Identifier.EMAIL)
     fields = (
         *(Field(name, name, reading) for name, reading in kinds.items()),
         *(Field(name, name, plain, treatment=treatment) for name, treatment in treated.items()),
         mail,
+        Field("posted", "posted", plain, treatment=Treatment(TreatmentKind.RANDOM, domain="people"), identifier=Identifier.EMAIL),
+        Field("open_name", "open_name", plain),
+        *(
+            Field(name, name, Reading(kind, Empty.UNKNOWN, ZoneInfo("UTC"), ZoneInfo("UTC")), treatment=treatment)
+            for name, (kind, treatment) in coarse.items()
+        ),
     )
     return Source("things", "sql", "things", ("id",), fields)
 
 
-TREATED = ("cleared", "constant", "address", "person", "mail")
+TREATED = ("cleared", "constant", "address", "person", "mail", "region", "token", "alone", "remarks", "posted", "open_name")
+"""Texts with a treatment, and one that stands beside them without any."""
+
+COARSE_DAYS, COARSE_MOMENTS, COARSE_NUMBERS = ("month", "year"), ("moment", "instant"), ("tens", "price")
+COARSE = (*COARSE_DAYS, *COARSE_MOMENTS, *COARSE_NUMBERS)
+"""Values that are made coarser, by what they are."""
+
+first_days = st.one_of(days, days.map(lambda day: day.replace(day=1)), days.map(lambda day: day.replace(day=1, month=1)), st.none())
+first_moments = st.builds(lambda day, clock: day and dt.datetime.combine(day, clock), first_days, st.one_of(st.just(dt.time(0, 0)), clocks))
+amounts = st.sampled_from([None, 0, 7, 10, 31, 70, -1, -7, -10, 10**15])
 
 
 @st.composite
 def leaves(draw: st.DrawFn, source: Source) -> Selection:
     """Return a question about one field."""
-    field = draw(st.sampled_from([each for each in source.fields if each.name not in TREATED or each.name == "person"]))
+    field = draw(st.sampled_from([each for each in source.fields if each.name not in (*TREATED, *COARSE) or each.name == "person"]))
     kind = field.reading.type
     if draw(st.integers(0, 4)) == 0:
-        return Holding(draw(st.sampled_from(TREATED)))
+        return Holding(draw(st.sampled_from([each for each in (*TREATED, *COARSE) if each != "open_name"])))
     if draw(st.integers(0, 4)) == 0:
         return draw(st.sampled_from([Absent(field.name), Suspect(field.name, TODAY), Suspect(field.name, TODAY)]))
     ops = st.sampled_from([op for op in Op if op is not Op.EXISTS])

@@ -1,6 +1,6 @@
 """Runs that any process can go on with: what a run has to know, its sources, its planned batches with their leases, and the nights.
 
-Revision ID: 0006
+Revision ID: 0007
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision: str | None = "0005"
+revision = "0007"
+down_revision: str | None = "0006"
 branch_labels = None
 depends_on = None
 
@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.String(length=100), nullable=True),
         sa.Column("leased_until", INSTANT, nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
-        sa.CheckConstraint("state IN ('waiting', 'leased', 'done', 'set_aside')", name=op.f("ck_work_state_known")),
+        sa.CheckConstraint("state IN ('waiting', 'leased', 'done', 'left', 'set_aside')", name=op.f("ck_work_state_known")),
         sa.ForeignKeyConstraint(["run_id", "source"], ["run_sources.run_id", "run_sources.source"], name=op.f("fk_work_run_id")),
         sa.PrimaryKeyConstraint("run_id", "batch_id", name=op.f("pk_work")),
     )

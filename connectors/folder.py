@@ -59,6 +59,43 @@ def _ours(source: str, doing: str, number: int, *, one: bool) -> RetentionError:
     return SourceFailed(f"{text} {hint}")
 
 
+def open_root(source: str, table: str, path: Path) -> int:
+    """Return a descriptor of a source's folder: a path, or a table as a folder below it; ConfigurationError when it can't be had."""
+    shown = path
+    try:
+        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        for part in () if table in ("", ".") else table.split("/"):
+            shown = shown / part
+            if part in ("", ".", ".."):
+                os.close(root)
+                raise ConfigurationError(f"{source}: the table {table!r} is no folder below {path}.")
+            with _closing(root), opened(root, part) as inside:
+                root = os.dup(inside)
+    except OSError as error:
+        what = _OBSTACLES.get(error.errno or 0, os.strerror(error.errno or 0))
+        raise ConfigurationError(f"{source}: {shown} {what}") from None
+    return root
+
+
+_LINK = "is no folder, or a link to one. Give the folder itself: links are not followed."
+_OBSTACLES = {
+    errno.ENOENT: "does not exist. Make the folder, mount it, or correct the source's path.",
+    errno.ENOTDIR: _LINK,
+    errno.ELOOP: _LINK,
+    errno.EACCES: "may not be entered. Give the user of the worker the right to read and write it.",
+    errno.EPERM: "may not be entered. Give the user of the worker the right to read and write it.",
+}
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    """Close a descriptor at the end."""
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def key_of(name: str) -> str:
     """Return a folder's name as the key of its dossier: the name itself, or an escaped form of one that is no valid text."""
     try:
