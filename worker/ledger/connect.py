@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from worker.errors import ConfigurationError, RetentionError, Retriable
+from worker.errors import ConfigurationError, LedgerUnreachable, RetentionError
 
 _BUSY_SECONDS = 10
 _WRITES = "ledger_writes"
@@ -138,7 +138,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise Retriable(f"The ledger can't be reached or is busy: {said(error)}") from error
+        raise LedgerUnreachable(f"The ledger can't be reached or is busy: {said(error)}") from error
     except SQLAlchemyError as error:
         raise RetentionError(f"The ledger refused: {said(error)}") from error
 
