@@ -17,7 +17,7 @@ from queue import SimpleQueue
 
 from worker.audit.events import Action
 from worker.core.model import Policy
-from worker.errors import LeaseLost, RetentionError, Retriable
+from worker.errors import LeaseLost, LedgerUnreachable, RetentionError, Retriable
 from worker.ledger.rows import BatchRow, Lease
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
@@ -126,6 +126,8 @@ class Lane:
                     outcome = self._try(planned, attempt if number == 1 else f"{attempt}+{number}", lease)
         except _InDoubt as doubt:
             raise doubt.error from None
+        except LedgerUnreachable:
+            raise
         except Retriable as error:
             self._put_off += 1
             if self._put_off == _PUT_OFF:
@@ -144,7 +146,11 @@ class Lane:
         try:
             return self._worker.carry_out(planned, under, lease)
         except RetentionError as error:
-            known = ledger.batch(under)
+            try:
+                known = ledger.batch(under)
+            except LedgerUnreachable as away:
+                # It may have been committed, and nobody can say so now.
+                raise _InDoubt(away) from None
             if known is not None and known.state == "pending":
                 ledger.close_batch(under, "rolled_back", {}, "")
             if known is not None and known.state == "intended":

@@ -49,13 +49,16 @@ class Proxy:
                 each.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, delayed: bool) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := await reader.read(_CHUNK):
                 if delayed and self.delay:
                     await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
+        except OSError:
+            # Reset on one side, it must not stay open on the other.
+            writer.transport.abort()
 
     async def _listen(self) -> asyncio.Server:
         server = await asyncio.start_server(self._meet, LOOPBACK, 0)
