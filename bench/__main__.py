@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import facts, memory, ours, plans, profiling, references, report
+from bench import cost, facts, memory, ours, plans, profiling, references, report
 from bench.data import BLOCK, contacts, treated_contacts
 from bench.databases import NAMES, Database, running
 from bench.measure import Measure, Wrong
@@ -32,6 +32,7 @@ _JOBS = {
     "pseudonymise": (references.pseudonymise, ours.pseudonymise),
     "plan": (plans.plan,),
     "facts": (facts.facts,),
+    cost.JOB: (cost.cost,),
 }
 
 

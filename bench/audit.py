@@ -11,6 +11,7 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ _SIGNER = Signer.of("bench", bytes(32))
 @click.command(help="Measure how many lines a second are verified.")
 @click.option("--lines", default=1_000_000, show_default=True, help="Event lines to write and verify.")
 @click.option("--segment", default=500, show_default=True, help="Event lines of a segment.")
-@click.option("--packed", is_flag=True, help="Also compressed, and as a container runtime and Docker keep it.")
+@click.option("--packed", is_flag=True, help="Also compressed, and as container runtimes and the journal keep it.")
 def main(*, lines: int, segment: int, packed: bool) -> None:
     """Write, verify, print."""
     with tempfile.TemporaryDirectory(prefix="retention-bench-") as name:
@@ -64,14 +65,45 @@ def _written(folder: Path, lines: int, segment: int) -> Path:
 
 
 def _packed(path: Path) -> dict[str, Path]:
-    packed, cri, docker = (path.with_name(name) for name in ("packed.gz", "0.log", "docker.log"))
+    packed = path.with_name("packed.gz")
     packed.write_bytes(gzip.compress(path.read_bytes(), 6))
-    with path.open("rb") as lines, cri.open("wb") as one, docker.open("wb") as two:
-        for line in lines:
-            one.write(b"2026-03-01T12:00:00.000000000Z stdout F " + line)
-            wrapped = {"log": line.decode(), "stream": "stdout", "time": "2026-03-01T12:00:00.000000000Z"}
-            two.write(json.dumps(wrapped, separators=(",", ":")).encode() + b"\n")
-    return {"compressed": packed, "container runtime": cri, "Docker": docker}
+    found = {"compressed": packed}
+    for name, wrapped in _WRAPPED.items():
+        found[name] = path.with_name(f"{name}.log")
+        with path.open("rb") as lines, found[name].open("wb") as written:
+            written.writelines(wrapped(line.decode("ascii").rstrip("\n")) for line in lines)
+    return found
+
+
+def _as_json(entry: dict[str, str]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+
+
+_AT = "2026-03-01T12:00:00.000000000Z"
+_JOURNAL = {
+    "__CURSOR": "s=0123456789abcdef0123456789abcdef;i=1a2b3;b=0123456789abcdef0123456789abcdef;m=1a2b3c4d5e;t=62f0a1b2c3d4e",
+    "__REALTIME_TIMESTAMP": "1772366400000000",
+    "__MONOTONIC_TIMESTAMP": "112233445566",
+    "_BOOT_ID": "0123456789abcdef0123456789abcdef",
+    "PRIORITY": "6",
+    "_UID": "1001",
+    "_GID": "1001",
+    "_SYSTEMD_UNIT": "retention.service",
+    "_HOSTNAME": "server",
+    "_TRANSPORT": "stdout",
+    "SYSLOG_IDENTIFIER": "retention",
+    "_COMM": "retention",
+    "_PID": "4711",
+    "_STREAM_ID": "fedcba9876543210fedcba9876543210",
+}
+_WRAPPED: dict[str, Callable[[str], bytes]] = {
+    "container runtime": lambda line: f"{_AT} stdout F {line}\n".encode(),
+    "Docker": lambda line: _as_json({"log": f"{line}\n", "stream": "stdout", "time": _AT}),
+    "journal, json": lambda line: _as_json({**_JOURNAL, "MESSAGE": line}),
+    "journal, export": lambda line: "".join(f"{name}={value}\n" for name, value in {**_JOURNAL, "MESSAGE": line}.items()).encode() + b"\n",
+    "journal, short": lambda line: f"Mar 01 12:00:00 server retention[4711]: {line}\n".encode(),
+}
+"""How other programs keep a line."""
 
 
 if __name__ == "__main__":

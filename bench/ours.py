@@ -97,7 +97,7 @@ def work_off(url: str, folder: Path, disposition: Disposition, due: int, around:
     with opened(url, folder, disposition) as machine:
         made = planned(machine, due)
         approve(machine, made.path, "bench")
-        _confirm(around(lambda: apply_plan(machine, open_plan(machine, made.path))), due)
+        confirm(around(lambda: apply_plan(machine, open_plan(machine, made.path))), due)
 
 
 def opened(url: str, folder: Path, disposition: Disposition, share: Share = DUE) -> AbstractContextManager[Machine]:
@@ -153,7 +153,7 @@ def _plan_and_apply(url: str, folder: Path, disposition: Disposition, due: int) 
         yield PLAN, took
         approve(machine, made.path, "bench")
         result, took = timed(lambda: apply_plan(machine, open_plan(machine, made.path)))
-        _confirm(result, due)
+        confirm(result, due)
         yield APPLY, took
 
 
@@ -164,11 +164,11 @@ def _run(url: str, folder: Path, disposition: Disposition, due: int) -> Iterator
         night, took = timed(lambda: run(machine))
         if night.result is None:
             raise Wrong(f"a brake stopped the run: {', '.join(each.what for each in night.tripped)}")
-        _confirm(night.result, due)
+        confirm(night.result, due)
         yield RUN, took
 
 
-def _confirm(result: RunResult, due: int) -> None:
+def confirm(result: RunResult, due: int) -> None:
     """Raise Wrong unless the run says that it did everything and read it back."""
     if (result.exit_code, result.acted, result.verified, result.left) != (0, due, due, 0):
         raise Wrong(f"the run did not do everything: {result.as_json()}; findings: {result.new_findings}")

@@ -11,6 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.cost import APPLY as APPLYING
+from bench.cost import GOAL as AUDIT_GOAL
+from bench.cost import JOB as AUDIT
+from bench.cost import TOGETHER, TOTAL
 from bench.facts import JOB as FACTS
 from bench.facts import PLAIN
 from bench.measure import Measure, Time
@@ -69,7 +73,7 @@ def show(console: Console, measures: Sequence[Measure], peaks: Sequence[Peak], r
     """Print everything that was measured."""
     console.print(f"{rows:,} contacts; {os.cpu_count()} cores; Python {platform.python_version()}; {platform.platform()}")
     for database, job in dict.fromkeys(
-        (each.database, each.job) for each in measures if each.job != FACTS and not each.job.startswith("plan")
+        (each.database, each.job) for each in measures if each.job not in (FACTS, AUDIT) and not each.job.startswith("plan")
     ):
         _show_job(console, [each for each in measures if (each.database, each.job) == (database, job)])
     plans = [each for each in measures if each.job.startswith("plan")]
@@ -78,6 +82,9 @@ def show(console: Console, measures: Sequence[Measure], peaks: Sequence[Peak], r
     beside = [each for each in measures if each.job == FACTS]
     if beside:
         _show_facts(console, beside)
+    audited = [each for each in measures if each.job == AUDIT]
+    if audited:
+        _show_audit(console, audited)
     if peaks:
         _show_memory(console, peaks)
 
@@ -132,6 +139,22 @@ def _show_facts(console: Console, measures: Sequence[Measure]) -> None:
     console.print(table)
 
 
+def _show_audit(console: Console, measures: Sequence[Measure]) -> None:
+    """Print which share of a delete run the audit trail takes."""
+    table = Table(title=f"Cost of the audit trail, {measures[0].records:,} records deleted", title_justify="left", title_style="bold")
+    table.add_column("database")
+    table.add_column("phase")
+    for name in ("seconds", "a record", "of the run", "of the apply", "goal (of the run)"):
+        table.add_column(name, justify="right")
+    whole = {(each.database, each.way): each.time.seconds for each in measures}
+    for each in measures:
+        micros = f"{each.time.seconds / each.records * 1e6:.1f} µs"
+        shares = [f"{each.time.seconds / whole[each.database, way]:.2f}" for way in (TOTAL, APPLYING)]
+        goal = f"{AUDIT_GOAL:.2f}" if each.way == TOGETHER else ""
+        table.add_row(each.database, each.way, f"{each.time.seconds:.3f}", micros, shares[0], "" if each.way == TOTAL else shares[1], goal)
+    console.print(table)
+
+
 def _show_memory(console: Console, peaks: Sequence[Peak]) -> None:
     """Print how much memory was held at most."""
     table = Table(title="Memory at its highest, plan and apply on SQLite", title_justify="left", title_style="bold")
@@ -147,7 +170,8 @@ def _ratios(measure: Measure, measures: Sequence[Measure]) -> dict[str, float]:
     return {
         each.way: measure.rate / each.rate
         for each in measures
-        if (each.database, each.job) == (measure.database, measure.job) and each.way in (SINGLE, LOOP, ARCHIVER, COUNT, PLAIN)
+        if (each.database, each.job) == (measure.database, measure.job)
+        and each.way in (SINGLE, LOOP, ARCHIVER, COUNT, PLAIN, *((TOTAL, APPLYING) if measure.job == AUDIT else ()))
     }
 
 

@@ -12,8 +12,8 @@ from typing import assert_never
 from worker.core.compiled import aggregate_fact
 from worker.core.conditions import Truth, compare
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Raw, Unknown
-from worker.core.model import Aggregate, Source
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union, definition
+from worker.core.sources import Aggregate, Source
 from worker.core.treatments import recogniser
 
 Values = Callable[[str], Raw]

@@ -7,7 +7,7 @@ uses the same system.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from connectors.matching import matcher
 from worker.core.compiled import RELATION
 from worker.core.facts import Known, Raw
-from worker.core.model import Aggregate, Function, Match, Policy, Relation, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Aggregate, Function, Match, Relation, Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable
-from worker.ports import Along, Changes, Key, KeyRange, Level, Load, Resolution, Row, Shape
+from worker.ports import Along, Changes, Key, KeyRange, Left, Level, Load, Resolution, Row, Shape, Undone
 
 Record = dict[str, object]
 Table = dict[Key, Record]
@@ -31,11 +32,13 @@ _PAGE = 500
 class Memory:
     """A system that lives in memory: its tables by name, the batches it committed, how loaded it says it is.
 
-    refuses -- the first parts of keys of records that it will not change, as a constraint would.
+    refuses -- the first parts of keys of records that it will not change, as a constraint would; asked -- is told before each request to a
+    system without transactions which record it is about, and may answer why it is refused.
     """
 
     tables: Tables = field(default_factory=dict)
     committed: set[str] = field(default_factory=set)
+    asked: Callable[[Key], Left | None] = lambda _key: None
     load: Load = field(default_factory=Load)
     refuses: set[object] = field(default_factory=set)
 
@@ -46,6 +49,7 @@ class MemorySource:
     level = Level.PERMANENT
     transactional = True
     lanes = 1
+    most: int | None = None
 
     def __init__(self, source: Source, memory: Memory, sources: Mapping[str, Source] | None = None) -> None:
         if source.table not in memory.tables:
@@ -197,6 +201,31 @@ class MemoryReader:
         return len(rows), len(rows) - len(filled), len(filled) - len(days), lowest, highest
 
 
+class MemoryService(MemorySource):
+    """The same records in a system without transactions: a batch writes one after the other, and says which it could not."""
+
+    transactional = False
+    most: int | None = 100
+
+    @contextmanager
+    def reader(self) -> Iterator[MemoryReader]:
+        """Return a view of the records as they are when they are met."""
+        yield MemoryReader(self.spec, self._memory.tables, self._sources)
+
+    @contextmanager
+    def batch(  # type: ignore[override]
+        self,
+        batch_id: str,  # noqa: ARG002
+        within: KeyRange,
+        selection: Selection,
+        columns: Sequence[str],
+        *,
+        take: bool = False,  # noqa: ARG002
+    ) -> Iterator[MemoryRequests]:
+        """Return a batch that works on the live tables."""
+        yield MemoryRequests(self.spec, self._memory, self._sources, (within, selection, tuple(columns)))
+
+
 class MemoryBatch(MemoryReader):
     """One unit of work: it writes into a copy, and compares with the live tables before the copy takes their place."""
 
@@ -248,7 +277,7 @@ class MemoryBatch(MemoryReader):
         if any(key[0] in self._memory.refuses for table, key in self._touched if table == mine):
             raise Skippable(f"{self._source.name}: a record may not be changed")
 
-    def commit(self) -> None:
+    def commit(self) -> Sequence[Undone]:
         """Put the written rows in the place of the live ones."""
         self._compare()
         for table, key in self._touched:
@@ -258,6 +287,7 @@ class MemoryBatch(MemoryReader):
             else:
                 self._memory.tables[table][key] = written
         self._memory.committed.add(self._batch_id)
+        return ()
 
     def _keys(self) -> list[Key]:
         """Return the keys of the batch's rows, in order."""
@@ -301,6 +331,78 @@ class MemoryBatch(MemoryReader):
         for table, key in self._touched:
             if self._memory.tables[table].get(key) != self._seen[table].get(key):
                 raise Changed(f"{self._source.name}: a row was changed by somebody else")
+
+
+class MemoryRequests(MemoryReader):
+    """One unit of work without transactions: each record is compared again directly before it is written, with the rows that go along."""
+
+    def __init__(
+        self, source: Source, memory: Memory, sources: Mapping[str, Source], asked: tuple[KeyRange, Selection, tuple[str, ...]]
+    ) -> None:
+        super().__init__(source, memory.tables, sources)
+        within, selection, columns = asked
+        self._memory = memory
+        self._changes: Changes | None = None
+        self._rows: dict[Key, list[tuple[Along, Key]]] = {}
+        self.witness: Mapping[str, str] = {}
+        self.rows: list[Row] = [row for page in MemoryReader.rows(self, selection, columns, within=within) for row in page]  # type: ignore[assignment]
+        self._seen = {key: dict(memory.tables[source.table][key]) for key in self._keys()}
+
+    def write(self, changes: Changes) -> None:
+        """Check that the batch holds what it is to write; Changed when it doesn't."""
+        wanted = [*changes.delete, *(self._key(row) for update in changes.updates for row in update.rows)]
+        if not {*wanted} <= self._seen.keys() or (changes.whole and len(changes.delete) != len(self._seen)):
+            raise Changed(f"{self._source.name}: the batch does not hold exactly the records to write")
+        self._changes = changes
+        for along in sorted(changes.along, key=lambda each: -len(each.path)):
+            for key, row in self.related(along.path, list(dict.fromkeys(wanted)), ()):
+                if row in along.keys:
+                    self._rows.setdefault(key, []).append((along, row))  # type: ignore[arg-type]
+
+    def commit(self) -> Sequence[Undone]:
+        """Write one record after the other."""
+        changes = self._changes or Changes()
+        undone: list[Undone] = []
+        settings: dict[Key, Record] = {}
+        for update in changes.updates:
+            columns = [self._source.field(name).column for name in update.fields]
+            for row in update.rows:
+                settings.setdefault(self._key(row), {}).update(zip(columns, row[len(self._source.key) :], strict=True))
+        for key in dict.fromkeys((*changes.delete, *settings)):
+            why = self._refused(key)
+            rows = self._rows.get(key, [])
+            if why is not None:
+                undone += [Undone(key, why, answer="refused"), *(Undone(found, why, along.path) for along, found in rows)]
+                continue
+            for along, found in rows:
+                self._write_along(along, found)
+            if key in settings:
+                self._tables[self._source.table][key].update(settings[key])
+            else:
+                del self._tables[self._source.table][key]
+        return undone
+
+    def _refused(self, key: Key) -> Left | None:
+        """Return why a record can't be written now."""
+        refused = self._memory.asked(key)
+        now = self._tables[self._source.table].get(key)
+        return refused or (Left.GONE if now is None else None if now == self._seen[key] else Left.CHANGED)
+
+    def _write_along(self, along: Along, key: Key) -> None:
+        """Delete or detach a row of a relation."""
+        relation = self._along(along.path)[-1]
+        if along.detach:
+            self._tables[relation.table][key].update(dict.fromkeys(relation.theirs))
+        else:
+            self._tables[relation.table].pop(key, None)
+
+    def _keys(self) -> list[Key]:
+        """Return the keys of the batch's rows, in order."""
+        return [self._key(row) for row in self.rows]
+
+    def _key(self, row: Row) -> Key:
+        """Return a row's key."""
+        return tuple(row[: len(self._source.key)])  # type: ignore[arg-type]
 
 
 def _restricts(match: Match, record: Record, other: Record) -> bool:

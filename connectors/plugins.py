@@ -6,7 +6,11 @@ imported only when a source needs it, so that an office without a database doesn
 
 from __future__ import annotations
 
-from worker.core.model import Source
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worker.core.sources import Source
+from worker.errors import ConfigurationError
 from worker.ports import Connection, OpenSource
 
 
@@ -25,6 +29,14 @@ def comments(source: Source, connection: Connection) -> OpenSource:
     return _table(source, connection)
 
 
+def wordpress(source: Source, connection: Connection) -> OpenSource:
+    """Open the comments of a WordPress site over its REST API; see `connectors.wordpress`."""
+    with _needing("rest"):
+        from connectors.wordpress import open_source
+
+    return open_source(source, connection)
+
+
 def application_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of application files; see `connectors.application_files`."""
     from connectors.application_files import open_source
@@ -37,6 +49,19 @@ def log_files(source: Source, connection: Connection) -> OpenSource:
     from connectors.log_files import open_source
 
     return open_source(source, connection)
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    """Say which extra to install when something is missing that only some connectors need."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("connectors", "worker"):
+            raise
+        raise ConfigurationError(
+            f"This connector needs {error.name}, which is not installed: pip install 'retention-worker[{extra}]'."
+        ) from None
 
 
 def _table(source: Source, connection: Connection) -> OpenSource:

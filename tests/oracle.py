@@ -12,8 +12,9 @@ from typing import Any
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, Policy, Purpose, StartEvent, StateEnd
+from worker.core.model import Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import Anchor, FiscalYear, Period, Term
+from worker.core.sources import ANSWERED
 from worker.core.standing import Hold, Request, Standing
 
 ONE_DAY = dt.timedelta(days=1)

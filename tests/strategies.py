@@ -20,32 +20,23 @@ from tests.calendars import periods, terms
 from tests.thoroughness import examples
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import (
+from worker.core.model import SEEN, Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, StateEnd, Step
+from worker.core.periods import NO_TIME, Period
+from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union
+from worker.core.sources import (
     ANSWERED,
-    SEEN,
     Aggregate,
     Coarse,
-    Combine,
     Consent,
-    Disposition,
-    DispositionKind,
     Field,
     Function,
     Identifier,
-    LegalBasis,
     Mark,
-    Policy,
-    Purpose,
     Scrubbing,
     Source,
-    StartEvent,
-    StateEnd,
-    Step,
     Treatment,
     TreatmentKind,
 )
-from worker.core.periods import NO_TIME, Period
-from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union
 from worker.core.standing import Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import PseudonymKey
 

@@ -27,8 +27,7 @@ from worker.settings import Settings, load
 from worker.usecases.draining import Drain
 from worker.usecases.heartbeat import beat as heartbeat
 from worker.usecases.machine import Machine
-from worker.usecases.pacing import pacer_of
-from worker.usecases.spreading import ToDo, free_batches, in_blackout, look_after, tick, work_on
+from worker.usecases.spreading import ToDo, free_batches, in_blackout, look_after, refuse_elsewhere, tick, work_on
 
 _SLICE_SECONDS = 30.0
 _PATIENCE_SECONDS = 5.0
@@ -48,6 +47,8 @@ def application(settings: Settings) -> Celery:
     """Return the application for these settings; ConfigurationError when they name no broker."""
     if settings.broker is None:
         raise ConfigurationError("Workers are woken by a Redis: set RETENTION_BROKER, for instance to redis://localhost:6379/0.")
+    # Beat keeps when it sent what in a file there, and makes no folder.
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = Celery("retention", set_as_current=False)
     schedule = load_policies(settings.policies, connectors=registry.names())
     names = [policy.source.name for policy in schedule.policies]
@@ -108,7 +109,7 @@ class _Opened:
         self._until = clock.monotonic() + _SLICE_SECONDS
         if self._drain is None or self._drain[0] != run_id:
             self.forget_run()
-            self._drain = (run_id, Drain(machine, run_id, pacer_of(machine, run_id), patience=_PATIENCE_SECONDS, go_on=self._go_on))
+            self._drain = (run_id, Drain(machine, run_id, patience=_PATIENCE_SECONDS, go_on=self._go_on))
         return self._drain[1]
 
     def _go_on(self, _source: str) -> bool:
@@ -176,13 +177,9 @@ def drain(run_id: str, source: str) -> None:
 
     def does() -> None:
         machine = _opened.machine()
+        refuse_elsewhere(machine, run_id)
         order = machine.ledger.order(run_id)
-        if order is None:
-            raise ConfigurationError(
-                f"This worker's ledger doesn't know the run {run_id}: all workers and beat need the same ledger, which on several "
-                "machines has to be in PostgreSQL (RETENTION_LEDGER)."
-            )
-        if order.phase != "open":
+        if order is None or order.phase != "open":
             return
         heartbeat(machine, "worker")
         taken = _opened.drain(run_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,18 +16,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 
 from worker import clock, registry
 from worker.audit.events import Action
 from worker.audit.note import Signer
 from worker.audit.trail import SERVICE, AuditTrail
-from worker.core.model import Schedule, Source
+from worker.core.model import Schedule
+from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
+from worker.log import get_logger
 from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
+from worker.usecases.keykeeping import end_destruction
 from worker.usecases.machine import Machine
 
 _COLLECT_AFTER = 100_000
@@ -44,31 +49,54 @@ def service_version() -> str:
 
 @contextmanager
 def machine(
-    settings: Settings, *, schedule: Schedule | None = None, now: clock.Now = clock.now, faults: Faults | None = None
+    settings: Settings,
+    *,
+    schedule: Schedule | None = None,
+    now: clock.Now = clock.now,
+    faults: Faults | None = None,
+    returned_keys: bool = False,
 ) -> Iterator[Machine]:
-    """Join everything for one command; closes it all again. Raises ConfigurationError for whatever does not fit together."""
+    """Join everything for one command; closes it all again. Raises ConfigurationError for whatever does not fit together.
+
+    returned_keys -- go on although keys that were destroyed are in the key file again: for whoever destroys them anew.
+    """
     _collect_rarely()
     schedule = schedule or load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
     with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
-        ledger.confirm_keys(keyring.checks())
+        begun = ledger.keys_being_destroyed()
+        if begun is not None:
+            keyring.destroy(begun.key_ids)
+        checks = keyring.checks()
+        if returned_keys:
+            checks = _without_returned(ledger, checks)
+        ledger.confirm_keys(checks)
         known = set(keyring.checks())
         sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now, keyring)
         helpers = _Helpers(settings, schedule, now)
+        joined = Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
         try:
-            yield Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
+            if begun is not None:
+                end_destruction(joined, begun)
+            yield joined
         finally:
             sources.close()
             try:
                 checks = keyring.checks()
-                ledger.confirm_keys(checks)
+                ledger.confirm_keys(_without_returned(ledger, checks) if returned_keys else checks)
                 for key_id in sorted(set(checks) - known):
                     family = checks[key_id].rpartition(":")[0]
                     trail.open().emit(Action.KEY_CREATED, {"retention.key": key_id, "retention.key_family": family}, sync=True)
             finally:
                 trail.close()
+
+
+def _without_returned(ledger: Ledger, checks: Mapping[str, str]) -> dict[str, str]:
+    """Return the checks of keys that were never destroyed."""
+    destroyed = {each.key_id for each in ledger.known_keys() if each.destroyed_at is not None}
+    return {key_id: check for key_id, check in checks.items() if key_id not in destroyed}
 
 
 @contextmanager
@@ -172,15 +200,15 @@ class _Helpers:
 
         try:
             yield send
-        except BaseException:
-            for each in started:
-                each.terminate()
-            raise
         finally:
             for each in started:
-                # One that was not sent anywhere reads the end of its errand, and goes.
+                # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
+                each.terminate()
                 _write(each, b"")
-                each.wait()
+            for each in started:
+                if each.wait() < 0 and each.returncode != -signal.SIGTERM:
+                    # What it was at was done by others, and the next process that starts records how its audit file ended.
+                    get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
 
 
 def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:
@@ -211,19 +239,21 @@ class _Trail:
         self._settings = settings
         self._now = now
         self._keyring = keyring
+        self._opening = Lock()
         self.opened: AuditTrail | None = None
 
     def open(self) -> AuditTrail:
-        """Return the trail."""
-        if self.opened is None:
-            self.opened = AuditTrail.open(
-                self._settings.audit_folder,
-                now=self._now,
-                service_version=service_version(),
-                sign=signer(self._keyring).sign,
-                copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
-            )
-        return self.opened
+        """Return the trail; the first two lanes of a process may ask for it at once."""
+        with self._opening:
+            if self.opened is None:
+                self.opened = AuditTrail.open(
+                    self._settings.audit_folder,
+                    now=self._now,
+                    service_version=service_version(),
+                    sign=signer(self._keyring).sign,
+                    copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
+                )
+            return self.opened
 
     def close(self) -> None:
         """Close the trail, if it was opened."""

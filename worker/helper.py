@@ -17,7 +17,6 @@ from worker import bootstrap, clock, log
 from worker.bootstrap import Errand
 from worker.errors import RetentionError
 from worker.usecases.draining import Drain
-from worker.usecases.pacing import pacer_of
 
 _POLL_SECONDS = 0.05
 
@@ -63,7 +62,7 @@ def _help(errand: Errand, stop: _Stop) -> None:
     ahead = dt.timedelta(seconds=errand.ahead)
     with (
         bootstrap.machine(errand.settings, schedule=errand.schedule, now=lambda: clock.now() + ahead) as machine,
-        Drain(machine, errand.run_id, pacer_of(machine, errand.run_id), go_on=stop.go_on, apart_only=True) as drain,
+        Drain(machine, errand.run_id, go_on=stop.go_on, apart_only=True) as drain,
     ):
         while stop.go_on():
             open_ones = [each for each in machine.ledger.work_of(errand.run_id) if each.waiting and each.source.lanes > 1]

@@ -3,7 +3,7 @@
 Threat model. Whoever holds this file can attribute every pseudonym, recognise every person in the ledger, read which
 keys a plan selects, forge a plan, and sign what an auditor believes. Whoever loses it can do none of these any more,
 and nor can the organisation. So the file is made for its owner alone, a file that others can read is refused rather
-than mended (it may have been read already), keys are only ever added to it, the replacement is atomic and durable
+than mended (it may have been read already), only `destroy` ever takes a key out of it, the replacement is atomic and durable
 before a new key is used, and no secret appears in a repr or an error. The families are independent: each is 256
 random bits, none is derived from another, so that one can be destroyed or given away without the others.
 """
@@ -14,6 +14,7 @@ import base64
 import binascii
 import contextlib
 import fcntl
+import glob
 import hashlib
 import hmac
 import json
@@ -21,7 +22,7 @@ import os
 import secrets
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,19 +141,23 @@ class Keyring:
             found = _by_id(self._entries, key_id)
         return found
 
-    def destroy_audit_ref(self, year: int) -> tuple[str, ...]:
-        """Remove the keys for one year's audit references from the file and return their ids.
+    def audit_ref_ids(self, year: int) -> tuple[str, ...]:
+        """Return the ids of the keys for one year's references that are in the file; none is made."""
+        return tuple(entry.key.id for entry in self._entries if entry.family == f"audit-ref/{year:04d}")
 
-        From then on nobody can tell which record a reference of that year meant. Copies of the file keep them:
-        backups are the caller's to destroy. Retire the ids in the ledger first, or their loss will be reported.
+    def destroy(self, key_ids: Collection[str]) -> tuple[str, ...]:
+        """Remove the keys with these ids from the file, and drafts that a crash left beside it; return the ids that were there.
+
+        From then on nobody can attribute what was made with them. Copies of the file keep them: backups are the caller's to destroy. Retire
+        the ids in the ledger first, or their loss will be reported.
         """
-        family = f"audit-ref/{year:04d}"
         with self._mutex, _creating(self._path):
             entries = _read(self._path) or ()
-            gone = tuple(entry.key.id for entry in entries if entry.family == family)
+            gone = tuple(entry.key.id for entry in entries if entry.key.id in key_ids)
             if gone:
-                self._entries = tuple(entry for entry in entries if entry.family != family)
+                self._entries = tuple(entry for entry in entries if entry.key.id not in key_ids)
                 _write(self._path, self._entries)
+            _forget_drafts(self._path)
         return gone
 
     def seal(self, plaintext: bytes, *, context: str) -> str:
@@ -346,6 +351,15 @@ def _write(path: Path, entries: tuple[_Entry, ...]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _forget_drafts(path: Path) -> None:
+    """Remove what a crash left of writing the file: it holds the keys of then. Whoever has the lock is alone in writing."""
+    try:
+        for draft in path.parent.glob(f".{glob.escape(path.name)}.*.draft"):
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -26,11 +26,16 @@ from typing import Any, Self
 from worker.errors import ConfigurationError, Refused
 
 FORMAT = "retention-plan/1"
+REPLAY = "replay of "
+"""What the reasons of a replay begin with; the batch and the run follow, then a colon and the purposes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a plan was made from; instants are aware UTC, `as_of` is the local day it decides for."""
+    """What a plan was made from; instants are aware UTC, `as_of` is the local day it decides for.
+
+    replay -- it deletes what was deleted before and came back, and nothing else.
+    """
 
     plan_id: str
     made_at: dt.datetime
@@ -40,6 +45,7 @@ class Header:
     policies: Mapping[str, str]
     shapes: Mapping[str, str]
     ref_key_id: str
+    replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ class PlanWriter:
                 "policies": dict(header.policies),
                 "shapes": dict(header.shapes),
                 "ref_key": header.ref_key_id,
+                **({"replay": True} if header.replay else {}),
             }
         )
 
@@ -196,6 +203,7 @@ class PlanFile:
                 head["policies"],
                 head["shapes"],
                 head["ref_key"],
+                replay=bool(head.get("replay", False)),
             )
             summary = Summary(tail["counts"], tail["findings"])
         except (ValueError, KeyError, TypeError):

@@ -17,8 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Problem
 
 KeyPart = str | int | bytes
@@ -123,6 +124,33 @@ class Changes:
     whole: bool = False
 
 
+class Left(StrEnum):
+    """Why a record that a batch was to write is as it was, in a system that writes one record after the other."""
+
+    GONE = "gone"
+    """It was not there any more when its turn came."""
+    CHANGED = "changed"
+    """It was no longer what was decided on when its turn came."""
+    FAILED = "failed"
+    """The system refused it, and would again."""
+    BUSY = "busy"
+    """The system could not be had any more when its turn came; a later run may do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A record, or a row that was to go along, that a committed batch left as it was.
+
+    path -- as in `Along`, empty for the source's own records; answer -- what the system said, its status and its own word for it
+    (`HTTP 403 rest_cannot_edit`), never anything out of a record.
+    """
+
+    key: Key
+    why: Left
+    path: tuple[str, ...] = ()
+    answer: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a source looks like: its columns, and the tables that refer to it. A new one since the last approval stops the source."""
@@ -186,11 +214,20 @@ class Batch(Protocol):
         ...  # pragma: no cover
 
     def write(self, changes: Changes) -> None:
-        """Write; raises Changed when the system did not change exactly the rows it was told to, and then commits nothing."""
+        """Write; raises Changed when the system did not change exactly the rows it was told to, and then commits nothing.
+
+        Where the system has no transactions nothing is sent yet: this only checks that the batch holds what it is told to write.
+        """
         ...  # pragma: no cover
 
-    def commit(self) -> None:
-        """Make it permanent. Leaving the batch without this rolls it back where the system can."""
+    def commit(self) -> Sequence[Undone]:
+        """Make it permanent and return what was not done after all. Leaving the batch without this rolls it back where the system can.
+
+        With transactions that is nothing: all of it is done, or it raises. Without them this is what sends the requests, one record after
+        the other: each is read again directly before, and left when it changed; a request without an answer, or with one that doesn't say
+        whether it was carried out, is read back before anything is said about it. When even that can't be done it raises Retriable or
+        SourceFailed: then nobody knows what became of the batch, it stays open, and it is read back by a later run.
+        """
         ...  # pragma: no cover
 
 
@@ -206,14 +243,16 @@ class Advising(Protocol):
 class OpenSource(Protocol):
     """A source as a connector has opened it.
 
-    level -- how gone a deleted record is; transactional -- a batch that is left without commit leaves nothing behind; lanes -- how many
-    batches may be open at once.
+    level -- how gone a deleted record is; transactional -- a batch that is left without commit leaves nothing behind, and one that is
+    committed is done as a whole (see `Batch.commit`); lanes -- how many batches may be open at once; most -- how many records a batch may
+    hold, None where the settings alone say so: no hold can be placed while a batch is written.
     """
 
     spec: Source
     level: Level
     transactional: bool
     lanes: int
+    most: int | None
 
     def problems(self, policy: Policy | None, schedule_sources: Mapping[str, Source]) -> tuple[list[Problem], list[Problem]]:
         """Return (what makes the source unusable, what a person should know) after comparing what is declared with what is there."""

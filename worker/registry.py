@@ -16,6 +16,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
 
 
+def installed() -> list[tuple[str, str]]:
+    """Return (name, package and version) of every connector that is registered, sorted; a name that two packages claim comes twice."""
+    found = {(each.name, f"{each.dist.name} {each.dist.version}" if each.dist is not None else "?") for each in entry_points(group=GROUP)}
+    return sorted(found)
+
+
 def connector(name: str) -> Connector:
     """Return a connector by its name; ConfigurationError when it is not installed, can't be loaded, or two plug-ins claim the name."""
     found: list[EntryPoint] = [entry for entry in entry_points(group=GROUP) if entry.name == name]

@@ -14,7 +14,8 @@ from connectors.application_files.removal import unfinished
 from connectors.batchfolder import WORKING
 from connectors.folder import entries, exists, name_of, opened
 from worker.core.facts import FieldType
-from worker.core.model import DispositionKind, Policy, Source
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Source
 from worker.errors import Problem
 
 _SAMPLE = 200

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.errors import Problem, Problems
 
 NAME = "@name"

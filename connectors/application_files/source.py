@@ -15,8 +15,9 @@ from connectors.application_files.removal import Removal, Work
 from connectors.batchfolder import BatchFolder
 from connectors.folder import open_root, told
 from connectors.matching import matcher
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape, Update
 
@@ -44,6 +45,7 @@ class ApplicationFiles:
     level = Level.PERMANENT
     transactional = True
     lanes = 1
+    most: int | None = None
 
     def __init__(self, source: Source, layout: Layout, root: int, faults: Faults) -> None:
         self.spec = source
@@ -203,15 +205,16 @@ class FilesBatch:
         self._removal.prepare(work, self._compare_moved)
         self._written = frozenset(touched.difference(work.dossiers))
 
-    def commit(self) -> None:
+    def commit(self) -> tuple[()]:
         """Make it permanent; Changed, with everything as it was, when a sidecar or the index changed after it was written."""
         if self._written is None:
-            return
+            return ()
         with told(self._source.name, "reading the folder"):
             self._compare(self._written, self._look_again())
         self._removal.mark()
         self._final = True
         self._removal.finish()
+        return ()
 
     def leave(self) -> None:
         """Put everything back unless the batch was committed."""

@@ -12,9 +12,10 @@ from connectors.contract.harness import COLUMNS, TODAY, ZONE, Record
 from worker.core.compiled import fact_reader
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Consent, Disposition, DispositionKind, LegalBasis, Policy, Purpose, Source, StartEvent, Step
+from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union
+from worker.core.sources import Consent, Source
 from worker.core.treatments import PseudonymKey, Treater, treater
 
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Field, Identifier, Source, Treatment, TreatmentKind
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Field, Identifier, Source, Treatment, TreatmentKind
 from worker.ports import Changes, Key, KeyRange, OpenSource, Row
 
 Record = Mapping[str, object]
@@ -72,14 +72,17 @@ class Harness(ABC):
 
     source -- as a policy file would declare it; more_than_a_page -- a number of records that takes the connector several pages;
     selections -- how many random selections are tried; survives -- whether the system outlives the process, so that a crash can be
-    tried; awkward_keys -- keys that are hard to write down; odd_dates -- texts that the system can hold in a date field although they
-    are no dates.
+    tried; many -- with how many records it is tried that memory stays constant, 0 for none; bytes_a_key -- what the connector may keep of
+    each of them while it reads (file systems don't sort); awkward_keys -- keys that are hard to write down; odd_dates -- texts that the
+    system can hold in a date field although they are no dates.
     """
 
     source: Source
     more_than_a_page = 1_203
     selections = 150
     survives = True
+    many = 0
+    bytes_a_key = 0
     awkward_keys: Sequence[Key] = ()
     odd_dates: Sequence[str] = ()
 
@@ -166,10 +169,11 @@ def split(source: OpenSource, row: Row) -> tuple[Key, Row]:
 
 
 def carry_out(source: OpenSource, within: KeyRange, changes: Changes, batch_id: str = "b") -> None:
-    """Write and commit one batch."""
+    """Write and commit one batch, all of which is to be done."""
     with source.batch(batch_id, within, EVERYTHING, ()) as batch:
         batch.write(changes)
-        batch.commit()
+        undone = batch.commit()
+    assert not list(undone)
 
 
 class Contract:

@@ -11,8 +11,9 @@ from connectors.contract.harness import TODAY, RelationsHarness, carry_out, ever
 from worker.core.compiled import fact_reader
 from worker.core.conditions import Compare, Op
 from worker.core.facts import Empty, FieldType, Known, NotApplicable, Unknown
-from worker.core.model import Aggregate, Disposal, Function, Policy, Relation
+from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Absent, Compares, OnOrBefore, Selection, Suspect
+from worker.core.sources import Aggregate, Disposal, Function, Relation
 from worker.errors import Changed
 from worker.ports import Along, Changes, OpenSource
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.log_files.lines import FORMATS, Clock, own_clock
 from worker.core.facts import FieldType
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.errors import Problem, Problems
 
 _OPTIONS = ("files", "unit", "time", "time_pattern", "time_format", "settled", "case_field")

@@ -23,8 +23,9 @@ from connectors.log_files.packed import DAMAGE, NoLog, reading, writing
 from connectors.log_files.rewriting import Rewriting, Trace, trace
 from connectors.matching import matcher
 from worker.core.facts import UNREADABLE, Raw
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
+from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable, SourceFailed
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape
 
@@ -64,6 +65,7 @@ class LogFiles:
     level = Level.PERMANENT
     transactional = True
     lanes = 1
+    most: int | None = None
 
     def __init__(self, source: Source, layout: Layout, root: int, faults: Faults) -> None:
         self.spec = source
@@ -318,12 +320,13 @@ class LogBatch:
         )
         self._prepared = True
 
-    def commit(self) -> None:
+    def commit(self) -> tuple[()]:
         """Make it permanent."""
         if self._prepared and not self._final:
             self._rewriting.mark()
             self._final = True
             self._rewriting.finish()
+        return ()
 
     def leave(self) -> None:
         """Put everything back unless the batch was committed."""

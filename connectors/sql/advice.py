@@ -17,7 +17,8 @@ from connectors.sql.looks import forms, is_copy, is_soft_delete, named_like
 from connectors.sql.sqlite import SQLite
 from connectors.sql.tables import Kind, TableInfo, split_name
 from worker.core.facts import FieldType
-from worker.core.model import Disposal, DispositionKind, Policy
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Disposal
 from worker.errors import Problem
 
 NOT_PERSONAL = "not_personal"

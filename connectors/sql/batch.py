@@ -18,8 +18,8 @@ from connectors.sql.ranged import on_range
 from connectors.sql.related import related_rows, relations_along
 from connectors.sql.selection import Model, column_info, uses_rows
 from connectors.sql.tables import Kind
-from worker.core.model import Relation, Source
 from worker.core.select import Selection
+from worker.core.sources import Relation, Source
 from worker.errors import Changed, ConfigurationError, SourceFailed
 from worker.ports import Along, Changes, Key, KeyRange, Row, Update
 
@@ -206,7 +206,7 @@ class SqlBatch:
         if done != wanted:
             raise Changed(f"{self._model.source.name}: {wanted} {what}, but {done} were there; nothing was committed.")
 
-    def commit(self) -> None:
+    def commit(self) -> tuple[()]:
         """Commit. Whatever goes wrong here leaves it open whether the batch is in: only `resolve` can tell."""
         try:
             self._database.commit(self._connection)
@@ -219,6 +219,7 @@ class SqlBatch:
                 f"{self._model.source.name}: the commit of a batch failed (error {code}, {cause.name.lower()}); "
                 "whether it is in will be found out by 'retention apply' or 'retention run' before anything else is written."
             ) from None
+        return ()
 
 
 @contextmanager

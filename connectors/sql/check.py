@@ -16,7 +16,8 @@ from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite
 from connectors.sql.tables import ColumnInfo, ForeignKey, Kind, TableInfo, referring, split_name
 from worker.core.facts import FieldType, Reading
-from worker.core.model import Disposal, DispositionKind, Policy, Relation
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Disposal, Relation
 from worker.errors import Problem
 
 HISTORY = "history"

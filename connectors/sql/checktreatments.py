@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from connectors.sql.selection import Model
 from connectors.sql.tables import ColumnInfo, Kind, TableInfo
-from worker.core.model import Coarse, Field, Identifier, TreatmentKind
+from worker.core.sources import Coarse, Field, Identifier, TreatmentKind
 from worker.core.treatments import UNREADABLE_ADDRESS
 
 _ALIKE = (TreatmentKind.CONSTANT, TreatmentKind.TRUNCATE, TreatmentKind.GENERALISE, TreatmentKind.SCRUB)

@@ -17,7 +17,7 @@ from connectors.sql.selection import Model, column_info
 from connectors.sql.storage import Value
 from connectors.sql.tables import Rows
 from worker.core.compiled import RELATION
-from worker.core.model import Aggregate, Function
+from worker.core.sources import Aggregate, Function
 from worker.ports import Row
 
 

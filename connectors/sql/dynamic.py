@@ -19,7 +19,7 @@ from connectors.sql.storage import Summary, Value
 from connectors.sql.tables import ColumnInfo
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import PLACEHOLDERS, FieldType, Known, Reading
-from worker.core.model import Field, Identifier, TreatmentKind
+from worker.core.sources import Field, Identifier, TreatmentKind
 
 IS_TRUNCATED = "retention_is_truncated"
 """The SQL function, registered on our connections, that says whether an IP address is truncated already."""

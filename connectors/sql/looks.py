@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from worker.core.model import Scrubbing
 from worker.core.scrubbing import Scrubber, tells
+from worker.core.sources import Scrubbing
 
 _LONGEST_FORM = 80
 _SCRUBBER = Scrubber(Scrubbing(language="en", countries=("NL", "BE", "DE")))

@@ -22,8 +22,9 @@ from connectors.sql.rights import grants, needs_of
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite, sqlite_engine
 from connectors.sql.tables import ForeignKey, TableInfo, referring, reflect, split_name
-from worker.core.model import Policy, Relation, Source
+from worker.core.model import Policy
 from worker.core.select import Selection
+from worker.core.sources import Relation, Source
 from worker.errors import ConfigurationError, Problem
 from worker.ports import Connection, KeyRange, Level, Load, Resolution, Shape
 
@@ -35,6 +36,7 @@ class SqlSource:
 
     level = Level.PERMANENT
     transactional = True
+    most: int | None = None
 
     def __init__(
         self, source: Source, database: Database, model: Model, referring_keys: Sequence[ForeignKey], connection: Connection

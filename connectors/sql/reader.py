@@ -15,8 +15,8 @@ from connectors.sql.expressions import Expression
 from connectors.sql.ranged import on_range
 from connectors.sql.related import related_rows
 from connectors.sql.selection import Model
-from worker.core.model import Source
 from worker.core.select import Selection
+from worker.core.sources import Source
 from worker.ports import Key, KeyRange, Row
 
 

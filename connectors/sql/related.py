@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from connectors.sql.columns import selected
 from connectors.sql.database import Database, DriverConnection
 from connectors.sql.selection import Model
-from worker.core.model import Relation, Source
+from worker.core.sources import Relation, Source
 from worker.ports import Key, Row
 
 

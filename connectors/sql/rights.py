@@ -17,7 +17,8 @@ from connectors.sql.database import WITNESS_TABLE, Database
 from connectors.sql.mariadb import MariaDB
 from connectors.sql.sqlite import SQLite
 from connectors.sql.tables import split_name
-from worker.core.model import Aggregate, Disposal, DispositionKind, Match, Policy, Relation, Source
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Aggregate, Disposal, Match, Relation, Source
 
 
 @dataclass(slots=True)

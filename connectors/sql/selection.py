@@ -18,9 +18,9 @@ from connectors.sql.storage import Storage, Value
 from connectors.sql.tables import ColumnInfo, Kind, Rows, TableInfo
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import Empty, FieldType, Known
-from worker.core.model import Aggregate, Field, Function, Relation, Source
 from worker.core.model import day as as_day
 from worker.core.select import Absent, Compares, Holding, Intersection, OnOrBefore, Selection, Suspect, Union, definition
+from worker.core.sources import Aggregate, Field, Function, Relation, Source
 
 _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 

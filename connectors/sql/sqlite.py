@@ -24,8 +24,8 @@ from connectors.sql.failures import Cause
 from connectors.sql.marker import MarkerDatabase
 from connectors.sql.tables import ColumnInfo, Rows, TableInfo
 from worker.core.generalising import is_generalised
-from worker.core.model import Coarse, Treatment, TreatmentKind
 from worker.core.scrubbing import tells
+from worker.core.sources import Coarse, Treatment, TreatmentKind
 from worker.core.treatments import truncated
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row

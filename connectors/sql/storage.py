@@ -14,7 +14,7 @@ from connectors.sql.expressions import Expression
 from connectors.sql.tables import ColumnInfo
 from worker.core.conditions import Compare
 from worker.core.facts import Reading
-from worker.core.model import Field
+from worker.core.sources import Field
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from connectors.sql.storage import Summary, Value
 from connectors.sql.tables import ColumnInfo, Kind
 from worker.core.conditions import Compare, Op, Truth, compare
 from worker.core.facts import PLACEHOLDERS, FieldType, Known
-from worker.core.model import Coarse, Field, Treatment, TreatmentKind
 from worker.core.scrubbing import TELLS
+from worker.core.sources import Coarse, Field, Treatment, TreatmentKind
 
 _TIMES = (Kind.NAIVE, Kind.AWARE)
 _FIRST_DAY, _LAST_DAY = dt.date(1, 1, 1), dt.date(9999, 12, 29)

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.acceptance.schedules.office import Command, Plan
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.policyfile import load
 
 WORD, DIGITS = "qxcanary", "090913713579"

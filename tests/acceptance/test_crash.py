@@ -7,7 +7,6 @@ its work, and applied again. Both must end with the same content, and the same e
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import FIRM, Firm, make_firm
+from tests.acceptance.killing import Killer, killed
 from worker.audit.outcomes import outcomes
 from worker.audit.read import check
 from worker.ports import FAULT_POINTS
@@ -114,30 +114,9 @@ def left_open(firm: Firm) -> list[tuple[str, str]]:
         return batches + connection.execute("SELECT run_id, state FROM runs WHERE state = 'running'").fetchall()
 
 
-class Killer:
-    """Faults that kill this process when a point is reached for the n-th time, at once and without a word."""
-
-    def __init__(self, point: str, number: int) -> None:
-        self._point = point
-        self._left = number
-
-    def reached(self, point: str) -> None:
-        """Count down, and die."""
-        self._left -= point == self._point
-        if not self._left:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def killed_at(firm: Firm, point: str, number: int) -> int:
     """Apply the plan in a process of its own that dies at a point, and return the signal it died of (0: none)."""
-    child = os.fork()
-    if not child:
-        try:
-            firm("apply", firm.folder / "plan.jsonl", faults=Killer(point, number))
-        finally:
-            # Whatever happened, this copy of the test may not go on.
-            os._exit(1)
-    return os.WTERMSIG(os.waitpid(child, 0)[1])
+    return killed(firm, Killer(point, number), "apply", firm.folder / "plan.jsonl")
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,8 @@ SHOWN = (("plan", "sample"), ("explain",), ("upcoming", "--records"), ("reviews"
 
 ELSEWHERE = {
     Action.CHILD_DETACHED: "tests/contract: no source of these offices cuts rows loose",
+    Action.AUDIT_PRUNED: "tests/acceptance/test_audit_upkeep.py",
+    Action.KEY_DESTROYED: "tests/acceptance/test_keys.py",
     Action.BATCH_DEFERRED: "tests/acceptance/test_stopping.py",
     Action.RUN_PAUSED: "tests/unit/usecases/test_pacing.py",
     Action.MARK_SET: "tests/acceptance/test_marks.py",
@@ -144,6 +146,9 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     )
     held, asked, trapped = (first(firm, f"{due} ORDER BY id LIMIT 1 OFFSET {number}") for number in (0, 3, 6))
 
+    with closing(sqlite3.connect(firm.built.folder / "crm.sqlite")) as connection:
+        backup = connection.execute(f"SELECT * FROM contacts WHERE id = {asked}").fetchone()
+
     # What is looked at before anything is done.
     call("policies", "check")
     call("sources", "check", code=(0, 2))
@@ -232,11 +237,31 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
     call("sources", "grants")
     call("audit", "key")
     call("audit", "anchor")
+    call("audit", "reconcile", code=(0, 4))
+    call("audit", "reconcile", "--json", code=(0, 4))
     call("dashboard", firm.state / "audit")
     firm.now = TODAY + 400 * DAY
     call("run", code=3)
     firm.now = TODAY + DAY
     call("request", "close", request.out.split()[1], "--outcome", "erased")
+
+    # What was erased comes back by a restore, under its own number and another one, and goes again; a year later nobody looks any more.
+    with closing(sqlite3.connect(firm.built.folder / "crm.sqlite")) as connection, connection:
+        places = ", ".join("?" * len(backup))
+        connection.execute(f"INSERT INTO contacts VALUES ({places})", backup)
+        connection.execute(f"INSERT INTO contacts VALUES ({places})", (999_999, *backup[1:]))
+    firm.now = TODAY + 2 * DAY
+    call("plan", code=4)
+    call("audit", "reconcile", code=4)
+    again = Path(call("replay", "--json").json["file"])
+    call("plan", "show", again)
+    call("approve", again)
+    assert 2 == call("apply", again, "--json", faults=watcher).json["sources"]["contacts"]["delete"]
+    assert [] == [each for each in call("plan", "--json").json["findings"] if each["kind"] == "returned"]
+    firm.now = TODAY + 400 * DAY
+    call("apply", firm.approved(), code=(0, 4, 5), faults=watcher)
+    assert "No source has tombstones" in call("replay").out
+    firm.now = TODAY + 3 * DAY
     call("audit", "find", "--source", "contacts", "--key", "-", typed=asked)
     call("audit", "subject", "-", "--json", typed=mail)
     # What is handed to a person: about one who is gone, one whose records stay, one record with a name for a key.

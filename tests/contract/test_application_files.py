@@ -16,7 +16,7 @@ import tomlkit
 
 from connectors.contract import COLUMNS, FIELDS, ConnectorContract, Harness, Record
 from connectors.plugins import application_files
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
 WORKING = ".retention-removed"

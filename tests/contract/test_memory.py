@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from connectors.contract import AGGREGATES, AWKWARD, FIELDS, RELATIONS, ConnectorContract, Record, RelationsContract, RelationsHarness
-from connectors.memory import Memory, MemorySource
-from worker.core.model import Source
+from connectors.memory import Memory, MemoryService, MemorySource
+from worker.core.sources import Source
 from worker.ports import Key, OpenSource
 
 
@@ -47,6 +47,29 @@ class MemoryHarness(RelationsHarness):
 
     def _table(self, name: str) -> dict[Key, dict[str, object]]:
         return {key: {column: value for column, value in row.items() if column != "id"} for key, row in self.memory.tables[name].items()}
+
+
+class ServiceHarness(MemoryHarness):
+    """The same tables without transactions, and nothing that refers to them."""
+
+    many = 100_000
+    # A view copies nothing, but sorts the keys.
+    bytes_a_key = 100
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = Source("people", "memory", "people", ("id",), FIELDS)
+
+    def open(self) -> OpenSource:
+        return MemoryService(self.source, self.memory)
+
+
+class TestMemoryService(ConnectorContract):
+    """Records in memory, without transactions."""
+
+    @pytest.fixture
+    def harness(self) -> ServiceHarness:
+        return ServiceHarness()
 
 
 class TestMemory(ConnectorContract):

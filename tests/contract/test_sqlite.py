@@ -22,7 +22,7 @@ from connectors.contract import (
     RelationsHarness,
 )
 from connectors.plugins import crm
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
 _TABLES = f"""

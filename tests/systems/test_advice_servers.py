@@ -13,7 +13,8 @@ from tests.unit.connectors.sql.conftest import field
 from tests.unit.connectors.sql.test_advice import CANARY, policy_of
 from tests.unit.connectors.sql.test_check import said
 from worker.core.facts import FieldType
-from worker.core.model import Disposal, DispositionKind, Relation, Source, Treatment, TreatmentKind
+from worker.core.model import DispositionKind
+from worker.core.sources import Disposal, Relation, Source, Treatment, TreatmentKind
 from worker.ports import Connection
 
 FIELDS = (field("name", treatment=Treatment(TreatmentKind.CLEAR)), field("seen_on", FieldType.DATE))

@@ -92,3 +92,25 @@ def test_an_unknown_database_is_a_mistake_of_usage() -> None:
     done = bench("--only", "oracle")
     assert 2 == done.returncode
     assert "postgresql" in done.stderr
+
+
+def test_measures_what_the_audit_trail_costs(report: dict[str, Any]) -> None:
+    """The phases of the trail are parts of one delete run, add up to what it takes together, and stand next to the whole."""
+    seconds = {each["way"]: each["seconds"] for each in report["measures"] if each["job"] == "audit"}
+    whole, apply, together = (seconds.pop(way) for way in ("delete run (plan and apply)", "of that the apply", "audit trail, together"))
+    assert {"lines of the intents", "hashes", "lines of the file", "writing the file", "making it durable", "everything else"} == set(
+        seconds
+    )
+    assert 0 < together < apply < whole
+    assert pytest.approx(together, abs=0.001) == sum(seconds.values())
+
+
+def test_verifying_is_measured_in_every_packaging() -> None:
+    """The measure of the verification says lines a second for a file as it was written, and as other programs keep it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.audit", "--lines", "2000", "--packed"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    ways = {line.partition(":")[0] for line in done.stdout.splitlines()}
+    journal = {"journal, json", "journal, export", "journal, short"}
+    assert {"as written", "compressed", "container runtime", "Docker", *journal} == ways

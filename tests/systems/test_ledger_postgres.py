@@ -46,6 +46,7 @@ from tests.unit.ledger.test_locks import (  # noqa: F401
 from tests.unit.ledger.test_opening import test_migrations_lead_to_the_schema_of_the_code  # noqa: F401
 from tests.unit.ledger.test_standing import *  # noqa: F403
 from tests.unit.ledger.test_stops import *  # noqa: F403
+from tests.unit.ledger.test_tombstones import TestTombstones, buried  # noqa: F401
 from tests.unit.ledger.test_work import TestAliases, TestBatches, TestRuns, running  # noqa: F401
 from worker.errors import Refused, RetentionError
 from worker.ledger import Ledger, schema

@@ -26,19 +26,9 @@ from tests.systems.wide_table import MARIADB, POSTGRES, SQLITE, Filling, WideTab
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
 from worker.core.decide import Due, Held, Partly, Undecided, Waiting
 from worker.core.facts import Fact, Unknown
-from worker.core.model import (
-    Consent,
-    Disposal,
-    Disposition,
-    DispositionKind,
-    LegalBasis,
-    Policy,
-    StartEvent,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, StartEvent, Step
 from worker.core.select import EVERYTHING, due, undetermined
+from worker.core.sources import Consent, Disposal, Treatment, TreatmentKind
 from worker.core.standing import NOTHING
 from worker.core.treatments import treater
 from worker.ports import Connection

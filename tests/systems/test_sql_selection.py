@@ -18,8 +18,8 @@ from tests.systems.servers.mariadb import MariaDB
 from tests.systems.servers.postgres import Postgres
 from tests.unit.connectors.sql import values
 from worker.core.facts import FieldType
-from worker.core.model import Source
 from worker.core.select import EVERYTHING, OnOrBefore, Selection, Suspect, Union
+from worker.core.sources import Source
 from worker.ports import Connection
 
 COMMON = {

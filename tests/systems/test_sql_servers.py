@@ -16,8 +16,8 @@ from tests.systems.servers.postgres import Postgres
 from tests.unit.connectors.sql.conftest import field
 from tests.unit.connectors.sql.test_check import said
 from worker.core.facts import FieldType
-from worker.core.model import Aggregate, Disposal, Field, Function, Match, Relation, Source, Treatment, TreatmentKind
 from worker.core.select import EVERYTHING
+from worker.core.sources import Aggregate, Disposal, Field, Function, Match, Relation, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, RetentionError, Retriable, Skippable
 from worker.ports import Along, Changes, Connection, KeyRange, Update
 

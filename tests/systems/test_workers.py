@@ -65,12 +65,12 @@ def handed_over(firm: Firm) -> str:
 
 
 @contextmanager
-def celery(firm: Firm, *what: str, **variables: object) -> Iterator[subprocess.Popen[bytes]]:
+def celery(firm: Firm, *what: str, program: str = "celery", **variables: object) -> Iterator[subprocess.Popen[bytes]]:
     """Have a Celery process of a firm, in a session of its own, for as long as the block lasts."""
     environ = {**os.environ, **firm.variables(), "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in variables.items()}}
     with (firm.folder / "workers.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "tests.systems.worker_app", *what],
+            [sys.executable, "-m", program, *(("-A", "tests.systems.worker_app") if program == "celery" else ()), *what],
             cwd=firm.folder,
             env=environ,
             stdout=log,
@@ -81,6 +81,13 @@ def celery(firm: Firm, *what: str, **variables: object) -> Iterator[subprocess.P
         yield process
     finally:
         stop_process(process)
+
+
+@contextmanager
+def command(firm: Firm, *what: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a process of the worker's own command line for as long as the block lasts."""
+    with celery(firm, *what, program="worker.cli.main") as process:
+        yield process
 
 
 @contextmanager
@@ -185,6 +192,21 @@ class TestMessages:
         assert plan.exists()
 
 
+def test_the_commands_of_our_own(firm: Firm, expected: Unhurt) -> None:
+    """`retention worker` and `retention beat` are Celery's, with its options; a sweep wakes the worker for what was handed over."""
+    run_id = handed_over(firm)
+    with (
+        command(firm, "beat", "--pidfile="),
+        command(firm, "worker", "--concurrency", "1", "-Q", "retention,retention.contacts,retention.invoices"),
+    ):
+        sent(firm, "retention.sweep")
+        run = ended(firm, run_id)
+    assert ("done", 0) == (run.state, run.exit_code)
+    assert_as_if_nothing_had_happened(firm, expected)
+    said = (firm.folder / "workers.log").read_text(errors="replace")
+    assert firm.environ["RETENTION_BROKER"].split(":")[2].split("@")[0] not in said
+
+
 class TestTogether:
     """Several processes on one source."""
 
@@ -224,7 +246,7 @@ def sent(firm: Firm, task: str, *arguments: str) -> None:
     from celery import Celery
 
     with Celery(broker=firm.environ["RETENTION_BROKER"], set_as_current=False) as app:
-        app.send_task(task, arguments, queue=f"retention.{arguments[-1]}")
+        app.send_task(task, arguments, queue=f"retention.{arguments[-1]}" if arguments else "retention")
 
 
 def dumped(server: Redis) -> list[dict[str, Any]]:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tests.strategies import KEYS, ORGANISATION
 from tests.unit.connectors.sql import values
 from worker.core.facts import FieldType, Raw, Reading
-from worker.core.model import Aggregate, Disposal, Field, Match, Member, Policy, Relation, SharedFact
+from worker.core.model import Policy
 from worker.core.periods import NO_TIME
+from worker.core.sources import Aggregate, Disposal, Field, Match, Member, Relation, SharedFact
 from worker.core.treatments import treater
 
 DATES = ("left_on", "quoted_on", "ends_on", "agreed_on", "withdrew_on")

@@ -274,8 +274,8 @@ class TestChecks:
         ring = Keyring.open(path)
         old, kept = ring.audit_ref(2024), ring.audit_ref(2025)
 
-        assert (old.id,) == ring.destroy_audit_ref(2024)
-        assert () == ring.destroy_audit_ref(2024)
+        assert (old.id,) == ring.destroy(ring.audit_ref_ids(2024))
+        assert () == ring.destroy([old.id])
         assert ring.find(old.id) is None
         assert kept == ring.audit_ref(2025)
         assert old.secret.hex() not in path.read_text()

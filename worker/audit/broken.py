@@ -45,6 +45,8 @@ class Damage(StrEnum):
     """The file is another one than its name or an anchor says."""
     FORGED = "forged"
     """A checkpoint that none of the auditor's keys signed, or that is about something else."""
+    DROPPED = "dropped"
+    """Payloads are gone, and no event says that they were dropped after their time."""
     UNSIGNED = "unsigned"
     """Lines of a closed stream that neither a checkpoint nor an anchor covers."""
 

@@ -68,7 +68,11 @@ class Action(StrEnum):
     KEY_CREATED = "retention.key_created", "A key was generated; its id, never its value."
     KEY_DESTROYED = "retention.key_destroyed", "A key was destroyed; what was made with it can no longer be attributed."
     CHECKPOINT = "retention.checkpoint", "The stream so far, signed."
+    AUDIT_PRUNED = "retention.audit_pruned", "What old events of a stream said is dropped, with their salts; their hashes stay."
     ANCHORED = "retention.anchored", "The heads of all streams were signed for somebody else to keep."
+    RECORD_RETURNED = "retention.record_returned", "A plan found a record that a batch of an earlier run deleted there again."
+    TOMBSTONES_DROPPED = "retention.tombstones_dropped", "Tombstones that ended were dropped: their records are recognised no more."
+    AGREEMENT_CHECKED = "retention.agreement_checked", "Trail, ledger and systems were compared; it says how many things don't agree."
     CLOCK_SUSPECT = "retention.clock_suspect", "The clock went back or leapt ahead."
 
 
@@ -82,6 +86,21 @@ INTENTS = frozenset(
     }
 )
 """The events that say what is about to happen; only the closing event of their batch makes them effects."""
+
+
+STRUCTURE = frozenset(
+    {
+        Action.STREAM_OPENED,
+        Action.STREAM_CLOSED,
+        Action.STREAM_TORN,
+        Action.STREAM_UNCLOSED,
+        Action.CHECKPOINT,
+        Action.AUDIT_PRUNED,
+        Action.KEY_CREATED,
+        Action.KEY_DESTROYED,
+    }
+)
+"""The events that verifying and attributing the others needs: what they say is never dropped."""
 
 
 class Closing(StrEnum):

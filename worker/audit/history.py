@@ -90,12 +90,13 @@ class Trouble:
 class History:
     """Everything that was read, oldest first.
 
-    files, lines -- how many were read and verified; damage -- what is not as it was written; unclosed -- intents of batches that no closing
-    event ends; first, last -- the first and the last event.
+    files, lines -- how many were read and verified; dropped -- lines whose event was dropped after its time; damage -- what is not as it
+    was written; unclosed -- intents of batches that no closing event ends; first, last -- the first and the last event.
     """
 
     files: int = 0
     lines: int = 0
+    dropped: int = 0
     damage: list[Broken] = field(default_factory=list)
     unclosed: int = 0
     first: dt.datetime | None = None
@@ -185,6 +186,7 @@ class _Reading:
         told, event = self.told, entry.payload
         told.lines += 1
         if event is None or entry.segment is None:
+            told.dropped += event is None
             return
         at = dt.datetime.fromisoformat(_text(event, "@timestamp"))
         told.first, told.last = min(told.first or at, at), max(told.last or at, at)

@@ -25,8 +25,9 @@ Say = Callable[[Damage, Path, int, int, str, str], None]
 """Is told what is wrong: kind, file, first and last line there, stream, words."""
 
 _MARK = b'"seal"'
-_SPECIAL = (b'"retention.stream_', b'"retention.checkpoint"')
+_ABOUT_STREAMS, _CHECKPOINT, _PRUNED = b'"retention.stream_', b'"retention.checkpoint"', b'"retention.audit_pruned"'
 _FIXED_BYTES = len(b'{"n":,"salt":"","event":}\n') + 2 * SALT_BYTES
+_DROPPED_BYTES = len(b'{"n":,"leaf":""}\n') + 64
 _OURS = re.compile(rb'^\{"n"|"salt"|"leaf"|"seal"')
 _SALT = re.compile("[0-9a-f]{32}")
 _LEAF = re.compile("[0-9a-f]{64}")
@@ -51,10 +52,14 @@ class Line:
     payload: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Nothing changes one; it is not frozen because making one then takes three times as long, and there may be a million.
+@dataclass(slots=True, eq=False)
 class Piece:
     """A segment as it was found: its seal, the file, the places of its first line and of its seal, and the events that readers need.
 
+    body, leaves, payloads -- of a whole segment in a lane that keeps them, its lines, and of each in order the hash and the event (None:
+    dropped);
+    dropped -- how many of its lines lost their payload.
     found, missing -- of a segment that is not whole, the lines that are there by number, and the numbers of those that are not;
     damaged -- lines before the seal that nobody can read; displaced -- it stands behind a later one of its stream;
     leading -- no seal of its stream came before it in its lane.
@@ -67,6 +72,10 @@ class Piece:
     place: int
     events: tuple[tuple[int, dict[str, Any]], ...] = ()
     whole: bool = True
+    body: bytes = b""
+    leaves: Sequence[bytes] = ()
+    payloads: Sequence[bytes | None] = ()
+    dropped: int = 0
     found: dict[int, Line] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
     damaged: tuple[Line, ...] = ()
@@ -77,13 +86,14 @@ class Piece:
 class Lane:
     """The lines of one process (or of one file, where processes can't be told apart), in the order in which they stand there.
 
-    owned -- the file is the writer's own, so that no foreign line belongs in it.
+    owned -- the file is the writer's own, so that no foreign line belongs in it; keeping -- pieces bring their lines with them.
     """
 
-    def __init__(self, path: Path, say: Say, *, owned: bool) -> None:
+    def __init__(self, path: Path, say: Say, *, owned: bool, keeping: bool = False) -> None:
         self._path = path
         self._say = say
         self._owned = owned
+        self._keeping = keeping
         self._data = b""
         self._places: Sequence[int] = ()
         self._left: list[Line] = []
@@ -116,6 +126,16 @@ class Lane:
             # No segment is so long: these lines only look like ours.
             self._data, self._places = b"", ()
 
+    @property
+    def unclaimed(self) -> Sequence[Line]:
+        """The lines before the last seal that no seal claimed so far."""
+        return self._left
+
+    @property
+    def waiting(self) -> int:
+        """How many lines have come since the last seal."""
+        return len(self._places)
+
     def finish(self) -> tuple[list[Line], list[Line], bytes]:
         """Return the lines that nobody claimed, those after the last seal, and the bytes of the latter."""
         tail = list(self._lines(self._data, self._places))
@@ -129,9 +149,23 @@ class Lane:
         displaced = made.first < last_first
         if raw != seal_line(seal):
             self._say(Damage.REENCODED, self._path, place, place, made.stream, "the same seal in other bytes")
-        if _root_of(body, made.first, made.count) == made.root:
-            events = _special(body, places)
-            piece = Piece(seal, raw, self._path, places[0], place, events, displaced=displaced)
+        written = _as_written(body, made.first, made.count)
+        if written is not None and merkle.root(written[0]).hex() == made.root:
+            leaves, payloads = written
+            dropped = 0 if payloads else made.count
+            piece = Piece(
+                seal,
+                raw,
+                self._path,
+                places[0],
+                place,
+                () if dropped else _special(body, payloads, places),
+                body=body if self._keeping else b"",
+                leaves=leaves if self._keeping else (),
+                payloads=(payloads or (None,) * made.count) if self._keeping else (),
+                dropped=dropped,
+                displaced=displaced,
+            )
         else:
             piece = self._sorted_out(seal, raw, list(self._lines(body, places)), place, last_place, displaced=displaced)
         if piece.whole:
@@ -187,7 +221,19 @@ class Lane:
                 self._tell(Damage.REORDERED, line, made.stream, f"line number {line.number} was written to another place")
         self._keep((*self._left, *body), lines)
         events = tuple((line.place, _parsed(line.payload)) for line in lines if _is_special(line.payload or b""))
-        return Piece(seal, raw, self._path, min(line.place for line in lines), place, events, displaced=displaced)
+        return Piece(
+            seal,
+            raw,
+            self._path,
+            min(line.place for line in lines),
+            place,
+            events,
+            body=b"".join(line.raw for line in lines) if self._keeping else b"",
+            leaves=[line.leaf or b"" for line in lines] if self._keeping else (),
+            payloads=[line.payload for line in lines] if self._keeping else (),
+            dropped=sum(line.payload is None for line in lines),
+            displaced=displaced,
+        )
 
     def _keep(self, lines: Sequence[Line], claimed: Any) -> None:
         """Leave over what was not claimed."""
@@ -228,30 +274,40 @@ def _joined(before: Sequence[int], more: Sequence[int]) -> Sequence[int]:
     return [*before, *more]
 
 
-def _root_of(body: bytes, first: int, count: int) -> str | None:
-    """Return the root (hex) of event lines that stand there exactly as they were written, or None."""
+def _as_written(body: bytes, first: int, count: int) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+    """Return leaves and payloads of lines that stand there exactly as they were written, or None; no payloads when all were dropped."""
     found = EVENT_LINE.findall(body)
     if len(found) != count:
-        return None
+        return None if found else _as_dropped(body, first, count)
     numbers, salts, payloads = zip(*found, strict=True)
     # Nothing may stand between what the expression found: the lengths together are the length of all.
     if sum(map(len, numbers)) + sum(map(len, payloads)) + _FIXED_BYTES * count != len(body):
         return None
     if list(map(int, numbers)) != list(range(first, first + count)):
         return None
-    return merkle.root(merkle.leaf_hashes(bytes.fromhex(b"".join(salts).decode("ascii")), SALT_BYTES, payloads)).hex()
+    return merkle.leaf_hashes(bytes.fromhex(b"".join(salts).decode("ascii")), SALT_BYTES, payloads), payloads
 
 
-def _special(body: bytes, places: Sequence[int]) -> tuple[tuple[int, dict[str, Any]], ...]:
+def _as_dropped(body: bytes, first: int, count: int) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+    """Do the same for lines that all lost their payload."""
+    found = DROPPED_LINE.findall(body)
+    if len(found) != count or sum(len(number) for number, _ in found) + _DROPPED_BYTES * count != len(body):
+        return None
+    if [int(number) for number, _ in found] != list(range(first, first + count)):
+        return None
+    return [bytes.fromhex(leaf.decode("ascii")) for _, leaf in found], ()
+
+
+def _special(body: bytes, payloads: Sequence[bytes], places: Sequence[int]) -> tuple[tuple[int, dict[str, Any]], ...]:
     """Return the events of a whole segment that are about streams, with their places."""
     if not _is_special(body):
         return ()
-    payloads = zip(places, (payload for _, _, payload in EVENT_LINE.findall(body)), strict=False)
-    return tuple((place, _parsed(payload)) for place, payload in payloads if _is_special(payload))
+    return tuple((place, _parsed(payload)) for place, payload in zip(places, payloads, strict=False) if _is_special(payload))
 
 
 def _is_special(text: bytes) -> bool:
-    return any(each in text for each in _SPECIAL)
+    # Written out, not any(): this is asked of every segment.
+    return _ABOUT_STREAMS in text or _CHECKPOINT in text or _PRUNED in text
 
 
 def _parsed(payload: bytes | None) -> dict[str, Any]:

@@ -5,7 +5,9 @@ Rendering and parsing stand together so that they can't drift apart; docs/audit-
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +27,7 @@ SEAL_BYTES = 512
 MAX_LINES = 2**18
 """The most lines of one segment, so that a reader that holds one segment needs bounded memory."""
 
+_PLACE = struct.Struct(">QQQ")
 _NAME = re.compile(r"audit-\d{8}T\d{6}Z-([0-9a-f]{32})\.jsonl")
 _NUMBER = rb"(0|[1-9][0-9]{0,17})"
 _HASH = rb"([0-9a-f]{64})"
@@ -61,6 +64,11 @@ class Seal:
     previous: str
 
 
+def opened_on(path: Path) -> dt.date:
+    """Return the day (UTC) on which an audit file was opened, by its name. Raises ValueError for another file."""
+    return dt.datetime.strptime(path.name[:14], "audit-%Y%m%d").replace(tzinfo=dt.UTC).date()
+
+
 def file_name(opened: str, stream: str) -> str:
     """Return the name of a stream's file; `opened` is UTC as yyyymmddThhmmssZ."""
     return f"audit-{opened}-{stream}.jsonl"
@@ -79,8 +87,7 @@ def files(folder: Path) -> list[Path]:
 
 def chain(previous: str, root: str, stream: str, number: int, first: int, count: int) -> str:
     """Return the chain value (hex) of a segment: SHA-256 over fixed-width fields, so that none can run into the next."""
-    fixed = b"\x02" + bytes.fromhex(previous) + bytes.fromhex(root) + bytes.fromhex(stream)
-    return sha256(b"".join((fixed, *(value.to_bytes(8, "big") for value in (number, first, count))))).hexdigest()
+    return sha256(b"\x02" + bytes.fromhex(previous + root + stream) + _PLACE.pack(number, first, count)).hexdigest()
 
 
 def event_lines(first: int, salts: bytes, payloads: Sequence[bytes]) -> list[bytes]:
@@ -91,6 +98,11 @@ def event_lines(first: int, salts: bytes, payloads: Sequence[bytes]) -> list[byt
         b'{"n":%d,"salt":"%b","event":%b}\n' % (first + place, digits[width * place : width * (place + 1)], payload)
         for place, payload in enumerate(payloads)
     ]
+
+
+def dropped_lines(first: int, leaves: Sequence[bytes]) -> bytes:
+    """Return the lines of a segment whose payloads and salts are dropped."""
+    return b"".join(b'{"n":%d,"leaf":"%b"}\n' % (number, leaf.hex().encode("ascii")) for number, leaf in enumerate(leaves, first))
 
 
 def seal_line(seal: Seal) -> bytes:
@@ -107,6 +119,6 @@ def parse_seal(line: bytes) -> Seal | None:
     found = SEAL_LINE.fullmatch(line)
     if found is None:
         return None
-    number, stream, segment, first, count, root, previous, chained = (group.decode("ascii") for group in found.groups())
+    number, stream, segment, first, count, root, previous, chained = b" ".join(found.groups()).decode("ascii").split(" ")
     made = Segment(stream, int(segment), int(first), int(count), root, chained)
     return Seal(int(number), made, previous)

@@ -63,7 +63,7 @@ def _member(name: str, kind: str | Sequence[str], meaning: str) -> Member:
 _HOLD_KINDS = ("legal", "dispute", "restriction")
 _SCOPES = ("record", "subject", "case", "category", "source")
 _REQUEST_KINDS = ("erase", "restrict", "object", "withdraw", "export")
-_FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review")
+_FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned")
 _BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval", "stop")
 _LIMITS = ("stop", "time", "records", "errors", "lag", "transaction", "unanswered", "unseen")
 
@@ -88,6 +88,7 @@ _ALL = (
     _member("service.name", "text", "This program."),
     _member("service.version", "text", "Its version."),
     _member("trace.id", "32 hex digits", "Joins everything that one call of the program said; the stream's id."),
+    _member("retention.answer", "text", "What the system said when it refused a record: its status and its own word for it."),
     _member("retention.answer_by", "day", "By when a request has to be answered."),
     _member("retention.as_of", "day", "The local day that is decided for."),
     _member("retention.batch", "text", "The batch."),
@@ -114,6 +115,7 @@ _ALL = (
     _member("retention.hold", "text", "The hold's id."),
     _member("retention.hold_kind", _HOLD_KINDS, "Why disposition is suspended."),
     _member("retention.holds", "list of texts", "Holds that keep the record, or whose release moved its deadline."),
+    _member("retention.keep", "text", "How long the policy file says that events keep what they say."),
     _member("retention.key", "text", "The key's id."),
     _member("retention.key_family", "text", "What the key is for."),
     _member("retention.length", "count", "The bytes after the last whole seal."),
@@ -123,16 +125,20 @@ _ALL = (
     _member("retention.mac", "64 hex digits", "The plan file's authentication code."),
     _member("retention.mark", "text", "The mark's name in the policy file."),
     _member("retention.new", "count", "How many of them are new."),
+    _member("retention.newest", "day", "The local day of the newest event that was dropped."),
     _member("retention.note", "text", "A signed note in the form of C2SP; its text says how far the stream has come."),
     _member("retention.offset", "count", "The offset of that line in bytes."),
+    _member("retention.oldest", "day", "The local day of the oldest event that was dropped."),
     _member("retention.on", "day", "The local day on which it happened."),
     _member("retention.parent", "32 hex digits", "Keyed reference of the record that a row goes with."),
     _member("retention.plan", "text", "The plan."),
     _member("retention.presumed", "true or false", "A crash was resolved by reading back, for want of a commit witness."),
     _member("retention.purposes", "list of texts", "The purposes that needed what goes and have ended; the due day is their latest."),
+    _member("retention.ranges", "list of texts", "Segments by their numbers, each as first-last."),
     _member("retention.received_on", "day", "When the request came in."),
     _member("retention.record", "32 hex digits", "Keyed reference of the record: source and key under the year's key."),
     _member("retention.relation", "text", "The way from the record to the rows that go with it."),
+    _member("retention.replay", "true or false", "The plan deletes what was deleted before and came back, and nothing else."),
     _member("retention.request", "text", "The request's id."),
     _member("retention.request_kind", _REQUEST_KINDS, "What the subject asked for."),
     _member("retention.requests", "list of texts", "Requests that keep the record, or ended purposes of it."),
@@ -141,6 +147,7 @@ _ALL = (
     _member("retention.scope", _SCOPES, "What the hold is about."),
     _member("retention.sha256", "64 hex digits", "SHA-256 of those bytes, or of the note."),
     _member("retention.segments", "count", "The segments that a checkpoint covers: all before its own."),
+    _member("retention.since", "day", "The first local day that was looked at."),
     _member("retention.shape", "text", "The digest of the source's columns and child tables."),
     _member("retention.source", "text", "The source; `*` for all."),
     _member("retention.stream", "32 hex digits", "The stream."),

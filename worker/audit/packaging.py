@@ -1,8 +1,11 @@
 """Getting the lines of the trail back out of what other programs made of them.
 
-Log files may be compressed, and lines may be wrapped: by journald (`journalctl -o json` or `-o short`), by Docker (`json-file`), by a
-container runtime (CRI), or by anything that puts a text before them. One line of the file is at most one line of the trail; lines that were
-split because they were long come back at the place of their last part. Where the wrapping tells processes apart, so do the lanes.
+Log files may be compressed, and lines may be wrapped: by journald (`journalctl -o json`, `-o export` or `-o short`), by Docker
+(`json-file`), by a container runtime (CRI), or by anything that puts a text before them. One line of the file is at most one line of the
+trail; lines that were split because they were long come back at the place of their last part. Where the wrapping tells processes apart,
+so do the lanes.
+
+Lines that were wrapped alike and whole are unwrapped a block at a time; a block in which one is not goes line by line, to the same end.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -24,9 +28,19 @@ _OPENERS: dict[bytes, Callable[[Path], _Readable]] = {b"\x1f\x8b": gzip.GzipFile
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OWN = b'{"n":'
 _CRI = re.compile(rb"\S+ (stdout|stderr) ([FP])(?::\S+)? (.*)", re.DOTALL)
-_DOCKER = re.compile(rb'\{"log":"(.*)\\n","stream":"(\w+)","time":"[^"]*"\}')
+_CRI_WHOLE = re.compile(rb"^\S+ (stdout|stderr) F(?::\S+)? (.*)$", re.MULTILINE)
+_CRI_SIGNS = (b" stdout F", b" stderr F", b" stdout P", b" stderr P")
+_DOCKER = re.compile(rb'\{"log":"(.*)\\n","stream":"(\w+)","time":"[^"\n]*"\}\n')
+_FIELD, _BRACE = b"\nMESSAGE=", b"{"
+_FROM_BRACE = re.compile(rb'\{".*')
+_LOG, _NEXT_LOG, _STDOUT = b'{"log":"', b'"}\n{"log":"', rb'\n","stream":"stdout","time":"'
+_MOST_TIME = 64
+_MESSAGE, _OWN_ESCAPED = b'"MESSAGE":"', rb"{\"n\":"
+_STREAM_ID = re.compile(rb'"_STREAM_ID":"([^"]*)"')
 _MARKS = (b'"salt"', b'"seal"', b'"leaf"')
 _PROCESS = re.compile(rb"(\S+\[\d+\]): ?$")
+_MOST_NAME = 100
+"""A process is looked for in so many bytes before the message: looking through all of a long line takes the square of its length."""
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What reading may raise: no right to, a compressed file that ends too early, or one that was damaged."""
@@ -90,6 +104,14 @@ class _Wrapping:
 
     def unwrapped(self, data: bytes, places: Sequence[int]) -> Iterator[Block]:
         """Yield the lines of one piece of a file, lane by lane."""
+        alike = _alike(data, places, foreign=self._foreign) if data.endswith(b"\n") and not self._parts else None
+        if alike is None:
+            yield from self._one_by_one(data, places)
+            return
+        for block in alike:
+            yield from (block,) if self._foreign else _own_of(block)
+
+    def _one_by_one(self, data: bytes, places: Sequence[int]) -> Iterator[Block]:
         lanes: dict[bytes, tuple[list[bytes], list[int]]] = {}
         lines = data.split(b"\n")
         last = lines.pop()
@@ -102,9 +124,10 @@ class _Wrapping:
         if last:
             # Without its line feed the last line may be half a line, and stays what it is.
             lane, message = self._message(last)
-            messages, at = lanes.setdefault(lane, ([], []))
-            messages.append(message or b"")
-            at.append(places[-1])
+            if message:
+                messages, at = lanes.setdefault(lane, ([], []))
+                messages.append(message)
+                at.append(places[-1])
         for lane, (messages, at) in lanes.items():
             yield Block(lane, b"".join(messages), at)
 
@@ -126,17 +149,11 @@ class _Wrapping:
             return self._whole(found.group(1), found.group(3), whole=found.group(2) == b"F")
         begin = line.find(b'{"')
         if begin > 0 and b'"n"' in line:
-            process = _PROCESS.search(line, 0, begin)
+            process = _PROCESS.search(line, max(0, begin - _MOST_NAME), begin)
             return process.group(1) if process else b"", line[begin:]
         return b"", line
 
     def _of_json(self, line: bytes) -> tuple[bytes, bytes | None]:
-        found = _DOCKER.fullmatch(line)
-        if found is not None:
-            text = found.group(1).replace(b'\\"', b'"')
-            # With no other escapes in it, that was all there was to undo.
-            if b"\\" not in text:
-                return self._whole(found.group(2), text, whole=True)
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
@@ -157,6 +174,124 @@ class _Wrapping:
             return lane, so_far
         self._parts[lane] = so_far
         return lane, None
+
+
+def _alike(data: bytes, places: Sequence[int], *, foreign: bool) -> list[Block] | None:
+    """Return the messages of whole lines, lane by lane, when all were wrapped in one way and none was split, else None."""
+    if data.startswith(_LOG):
+        return _of_docker(data, places)
+    if data.startswith(b"{"):
+        return _of_journal(data, places)
+    exported = None if foreign else _of_export(data, places)
+    if exported is not None or b"\n{" in data:
+        return exported
+    if _CRI_WHOLE.match(data):
+        found = _CRI_WHOLE.findall(data)
+        return _by_lane([lane for lane, _ in found], [message for _, message in found], places) if len(found) == len(places) else None
+    return None if foreign or any(each in data for each in _CRI_SIGNS) else _behind_text(data, places)
+
+
+def _of_docker(data: bytes, places: Sequence[int]) -> list[Block] | None:
+    parts = data.split(_STDOUT)
+    cuts = [part.find(_NEXT_LOG, 0, _MOST_TIME) for part in parts[1:-1]]
+    if len(parts) == len(places) + 1 and min(cuts, default=0) >= 0:
+        # As many line feeds as parts, and each of these has one: so that is where the lines end.
+        messages = [parts[0][len(_LOG) :], *(part[cut + len(_NEXT_LOG) :] for cut, part in zip(cuts, parts[1:-1], strict=True))]
+        return _by_lane([b"stdout"], messages, places, escaped=True)
+    found = _DOCKER.findall(data)
+    if len(found) != len(places):
+        return None
+    return _by_lane([lane for _, lane in found], [log for log, _ in found], places, escaped=True)
+
+
+def _of_journal(data: bytes, places: Sequence[int]) -> list[Block] | None:
+    """Take entries of `journalctl -o json` apart when the message of each is a line of ours, and each says its stream."""
+    parts, stream = data.split(_MESSAGE), _STREAM_ID.search(data)
+    if len(parts) != len(places) + 1 or stream is None or b'"_LINE_BREAK"' in data:
+        return None
+    lanes = [stream.group(1)] * len(places) if data.count(stream.group()) == len(places) else _STREAM_ID.findall(data)
+    if len(lanes) != len(places):
+        return None
+    # Quotes in a text are escaped, so where a line of ours ends, in two braces, the first bare one does.
+    messages = [part[: part.find(b'}}"') + 2] for part in parts[1:]]
+    blocks = _by_lane(lanes, messages, places, escaped=True)
+    return blocks if all(message.startswith(_OWN_ESCAPED) for message in messages) else None
+
+
+def _of_export(data: bytes, places: Sequence[int]) -> list[Block] | None:
+    """Take entries of `journalctl -o export` apart when nothing else in them looks like ours."""
+    parts = data.split(_FIELD)
+    messages = [part[:end] if (end := part.find(b"\n")) >= 0 else part for part in parts[1:]]
+    if not messages or data.count(_BRACE) != b"\n".join(messages).count(_BRACE):
+        return None
+    before = accumulate(1 + part.count(b"\n") for part in parts[:-1])
+    return _by_lane([b""], messages, [places[0] + lines for lines in before])
+
+
+def _behind_text(data: bytes, places: Sequence[int]) -> list[Block]:
+    """Return what stands behind a text in its line, as far as it may be ours."""
+    messages: list[bytes] = []
+    lanes: list[bytes] = []
+    at: list[int] = []
+    place, before = places[0], 0
+    known: dict[bytes, bytes] = {}
+    for found in _FROM_BRACE.finditer(data):
+        start = data.rfind(b"\n", before, found.start()) + 1 or before
+        place += data.count(b"\n", before, start)
+        before = start
+        text = data[max(start, found.start() - _MOST_NAME) : found.start()]
+        lane = known.get(text)
+        if lane is None:
+            process = _PROCESS.search(text)
+            lane = known[text] = process.group(1) if process else b""
+        messages.append(found.group())
+        lanes.append(lane)
+        at.append(place)
+    return _by_lane(lanes, messages, at) or []
+
+
+def _by_lane(lanes: Sequence[bytes], messages: Sequence[bytes], places: Sequence[int], *, escaped: bool = False) -> list[Block] | None:
+    """Return messages lane by lane; escaped -- as texts in JSON, and None when one is no such text."""
+    found: dict[bytes, tuple[Sequence[bytes], Sequence[int]]] = {}
+    if len({*lanes}) < 2:
+        found = dict.fromkeys(lanes[:1], (messages, places))
+    else:
+        grouped: dict[bytes, tuple[list[bytes], list[int]]] = {lane: ([], []) for lane in lanes}
+        for lane, message, place in zip(lanes, messages, places, strict=True):
+            grouped[lane][0].append(message)
+            grouped[lane][1].append(place)
+        found.update(grouped)
+    blocks: list[Block] = []
+    for lane, (own, at) in found.items():
+        data = _unescaped(own) if escaped else b"\n".join(own) + b"\n"
+        if data is None:
+            return None
+        blocks.append(Block(lane, data, at))
+    return blocks
+
+
+def _unescaped(texts: Sequence[bytes]) -> bytes | None:
+    """Return texts in JSON as lines, without their escapes, or None when one is no text of one line."""
+    data = b"\n".join(texts) + b"\n"
+    lines = data.translate(None, b"\\")
+    # Each quote has a backslash of its own, so with as many backslashes as quotes there is no other escape to undo.
+    if len(data) - len(lines) != lines.count(b'"'):
+        try:
+            lines = b"".join(_bytes(json.loads(b'"%b"' % each)) + b"\n" for each in texts)
+        except ValueError:
+            return None
+    return lines if lines.count(b"\n") == len(texts) else None
+
+
+def _own_of(block: Block) -> Iterator[Block]:
+    """Yield a block without the lines that can't be ours."""
+    if block.data.count(b"\n" + _OWN) + block.data.startswith(_OWN) == len(block.places):
+        yield block
+        return
+    lines = zip(block.data.split(b"\n"), block.places, strict=False)
+    own = [(line, place) for line, place in lines if _may_be_ours(line)]
+    if own:
+        yield Block(block.lane, b"".join(line + b"\n" for line, _ in own), [place for _, place in own])
 
 
 def _may_be_ours(message: bytes) -> bool:

@@ -1,34 +1,28 @@
 """Reading the audit trail back, and not believing it.
 
 Every line is checked against the seal of its segment and every seal against the one before, so what comes out is what was
-written, or an error says which line is not. Memory is that of one segment, whatever the size of a file.
+written, or an error says which line is not. Segments are found and checked by `lanes`, as in `verify`; what that would explain to an
+auditor is here the end of the reading. Memory is that of one segment, whatever the size of a file.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from worker.audit.broken import Broken, Damage
 from worker.audit.endings import Ending, ending, has_writer, sealed_end
 from worker.audit.events import Action
-from worker.audit.lines import (
-    DROPPED_LINE,
-    EVENT_LINE,
-    FIRST_PREVIOUS,
-    MAX_LINES,
-    Seal,
-    Segment,
-    chain,
-    files,
-    parse_seal,
-    stream_of,
-)
-from worker.core import merkle
+from worker.audit.lanes import Lane, Piece
+from worker.audit.lanes import Line as FoundLine
+from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, MAX_LINES, Seal, Segment, files, parse_seal, stream_of
+from worker.errors import RetentionError
+
+_FIRST_BLOCK, _MOST_BLOCK = 1 << 16, 1 << 20
+"""Blocks grow while reading goes on: who wants one segment, or the head of a file, reads little."""
 
 Payload = dict[str, Any]
 """One event, flat, with dotted names."""
@@ -64,6 +58,10 @@ class Line:
     payload: bytes | None
 
 
+class Dropped(RetentionError):
+    """Payloads that were asked for were dropped after their time; the text says whose."""
+
+
 def read(path: Path) -> Iterator[Entry]:
     """Yield the entries of one file, in order, each segment only after it has been verified.
 
@@ -79,16 +77,33 @@ def read(path: Path) -> Iterator[Entry]:
     with path.open("rb") as file:
         end = sealed_end(file)
         file.seek(0)
-        reader = _Reader(path, file, stream)
-        while file.tell() < end.offset:
-            yield from reader.segment()
+        strict = _Strict(path, stream)
+        for piece in strict.pieces(file, end.offset):
+            yield from _entries(path, piece)
         if alive:
             return
-        yield from reader.unsealed()
+        line = strict.line
+        for entry in strict.unsealed(file):
+            yield entry
+            line = entry.number + 1
         if file.tell() > end.offset:
-            raise Broken(Damage.TORN, path, reader.line, "the file ends in lines that were never sealed")
+            raise Broken(Damage.TORN, path, line + 1, "the file ends in lines that were never sealed")
         if not end.closed:
-            raise Broken(Damage.UNCLOSED, path, reader.line, "the file ends without being closed")
+            raise Broken(Damage.UNCLOSED, path, line, "the file ends without being closed")
+
+
+def pieces(path: Path, stream: str | None = None) -> Iterator[Piece]:
+    """Yield the sealed segments of one file as `read` verifies them, with the hash and the payload of every line; ends are not judged.
+
+    stream -- whose it has to be, by default the one that the file is named for.
+    """
+    stream = stream or stream_of(path)
+    if stream is None:
+        raise Broken(Damage.FOREIGN, path, 0, "this is not the name of an audit file")
+    with path.open("rb") as file:
+        until = sealed_end(file).offset
+        file.seek(0)
+        yield from _Strict(path, stream).pieces(file, until)
 
 
 def segments(path: Path) -> Iterator[tuple[Seal, list[Line]]]:
@@ -96,15 +111,17 @@ def segments(path: Path) -> Iterator[tuple[Seal, list[Line]]]:
 
     What follows the last seal is left out and not judged. Raises Broken for damage before it, OSError when it can't be read.
     """
-    stream = stream_of(path)
-    if stream is None:
-        raise Broken(Damage.FOREIGN, path, 0, "this is not the name of an audit file")
-    with path.open("rb") as file:
-        end = sealed_end(file)
-        file.seek(0)
-        reader = _Reader(path, file, stream)
-        while file.tell() < end.offset:
-            yield reader.sealed()
+    for piece in pieces(path):
+        # The body was verified, so its salts stand where its payloads do.
+        salts = iter(EVENT_LINE.findall(piece.body))
+        numbered = enumerate(zip(piece.leaves, piece.payloads, strict=True), piece.seal.segment.first)
+        yield (
+            piece.seal,
+            [
+                Line(number, leaf, None if payload is None else bytes.fromhex(next(salts)[1].decode("ascii")), payload)
+                for number, (leaf, payload) in numbered
+            ],
+        )
 
 
 def segment(folder: Path, stream: str, first: int, count: int, *, root: str | None = None) -> list[Payload]:
@@ -112,24 +129,26 @@ def segment(folder: Path, stream: str, first: int, count: int, *, root: str | No
 
     Verifies them against the segment's seal and, when it is given, against the `root` (hex) that the ledger kept. Finds
     the place by halving the file, so the cost does not grow with it. Raises Broken when the stream, the line or the seal
-    is absent, when a payload was dropped, or when anything doesn't fit.
+    is absent or anything doesn't fit, Dropped when payloads were dropped.
     """
     path = next(folder.glob(f"audit-*-{stream}.jsonl"), None)
     if path is None or stream_of(path) != stream:
         raise Broken(Damage.ABSENT, folder, 0, f"there is no file of stream {stream}")
     with path.open("rb") as file:
         _seek(path, file, first)
-        reader = _Reader(path, file, stream, line=first)
-        found = list(islice(reader.segment(continues=False), count + 1))
-    sealed = found[0].segment if found else None
-    if sealed is None or sealed.first != first or sealed.count != count:
+        piece = next(_Strict(path, stream, first=first).pieces(file, None), None)
+    if piece is None:
+        raise Broken(Damage.ABSENT, path, first + 1, "the seal is missing")
+    sealed = piece.seal.segment
+    if sealed.first != first or sealed.count != count:
         raise Broken(Damage.ABSENT, path, first + 1, f"no segment of {count} lines begins here")
     if root is not None and sealed.root != root:
         raise Broken(Damage.EDITED, path, first + 1, "the segment is not the one the ledger knows")
-    payloads = [entry.payload for entry in found if entry.payload is not None]
-    if len(payloads) != count:
-        raise Broken(Damage.ABSENT, path, first + 1, "payloads of this segment were dropped")
-    return payloads
+    if piece.dropped:
+        raise Dropped(
+            f"{path.name}: the payloads of lines {first + 1} to {first + count} were dropped after their time, so nobody can read them."
+        )
+    return [entry.payload for entry in _entries(path, piece) if entry.payload is not None]
 
 
 def check(folder: Path) -> Iterator[Broken]:
@@ -188,100 +207,115 @@ def _recorded(entry: Entry) -> set[tuple[str, int, str]]:
     return {(event["retention.stream"], event["retention.line"], event["retention.sha256"])}
 
 
-class _Reader:
-    """Takes one segment after the other from an open file and verifies each."""
+class _Strict:
+    """Takes one segment after the other out of an open file, and stops at the first that is not as it was written.
 
-    def __init__(self, path: Path, file: BinaryIO, stream: str, *, line: int = 0) -> None:
+    first -- number of the line that the reading begins with; the seal before it is then not known.
+    """
+
+    def __init__(self, path: Path, stream: str, *, first: int | None = None) -> None:
         self._path = path
-        self._file = file
         self._stream = stream
-        self._number = 0
-        self._previous = FIRST_PREVIOUS
-        self.line = line
-        """How many lines have been read; the 1-based number of the last one."""
+        self._said: list[tuple[Damage, int, str]] = []
+        self._lane = Lane(path, self._say, owned=True, keeping=True)
+        self._expected = None if first is not None else (0, FIRST_PREVIOUS)
+        self.line = first or 0
+        """The number of the next line."""
 
-    def segment(self, *, continues: bool = True) -> Iterator[Entry]:
-        """Yield the entries up to the next seal; unless it `continues` a reading, the seal before is not known."""
-        seal, lines = self.sealed(continues=continues)
-        for line in lines:
-            yield Entry(self._stream, line.number, self._parsed(line.payload, line.number + 1), seal.segment)
-
-    def sealed(self, *, continues: bool = True) -> tuple[Seal, list[Line]]:
-        """Return the next seal and the lines it covers, verified."""
-        first = self.line
-        lines: list[Line] = []
-        while True:
-            raw = self._file.readline()
-            self.line += 1
-            seal = parse_seal(raw)
-            if seal is not None:
+    def pieces(self, file: BinaryIO, until: int | None) -> Iterator[Piece]:
+        """Yield the segments from here to the offset `until`, or to the end of the file."""
+        place = self.line + 1
+        rest, block = b"", _FIRST_BLOCK
+        while until is None or file.tell() < until:
+            data = file.read(block if until is None else min(block, until - file.tell()))
+            if not data:
                 break
-            lines.append(self._event(raw))
-            if len(lines) > MAX_LINES:
-                raise Broken(Damage.FOREIGN, self._path, self.line, f"a segment has more than {MAX_LINES} lines")
-        self._verify(seal, first, lines, continues=continues)
-        return seal, lines
+            block = min(2 * block, _MOST_BLOCK)
+            data = rest + data
+            cut = data.rfind(b"\n") + 1
+            data, rest = data[:cut], data[cut:]
+            lines = data.count(b"\n")
+            for piece in self._lane.feed(data, range(place, place + lines)):
+                self._check(piece)
+                yield piece
+            place += lines
+            if self._lane.waiting > MAX_LINES:
+                raise self._broken(Damage.FOREIGN, place, f"a segment has more than {MAX_LINES} lines")
+        if until is not None and (self._lane.waiting or rest):
+            raise self._odd(self._lane.finish()[1], place)
 
-    def unsealed(self) -> Iterator[Entry]:
-        """Yield the whole lines at the end of the file that no seal vouches for."""
-        while raw := self._file.readline():
-            self.line += 1
+    def unsealed(self, file: BinaryIO) -> Iterator[Entry]:
+        """Yield the whole lines at the end of the file that no seal vouches for; what follows a torn one can't be told from its rest."""
+        data = file.read()
+        for _ in self._lane.feed(data, range(self.line + 1, self.line + 2 + data.count(b"\n"))):
+            raise self._broken(Damage.ORDER, self.line, "a seal was written while the file was read")
+        for line in self._lane.finish()[1]:
             try:
-                line = self._event(raw)
-                entry = Entry(self._stream, line.number, self._parsed(line.payload, self.line), None)
+                if line.leaf is None or line.number != self.line:
+                    return
+                entry = Entry(self._stream, line.number, parsed(self._path, line.payload, line.place), None)
             except Broken:
-                # The torn line itself. What follows one can't be told apart from its rest.
-                self._file.seek(0, 2)
                 return
+            self.line += 1
             yield entry
 
-    def _event(self, raw: bytes) -> Line:
-        found = EVENT_LINE.fullmatch(raw)
-        if found is not None:
-            payload = found.group(3)
-            salt = bytes.fromhex(found.group(2).decode("ascii"))
-            line = Line(int(found.group(1)), merkle.leaf_hash(salt, payload), salt, payload)
-        else:
-            found = DROPPED_LINE.fullmatch(raw)
-            if found is None:
-                what = "this is neither an event nor a seal" if raw else "the seal is missing"
-                raise Broken(Damage.FOREIGN if raw else Damage.ABSENT, self._path, self.line, what)
-            line = Line(int(found.group(1)), bytes.fromhex(found.group(2).decode("ascii")), None, None)
-        self._expect(line.number)
-        return line
+    def _say(self, kind: Damage, _: Path, line: int, __: int, ___: str, what: str) -> None:
+        self._said.append((kind, line, what))
 
-    def _expect(self, number: int) -> None:
-        if number != self.line - 1:
-            what = f"line number {number} stands where {self.line - 1} belongs: lines are missing, doubled or moved"
-            raise Broken(Damage.ORDER, self._path, self.line, what)
-
-    def _verify(self, seal: Seal, first: int, lines: list[Line], *, continues: bool) -> None:
-        self._expect(seal.line)
-        made = seal.segment
+    def _check(self, piece: Piece) -> None:
+        """Raise Broken unless a segment is whole, nothing stands around its lines, and it goes on from the one before."""
+        made, left = piece.seal.segment, self._lane.unclaimed
         if made.stream != self._stream:
-            raise Broken(Damage.FOREIGN, self._path, self.line, "the seal belongs to another stream")
-        if (made.first, made.count) != (first, len(lines)) or not lines:
-            raise Broken(Damage.ORDER, self._path, self.line, "the seal is for other lines than those before it")
-        if made.root != merkle.root([line.leaf for line in lines]).hex():
-            what = f"lines {first + 1} to {first + len(lines)} are not those that were sealed"
-            raise Broken(Damage.EDITED, self._path, self.line, what)
-        if continues and (made.number != self._number or seal.previous != self._previous):
-            raise Broken(Damage.CHAIN, self._path, self.line, "the seal doesn't continue the seal before it")
-        if made.chain != chain(seal.previous, made.root, made.stream, made.number, made.first, made.count):
-            raise Broken(Damage.CHAIN, self._path, self.line, "the seal's own chain value is wrong")
-        self._number = made.number + 1
-        self._previous = made.chain
+            raise self._broken(Damage.FOREIGN, piece.place, "the seal belongs to another stream")
+        if not piece.whole and not piece.damaged and not piece.missing:
+            raise self._broken(
+                Damage.EDITED, piece.place, f"lines {made.first + 1} to {made.first + made.count} are not those that were sealed"
+            )
+        if left:
+            raise self._odd(left, piece.place)
+        if self._said:
+            raise self._broken(*self._said[0])
+        if not piece.whole or made.first != self.line:
+            raise self._broken(
+                Damage.ORDER, piece.start, f"line number {made.first} stands where {self.line} belongs, or lines are missing"
+            )
+        if self._expected is not None and (made.number, piece.seal.previous) != self._expected:
+            raise self._broken(Damage.CHAIN, piece.place, "the seal doesn't continue the seal before it")
+        self.line = piece.seal.line + 1
+        self._expected = made.number + 1, made.chain
 
-    def _parsed(self, payload: bytes | None, line: int) -> Payload | None:
-        if payload is None:
-            return None
-        try:
-            parsed = json.loads(payload)
-        except ValueError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            raise Broken(Damage.FOREIGN, self._path, line, "the payload is not a JSON object")
-        return parsed
+    def _odd(self, lines: Sequence[FoundLine], place: int) -> Broken:
+        """Return what is wrong with lines that no seal claimed."""
+        for line in lines:
+            if line.leaf is None:
+                if parse_seal(line.raw) is not None:
+                    return self._broken(Damage.CHAIN, line.place, "the seal's own chain value is wrong, or its lines are not counted right")
+                return self._broken(Damage.FOREIGN, line.place, "this is neither an event nor a seal")
+        at = lines[0].place if lines else place
+        return self._broken(Damage.ORDER, at, "lines stand here that no seal vouches for: they were doubled, moved or put in")
+
+    def _broken(self, kind: Damage, line: int, what: str) -> Broken:
+        return Broken(kind, self._path, line, what)
+
+
+def _entries(path: Path, piece: Piece) -> Iterator[Entry]:
+    """Yield the lines of a verified segment."""
+    made = piece.seal.segment
+    for number, payload in enumerate(piece.payloads, made.first):
+        yield Entry(made.stream, number, parsed(path, payload, number + 1), made)
+
+
+def parsed(path: Path, payload: bytes | None, line: int) -> Payload | None:
+    """Return the event in a payload, None when it was dropped; Broken when it is no JSON object. line -- its place, from 1."""
+    if payload is None:
+        return None
+    try:
+        event = json.loads(payload)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        raise Broken(Damage.FOREIGN, path, line, "the payload is not a JSON object")
+    return event
 
 
 def _seek(path: Path, file: BinaryIO, number: int) -> None:

@@ -6,6 +6,7 @@ order, and grows with the number of segments, never of lines, where files come i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from worker.audit.note import BadNote, VerifierKey, opened
 from worker.core import merkle
 
 _CLOSING_LINES = 2
+_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,17 @@ class Hole:
     next_first: int
     after: int
     piece: Piece
+
+
+@dataclass(slots=True)
+class _Dropped:
+    """Segments in a row, in one file, that lost payloads: their numbers, and their first and last line there."""
+
+    first: int
+    last: int
+    path: Path
+    start: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,11 @@ class Stream:
         self.holes: list[Hole] = []
         self.endings: list[tuple[str, Ended]] = []
         """What this stream says about the ends of others."""
+        self.prunings: list[tuple[str, range]] = []
+        """Which segments this stream says were dropped, of which streams."""
+        self.dropped = 0
+        """How many payloads are gone."""
+        self._dropped: list[_Dropped] = []
         self._keys = keys
         self._heads = heads
         self._met: set[int] = set()
@@ -117,6 +135,28 @@ class Stream:
             what = f"the stream is closed, and what follows after its first {self._signed_line} lines was signed by nobody"
             self.say(Damage.UNSIGNED, self.last.path, self.last.place, self.last.place, what)
 
+    def judge_dropped(self, said: Sequence[range]) -> None:
+        """Say which payloads are gone without an event that says so: whoever takes one away can leave its hash.
+
+        said -- the numbers of segments that events speak of.
+        """
+        for each in self._dropped:
+            number = each.first
+            for known in sorted(said, key=lambda numbers: numbers.start):
+                if known.start <= number < known.stop:
+                    number = known.stop
+            if number <= each.last:
+                what = f"what segments {number} to {each.last} said is gone, and no event in these files says that it was dropped"
+                self.say(Damage.DROPPED, each.path, each.start, each.place, what)
+
+    def _note_dropped(self, piece: Piece) -> None:
+        self.dropped += piece.dropped
+        number, before = piece.seal.segment.number, self._dropped[-1] if self._dropped else None
+        if before is not None and (before.last + 1, before.path) == (number, piece.path):
+            before.last, before.place = number, piece.place
+        else:
+            self._dropped.append(_Dropped(number, number, piece.path, piece.start, piece.place))
+
     @property
     def unsigned_lines(self) -> int:
         """How many lines come after the last checkpoint."""
@@ -156,6 +196,8 @@ class Stream:
             self.say(Damage.REORDERED, piece.path, piece.start, piece.place, "a segment stands behind later ones")
         if not piece.whole:
             self.unwhole.append(piece)
+        if piece.dropped:
+            self._note_dropped(piece)
         for place, event in piece.events:
             self._event(piece, place, event)
         if self._tree is not None:
@@ -186,6 +228,11 @@ class Stream:
             if type(line) is int:
                 ended = Ended(line, str(event.get("retention.sha256")), str(event.get("retention.chain", "")))
                 self.endings.append((str(event.get("retention.stream")), ended))
+        elif action == Action.AUDIT_PRUNED:
+            said = event.get("retention.ranges")
+            for found in (_RANGE.fullmatch(str(each)) for each in (said if isinstance(said, list) else ())):
+                if found is not None:
+                    self.prunings.append((str(event.get("retention.stream")), range(int(found.group(1)), int(found.group(2)) + 1)))
         elif action == Action.CHECKPOINT:
             self._checkpoint(piece, place, event)
 

@@ -5,7 +5,7 @@ them, cut files off, exchanged them, rewritten a stream with right hashes. Witho
 checkpoint of each stream that was closed or whose end another stream recorded. What nobody can see in the files alone is that a whole file
 is missing, or that a file ends too early when its writer seems to have died there: an anchor that was kept elsewhere shows both, up to the
 moment it was made; for what came after it this says that it can't be told from a crash. A writer whose key was stolen, or that lied when it
-wrote, is not found here.
+wrote, is not found here. A payload that was dropped leaves its hash, whoever dropped it: it is in order only when an event says so.
 
 How it is told apart what happened: hashes and seals say that something is wrong; numbers of lines say which are missing or misplaced; what
 nobody claims is compared, in a second reading that only damage makes necessary, with all lines there are. Inside a segment of several lines
@@ -52,8 +52,8 @@ class Finding:
 class StreamState:
     """How far a stream goes.
 
-    lines -- sealed ones; signed_at -- instant of the last checkpoint, empty for none; unsigned -- lines after it; state -- closed, recorded
-    (its writer died, and a later process said so), written (its writer lives) or open.
+    lines -- sealed ones, of which `dropped` lost their payload; signed_at -- instant of the last checkpoint, empty for none; unsigned --
+    lines after it; state -- closed, recorded (its writer died, and a later process said so), written (its writer lives) or open.
     """
 
     stream: str
@@ -62,6 +62,7 @@ class StreamState:
     signed_at: str
     unsigned: int
     state: str
+    dropped: int
 
 
 @dataclass(slots=True)
@@ -118,6 +119,7 @@ class _Verification:
         self._tails: list[_Tail] = []
         self._swapped: set[Path] = set()
         self._recorded: dict[str, list[Ended]] = defaultdict(list)
+        self._pruned: dict[str, list[range]] = defaultdict(list)
         self._states: dict[str, str] = {}
 
     def verdict(self) -> Verdict:
@@ -130,6 +132,8 @@ class _Verification:
             stream.complete()
             for name, ended in stream.endings:
                 self._recorded[name].append(ended)
+            for name, pruned in stream.prunings:
+                self._pruned[name].append(pruned)
         for stream in self._streams.values():
             for piece in stream.unwhole:
                 self._judge_piece(stream, piece)
@@ -139,13 +143,14 @@ class _Verification:
         for stream in self._streams.values():
             self._judge_end(stream)
             stream.judge_signatures()
+            stream.judge_dropped(self._pruned[stream.name])
         self._judge_left()
         for name in self._heads.keys() - self._streams.keys():
             self._say(Damage.ABSENT, Path(), 0, 0, name, "the anchor knows this stream, and no file holds any of it")
         order = {path: place for place, path in enumerate(self._paths)}
         self._verdict.findings.sort(key=lambda found: (order.get(found.file, -1), found.line))
         self._verdict.streams = [
-            StreamState(each.name, each.line, each.segments, each.signed_at, each.unsigned_lines, self._states[each.name])
+            StreamState(each.name, each.line, each.segments, each.signed_at, each.unsigned_lines, self._states[each.name], each.dropped)
             for each in self._streams.values()
         ]
         return self._verdict

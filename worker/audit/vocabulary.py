@@ -15,7 +15,7 @@ from worker.audit.members import MEMBERS, POLICIES, SECONDS, TOTALS
 VERSION = 1
 """The version of the set, said by `retention.stream_opened`."""
 
-RESERVED = frozenset({Action.KEY_DESTROYED})
+RESERVED: frozenset[Action] = frozenset()
 """Events whose name and form stand, and that nothing writes yet."""
 
 
@@ -51,7 +51,7 @@ FORMS: Mapping[Action, Form] = {
     Action.RUN_ENDED: _form(
         "event.outcome event.reason run", "exit_code failed_sources " + " ".join(f"retention.total.{each}" for each in TOTALS)
     ),
-    Action.PLAN_MADE: _form("event.outcome plan as_of by counts failed_sources"),
+    Action.PLAN_MADE: _form("event.outcome plan as_of by counts failed_sources", "replay count"),
     Action.PLAN_APPROVED: _form("event.outcome plan by mac"),
     Action.PLAN_REFUSED: _form("event.outcome event.reason by", "plan"),
     Action.BRAKE_TRIPPED: _form("event.outcome event.reason brake source", "plan run"),
@@ -65,7 +65,7 @@ FORMS: Mapping[Action, Form] = {
     Action.CHILD_DELETED: _form(f"{_INTENT} relation parent"),
     Action.CHILD_DETACHED: _form(f"{_INTENT} relation parent"),
     Action.RECORD_HELD: _form("rule.id run batch source record", "holds requests subjects"),
-    Action.RECORD_SKIPPED: _form("event.reason rule.id run batch source record"),
+    Action.RECORD_SKIPPED: _form("event.reason rule.id run batch source record", "answer"),
     Action.RECORDS_HELD: _form("rule.id rule.version plan source count", "hold request"),
     Action.BATCH_CLOSED: _form("event.outcome batch batch_outcome count digest run source", "excluded presumed"),
     Action.BATCH_DEFERRED: _form("event.outcome event.reason run batch source count"),
@@ -88,7 +88,11 @@ FORMS: Mapping[Action, Form] = {
     Action.KEY_CREATED: _form("key key_family"),
     Action.KEY_DESTROYED: _form("key key_family by"),
     Action.CHECKPOINT: _form("segments note"),
+    Action.AUDIT_PRUNED: _form("stream ranges count keep oldest newest"),
     Action.ANCHORED: _form("streams sha256 by"),
+    Action.RECORD_RETURNED: _form("event.reason rule.id plan source record run batch on"),
+    Action.TOMBSTONES_DROPPED: _form("run source count"),
+    Action.AGREEMENT_CHECKED: _form("event.outcome by count failed_sources", "since"),
     Action.CLOCK_SUSPECT: _form("event.reason"),
 }
 """The form of every event. Intents leave out the service: there are many of them, and the file's first event says it."""

@@ -101,6 +101,9 @@ def _show(session: Session, verdict: Verdict, *, anchored: bool) -> None:
     signed = max((each.signed_at for each in verdict.streams), default="")
     lines = sum(each.lines for each in verdict.streams)
     session.show(f"{len(verdict.streams)} streams with {lines} sealed lines in {verdict.files} files; last signed {signed or 'never'}.")
+    dropped = [each.dropped for each in verdict.streams if each.dropped]
+    if dropped:
+        session.show(f"What {sum(dropped)} events of {len(dropped)} streams said was dropped; their hashes stay and are right.")
     open_ones = [each for each in verdict.streams if each.state != "closed" and each.unsigned]
     if open_ones:
         unsigned = sum(each.unsigned for each in open_ones)

@@ -13,6 +13,7 @@ from worker.audit.vocabulary import json_schema
 from worker.cli.marks import record_key
 from worker.cli.session import Session, typed
 from worker.cli.tables import trace_table
+from worker.usecases.machine import Machine
 from worker.usecases.tracing import trace_record, trace_subject
 
 _FILES = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[FILES]...")
@@ -43,7 +44,7 @@ def find(session: Session, source: str, key: str, paths: tuple[Path, ...], *, as
     the audit folder. An intent is shown with what became of its batch.
     """
     with session.machine() as machine:
-        return _show(session, trace_record(machine, source, record_key(session, key), paths), as_json=as_json)
+        return _show(session, machine, trace_record(machine, source, record_key(session, key), paths), as_json=as_json)
 
 
 @click.command(epilog="Example: retention audit subject -")
@@ -58,12 +59,14 @@ def subject(session: Session, identifiers: str, paths: tuple[Path, ...], *, as_j
     What happened to a record after the person's identifiers in it were treated is found by `audit find` only.
     """
     with session.machine() as machine:
-        return _show(session, trace_subject(machine, typed(session, (identifiers,), "identifier"), paths), as_json=as_json)
+        return _show(session, machine, trace_subject(machine, typed(session, (identifiers,), "identifier"), paths), as_json=as_json)
 
 
-def _show(session: Session, found: Iterable[Found], *, as_json: bool) -> int:
+def _show(session: Session, machine: Machine, found: Iterable[Found], *, as_json: bool) -> int:
     """Print what was found."""
     rows = list(found)
+    if machine.schedule.audit_keep is not None:
+        session.say(f"What events said is kept for {machine.schedule.audit_keep}; what was dropped after that can't be found.")
     if as_json:
         shown = [{"file": each.path.name, "line": each.line, "became": each.became, "event": each.payload} for each in rows]
         session.data(shown)

@@ -15,17 +15,22 @@ import click
 
 from worker.bootstrap import service_version
 from worker.cli import (
+    agreement,
     ahead,
     attention,
     audit,
     audit_events,
+    audit_upkeep,
+    connectors,
     dashboard,
     explaining,
+    keys,
     marks,
     paper,
     plans,
     policies,
     proofs,
+    replaying,
     reviews,
     runs,
     standing,
@@ -91,6 +96,7 @@ def settings(session: Session, *, as_json: bool) -> int:
 for _command in (
     policies.policies,
     policies.sources,
+    connectors.connectors,
     plans.plan,
     plans.approve,
     runs.apply,
@@ -100,6 +106,7 @@ for _command in (
     runs.runs,
     stopping.stop_runs,
     stopping.resume_runs,
+    replaying.replay,
     explaining.explain,
     attention.findings,
     standing.hold,
@@ -109,6 +116,7 @@ for _command in (
     marks.mark,
     reviews.reviews,
     audit.audit,
+    keys.keys,
     dashboard.draw,
     status.show_status,
     workers.worker,
@@ -118,7 +126,7 @@ for _command in (
 policies.policies.add_command(ahead.diff)
 policies.policies.add_command(paper.write_statement)
 policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove):
+for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove, audit_upkeep.prune, agreement.reconcile_trail):
     audit.audit.add_command(_command)
 
 

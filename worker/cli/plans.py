@@ -111,6 +111,8 @@ def show(session: Session, file: Path, output: Path | None, lang: str, *, as_jso
         yes = {"by": approval.by, "at": approval.at} if approval else None
         session.data({**_plan_json(opened, new), "actions": said, "approved": yes})
         return DONE
+    if opened.header.replay:
+        session.show("A replay: it deletes again what was deleted before and came back, and nothing else.")
     session.show(plan_table(opened.header.as_of, opened.summary.counts, {}, session.out.width), action_table(actions))
     if found:
         session.show(finding_table(found, {each.digest for each in new}))
@@ -187,4 +189,5 @@ def _plan_json(opened: PlanFile, new: list[FindingRow]) -> dict[str, Any]:
         "policies": dict(header.policies),
         "sources": opened.summary.counts,
         "findings": findings,
+        **({"replay": True} if header.replay else {}),
     }

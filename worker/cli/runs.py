@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from worker.cli.audit_upkeep import pruned_json
 from worker.cli.plans import FILE
 from worker.cli.session import Session
 from worker.cli.tables import finding_table, result_table, run_table, verified_table
@@ -20,7 +23,7 @@ from worker.usecases.heartbeat import alive
 from worker.usecases.machine import Machine
 from worker.usecases.reconciling import reconcile as end_what_was_left
 from worker.usecases.reporting import finding_json
-from worker.usecases.running import refusal
+from worker.usecases.running import NightRun, refusal
 from worker.usecases.running import run as run_night
 from worker.usecases.spreading import hand_over
 from worker.usecases.verifying import verify as verify_run
@@ -85,19 +88,41 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
                 brakes = [asdict(each) for each in night.tripped]
                 session.data({"state": "refused", "plan_file": plan, "brakes": brakes, "exit_code": error.exit_code})
             raise error
-        ending.exit_code = report_run(session, machine, night.result, as_json=as_json)
-        return ending.exit_code
+        ending.exit_code = night.exit_code
+        if as_json:
+            report_run(session, machine, night.result, as_json=True, more=_more(night))
+            return night.exit_code
+        report_run(session, machine, night.result)
+        if night.pruned is not None and night.pruned.events:
+            session.show(f"Audit trail: what {night.pruned.events} events said was dropped after its time.")
+        for why in night.pruned.failed.values() if night.pruned is not None else ():
+            session.say(why, style="red")
+        return night.exit_code
 
 
-def report_run(session: Session, machine: Machine, result: RunResult, *, as_json: bool = False, with_known: bool = True) -> int:
+def _more(night: NightRun) -> dict[str, Any]:
+    """Return what a night run says besides its run, for programs."""
+    pruned = pruned_json(night.pruned) if night.pruned is not None else None
+    return {"audit_pruned": pruned, "exit_code": night.exit_code}
+
+
+def report_run(
+    session: Session,
+    machine: Machine,
+    result: RunResult,
+    *,
+    as_json: bool = False,
+    with_known: bool = True,
+    more: Mapping[str, Any] | None = None,
+) -> int:
     """Print how a run went and return its exit code.
 
-    with_known -- list the plan's findings too, which whoever approved it has seen.
+    with_known -- list the plan's findings too, which whoever approved it has seen; more -- what programs are told besides.
     """
     if as_json:
         fresh = {each.digest for each in result.new_findings}
         findings = [{**finding_json(each), "new": each.digest in fresh} for each in result.findings]
-        session.data({**result.as_json(), "findings": findings, "audit": str(machine.settings.audit_folder)})
+        session.data({**result.as_json(), "findings": findings, "audit": str(machine.settings.audit_folder), **(more or {})})
         return result.exit_code
     if result.resolved:
         session.say(f"{result.resolved} batches that a crash had left open were ended first.")

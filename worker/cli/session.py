@@ -71,12 +71,15 @@ class Session:
         return load(self.settings.policies, connectors=registry.names())
 
     @contextmanager
-    def machine(self, schedule: Schedule | None = None) -> Iterator[Machine]:
-        """Give everything joined together for as long as the command works; with these policies, by default those of the policy file."""
+    def machine(self, schedule: Schedule | None = None, *, returned_keys: bool = False) -> Iterator[Machine]:
+        """Give everything joined together for as long as the command works; with these policies, by default those of the policy file.
+
+        returned_keys -- see `bootstrap.machine`.
+        """
         settings = self.settings
         if self.own_process:
             log.configure(json=settings.log_format == "json", level="debug" if self.verbose else settings.log_level)
-        with bootstrap.machine(settings, schedule=schedule, now=self.now, faults=self.faults) as joined:
+        with bootstrap.machine(settings, schedule=schedule, now=self.now, faults=self.faults, returned_keys=returned_keys) as joined:
             yield joined
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,14 +13,17 @@ from rich.text import Text
 from worker.audit.search import Found
 from worker.core.declarations import Gap
 from worker.core.model import Policy
+from worker.ledger.identity import KnownKey
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.settings import Shown
+from worker.usecases.agreeing import Disagreement, Side
 from worker.usecases.applying import RunResult
 from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
 from worker.usecases.monitoring import SourceStatus
+from worker.usecases.pruning import Pruning
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
 from worker.usecases.reviewing import DueReviews
 
@@ -97,6 +100,26 @@ def trace_table(found: Iterable[Found]) -> Table:
     return table
 
 
+def pruning_table(found: Pruning) -> Table:
+    """Return which files of the audit trail lose events, and from when these are."""
+    table = _table(f"Events through {found.through} that go ({found.keep})", "file", "from", "through")
+    table.add_column("events", justify="right")
+    for each in found.files:
+        table.add_row(each.path.name, str(each.oldest), str(each.newest), _number(each.events))
+    return table
+
+
+def key_table(known: Iterable[KnownKey], there: Collection[str]) -> Table:
+    """Return the keys by family and id. there -- the ids of those that are in the key file."""
+    table = _table(None, "family", "key", "since", "destroyed")
+    for each in known:
+        destroyed = f"{each.destroyed_at:%Y-%m-%d} by {each.destroyed_by}" if each.destroyed_at is not None else "-"
+        if each.destroyed_at is not None and each.key_id in there:
+            destroyed += ", and is in the key file again"
+        table.add_row(each.family, each.key_id, f"{each.seen_at:%Y-%m-%d}", destroyed)
+    return table
+
+
 def open_finding_table(found: Sequence[OpenFinding], accepted: Mapping[str, AcceptedFinding], new: Iterable[str]) -> Table:
     """Return the open findings of the ledger with who accepted them, until when and up to which number."""
     table = _table("Open findings", "id", "kind", "source", "what")
@@ -139,6 +162,28 @@ def verified_table(title: str, rows: Iterable[tuple[str, int, int, int, int]]) -
         table.add_column(heading, justify="right")
     for name, *numbers in rows:
         table.add_row(name, *(_number(number) for number in numbers))
+    return table
+
+
+def agreement_table(sides: Mapping[str, Side], failed: Mapping[str, str], *, systems: bool) -> Table:
+    """Return what was compared of each source: batches, effects as the ledger and the trail count them, what the system has now."""
+    table = _table("Trail, ledger and systems" if systems else "Trail and ledger", "source")
+    titles = ("batches", "still\nopen", "effects in\nthe ledger", "effects in\nthe trail", *(("absent", "treated") if systems else ()))
+    for heading in titles:
+        table.add_column(heading, justify="right")
+    for name, each in sides.items():
+        now = ["?", "?"] if name in failed else [_number(each.absent), _number(each.treated)]
+        numbers = [_number(number) for number in (each.batches, each.open, each.ledger, each.log)]
+        table.add_row(name, *numbers, *(now if systems else []))
+    return table
+
+
+def disagreement_table(found: Sequence[Disagreement]) -> Table:
+    """Return what doesn't agree, one thing a line; of records their number only."""
+    table = _table("What doesn't agree", "kind", "source", "run", "batch", "what")
+    table.add_column("how many", justify="right")
+    for each in found:
+        table.add_row(each.kind, each.source, each.run or "-", each.batch or "-", each.what, _number(each.count))
     return table
 
 
@@ -250,6 +295,14 @@ def gap_table(rows: Sequence[Gap]) -> Table:
 def setting_table(rows: Sequence[Shown]) -> Table:
     """Return the settings."""
     table = _table("Settings", "setting", "value", "from")
+    for each in rows:
+        table.add_row(*each)
+    return table
+
+
+def connector_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+    """Return the installed connectors: name, package, what each is for."""
+    table = _table("Connectors", "connector", "package", "what it is for", wrap=True)
     for each in rows:
         table.add_row(*each)
     return table

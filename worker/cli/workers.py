@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import click
 
-from worker.cli.session import Session
-
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 @click.command(context_settings=_PASSED_ON, epilog="\b\nExamples:\n  retention worker --concurrency 4\n  retention worker -Q retention.crm")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[CELERY OPTIONS]")
-@click.pass_obj
-def worker(session: Session, options: tuple[str, ...]) -> int:
+def worker(options: tuple[str, ...]) -> int:
     """Carry out batches of runs that were handed to the workers.
 
     The same as `celery -A worker.app worker`, with its options. Any number of these, on any number of machines, may work on one run:
     they need the same ledger, keys and policy file, and RETENTION_BROKER. Stop one with SIGTERM: it ends the batch it is at.
     """
-    _start(session, "worker", options)
+    _start("worker", options)
     return 0
 
 
 @click.command(context_settings=_PASSED_ON, epilog="Example: retention beat")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[CELERY OPTIONS]")
-@click.pass_obj
-def beat(session: Session, options: tuple[str, ...]) -> int:
+def beat(options: tuple[str, ...]) -> int:
     """Begin scheduled runs in time, and wake workers for what nobody is at.
 
     The same as `celery -A worker.app beat`, with its options. One is enough, and a second one does no harm: a run is begun once for each
     source and local day. The schedules are settings: RETENTION_SCHEDULE, or one for each source.
     """
-    _start(session, "beat", options)
+    _start("beat", options)
     return 0
 
 
-def _start(session: Session, what: str, options: tuple[str, ...]) -> None:
+def _start(what: str, options: tuple[str, ...]) -> None:
     """Become the process that was asked for. It reads its settings from the environment, as it does when Celery starts it."""
-    session.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Imported late: no other command waits for it.
     from worker.app import app
 

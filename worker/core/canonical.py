@@ -10,7 +10,7 @@ import unicodedata
 
 import idna
 
-from worker.core.model import Identifier
+from worker.core.sources import Identifier
 
 VERSION = "c1"
 

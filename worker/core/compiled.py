@@ -14,8 +14,9 @@ from decimal import Decimal
 
 from worker.core.decide import Decision, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import ANSWERED, SEEN, Aggregate, Function, Policy
+from worker.core.model import SEEN, Policy
 from worker.core.select import definition
+from worker.core.sources import ANSWERED, Aggregate, Function
 from worker.core.standing import NOTHING, Standing
 from worker.core.treatments import Treater
 
@@ -44,10 +45,14 @@ def fact_columns(policy: Policy) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A decision and its evidence: the facts used and the fields still untreated, as bytes to be fingerprinted with a key, never stored."""
+    """A decision and its evidence: the facts used and the fields still untreated, as bytes to be fingerprinted with a key, never stored.
+
+    because -- what led to it besides the policy, where something did.
+    """
 
     decision: Decision
     evidence: bytes
+    because: str = ""
 
 
 class RowDecider:

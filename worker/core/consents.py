@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.core.facts import Fact, Known, Unknown
-from worker.core.model import Consent, Purpose, Source, day
+from worker.core.model import Purpose, day
+from worker.core.sources import Consent, Source
 from worker.core.standing import Request
 
 
@@ -35,7 +36,7 @@ class NotAgreed:
 
 def agreement(source: Source, purpose: Purpose, facts: Mapping[str, Fact]) -> Agreed | NotAgreed | Unknown:
     """Return what the facts say about all consents that a purpose rests on together."""
-    episodes = [_latest_episode(consent, facts) for consent in source.consents_of(purpose)]
+    episodes = [_latest_episode(consent, facts) for consent in source.consents_named(purpose.consents)]
     unknown = None
     given: list[dt.date] = []
     withdrawn: list[dt.date] = []
@@ -80,7 +81,7 @@ def withdraws(request: Request, source: Source, purpose: Purpose, facts: Mapping
     if not purpose.consents:
         return request.consent is None
     again = set()
-    for consent in source.consents_of(purpose):
+    for consent in source.consents_named(purpose.consents):
         given = _day(consent.given, facts)
         if isinstance(given, dt.date) and given > request.received_on:
             again.add(consent.name)

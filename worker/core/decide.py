@@ -19,9 +19,10 @@ from typing import Protocol
 
 from worker.core.conditions import Truth, evaluate
 from worker.core.facts import Fact, Known
-from worker.core.model import ANSWERED, Disposition, DispositionKind, Policy, Step, day
+from worker.core.model import Disposition, DispositionKind, Policy, Step, day
 from worker.core.periods import NO_TIME, Period
 from worker.core.purposes import NOT_IN_FORCE, Ended, NeverApplied, PurposeState, Running, Undetermined, purpose_state
+from worker.core.sources import ANSWERED
 from worker.core.standing import NOTHING, RequestKind, Standing
 
 

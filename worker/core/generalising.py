@@ -13,7 +13,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from worker.core.facts import Raw
-from worker.core.model import Coarse, Treatment
+from worker.core.sources import Coarse, Treatment
 
 LONGEST_REGION = 4
 """More characters of a postcode name a neighbourhood, or in some countries a street."""

@@ -14,8 +14,9 @@ from typing import assert_never
 from worker.core.conditions import Truth, evaluate
 from worker.core.consents import NotAgreed, agreement, withdraws
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import Combine, LegalBasis, Policy, Purpose, Source, StartEvent, StateEnd, day
+from worker.core.model import Combine, LegalBasis, Policy, Purpose, StartEvent, StateEnd, day
 from worker.core.periods import NEVER, NO_TIME, Period
+from worker.core.sources import Source
 from worker.core.standing import RequestKind, Standing
 from worker.core.states import settled, state_end
 

@@ -41,7 +41,11 @@ class Referrer:
         Bound to the source, so that nobody without the key can tell that two systems know the same person.
         """
         state = self._subject.copy()
-        state.update(identifier.encode(errors="surrogatepass"))  # File names may hold lone surrogates.
+        try:
+            state.update(identifier.encode())
+        except UnicodeEncodeError:
+            # File names may hold lone surrogates.
+            state.update(identifier.encode(errors="surrogatepass"))
         return state.hexdigest()
 
     def fingerprint(self, evidence: bytes) -> str:

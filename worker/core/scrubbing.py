@@ -23,8 +23,8 @@ from stdnum import iban
 from stdnum.nl import bsn
 
 from worker.core.facts import Raw
-from worker.core.model import Scrubbing
 from worker.core.naming import Own, Sort, found_in, own
+from worker.core.sources import Scrubbing
 
 TELLS = (
     "@"

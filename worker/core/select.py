@@ -15,19 +15,9 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import Empty, Reading
-from worker.core.model import (
-    Aggregate,
-    Combine,
-    DispositionKind,
-    Field,
-    Function,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    StateEnd,
-)
+from worker.core.model import Combine, DispositionKind, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Period, cutoff
+from worker.core.sources import Aggregate, Field, Function, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +174,7 @@ def _field_due(policy: Policy, positions: Iterable[int], today: dt.date, extra: 
 
 def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Selection:
     """Select records for which a purpose has ended by its own period or by a withdrawal of a consent that was given."""
-    consents = source.consents_of(purpose)
+    consents = source.consents_named(purpose.consents)
     last = cutoff(extra.after, today)
     withdrawn = [OnOrBefore(each.withdrawn, last) for each in consents if each.withdrawn is not None and last is not None]
     ends = _any([_over(source, purpose, today, extra), *withdrawn])
@@ -226,7 +216,7 @@ def _waiting(source: Source, purpose: Purpose, today: dt.date) -> Selection:
 def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selection:
     """Select records to which a purpose may never have applied."""
     parts = [] if purpose.when is None else [_may_be(purpose.when, wanted=False, today=today)]
-    consents = policy.source.consents_of(purpose)
+    consents = policy.source.consents_named(purpose.consents)
     parts.extend(Absent(each.given) for each in consents if policy.source.absences(each.given) != {Empty.UNKNOWN})
     if purpose.extends is not None:
         parts.append(_never_applied(policy, policy.purpose(purpose.extends), today))
@@ -243,7 +233,7 @@ def _never_applied(policy: Policy, purpose: Purpose, today: dt.date) -> Selectio
 
 def _consent_facts(source: Source, purpose: Purpose) -> list[str]:
     """Return the names of the facts that state the consents of a purpose."""
-    return [name for each in source.consents_of(purpose) for name in (each.given, each.withdrawn) if name is not None]
+    return [name for each in source.consents_named(purpose.consents) for name in (each.given, each.withdrawn) if name is not None]
 
 
 def _there(fact: str) -> Selection:

@@ -12,7 +12,7 @@ from typing import NamedTuple, assert_never
 
 from worker.core.conditions import Truth, evaluate
 from worker.core.facts import Empty, Fact, Known, NotApplicable, NotYet, Raw, Unknown
-from worker.core.model import Member, SharedFact
+from worker.core.sources import Member, SharedFact
 
 
 class Seen(NamedTuple):

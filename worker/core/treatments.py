@@ -22,8 +22,8 @@ from functools import partial
 from worker.core.canonical import canonical
 from worker.core.facts import Raw
 from worker.core.generalising import generalised, is_generalised
-from worker.core.model import Field, Identifier, Scrubbing, TreatmentKind
 from worker.core.scrubbing import Scrubber
+from worker.core.sources import Field, Identifier, Scrubbing, TreatmentKind
 
 MARKER = "p1"
 RANDOM_MARKER = "r1"

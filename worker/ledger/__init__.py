@@ -26,6 +26,7 @@ from worker.ledger.rows import (
     RunState,
     Shape,
     StopRow,
+    Tombstones,
 )
 from worker.ledger.work import BatchEnd, RunEnd
 
@@ -57,4 +58,5 @@ __all__ = [
     "RunState",
     "Shape",
     "StopRow",
+    "Tombstones",
 ]

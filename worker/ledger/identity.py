@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
 
@@ -18,6 +21,29 @@ _LOSSES = {
     "plan-mac": "plans that were made with it can't be trusted any more; make them again",
     "sign": "auditors who hold its public half would not believe anything that is signed from now on; what was signed stays provable",
 }
+
+
+_DESTROYING = "keys_being_destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class Destruction:
+    """Keys of one family that a person decided to destroy, and who."""
+
+    family: str
+    key_ids: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key that the ledger knows; never its value. destroyed_at -- None while it must be in the key file."""
+
+    key_id: str
+    family: str
+    seen_at: dt.datetime
+    destroyed_at: dt.datetime | None
+    destroyed_by: str | None
 
 
 class Identity(Store):
@@ -66,18 +92,43 @@ class Identity(Store):
             for key_id in sorted(set(checks) - set(known)):
                 row = {"key_id": key_id, "check_value": checks[key_id], "seen_at": at}
                 if not put(connection, table, row, replace=False):
+                    family = checks[key_id].rpartition(":")[0]
                     raise ConfigurationError(
-                        f"The key {key_id} was retired and is in the key file again. Remove it there, or put the file "
-                        "back that belongs to this ledger."
+                        f"The key {key_id} ({family}) was destroyed and is in the key file again, perhaps out of a backup. Nothing is done "
+                        f"while it is there: `retention keys destroy {family}` destroys it again."
                     )
 
-    def retire_key(self, key_id: str, by: str) -> None:
-        """Stop missing a key, because a person decided to destroy it."""
-        table = schema.key_checks
+    def retire_keys(self, family: str, key_ids: Sequence[str], by: str) -> None:
+        """Stop missing keys, because a person decided to destroy them, and remember that this is under way."""
+        table, at = schema.key_checks, self._now()
         with self._write() as connection:
-            retired = {"retired_at": self._now(), "retired_by": by}
-            if connection.execute(update(table).where(table.c.key_id == key_id).values(retired)).rowcount == 0:
-                connection.execute(insert(table).values(key_id=key_id, check_value="", seen_at=retired["retired_at"], **retired))
+            for key_id in key_ids:
+                retired = {"retired_at": at, "retired_by": by}
+                if connection.execute(update(table).where(table.c.key_id == key_id).values(retired)).rowcount == 0:
+                    connection.execute(insert(table).values(key_id=key_id, check_value=f"{family}:", seen_at=at, **retired))
+            said = json.dumps({"family": family, "key_ids": list(key_ids), "by": by})
+            put(connection, schema.meta, {"name": _DESTROYING, "value": said})
+
+    def keys_being_destroyed(self) -> Destruction | None:
+        """Return what `retire_keys` began and nobody ended, because a crash came between."""
+        said = self.get_meta(_DESTROYING)
+        if not said:
+            return None
+        found = json.loads(said)
+        return Destruction(found["family"], tuple(found["key_ids"]), found["by"])
+
+    def keys_destroyed(self) -> None:
+        """Remember that what `retire_keys` began is done: the keys are gone, and the trail says so."""
+        self.set_meta(_DESTROYING, "")
+
+    def known_keys(self) -> list[KnownKey]:
+        """Return every key there was, in the order in which they were first seen."""
+        table = schema.key_checks
+        with self._read() as connection:
+            return [
+                KnownKey(row.key_id, row.check_value.rpartition(":")[0], row.seen_at, row.retired_at, row.retired_by)
+                for row in connection.execute(select(table).order_by(table.c.seen_at, table.c.key_id))
+            ]
 
 
 def _problem(key_id: str, known_check: str, what: str) -> Problem:

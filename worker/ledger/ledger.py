@@ -31,10 +31,11 @@ from worker.ledger.nights import Nights
 from worker.ledger.queue import LEASE_SECONDS
 from worker.ledger.standing import Standing
 from worker.ledger.stops import Stops
+from worker.ledger.tombstones import Graveyard
 from worker.ledger.work import Work
 
 
-class Ledger(Identity, Approvals, Work, Nights, Standing, Attention, Stops):
+class Ledger(Identity, Approvals, Work, Nights, Graveyard, Standing, Attention, Stops):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method

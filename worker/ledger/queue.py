@@ -251,8 +251,15 @@ class Queue(Store):
                 said = {**order.said, "stopped": stopped}
                 connection.execute(update(orders).where(orders.c.run_id == run_id).values(at_most=order.acted, said=said))
 
+    def halt_order(self, run_id: str, owner: str) -> None:
+        """Let nobody take a batch of a run any more, because it is about to be ended as it is."""
+        orders = schema.orders
+        with self._write() as connection:
+            open_one = update(orders).where(orders.c.run_id == run_id, orders.c.phase.in_(("open", "closing")))
+            connection.execute(open_one.values(phase="closing", owner=owner))
+
     def reopen_order(self, run_id: str, owner: str) -> None:
-        """Let somebody else close a run that this process could not close."""
+        """Let workers go on with a run that this process could not close, or somebody else close it."""
         orders = schema.orders
         with self._write() as connection:
             mine = update(orders).where(orders.c.run_id == run_id, orders.c.owner == owner, orders.c.phase == "closing")

@@ -23,7 +23,9 @@ WorkState = Literal["waiting", "leased", "done", "left", "set_aside"]
 HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
-FindingKind = Literal["undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review"]
+FindingKind = Literal[
+    "undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned"
+]
 
 OF_A_RUN: tuple[FindingKind, ...] = ("changed", "failed")
 """Findings of records that only carrying out a plan can make."""
@@ -238,6 +240,30 @@ class HighWater:
 
 
 @dataclass(frozen=True, slots=True)
+class Tombstones:
+    """What is kept of records that a batch deletes, to recognise them when they come back.
+
+    facts -- the names of the fields that tell that it is the same record; erasure -- whether they were deleted while their subjects'
+    erasure was asked for; day -- the local day of the deletion; ends_on -- the last day on which they are looked for; records -- how many;
+    blob -- for every record one or more times 16 bytes each of its own token, that of the facts and that of an identifier (zeros: none);
+    made and read by `worker.usecases.tombstones`. still -- the tokens, of 16 bytes each, of other records that were there after the run and
+    are like these, so that they never count as come back; None while nobody has looked. batch_id and run_id are known of what was read back
+    only.
+    """
+
+    source: str
+    facts: tuple[str, ...]
+    erasure: bool
+    day: dt.date
+    ends_on: dt.date
+    records: int
+    blob: bytes
+    still: bytes | None = None
+    batch_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """What is written down about a batch before its source commits.
 
@@ -252,6 +278,7 @@ class Intent:
     root: str
     aliases: bytes = b""
     high_water: tuple[HighWater, ...] = ()
+    tombstones: tuple[Tombstones, ...] = ()
     lease: Lease | None = None
     intended: Mapping[str, Any] | None = None
 

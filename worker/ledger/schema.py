@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -376,6 +376,24 @@ high_water = Table(
     Column("at", Instant, nullable=False),
     UniqueConstraint("batch_id", "source", "field"),
     Index("ix_high_water_source_field_high_water_id", "source", "field", "high_water_id"),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("tombstone_id", Integer, primary_key=True),
+    Column("batch_id", String(64), ForeignKey("batches.batch_id"), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("facts", Document, nullable=False),
+    Column("erasure", Boolean, nullable=False),
+    Column("day", Day, nullable=False),
+    Column("ends_on", Day, nullable=False, index=True),
+    Column("records", Integer, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("still", LargeBinary),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("batch_id", "source", "erasure"),
+    Index("ix_tombstones_source_tombstone_id", "source", "tombstone_id"),
 )
 
 marks = Table(

@@ -8,7 +8,7 @@ fewer records is a new batch. These are the methods on the hot path: one short t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
@@ -18,10 +18,10 @@ from worker.ledger import schema
 from worker.ledger.connect import columns, values
 from worker.ledger.queue import Queue
 from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, Lease, RunCounts, RunRow
+from worker.ledger.tombstones import bury, exhume, took_effect
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
 BatchEnd = Literal["committed", "rolled_back", "resolved_after_crash", "presumed"]
-_TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 
 _PAGE = 500
 _TOKEN_BYTES = 16
@@ -122,7 +122,7 @@ class Work(Queue):
             self._intend(connection, Intent(batch_id, witness, stream, first, count, root))
 
     def intend_with(self, intent: Intent) -> None:
-        """Do what `intend` does, with the batch's aliases and high-water marks in the same transaction."""
+        """Do what `intend` does, with the batch's aliases, high-water marks and tombstones in the same transaction."""
         with self._write() as connection:
             self._intend(connection, intent)
 
@@ -134,8 +134,11 @@ class Work(Queue):
         digest: str,
         *,
         then: Intent | None = None,
+        stayed: Collection[bytes] = (),
     ) -> None:
         """Keep how a batch ended, and in the same transaction the intent of the next one.
+
+        stayed -- tokens of records that were to be deleted and were not: what was kept of their going is taken back.
 
         Raises RetentionError when the batch was not intended, or closed before. A pending batch can only be rolled back.
         """
@@ -146,8 +149,22 @@ class Work(Queue):
             before: list[BatchState] = ["intended", "pending"] if state == "rolled_back" else ["intended"]
             if not any(connection.execute(_CLOSE, {**closing, "before": one}).rowcount for one in before):
                 raise RetentionError(f"The batch {batch_id} can't be {state}: {_now_is(connection, batch_id)}.")
+            self._take_back(connection, batch_id, stayed)
             if then is not None:
                 self._intend(connection, then)
+
+    def _take_back(self, connection: Connection, batch_id: str, stayed: Collection[bytes]) -> None:
+        """Take back that records went; what shared facts count of them may stay, because it says what the records still say."""
+        if not stayed:
+            return
+        table, size = schema.high_water, _TOKEN_BYTES + _DAY_BYTES
+        of_batch = select(table.c.high_water_id, table.c.blob).where(table.c.batch_id == batch_id, table.c.field == RECORD)
+        for row in connection.execute(of_batch).all():
+            entries = (row.blob[start : start + size] for start in range(0, len(row.blob), size))
+            left = b"".join(each for each in entries if each[:_TOKEN_BYTES] not in stayed)
+            this = table.c.high_water_id == row.high_water_id
+            connection.execute(update(table).where(this).values(blob=left) if left else delete(table).where(this))
+        exhume(connection, batch_id, stayed)
 
     def batch(self, batch_id: str) -> BatchRow | None:
         """Return a batch, or None."""
@@ -248,7 +265,7 @@ class Work(Queue):
                 select(table.c.high_water_id, table.c.blob, table.c.at)
                 .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
                 .where(table.c.source == source, table.c.field == RECORD, table.c.high_water_id > last)
-                .where(batches.c.state.in_(_TOOK_EFFECT), batches.c.effects != {})  # what a crash undid is resolved, too
+                .where(*took_effect())  # what a crash undid is resolved, too
                 .order_by(table.c.high_water_id)
                 .limit(20)
             )
@@ -301,6 +318,7 @@ class Work(Queue):
                 raise ValueError("a high-water mark is made of 16-byte tokens, each with a day in 4 bytes")
             kept = {"batch_id": intent.batch_id, **values(each), "at": self._now()}
             connection.execute(insert(schema.high_water).values(kept))
+        bury(connection, intent, self._now())
 
     def _keep_aliases(self, connection: Connection, batch_id: str, source: str, blob: bytes) -> None:
         if not blob or len(blob) % (2 * _TOKEN_BYTES):

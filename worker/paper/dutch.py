@@ -1,8 +1,9 @@
 """The words of papers in Dutch: informal, in the second person, as small organisations address their customers."""
 
 from worker.core.conditions import Op
-from worker.core.model import Combine, DispositionKind, LegalBasis, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis
 from worker.core.periods import Anchor, Bound
+from worker.core.sources import TreatmentKind
 from worker.paper.language import End, Lang, Language, Ordered, Phrase, Title, Unit
 
 DUTCH = Language(
@@ -130,6 +131,7 @@ DUTCH = Language(
         Phrase.REVIEWER: "beoordeling door {owner}",
         Phrase.WINDOW: "Dat doen we binnen {period}.",
         Phrase.BACKUPS: "Uiterlijk {period} na het verwijderen zijn de gegevens ook uit onze back-ups verdwenen.",
+        Phrase.WATCH: "Tot {period} na het verwijderen bewaren we een kenmerk, met een geheime sleutel gemaakt, dat zegt of ze terugkomen.",
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
         Phrase.FOLLOWS: "Met de laatste van deze gegevens verwijderen we ook {fields}.",
         Phrase.PSEUDONYMS: (

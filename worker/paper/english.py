@@ -1,8 +1,9 @@
 """The words of papers in English."""
 
 from worker.core.conditions import Op
-from worker.core.model import Combine, DispositionKind, LegalBasis, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis
 from worker.core.periods import Anchor, Bound
+from worker.core.sources import TreatmentKind
 from worker.paper.language import End, Lang, Language, Ordered, Phrase, Title, Unit
 
 ENGLISH = Language(
@@ -130,6 +131,7 @@ ENGLISH = Language(
         Phrase.REVIEWER: "review by {owner}",
         Phrase.WINDOW: "We do so within {period}.",
         Phrase.BACKUPS: "At the latest {period} after their deletion the data are gone from our backups too.",
+        Phrase.WATCH: "For {period} after their deletion we keep a mark, made with a secret key, by which we notice when they come back.",
         Phrase.EARLIER: "Data that no purpose needs any more do not wait for the rest: {treatments}.",
         Phrase.FOLLOWS: "With the last of these data we also remove {fields}.",
         Phrase.PSEUDONYMS: (

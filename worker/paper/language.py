@@ -17,8 +17,9 @@ from babel.lists import format_list
 from babel.numbers import format_decimal
 
 from worker.core.conditions import Op
-from worker.core.model import Combine, DispositionKind, Label, LegalBasis, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis
 from worker.core.periods import Anchor, Bound
+from worker.core.sources import Label, TreatmentKind
 
 
 class Lang(StrEnum):
@@ -89,6 +90,7 @@ class Phrase(StrEnum):
     REVIEWER = "reviewer"
     WINDOW = "window"
     BACKUPS = "backups"
+    WATCH = "watch"
     EARLIER = "earlier"
     FOLLOWS = "follows"
     PSEUDONYMS = "pseudonyms"

@@ -11,8 +11,9 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Every, Op
 from worker.core.facts import Empty
-from worker.core.model import Combine, Consent, LegalBasis, Policy, Purpose, Source, StartEvent, StateEnd
+from worker.core.model import Combine, LegalBasis, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Bound, Period, Term
+from worker.core.sources import Consent, Source
 from worker.paper.language import End, Language, Phrase
 from worker.paper.wording import Fact, combined, condition, data, duration, length, period, spoken, start
 
@@ -95,7 +96,7 @@ def _how_long(source: Source, purpose: Purpose, keep: Period | None, bounded: st
 
 def _ends(source: Source, purpose: Purpose) -> Iterator[End]:
     """Yield what a person can do to end a purpose; where somebody else is the controller, only the day of withdrawal in the record does."""
-    stated = any(each.withdrawn is not None for each in source.consents_of(purpose))
+    stated = any(each.withdrawn is not None for each in source.consents_named(purpose.consents))
     if purpose.basis is LegalBasis.CONSENT and (source.controller or stated):
         yield End.WITHDRAW
     if purpose.marketing and source.controller:
@@ -123,7 +124,7 @@ def _consent(name: str, declared: Consent | None, purpose: Purpose, language: La
 
 def _consented(policy: Policy, purpose: Purpose, language: Language) -> tuple[str, ...]:
     """Return the condition that the consents which the source states are given, in time where they prolong another purpose."""
-    stated = {each.name: each for each in policy.source.consents_of(purpose)}
+    stated = {each.name: each for each in policy.source.consents_named(purpose.consents)}
     named = [_consent(name, stated[name], purpose, language) for name in purpose.consents if name in stated]
     if not named:
         return ()

@@ -12,22 +12,9 @@ from typing import assert_never
 
 from worker.core.conditions import facts_of as compared
 from worker.core.declarations import Attestation, Gap, PeriodicReview
-from worker.core.model import (
-    SEEN,
-    Aggregate,
-    Disposition,
-    DispositionKind,
-    Field,
-    Mark,
-    Policy,
-    Schedule,
-    SharedFact,
-    Source,
-    StateEnd,
-    Step,
-    TreatmentKind,
-)
+from worker.core.model import SEEN, Disposition, DispositionKind, Policy, Schedule, StateEnd, Step
 from worker.core.periods import NO_TIME, Anchor
+from worker.core.sources import Aggregate, Field, Mark, SharedFact, Source, TreatmentKind
 from worker.paper.language import Lang, Language, Phrase, Title
 from worker.paper.rows import Row, row
 from worker.paper.wording import Fact, condition, data, facts_of, named, period
@@ -272,6 +259,8 @@ def _afterwards(policy: Policy, facts: Mapping[str, Fact], language: Language) -
     backups = policy.source.backups
     if backups is not None and backups != NO_TIME and _deletes(policy):
         yield language.phrase(Phrase.BACKUPS, period=period(backups, language))
+    if policy.source.watch is not None and _deletes(policy):
+        yield language.phrase(Phrase.WATCH, period=period(policy.source.watch, language))
 
 
 def _deletes(policy: Policy) -> bool:

@@ -11,8 +11,9 @@ from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.facts import FieldType, Scalar
-from worker.core.model import Aggregate, Combine, Field, Function, Label, Mark, SharedFact, Source, StartEvent, StateEnd
+from worker.core.model import Combine, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Period
+from worker.core.sources import Aggregate, Field, Function, Label, Mark, SharedFact, Source
 from worker.paper.language import Language, Ordered, Phrase, Unit
 
 _OPPOSITE = {

@@ -10,21 +10,9 @@ from typing import Any
 from worker.core.conditions import Compare, Either, Every, Negated
 from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.facts import Empty
-from worker.core.model import (
-    Consent,
-    Disposition,
-    Mark,
-    Member,
-    Policy,
-    Purpose,
-    Schedule,
-    SharedFact,
-    Source,
-    StartEvent,
-    StateEnd,
-    Step,
-)
+from worker.core.model import Disposition, Policy, Purpose, Schedule, StartEvent, StateEnd, Step
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
+from worker.core.sources import Consent, Mark, Member, SharedFact, Source
 from worker.policyfile.normalform import differing
 from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
 
@@ -155,12 +143,14 @@ def _without(none: Empty) -> str:
 
 
 def declared_changes(old: Schedule, new: Schedule) -> tuple[str, ...]:
-    """Return one line for every attestation, periodic review and gap that came, went or changed, those that are gone last.
+    """Return one line for the audit trail's own period, and for every attestation, periodic review and gap that came, went or changed.
 
-    All of it is for people, so every member counts; what became of another kind is gone and new.
+    Those that are gone stand last. All of it is for people, so every member counts; what became of another kind is gone and new.
     """
     before, after = (_declared(each) for each in (old, new))
+    kept = (each.audit_keep or "for ever" for each in (old, new))
     return (
+        *(("audit trail: keep {} -> {}".format(*kept),) if old.audit_keep != new.audit_keep else ()),
         *(f"{name} is new: {each.what}" for name, each in after.items() if name not in before),
         *(f"{name}: {'; '.join(_members(before[name], each))}" for name, each in after.items() if each != before.get(name, each)),
         *(f"{name} is gone: {each.what}" for name, each in before.items() if name not in after),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from worker.core.facts import Empty
-from worker.core.model import Consent, Label, LegalBasis, Purpose, Source
+from worker.core.model import LegalBasis, Purpose
+from worker.core.sources import Consent, Label, Source
 from worker.policyfile.conditions import FactNames, check_day
 from worker.policyfile.document import Complaints, nearest
 from worker.policyfile.positions import Path
@@ -60,7 +61,7 @@ def check_extensions(paths: Sequence[Path], purposes: Sequence[Purpose], source:
             continue
         if _comes_back(purpose, by_id):
             complaints.problem(place, f"{purpose.id!r} prolongs itself", "Name the purpose that holds without the consent.")
-        elif not source.consents_of(purpose):
+        elif not source.consents_named(purpose.consents):
             what = "nobody knows when its consent was given, so not whether it was in time"
             complaints.problem(place, what, f"Name a consent that is declared in `sources.{source.name}.consents`.")
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
 from worker.core.decide import choose, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import ANSWERED, SEEN, DispositionKind, Function, LegalBasis, Policy, SharedFact, StateEnd
+from worker.core.model import SEEN, DispositionKind, LegalBasis, Policy, StateEnd
+from worker.core.sources import ANSWERED, Function, SharedFact
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
 from worker.policyfile.policies import Entry

@@ -10,8 +10,9 @@ from typing import assert_never
 from worker.core.decide import Decision, Due, Held, Kept, Partly, Undecided, Waiting
 from worker.core.decide import decide as decide_record
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
-from worker.core.model import SEEN, Function, Policy
+from worker.core.model import SEEN, Policy
 from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
+from worker.core.sources import Function
 from worker.core.standing import NOTHING, Request, Standing
 from worker.policyfile.conditions import scalar
 from worker.policyfile.document import Complaints, nearest, shortened

@@ -125,7 +125,7 @@ def _check_consent(place: Path, policy: Policy, purpose: Purpose, complaints: Co
 
 def _says_who(policy: Policy, purpose: Purpose) -> bool:
     """Whether a purpose applies to some records and not to others: its source states the consent, or a status, rows or a missing day do."""
-    if policy.source.consents_of(purpose):
+    if policy.source.consents_named(purpose.consents):
         return True
     computed = {each.name for each in policy.source.aggregates}
     asked = [purpose.when, purpose.start.condition if isinstance(purpose.start, StateEnd) else None]

@@ -9,12 +9,14 @@ gives no schedule at all: half a policy file is not enforced.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from worker.core.model import Organisation, Policy, Schedule, Source, StandardPeriod
+from worker.core.model import Organisation, Policy, Schedule, StandardPeriod
 from worker.core.periods import NO_TIME, Period
+from worker.core.sources import Source
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences
@@ -22,7 +24,7 @@ from worker.policyfile.declarations import declarations
 from worker.policyfile.document import Complaints, Document
 from worker.policyfile.guidance import check as check_guidance
 from worker.policyfile.normalform import digest
-from worker.policyfile.periods import check_names, resolved, with_odd_years
+from worker.policyfile.periods import INDEFINITE, check_names, resolved, with_odd_years
 from worker.policyfile.policies import Entry, duplicates, policy
 from worker.policyfile.retention import Line, lines
 from worker.policyfile.shaping import Shaped, shape
@@ -111,7 +113,14 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
         if entry.sound and not complaints.troubled(("sources", entry.policy.id)):
             ran += examples.run(entry, complaints)
     found = tuple(dataclasses.replace(entry.policy, digest=digest(entry.policy)) for entry in entries)
-    schedule = Schedule(organisation, sources, found, facts, **declarations(shaped, organisation, complaints))
+    schedule = Schedule(
+        organisation,
+        sources,
+        found,
+        facts,
+        **declarations(shaped, organisation, complaints),
+        audit_keep=_audit_keep(shaped, organisation, complaints),
+    )
     return _finished(schedule, [entry.policy for entry in entries], complaints, ran)
 
 
@@ -143,7 +152,24 @@ def _organisation(shaped: Shaped, complaints: Complaints) -> Organisation:
         resolved(("organisation", "lead"), head.lead, standards, complaints) or NO_TIME,
         head.owner,
         standards,
+        head.watch_erasures,
     )
+
+
+_LEAST_AUDIT = Period(months=6)
+_STARTS = tuple(dt.date(2023, month, 1) for month in range(1, 13))
+"""Events from which the period is tried: how long six months are depends on the month."""
+
+
+def _audit_keep(shaped: Shaped, organisation: Organisation, complaints: Complaints) -> Period | None:
+    """Return how long events of the audit trail keep what they say; None when nothing of it is ever dropped."""
+    path = ("audit", "keep")
+    written = shaped.file.audit.keep
+    keep = None if written is None else resolved(path, written, organisation.periods, complaints, also=(INDEFINITE,))
+    if keep is not None and any(keep.after(start) < _LEAST_AUDIT.after(start) for start in _STARTS):
+        what = f"{keep} is too short: whoever asks within {_LEAST_AUDIT} what was done and why has to get an answer"
+        complaints.problem(path, what, "What the audit trail said can't be brought back. Keep it for years.")
+    return keep
 
 
 def _sources(

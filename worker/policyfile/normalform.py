@@ -19,8 +19,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.conditions import facts_of
-from worker.core.model import Aggregate, Field, Mark, Policy, Purpose, StateEnd
+from worker.core.model import Policy, Purpose, StateEnd
 from worker.core.periods import Period
+from worker.core.sources import Aggregate, Field, Mark
 
 FORM = 1
 """The version of the normal form; a digest of one form never equals one of another."""
@@ -49,6 +50,7 @@ _UNORDERED = frozenset(
         ("Source", "consents"),
         ("Purpose", "consents"),
         ("Source", "marks"),
+        ("Source", "unchanging"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

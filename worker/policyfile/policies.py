@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from worker.core.model import (
-    SEEN,
-    Combine,
-    Disposition,
-    DispositionKind,
-    Organisation,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    StateEnd,
-    Step,
-)
+from worker.core.model import SEEN, Combine, Disposition, DispositionKind, Organisation, Policy, Purpose, StartEvent, StateEnd, Step
 from worker.core.periods import NO_TIME, Anchor, Bound, Earlier, Period, Term
+from worker.core.sources import Source
 from worker.policyfile.conditions import FactNames, check_day, condition
 from worker.policyfile.consents import check_extensions, named
 from worker.policyfile.document import Complaints, shortened

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
-from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd, Treatment, TreatmentKind
+from worker.core.model import Combine, Policy, Purpose, StartEvent, StateEnd
 from worker.core.periods import NO_TIME, Anchor, Bound, Term
+from worker.core.sources import Treatment, TreatmentKind
 
 _ANCHORS = {
     Anchor.DAY: "{}",

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from worker.policyfile.shape import FORM, FileShape
+from worker.policyfile.shape import FileShape
+from worker.policyfile.values import FORM
 
 _DAY = {"type": "string", "format": "date"}
 _SCALAR = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, _DAY]}

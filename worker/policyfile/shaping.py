@@ -18,7 +18,8 @@ from pydantic_core import ErrorDetails
 from worker.policyfile.document import Complaints, Document, nearest, nearest_name, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.schema import keys_at
-from worker.policyfile.shape import NAME_PATTERNS, TAGS, FileShape
+from worker.policyfile.shape import FileShape
+from worker.policyfile.values import NAME_PATTERNS, TAGS
 
 _SPARE_ORGANISATION = {"name": "unnamed", "timezone": "UTC"}
 _PARTS_OF_A_SOURCE = ("fields", "facts", "consents", "children", "parents")

@@ -1,4 +1,4 @@
-"""Facts over several sources: from their shape to `worker.core.model.SharedFact`, and to the sources that may use them."""
+"""Facts over several sources: from their shape to `worker.core.sources.SharedFact`, and to the sources that may use them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from worker.core.conditions import Condition, facts_of
 from worker.core.facts import Empty, FieldType
-from worker.core.model import Disposal, Field, Member, Relation, SharedFact, Source
+from worker.core.sources import Disposal, Field, Member, Relation, SharedFact, Source
 from worker.policyfile.conditions import RESERVED, condition
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path

@@ -1,4 +1,4 @@
-"""Sources of the policy file: from their shape to `worker.core.model.Source`, with every name in them checked."""
+"""Sources of the policy file: from their shape to `worker.core.sources.Source`, with every name in them checked."""
 
 from __future__ import annotations
 
@@ -9,19 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import (
-    REVIEW_MARK,
-    Aggregate,
-    Field,
-    Function,
-    Identifier,
-    Label,
-    Mark,
-    Match,
-    Recount,
-    Relation,
-    Source,
-)
+from worker.core.periods import NO_TIME
+from worker.core.sources import REVIEW_MARK, Aggregate, Field, Function, Identifier, Label, Mark, Match, Recount, Relation, Source
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
@@ -68,6 +57,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         complaints.problem((*path, "facts", each), f"{each!r} is the name of a field too")
     if shape.controller_name is not None and not shape.processor:
         complaints.problem((*path, "controller_name"), "names for whom the records are processed", "Say processor = true, or leave it out.")
+    _check_watch(path, shape, complaints)
     found = Source(
         name,
         shape.connector,
@@ -80,6 +70,8 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         options=dict(shape.options),
         controller_name=shape.controller_name or "",
         backups=shape.backups,
+        watch=shape.watch,
+        unchanging=tuple(shape.unchanging),
         recipients=tuple(shape.recipients),
         label=label(shape.label),
         marks=marks,
@@ -197,6 +189,18 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
             complaints.problem(place, f"{name!r} is a {shape.fields[name].type}; a subject is recognised by text, email or phone")
     if not shape.subject and not any(parent.same_subject for parent in shape.parents.values()):
         complaints.warn(path, "has no subject fields, so holds and requests of a person will not find its records", "Declare `subject`.")
+
+
+def _check_watch(path: Path, shape: SourceShape, complaints: Complaints) -> None:
+    """Check that records which come back can be recognised: by fields that are declared and that no key can stand in for."""
+    declared = complaints.document.names((*path, "fields"))
+    for number, name in enumerate(shape.unchanging):
+        complaints.known((*path, "unchanging", number), "field", name, shape.fields, declared)
+    if shape.watch is not None and not shape.unchanging:
+        what = "needs `unchanging`: a record that comes back is never recognised by its key alone"
+        complaints.problem((*path, "watch"), what, "Name the fields that never change, such as the day on which it was made.")
+    if shape.watch is not None and shape.watch == NO_TIME:
+        complaints.problem((*path, "watch"), "watches for no time at all", "Leave it out, or say how long.")
 
 
 # --- Relations and what is computed over them -------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from worker.core.generalising import LONGEST_REGION
-from worker.core.model import Coarse, Field, Policy, Scrubbing, Treatment, TreatmentKind
+from worker.core.model import Policy
+from worker.core.sources import Coarse, Field, Scrubbing, Treatment, TreatmentKind
 from worker.policyfile.document import Complaints
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import ConstantShape, FieldShape, GeneraliseShape, ScrubShape, SourceShape

@@ -17,6 +17,7 @@ DUTCH = Words(
         ),
         "empty": "Er staat geen gebeurtenis in het log.",
         "contents": "Op deze pagina",
+        "replay": "was eerder verwijderd en is teruggekomen",
         "summary": "In één oogopslag",
         "last_run": "Laatste run",
         "no_run": "Er staat geen run in het log.",
@@ -33,6 +34,7 @@ DUTCH = Words(
         "brakes_some": "keer sinds het begin van de laatste run.",
         "chain_now": "Auditlog",
         "chain_whole": "Heel: alle {lines} regels van {files} bestanden zijn zoals ze zijn geschreven.",
+        "chain_dropped": "Wat {count} daarvan zeiden is na zijn termijn gewist; het telt hier nergens mee.",
         "chain_broken": "Op {count} plaatsen beschadigd. Wat in die bestanden achter de schade staat, ontbreekt op deze pagina.",
         "chain_limits": (
             "Dat een bestand in zijn geheel is weggehaald, is hier niet te zien: het grootboek weet het, en wie een anker bewaart ook."
@@ -184,6 +186,7 @@ DUTCH = Words(
         "overdue": "te laat",
         "failed": "mislukt",
         "hold_review": "vasthouden te herzien",
+        "returned": "teruggekomen",
         "changed": "veranderd",
         "waiting": "wacht te lang",
         "review": "te beoordelen",

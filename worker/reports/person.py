@@ -16,7 +16,8 @@ from worker.audit.events import Action
 from worker.audit.proof import Role
 from worker.audit.read import Payload
 from worker.audit.search import Became
-from worker.core.model import Policy, Schedule, Source
+from worker.core.model import Policy, Schedule
+from worker.core.sources import Source
 from worker.paper import Lang
 from worker.paper.language import Language
 from worker.paper.languages import language

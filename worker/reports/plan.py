@@ -21,7 +21,7 @@ from worker.paper.pages import Page, page
 from worker.paper.rows import Row
 from worker.paper.view import View, view
 from worker.paper.wording import data
-from worker.planfile import PlanFile, Reason
+from worker.planfile import REPLAY, PlanFile, Reason
 from worker.reports import charts
 from worker.reports.figures import Step
 from worker.reports.language import Words
@@ -104,10 +104,13 @@ def speaker(policy: Policy | None, part: Part, lang: Lang) -> Callable[[Reason],
 
     def say(reason: Reason) -> tuple[tuple[str, ...], Because]:
         fields = tuple(data(policy.source.field(each), spoken) for each in _treated(reason))
-        found = pattern.fullmatch(reason.why)
+        again = reason.why.startswith(REPLAY)
+        said = reason.why.partition(": ")[2] if again else reason.why
+        found = pattern.fullmatch(said)
+        first: Because = (("", words_of(lang).said["replay"]),) if again else ()
         if found is None:
-            return fields, (("", _DAY.sub("…", reason.why)),)
-        return fields, tuple((names[each.id], states[state]) for each, state in zip(policy.purposes, found.groups(), strict=True))
+            return fields, (*first, ("", _DAY.sub("…", said)))
+        return fields, (*first, *((names[each.id], states[state]) for each, state in zip(policy.purposes, found.groups(), strict=True)))
 
     return say
 

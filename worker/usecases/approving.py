@@ -51,11 +51,13 @@ def approve(machine: Machine, path: Path, by: str) -> PlanFile:
     plan = open_plan(machine, path)
     with _refusals_said(machine, plan.path, plan.header.plan_id):
         _refuse_outdated(machine, plan, "approved")
+        _refuse_unseen(machine, plan)
         if machine.settings.four_eyes and by == plan.header.made_by:
             raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
     machine.ledger.approve_plan(plan.header.plan_id, by)
+    # A replay shows what came back and not what a policy does, so a yes to it is a yes to no policy.
     for source, digest in plan.header.policies.items():
-        if source not in plan.header.shapes:
+        if source not in plan.header.shapes or plan.header.replay:
             # The source could not be read, so the plan says nothing about it and neither does a yes to the plan.
             continue
         if machine.ledger.approved_policy(source, digest) is None:
@@ -108,6 +110,7 @@ def require_approved(machine: Machine, plan: PlanFile) -> None:
     """Raise Refused unless the plan may be carried out now: approved, not expired, not from the future, its policies unchanged."""
     with _refusals_said(machine, plan.path, plan.header.plan_id):
         _refuse_outdated(machine, plan, "carried out")
+        _refuse_unseen(machine, plan)
         _refuse_unapproved(machine, plan)
 
 
@@ -115,6 +118,16 @@ def _refuse_unapproved(machine: Machine, plan: PlanFile) -> None:
     """Raise Refused when no person said yes to the plan."""
     if machine.ledger.plan_approval(plan.header.plan_id) is None:
         raise Refused(f"Nobody has approved this plan. Look at it with `retention plan show {plan.path}`, then `retention approve`.")
+
+
+def _refuse_unseen(machine: Machine, plan: PlanFile) -> None:
+    """Raise Refused when a replay rests on a version of a policy that no person ever approved."""
+    for source, digest in plan.header.policies.items() if plan.header.replay else ():
+        if machine.ledger.approved_policy(source, digest) is None:
+            raise Refused(
+                f"No person ever approved this version of the policy of {source}: look at what it does with `retention plan`, approve "
+                "that, and make a new replay."
+            )
 
 
 def _refuse_outdated(machine: Machine, plan: PlanFile, done: str) -> None:

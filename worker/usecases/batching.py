@@ -5,6 +5,9 @@ Threat model. The process may die at any line; each state it can leave behind ha
 - before `ledger.intend_with`: the source has nothing, its transaction dies with the connection; the batch is `pending` and rolled back.
 - after it: the intents are durable in the audit trail and the ledger knows the commit witness; `reconciling` asks the source.
 - after the source's commit: the same; the witness says committed.
+- during the commit of a system without transactions, which writes one record after the other: the same, and `reconciling` asks for every
+  single record whether it was done. Who lives to see the end of such a commit is told what was not done (`Undone`): the closing event
+  names it, and nobody counts it.
 
 A batch that became somebody else's meanwhile: its intent counts only with the lease, in one transaction, and directly before the source's
 commit the lease is asked for again. What of this process is still under way then is rolled back.
@@ -16,19 +19,23 @@ fingerprint; what differs is skipped and said. More rows than planned: only refe
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
 from worker.audit.trail import room_for
 from worker.core.compiled import Judged
 from worker.core.decide import Held
-from worker.core.model import Disposal, Identifier, Policy, Relation
+from worker.core.model import Policy
 from worker.core.refs import Referrer
+from worker.core.sources import Disposal, Identifier, Relation
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, HighWater, Intent, Lease
+from worker.ledger.rows import BatchRow, HighWater, Intent, Lease, Tombstones
+from worker.ledger.work import BatchEnd
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
     AFTER_CLOSE,
@@ -46,21 +53,25 @@ from worker.ports import (
     KeyRange,
     OpenSource,
     Resolution,
+    Undone,
     Update,
 )
 from worker.usecases.gathering import Gathered, departure, high_water
 from worker.usecases.intents import IntentLines, by_kind
-from worker.usecases.judging import Judge, Verdict, deletes
+from worker.usecases.judging import Judge, Judging, Verdict, by_policy, deletes
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.planning import open_range, seal_range
-from worker.usecases.reporting import DELETE, PSEUDONYMISE, action, why
+from worker.usecases.reporting import DELETE, PSEUDONYMISE, UNDONE, action, why
+from worker.usecases.tombstones import buried
 
 _PAYLOAD_BYTES = 900
 
 CHANGED, HELD, GONE, FAILED, BUSY, CHILDREN = "changed", "held", "gone", "failed", "busy", "children"
 SKIPS = (CHANGED, HELD, GONE, FAILED, BUSY)
 """Why a planned record was not acted on."""
+
+_ANSWER = re.compile(r"[A-Za-z0-9 _./:-]{1,80}", re.ASCII)
 
 
 NAMED = 20
@@ -93,17 +104,25 @@ class BatchResult:
 
 
 class _Skipped(NamedTuple):
-    """A planned record that was left as it is. by -- the holds and requests that keep it; subjects -- whom it is about, if it is kept."""
+    """A planned record that was left as it is.
+
+    by -- the holds and requests that keep it; subjects -- whom it is about, if it is kept; answer -- what the system said when it refused.
+    """
 
     reference: str
     reason: str
     by: Sequence[str] = ()
     subjects: Sequence[str] = ()
+    answer: str = ""
 
 
 @dataclass
 class _Work:
-    """What is to be done in one batch: the records by what happens to them, the lines of the audit trail, the rows that go along."""
+    """What is to be done in one batch: the records by what happens to them, the lines of the audit trail, the rows that go along.
+
+    named -- what the rows along a path are called as a source; excluded -- the references of what was not done after all; stayed -- tokens
+    of records among them that were to be deleted.
+    """
 
     acting: list[tuple[Verdict, str, Reason]] = field(default_factory=list)
     skipped: list[_Skipped] = field(default_factory=list)
@@ -112,12 +131,16 @@ class _Work:
     along_counts: Counter[str] = field(default_factory=Counter)
     children: list[bytes] = field(default_factory=list)
     leaving: list[tuple[Judge, list[Verdict]]] = field(default_factory=list)
+    named: dict[tuple[str, ...], str] = field(default_factory=dict)
+    excluded: list[str] = field(default_factory=list)
+    stayed: list[bytes] = field(default_factory=list)
 
 
 class BatchWorker:
     """Carries out the batches of one source in one run.
 
-    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost.
+    gathered -- the facts over several sources; confirm -- raises when the batch's lease, or the run's own lock, was lost; judging -- as for
+    the plan.
     """
 
     def __init__(
@@ -129,11 +152,14 @@ class BatchWorker:
         gathered: Gathered,
         ref_secret: bytes,
         confirm: Callable[[Lease], None],
+        judging: Judging = by_policy,
     ) -> None:
+        self._judging = judging
         self._machine = machine
         self._policy = policy
         self._source = source
         self._run_id = run_id
+        self._ref_secret = ref_secret
         self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
         self._confirm = confirm
         self._lease: Lease | None = None
@@ -142,11 +168,12 @@ class BatchWorker:
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._treaters = machine.treaters(policy)
         # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
-        self._take = policy.only_deletes and not policy.shared and all(each.disposal is None for each in policy.source.relations)
+        alone = self._judge.plain and policy.only_deletes
+        self._take = alone and not policy.shared and all(each.disposal is None for each in policy.source.relations)
 
     def _new_judge(self) -> Judge:
         """Return a judge that knows what stands now, and asks for what the trail and other sources' facts keep of a record that goes."""
-        return Judge(self._machine, self._policy, self._gathered.today, self._gathered, identifiers=True)
+        return self._judging(self._machine, self._policy, self._gathered, identifiers=True)
 
     def _identifiers(self) -> list[tuple[int, Identifier]]:
         """Return where in a row a person's identifiers stand."""
@@ -224,7 +251,7 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, self._identifiers())])
                     faults.reached(AFTER_FSYNC)
-                    kept = (self._aliases(work), self._high_water(work))
+                    kept = (self._aliases(work), self._high_water(work), self._tombstones(work))
                     ledger.intend_with(
                         Intent(
                             attempt,
@@ -247,7 +274,7 @@ class BatchWorker:
                     faults.reached(BEFORE_COMMIT)
                     self._confirm_in_time(begun)
                     committing = True
-                    batch.commit()
+                    self._leave_out(work, batch.commit())
                     self._gathered.treated(kept[0])
                     faults.reached(AFTER_COMMIT)
             except AuditUnavailable:
@@ -261,12 +288,13 @@ class BatchWorker:
                 if resolution is not Resolution.COMMITTED:
                     # In doubt, it stays open: saying that it was rolled back could deny an effect. The next start reads it back.
                     raise
-        if work.acting and segment is not None:
-            self._close(attempt, Closing.COMMITTED, work.effects, segment.root, work.skipped)
+        if segment is not None and work.effects.total():
+            self._close(attempt, Closing.COMMITTED, work.effects, segment.root, work.skipped, left_out=work)
         else:
-            self._close(attempt, Closing.ROLLED_BACK, Counter(), "", work.skipped)
+            self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
         faults.reached(AFTER_CLOSE)
-        return BatchResult(Counter(work.effects), Counter(each.reason for each in work.skipped), work.along_counts)
+        refused = [each.reference for each in work.skipped if each.reason == FAILED][:NAMED]
+        return BatchResult(Counter(work.effects), Counter(each.reason for each in work.skipped), work.along_counts, refused)
 
     def _confirm_in_time(self, begun: float) -> None:
         """Raise Retriable when the batch took longer than batches may: by then somebody else may have been told to do it."""
@@ -352,6 +380,7 @@ class BatchWorker:
             for child in relation.children:
                 self._take_relation(work, batch, attempt, child, (*path, child.name), parents)
         name = relation.source or f"{self._policy.source.name}.{'.'.join(path)}"
+        work.named[path] = name
         work.along.append(Along(path, keys, detach=detach))
         work.along_counts[name] += len(keys)
         work.effects[CHILDREN] += len(keys)
@@ -419,16 +448,58 @@ class BatchWorker:
                 gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
         return (*days, *gone.values())
 
+    def _tombstones(self, work: _Work) -> tuple[Tombstones, ...]:
+        """Return what is kept of deleted records to recognise them when they come back."""
+        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
+        return buried(
+            self._machine,
+            [
+                (judge.policy.source, [(each.key, each.standing, partial(judge.values, each)) for each in verdicts])
+                for judge, verdicts in (deleted, *work.leaving)
+                if judge.policy.source.watch is not None or not judge.standing.empty or judge.looks_at_parents
+            ],
+        )
+
+    def _leave_out(self, work: _Work, undone: Sequence[Undone]) -> None:
+        """Take what the system left as it was out of what the batch will be said to have done."""
+        if not undone:
+            return
+        acting = {verdict.key: (reference, reason.action) for verdict, reference, reason in work.acting}
+        for each in undone:
+            if each.path:
+                name = work.named[each.path]
+                reference, did = Referrer(self._ref_secret, name).reference(each.key), CHILDREN
+                work.along_counts[name] -= 1
+            else:
+                name = self._policy.source.name
+                reference, did = acting[each.key]
+                work.skipped.append(_Skipped(reference, str(each.why), answer=each.answer if _ANSWER.fullmatch(each.answer) else ""))
+            work.effects[did] -= 1
+            work.excluded.append(reference)
+            work.stayed.append(record_token(self._judge.standing.secret, name, each.key))
+
     # --- What is said about it ----------------------------------------------------------------------------------------------------
 
-    def _close(self, attempt: str, closing: Closing, effects: Mapping[str, int], digest: str, skipped: Sequence[_Skipped]) -> None:
-        """Say how the batch ended, in the trail and in the ledger."""
+    def _close(
+        self,
+        attempt: str,
+        closing: Closing,
+        effects: Mapping[str, int],
+        digest: str,
+        skipped: Sequence[_Skipped],
+        *,
+        left_out: _Work | None = None,
+    ) -> None:
+        """Say how the batch ended, in the trail and in the ledger; `left_out` knows what of a committed one was not done."""
         self._say_skipped(attempt, skipped)
-        fields = closing_fields(attempt, closing, digest=digest, count=sum(effects.values()))
+        excluded, stayed = (left_out.excluded, left_out.stayed) if left_out is not None else ([], [])
+        fields = closing_fields(attempt, closing, digest=digest, count=sum(effects.values()), excluded=excluded)
         self._machine.trail.emit(
             Action.BATCH_CLOSED, {**fields, "retention.run": self._run_id, "retention.source": self._policy.source.name}, sync=True
         )
-        self._machine.ledger.close_batch(attempt, "committed" if closing is Closing.COMMITTED else "rolled_back", dict(effects), digest)
+        known = {**effects, **({UNDONE: len(excluded)} if excluded else {})}
+        state: BatchEnd = "committed" if closing is Closing.COMMITTED else "rolled_back"
+        self._machine.ledger.close_batch(attempt, state, known, digest, stayed=frozenset(stayed))
 
     def _say_skipped(self, attempt: str, skipped: Sequence[_Skipped]) -> None:
         """Write an event for every planned record that was left as it is; what is gone already is counted only."""
@@ -447,5 +518,6 @@ class BatchWorker:
                     "retention.record": each.reference,
                     **by_kind(each.by),
                     **({"retention.subjects": each.subjects} if each.subjects else {}),
+                    **({"retention.answer": each.answer} if each.answer else {}),
                 },
             )

@@ -19,7 +19,8 @@ from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings
 from worker.usecases.pacing import WHOLE, Stop
 from worker.usecases.reconciling import TOOK_EFFECT
-from worker.usecases.reporting import ACTIONS, finding_of, not_worked_on, still_there
+from worker.usecases.reporting import ACTIONS, UNDONE, finding_of, not_worked_on, still_there
+from worker.usecases.returning import note_still
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
 _FINAL = (*TOOK_EFFECT, "rolled_back")
@@ -105,11 +106,12 @@ def close(machine: Machine, run_id: str, stops: Mapping[str, Stop] = MappingProx
     order = machine.ledger.order(run_id)
     said = order.said if order is not None else {}
     _forget_witnesses(machine, result)
+    note_still(machine, run_id, [machine.policy(name) for name in result.results])
     planned = [finding_of(each) for each in said["findings"]]
     refused = [each for name, outcome in result.results.items() for each in refusals(name, outcome)]
     found = [*planned, *_findings(machine, result, refused)]
     result.findings = found
-    _record(machine, result, said["begun"])
+    _record(machine, result, said)
     result.new_findings = machine.ledger.new_findings(machine.today(), found)
     say_findings(machine, found[len(planned) if said["findings_said"] else 0 :], run=run_id)
     result.stopped = {name: stop.why for name, stop in stops.items()}
@@ -124,14 +126,17 @@ def close(machine: Machine, run_id: str, stops: Mapping[str, Stop] = MappingProx
     return result
 
 
-def _record(machine: Machine, result: RunResult, begun: Sequence[str]) -> None:
+def _record(machine: Machine, result: RunResult, said: Mapping[str, Any]) -> None:
     """Keep what was found. Where a run got through with a source, or had nothing to do in it, what is not found any more is over."""
+    if said.get("replay"):
+        # A replay looks at nothing but what came back, so nothing that was found before is over.
+        machine.ledger.record_findings(result.run_id, result.findings)
+        return
     left = machine.ledger.unfinished_sources(result.run_id)
     whole = [name for name in result.results if name not in result.failed and name not in left]
     machine.ledger.record_findings(result.run_id, result.findings, covered=whole)
-    idle = [
-        name for each in machine.ledger.work_of(result.run_id) if (name := each.source.source) not in begun and name not in result.failed
-    ]
+    begun = {*said["begun"], *result.failed}
+    idle = [name for each in machine.ledger.work_of(result.run_id) if (name := each.source.source) not in begun]
     others = [each for each in get_args(FindingKind) if each not in OF_A_RUN]
     machine.ledger.record_findings(result.run_id, [], covered=idle, kept=others)
 
@@ -206,8 +211,8 @@ def _taken_before(machine: Machine, result: RunResult) -> int:
     for run in earlier:
         for batch in ledger.batches(run.run_id):
             effects = batch.effects or {}
-            is_part = any(mark in batch.batch_id for mark in _PART_MARKS)
-            taken += sum(effects.values()) if is_part else effects.get(CHILDREN, 0)
+            is_part = UNDONE in effects or any(mark in batch.batch_id for mark in _PART_MARKS)
+            taken += sum(count for each, count in effects.items() if each != UNDONE) if is_part else effects.get(CHILDREN, 0)
     return taken
 
 

@@ -14,9 +14,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from worker.core.model import Disposal, Policy, Schedule, Source
+from worker.core.model import Policy, Schedule
 from worker.core.purposes import Running
 from worker.core.select import EVERYTHING, union
+from worker.core.sources import Disposal, Source
 from worker.errors import Retriable, SourceFailed
 from worker.policyfile.changes import changes, declared_changes
 from worker.ports import KeyRange, OpenSource, Reader, Row

@@ -21,12 +21,14 @@ from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
 from worker.usecases.batching import BatchResult, BatchWorker
 from worker.usecases.gathering import Gathered, facts_used, gather
+from worker.usecases.judging import Judging, by_policy
 from worker.usecases.lanes import Done, Lane, carried_out, lanes_of
 from worker.usecases.machine import Machine
-from worker.usecases.pacing import GIVEN_UP, Pacer
+from worker.usecases.pacing import GIVEN_UP, Pacer, pacer_of
 from worker.usecases.parcels import unpacked
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import key_of_plan
+from worker.usecases.replaying import replay_judges
 from worker.usecases.reporting import ACTIONS
 from worker.usecases.verifying import ReadBack
 
@@ -42,16 +44,17 @@ _MOST_TRIES = 3
 class Drain:
     """Carries out batches of one run in this process. A context manager: facts over several sources are gathered once, on first use.
 
-    pacer -- is asked before every batch, the one place where a run is held up between two; patience -- how many seconds at a time this
-    process may be made to wait by it, rather than come again later; lock -- the run's own, where this process has it; apart_only -- take
-    nothing that is decided by facts over several sources, because other processes work on the run at the same time.
+    pacer -- is asked before every batch, the one place where a run is held up between two; one of this process's own by default.
+    patience -- how many seconds at a time this process may be made to wait by it, rather than come again later.
+    lock -- the run's own, where this process has it.
+    apart_only -- take nothing that is decided by facts over several sources, because other processes work on the run at the same time.
     """
 
     def __init__(
         self,
         machine: Machine,
         run_id: str,
-        pacer: Pacer,
+        pacer: Pacer | None = None,
         *,
         patience: float = math.inf,
         progress: Progress | None = None,
@@ -64,7 +67,7 @@ class Drain:
         if run is None or order is None or plan is None:
             raise ConfigurationError(f"There is no run {run_id} to be carried out.")
         self._machine = machine
-        self.pacer = pacer
+        self.pacer = pacer or pacer_of(machine, run_id)
         self._patience = patience
         self._run = run
         self._policies = plan.policies
@@ -76,8 +79,10 @@ class Drain:
         self._apart_only = apart_only
         self._limited = order.at_most is not None
         self._spread = order.spread
+        self._replay = bool(order.said.get("replay"))
         self._stack = ExitStack()
         self._gathered: Gathered | None = None
+        self._judging: Judging | None = None
         self._aliases: dict[str, int] = {}
         self._opened: dict[str, OpenSource] = {}
         self._held: dict[str, Lease] = {}
@@ -122,17 +127,18 @@ class Drain:
         policy = machine.policy(name)
         source = self._open(name)
         gathered = self._gather(name)
+        judging = self._judges()
 
         def lane() -> Lane:
-            worker = BatchWorker(machine, policy, source, self._run.run_id, gathered, self._secret, self._confirm)
-            return Lane(machine, self._run.run_id, worker, ReadBack(machine, policy, source, gathered, self._secret))
+            worker = BatchWorker(machine, policy, source, self._run.run_id, gathered, self._secret, self._confirm, judging)
+            return Lane(machine, self._run.run_id, worker, ReadBack(machine, policy, source, gathered, self._secret, judging))
 
         def batches() -> Iterator[tuple[PlannedBatch, Lease]]:
             assert first is not None
             yield first
             yield from leases
 
-        for done in carried_out(batches(), lane, 1 if self._limited else lanes_of(policy, source)):
+        for done in carried_out(batches(), lane, 1 if self._limited or self._replay else lanes_of(policy, source)):
             lease = self._held.pop(done.planned.batch_id)
             self.carried_out += 1
             if done.lost:
@@ -241,6 +247,15 @@ class Drain:
         if why:
             raise SourceFailed(f"{why[0]}, and {name} is decided by it.")
         return self._gathered
+
+    def _judges(self) -> Judging:
+        """Return what judges the records: the policies, or what a replay goes by."""
+        if not self._replay:
+            return by_policy
+        if self._judging is None:
+            policies = [self._machine.policy(name) for name in self._policies]
+            self._judging = self._stack.enter_context(replay_judges(self._machine, policies))
+        return self._judging
 
     def _hear_of_others(self, name: str) -> None:
         """Take note of records that other processes treated since the facts were gathered, so that these are still found."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from worker.core.conditions import facts_of
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, due_fields
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
-from worker.core.model import ANSWERED, DispositionKind, Purpose, Source, StateEnd
+from worker.core.model import DispositionKind, Purpose, StateEnd
 from worker.core.periods import Anchor, Term
 from worker.core.purposes import Running
 from worker.core.select import EVERYTHING
+from worker.core.sources import ANSWERED, Source
 from worker.errors import NoSuchRecord, Retriable, SourceFailed
 from worker.policyfile.retention import promises_in_words
 from worker.usecases.gathering import gather

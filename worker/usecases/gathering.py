@@ -18,10 +18,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from worker.core.facts import Fact, Raw, Unknown, Unreadable
-from worker.core.model import Field, Policy, SharedFact, Source
+from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES
 from worker.core.select import EVERYTHING
 from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, together
+from worker.core.sources import Field, SharedFact, Source
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import RECORD, HighWater
 from worker.ports import Key

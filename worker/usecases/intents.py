@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from worker.audit.events import Action
 from worker.audit.render import JsonValue, compile_template, fragment, instant
 from worker.core.decide import Decision, deadline
-from worker.core.model import Identifier, Policy
+from worker.core.model import Policy
 from worker.core.purposes import Ended
 from worker.core.refs import Referrer
+from worker.core.sources import Identifier
 from worker.core.standing import NOTHING, Standing
 from worker.planfile import Reason
 from worker.ports import Key, OpenSource, Row
@@ -70,6 +72,7 @@ class IntentLines:
         heads: dict[str, str] = {}
         halves: dict[int | tuple[int, Standing], tuple[str, str]] = {}
         lines: list[bytes] = []
+        whom = self._whom(identifiers)
         for verdict, reference, reason in acting:
             standing = verdict.standing
             group = id(reason) if standing is NOTHING else (id(reason), standing)
@@ -88,11 +91,29 @@ class IntentLines:
                         self._tails.clear()
                     self._tails[said] = after
                 found = halves[group] = heads[reason.action], after
-            subjects = self.subjects(verdict.row, identifiers)
-            # Hexadecimal digits are their own JSON.
-            whom = ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""
-            lines.append(f'{found[0]}{reference}"{whom}{found[1]}'.encode("ascii"))
+            lines.append(f'{found[0]}{reference}"{whom(verdict.row)}{found[1]}'.encode("ascii"))
         return lines
+
+    def _whom(self, identifiers: Sequence[tuple[int, Identifier]]) -> Callable[[Row], str]:
+        """Return a function that renders the member that says whom a row is about, empty where it says nobody."""
+        if not identifiers:
+            return lambda _: ""
+        if len(identifiers) > 1:
+
+            def several(row: Row) -> str:
+                subjects = self.subjects(row, identifiers)
+                return ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""
+
+            return several
+        # Most people are known by one identifier, and this is asked for every record. Hexadecimal digits are their own JSON.
+        ((place, kind),) = identifiers
+        subject = self._referrer.subject
+
+        def one(row: Row) -> str:
+            form = identifier_form(kind, row[place])
+            return f',"retention.subjects":["{subject(form)}"]' if form else ""
+
+        return one
 
     def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
         """Return the references of the person a row is about, one per identifier that is not empty."""
@@ -107,13 +128,15 @@ class IntentLines:
             if isinstance(state, Ended) and (touched is None or touched & set(purpose.fields))
         ]
         latest = deadline(self._policy, reason.due, standing)
-        words = [f'"{reason.due}"', f'"{latest}"', fragment(ended), json.dumps(reason.why)]
+        words = [f'"{reason.due}"', f'"{latest}"', _listed(tuple(ended)), json.dumps(reason.why)]
         if reason.action != DELETE:
-            words += [fragment(list(reason.fields)), fragment([self._treatments[name] for name in reason.fields])]
+            words += [_listed(reason.fields), _listed(tuple(self._treatments[name] for name in reason.fields))]
         return words
 
     def _touching(self, standing: Standing, reason: Reason) -> dict[str, JsonValue]:
         """Return the holds whose release moved the deadline, and the requests that end purposes (of whom we process for, none does)."""
+        if standing is NOTHING:
+            return {}
         policy = self._policy
         asked = standing.requests if policy.source.controller else ()
         moved = deadline(policy, reason.due, standing) != deadline(policy, reason.due)
@@ -155,6 +178,12 @@ class IntentLines:
             "retention.batch": attempt,
             "retention.source": source,
         }
+
+
+@lru_cache(maxsize=256)
+def _listed(names: tuple[str, ...]) -> str:
+    """Return names as JSON: the same few lists come again with every reason."""
+    return fragment(names)
 
 
 def _with(after: str, more: dict[str, JsonValue]) -> str:

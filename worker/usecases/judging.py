@@ -12,13 +12,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from worker.core import select
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
 from worker.core.decide import Due, Outcome
 from worker.core.facts import Fact
-from worker.core.model import Aggregate, Disposal, DispositionKind, Policy, Relation, TreatmentKind
+from worker.core.model import DispositionKind, Policy
+from worker.core.sources import Aggregate, Disposal, Relation, TreatmentKind
 from worker.core.standing import NOTHING, Standing
 from worker.errors import ConfigurationError
 from worker.ports import Key, Row
@@ -48,11 +49,21 @@ class Judge:
     """Judges rows of one source for one day.
 
     columns -- what has to be read for every row; gathered -- the facts over several sources; identifiers -- ask for the identifier fields
-    although nothing stands, and for the days that other sources' decisions take from here: what has to be kept of a record that goes.
+    although nothing stands, and for the days that other sources' decisions take from here: what has to be kept of a record that goes;
+    also -- fields to be read besides; plain -- rows are judged by nothing but the policy and what stands for them.
     """
 
+    plain = True
+
     def __init__(
-        self, machine: Machine, policy: Policy, today: dt.date, gathered: Gathered | None = None, *, identifiers: bool = False
+        self,
+        machine: Machine,
+        policy: Policy,
+        today: dt.date,
+        gathered: Gathered | None = None,
+        *,
+        identifiers: bool = False,
+        also: Sequence[str] = (),
     ) -> None:
         self.policy = policy
         self.standing: StandingIndex = load_standing(machine, policy)
@@ -70,8 +81,10 @@ class Judge:
             names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
         if identifiers:
             names.update(dict.fromkeys(name for member in policy.source.contributing for name in member.columns))
+            names.update(dict.fromkeys(policy.source.unchanging))
         if self._joined is not None:
             names.update(dict.fromkeys(self._joined.columns))
+        names.update(dict.fromkeys(also))
         for each in self._remaining:
             names.update(dict.fromkeys(self._match_fields(each)))
         names.update(dict.fromkeys(RELATION + relation.name for relation in self._keepers()))
@@ -156,7 +169,7 @@ class Judge:
         self._through = self._through_parents(rows, related)
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
-        elif self.standing.empty and not self._through:
+        elif self.plain and self.standing.empty and not self._through:
             width = self._width
             # Made without the named tuple's own constructor, which costs as much as the look-up of the decision.
             made = zip(rows, self._decider.judge_plain(rows), strict=True)
@@ -334,6 +347,19 @@ class _Layout(tuple[str, ...]):
     def index(self, name: str, *_: object) -> int:
         """Return the last position of a name."""
         return len(self) - 1 - tuple(reversed(self)).index(name)
+
+
+class Judging(Protocol):
+    """Makes the judges of a plan and of the batches that carry it out."""
+
+    def __call__(self, machine: Machine, policy: Policy, gathered: Gathered, *, identifiers: bool = False) -> Judge:
+        """Return a judge that knows what stands now; see `Judge`."""
+        ...  # pragma: no cover
+
+
+def by_policy(machine: Machine, policy: Policy, gathered: Gathered, *, identifiers: bool = False) -> Judge:
+    """Return the judge of every plan that does what the policies say."""
+    return Judge(machine, policy, gathered.today, gathered, identifiers=identifiers)
 
 
 def deletes(outcome: Outcome) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
 from worker.clock import Now, local_day, monotonic, sleep
-from worker.core.model import Policy, Schedule, Source, TreatmentKind
+from worker.core.model import Policy, Schedule
+from worker.core.sources import Source, TreatmentKind
 from worker.core.treatments import PseudonymKey, Treater, treater
 from worker.errors import ConfigurationError
 from worker.keys import Key, Keyring

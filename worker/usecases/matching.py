@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from worker.clock import local_day
 from worker.core.canonical import canonical
 from worker.core.facts import UNREADABLE
-from worker.core.model import Identifier, Policy, Source
+from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.sources import Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import is_pseudonym
 from worker.ledger.rows import HoldRow, RequestRow

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from worker.clock import local_day
 from worker.core.facts import Raw
-from worker.core.model import REVIEW_MARK, Policy
+from worker.core.model import Policy
 from worker.core.observations import FirstSeen
+from worker.core.sources import REVIEW_MARK
 from worker.policyfile import state_name
 from worker.ports import Key
 from worker.usecases.gathering import unpacked

@@ -10,13 +10,15 @@ import datetime as dt
 import hashlib
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from worker.audit.events import Action
 from worker.core.compiled import Judged
-from worker.core.decide import Due, Partly
+from worker.core.decide import Due, Kept, Partly
 from worker.core.model import Policy
 from worker.core.periods import Period
 from worker.core.refs import Referrer
@@ -27,12 +29,13 @@ from worker.ledger.rows import OF_A_RUN, FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
 from worker.usecases.declared import overdue_reviews
-from worker.usecases.gathering import Gathered, gather
-from worker.usecases.judging import Judge
+from worker.usecases.gathering import gather
+from worker.usecases.judging import Judge, Judging, by_policy
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings, say_held
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, not_worked_on, still_there, why
 from worker.usecases.retrying import patience
+from worker.usecases.returning import find_returned
 
 _TALLIED = 20_000
 """So many different decisions are counted together; more would be held in memory for nothing."""
@@ -92,12 +95,14 @@ def make_plan(
     path: Path | None = None,
     full: bool = False,
     progress: Progress | None = None,
+    replay: Judging | None = None,
 ) -> MadePlan:
     """Make a plan and write its file.
 
     as_of -- the local day to decide for (today); sources -- their names, all by default; path -- where the file goes (the plans folder);
-    full -- also read what is kept, for exact counts. A source that can't be read is named in `failed` and the others are planned; a fact
-    over several sources of which one can't be read is unknown, and what depends on it is kept.
+    full -- also read what is kept, for exact counts; replay -- makes the judges of a replay: such a plan says nothing about what is due
+    otherwise, so it takes the place of no other one where findings and figures are kept. A source that can't be read is named in `failed`
+    and the others are planned; a fact over several sources of which one can't be read is unknown, and what depends on it is kept.
     Raises Problems when a source can't be used as declared.
     """
     now = machine.now()
@@ -124,10 +129,21 @@ def make_plan(
         # A table without a key, or a column that can't take its treatment, is no bad night: somebody has to change something first.
         raise Problems("Sources that can't be used as declared, so there is no plan (`retention sources check` says more):", problems)
     expires = now + _span(Period.parse(machine.settings.plan_expires), machine.today())
-    header = Header(plan_id, now, machine.operator, day, expires, {each.source.name: each.digest for each in policies}, shapes, ref_key.id)
-    target = path or machine.settings.plans_folder / f"plan-{day.isoformat()}-{plan_id}.jsonl"
+    header = Header(
+        plan_id,
+        now,
+        machine.operator,
+        day,
+        expires,
+        {each.source.name: each.digest for each in policies},
+        shapes,
+        ref_key.id,
+        replay is not None,
+    )
+    target = path or machine.settings.plans_folder / f"{'plan' if replay is None else 'replay'}-{day.isoformat()}-{plan_id}.jsonl"
     counts: dict[str, SourceCounts] = {}
     seconds: dict[str, float] = {}
+    stays: list[FindingRow] = []
     with gather(machine, policies, day, failed) as gathered, PlanWriter(target, header, machine.keyring.plan_mac().secret) as writer:
         failed.update(gathered.failed)
         for position, policy in enumerate(policies):
@@ -135,27 +151,36 @@ def make_plan(
             if name in failed:
                 continue
             begun = machine.now()
-            planner = _SourcePlanner(machine, policy, opened[name], gathered, Referrer(ref_key.secret, name), f"{plan_id}-{position}")
+            judge = (replay or by_policy)(machine, policy, gathered)
+            planner = _SourcePlanner(machine, judge, opened[name], Referrer(ref_key.secret, name), f"{plan_id}-{position}")
             try:
                 planner.read(writer, full=full, progress=progress)
             except (SourceFailed, Retriable) as error:
                 failed[name] = str(error)
             counts[name] = planner.counts
+            stays.extend(FindingRow("returned", name, name, why, count) for why, count in sorted(planner.stays.items()))
             seconds[name] = round((machine.now() - begun).total_seconds(), 3)
-        findings = merged(
-            [
-                *(row for each in counts.values() for row in each.rows()),
-                *_failures(failed),
-                *_hold_reviews(machine, day),
-                *overdue_reviews(machine, day),
-            ]
-        )
+        if replay is not None:
+            findings = [*stays, *_failures(failed)]
+        else:
+            returned = find_returned(machine, policies, plan_id, ref_key.secret, failed) if day == machine.today() else []
+            findings = merged(
+                [
+                    *(row for each in counts.values() for row in each.rows()),
+                    *returned,
+                    *_failures(failed),
+                    *_hold_reviews(machine, day),
+                    *overdue_reviews(machine, day),
+                ]
+            )
         summary = Summary({name: each.as_json() for name, each in counts.items()}, [finding_json(each) for each in findings])
         mac = writer.finish(summary)
+    told: Mapping[str, Any] = summary.counts if replay is None else {}
+    covers = header.policies if replay is None else {}
     machine.ledger.add_plan(
-        PlanRow(plan_id, now, machine.operator, day, expires, mac, header.policies, dict(summary.counts), str(target.resolve()), ref_key.id)
+        PlanRow(plan_id, now, machine.operator, day, expires, mac, covers, dict(told), str(target.resolve()), ref_key.id)
     )
-    if day == machine.today():
+    if day == machine.today() and replay is None:
         # A look at another day says nothing about what stands open today.
         # A source without a policy is looked at only when it is gathered from.
         looked_at = {*counts, *(name for name in gathered.read if machine.schedule.policy(name) is None)}
@@ -168,6 +193,7 @@ def make_plan(
             kept=OF_A_RUN,
             over=[*_failures(dict.fromkeys(covered, "")), *map(not_worked_on, covered), still_there(0)],
         )
+    acting = {name: each.actions.total() for name, each in counts.items()}
     machine.trail.emit(
         Action.PLAN_MADE,
         {
@@ -176,15 +202,15 @@ def make_plan(
             "retention.as_of": day.isoformat(),
             "retention.by": machine.operator,
             "retention.policies": dict(header.policies),
-            "retention.counts": json.dumps(summary.counts, sort_keys=True),
+            "retention.counts": json.dumps(told, sort_keys=True),
             "retention.failed_sources": sorted(failed),
             "retention.seconds": seconds,
+            **({"retention.replay": True, "retention.count": sum(acting.values())} if replay is not None else {}),
         },
     )
     if day == machine.today():
         say_findings(machine, findings, plan=plan_id)
         say_held(machine, counts.values(), plan_id)
-    acting = {name: each.actions.total() for name, each in counts.items()}
     return MadePlan(target, header, summary, findings, acting, failed)
 
 
@@ -205,14 +231,15 @@ def _hold_reviews(machine: Machine, today: dt.date) -> Iterable[FindingRow]:
 
 
 class _SourcePlanner:
-    """Plans one source: reads pages, judges, fills batches."""
+    """Plans one source: reads pages, judges, fills batches. stays -- how many came back and stay nevertheless, by why."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, referrer: Referrer, prefix: str) -> None:
-        self.counts = SourceCounts(policy, gathered.today)
+    def __init__(self, machine: Machine, judge: Judge, source: OpenSource, referrer: Referrer, prefix: str) -> None:
+        self.counts = SourceCounts(judge.policy, judge.today)
+        self.stays: Counter[str] = Counter()
         self._machine = machine
-        self._policy = policy
+        self._policy = judge.policy
         self._source = source
-        self._judge = Judge(machine, policy, gathered.today, gathered)
+        self._judge = judge
         self._referrer = referrer
         self._prefix = prefix
         self._number = 0
@@ -222,14 +249,15 @@ class _SourcePlanner:
         self._positions: dict[Judged, int] = {}
         self._table: list[Reason] = []
         self._records: dict[str, int] = {}
-        self._size = min(machine.settings.first_batch, machine.settings.batch_size)
+        self._most = min(machine.settings.batch_size, source.most or machine.settings.batch_size)
+        self._size = min(machine.settings.first_batch, self._most)
         self._first: Key = ()
         self._last: Key = ()
 
     def read(self, writer: PlanWriter, *, full: bool, progress: Progress | None) -> None:
         """Read everything that is of interest and write the batches."""
         selection = self._judge.selection(findings=True, full=full)
-        reference_of, most = self._referrer.reference, self._machine.settings.batch_size
+        reference_of, most = self._referrer.reference, self._most
         with self._source.reader() as reader:
             for page in reader.rows(selection, self._judge.columns):
                 for verdict in self._judge.judge(page, reader.related):
@@ -248,7 +276,7 @@ class _SourcePlanner:
                     if len(self._records) >= self._size:
                         self._flush(writer)
                 self._passed += len(page)
-                if self._policy.shared and self._passed >= most:
+                if (self._policy.shared or not self._judge.plain) and self._passed >= most:
                     # A batch reads its whole range again, and its selection leaves nothing out.
                     self._flush(writer)
                 if len(self._tally) > _TALLIED:
@@ -276,6 +304,8 @@ class _SourcePlanner:
         for group, count in self._tally.items():
             judged, standing = group if isinstance(group, tuple) else (group, NOTHING)
             self.counts.add(judged.decision, standing, count)
+            if judged.because and isinstance(judged.decision.outcome, Kept):
+                self.stays[judged.because] += count
         self._tally.clear()
         self._reasons.clear()
 
@@ -289,7 +319,7 @@ class _SourcePlanner:
         writer.batch(PlannedBatch(batch_id, self._policy.source.name, self._number, sealed, self._table, self._records))
         self._number += 1
         # Few at first, so that a mistake shows before it is large.
-        self._size = min(_GROWTH * self._size, self._machine.settings.batch_size)
+        self._size = min(_GROWTH * self._size, self._most)
         self._positions, self._table, self._records = {}, [], {}
 
 
@@ -300,4 +330,6 @@ def reason_of(policy: Policy, judged: Judged, referrer: Referrer) -> Reason | No
         return None
     outcome = judged.decision.outcome
     fields = outcome.fields if isinstance(outcome, Due | Partly) else ()
-    return Reason(does, due, why(policy, judged.decision), referrer.fingerprint(judged.evidence), fields)
+    said = why(policy, judged.decision)
+    said = f"{judged.because}: {said}" if judged.because else said
+    return Reason(does, due, said, referrer.fingerprint(judged.evidence), fields)

@@ -1,5 +1,7 @@
 """After a crash: every batch that was left open gets its final state, by the commit witness where there is one, else by reading back.
 
+With transactions a batch is read back as a whole; without them every record is, because any part of it may be done.
+
 Runs inside the run lock of the sources concerned, so nobody else can be working on the batches.
 """
 
@@ -10,9 +12,11 @@ import socket
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import sleep
+from typing import cast
 
+from worker.audit.accounts import WORDS
 from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
@@ -20,24 +24,19 @@ from worker.core.select import EVERYTHING
 from worker.errors import Busy, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.keys import Key
 from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
+from worker.ports import Key as KeyParts
 from worker.ports import OpenSource, Resolution
 from worker.usecases.batching import CHANGED, GONE, BatchResult
 from worker.usecases.machine import Machine
+from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range
-from worker.usecases.reporting import ACTIONS
+from worker.usecases.reporting import ACTIONS, UNDONE
 
 TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 PART_MARK = "."
 """What stands in the id of a part of a batch that had to be halved."""
 _PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-_WORDS = {
-    str(Action.RECORD_DELETED): "delete",
-    str(Action.RECORD_PSEUDONYMISED): "pseudonymise",
-    str(Action.FIELDS_TREATED): "treat",
-    str(Action.CHILD_DELETED): "children",
-    str(Action.CHILD_DETACHED): "children",
-}
 
 
 def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str] | None = None, *, abandon: bool = False) -> list[BatchRow]:
@@ -47,10 +46,13 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
     failed -- takes, by source, why its batches can't be ended now: nothing may be written there. Without it the error is raised.
     """
     ended: list[BatchRow] = []
+    for run in machine.ledger.open_runs():
+        order = machine.ledger.order(run.run_id)
+        if order is not None and (abandon or not order.spread):
+            _halt(machine, run.run_id, sources)
     for row in machine.ledger.unfinished():
         if row.source not in sources:
             continue
-        _wait_for(machine, row.run_id)
         try:
             _end_batch(machine, row)
         except (SourceFailed, Retriable) as error:
@@ -61,7 +63,8 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             ended.append(row)
     for run in machine.ledger.open_runs():
         order = machine.ledger.order(run.run_id)
-        if order is not None and order.spread and not abandon:
+        unprepared = order is not None and order.phase == "preparing" and not machine.ledger.lives(order.owner)
+        if order is not None and order.spread and not abandon and not unprepared:
             continue
         counts: dict[str, dict[str, int]] = {}
         final: dict[str, list[str]] = {}
@@ -70,7 +73,7 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             found["acted"] += sum((batch.effects or {}).get(each, 0) for each in ACTIONS)
             final.setdefault(batch.source, []).append(batch.batch_id)
         # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
-        over = bool(counts.keys() & set(sources)) or _process_is_gone(run)
+        over = unprepared or bool(counts.keys() & set(sources)) or _process_is_gone(run)
         if over and not machine.ledger.unfinished(run.run_id):
             for name in final.keys() & set(sources):
                 # Witnesses that can't be dropped now do no harm where they are.
@@ -125,9 +128,9 @@ def settle(machine: Machine, lease: Lease) -> Before:
             if row.state in ("pending", "intended"):
                 raise SourceFailed(f"{row.source}: what became of batch {row.batch_id} can't be found out now.")
         if row.state in TOOK_EFFECT and row.effects:
-            result.effects.update(row.effects)
+            result.effects.update({each: count for each, count in row.effects.items() if each != UNDONE})
             result.along.update((row.intended or {}).get("along", {}))
-            whole = whole or PART_MARK not in row.batch_id
+            whole = whole or (PART_MARK not in row.batch_id and UNDONE not in row.effects)
     return Before(result, whole)
 
 
@@ -138,19 +141,26 @@ def _end_batch(machine: Machine, row: BatchRow) -> None:
         return
     source = machine.open_source(machine.policy(row.source).source)
     resolution = source.resolve(row.batch_id, row.witness or {})
+    if resolution is None and not source.transactional:
+        _close(machine, row, took_effect=True, presumed=True, found=_find(machine, row, source))
+        return
     presumed = resolution is None or resolution in (Resolution.PRESUMED_COMMITTED, Resolution.PRESUMED_ROLLED_BACK)
     if resolution is None:
         resolution = _read_back(machine, row, source)
     _close(machine, row, took_effect=resolution in (Resolution.COMMITTED, Resolution.PRESUMED_COMMITTED), presumed=presumed)
 
 
-def _wait_for(machine: Machine, run_id: str) -> None:
-    """Wait for workers that are at a batch of a run whose own process is gone; they take no other one. Busy when that takes too long."""
+def _halt(machine: Machine, run_id: str, sources: Collection[str]) -> None:
+    """Have no more batches of a run of these sources taken, and wait for workers that are at one. Busy when that takes too long."""
     ledger = machine.ledger
+    if not sources or not {each.source.source for each in ledger.work_of(run_id)} & set(sources):
+        return
+    ledger.halt_order(run_id, ledger.worker)
     for _ in range(round(_PATIENCE_SECONDS / _POLL_SECONDS)):
         if not any(lasts and ledger.lives(worker) for worker, lasts in ledger.leases(run_id)):
             return
         sleep(_POLL_SECONDS)
+    ledger.reopen_order(run_id, ledger.worker)
     raise Busy(f"A worker is still at a batch of the run {run_id}. Nothing was written; try again in a few minutes.")
 
 
@@ -209,6 +219,57 @@ def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolutio
     return Resolution.PRESUMED_COMMITTED if deleted or treated[True] > treated[False] else Resolution.PRESUMED_ROLLED_BACK
 
 
+@dataclass
+class _Found:
+    """What of a batch did not take effect, as reading back shows: references, and tokens of those that were to be deleted."""
+
+    undone: set[str] = field(default_factory=set)
+    stayed: set[bytes] = field(default_factory=set)
+
+
+def _find(machine: Machine, row: BatchRow, source: OpenSource) -> _Found:
+    """Find out record by record what became of a batch in a system without transactions, where a crash leaves any part of it done.
+
+    A record that was to be deleted and is there was not; one that was to be treated was, when it is there with every field treated. Rows
+    along are looked for with the records that are still there; those of records that are gone went before them.
+    """
+    secret = ref_key(machine, row).secret
+    policy, intents = machine.policy(row.source), intents_of(machine, row)
+    referrer = Referrer(secret, row.source)
+    match_secret, width = machine.keyring.match().secret, len(source.spec.key)
+    own = {str(each["retention.record"]): each for each in intents if "retention.parent" not in each}
+    along = [each for each in intents if "retention.parent" in each]
+    parents = {str(each["retention.parent"]) for each in along}
+    fields = {reference: cast("list[str]", each.get("retention.fields", [])) for reference, each in own.items()}
+    columns = policy.examined if any(fields.values()) else ()
+    positions = {name: width + place for place, name in enumerate(columns)}
+    are_treated = {name: each.in_rows(positions.__getitem__)[1] for name, each in machine.treaters(policy).items()} if columns else {}
+    found = _Found({reference for reference, names in fields.items() if names})
+    there: dict[str, KeyParts] = {}
+    with source.reader() as reader:
+        for page in reader.rows(EVERYTHING, columns, within=open_range(machine, row.batch_id, row.sealed_range)):
+            for read in page:
+                reference = referrer.reference(read[:width])
+                if reference not in own:
+                    continue
+                key: KeyParts = read[:width]  # type: ignore[assignment]
+                if reference in parents:
+                    there[reference] = key
+                if not fields[reference]:
+                    found.undone.add(reference)
+                    found.stayed.add(record_token(match_secret, row.source, key))
+                elif all(are_treated[name](read) for name in fields[reference]):
+                    found.undone.discard(reference)
+        for name, path in {(str(each["retention.source"]), str(each["retention.relation"])) for each in along} if there else ():
+            referrer = Referrer(secret, name)
+            left = reader.related(path.split("."), list(there.values()), ())
+            found.undone.update(referrer.reference(read) for _, read in left)
+            found.stayed.update(record_token(match_secret, name, read) for _, read in left)
+    # Rows that hang on the record now and were no part of the batch are not the batch's to name.
+    found.undone.intersection_update(str(each["retention.record"]) for each in intents)
+    return found
+
+
 def ref_key(machine: Machine, row: BatchRow) -> Key:
     """Return the key that made the references of a batch; ConfigurationError when it was destroyed or lost."""
     run = machine.ledger.run(row.run_id)
@@ -227,16 +288,21 @@ def key_of_plan(machine: Machine, plan: PlanRow) -> Key:
     return key
 
 
-def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool) -> None:
-    """Say what became of a batch, in the trail and in the ledger."""
+def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool, found: _Found | None = None) -> None:
+    """Say what became of a batch, in the trail and in the ledger; `found` knows what of it did not take effect when others may have."""
     effects: Counter[str] = Counter()
-    if took_effect and row.intended is not None:
+    undone = found.undone if found is not None else set()
+    if took_effect and row.intended is not None and not undone:
         # Its audit file may lie on another machine.
         effects.update(row.intended["effects"])
     elif took_effect:
-        effects.update(_WORDS[str(each["event.action"])] for each in intents_of(machine, row))
+        done = (each for each in intents_of(machine, row) if each["retention.record"] not in undone)
+        effects.update(WORDS[str(each["event.action"])] for each in done)
     count = effects.total()
-    fields = closing_fields(row.batch_id, Closing.RESOLVED_AFTER_CRASH, digest=row.root or "", count=count, presumed=presumed)
+    excluded = sorted(undone) if count else ()
+    fields = closing_fields(
+        row.batch_id, Closing.RESOLVED_AFTER_CRASH, digest=row.root or "", count=count, excluded=excluded, presumed=presumed
+    )
     machine.trail.emit(
         Action.BATCH_CLOSED,
         {**fields, "retention.run": row.run_id, "retention.source": row.source},
@@ -245,4 +311,6 @@ def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool
     if row.state == "pending":
         machine.ledger.close_batch(row.batch_id, "rolled_back", {}, "")
     else:
-        machine.ledger.close_batch(row.batch_id, "presumed" if presumed else "resolved_after_crash", dict(effects), row.root or "")
+        known = {**effects, **({UNDONE: len(excluded)} if excluded else {})}
+        stayed = found.stayed if found is not None else ()
+        machine.ledger.close_batch(row.batch_id, "presumed" if presumed else "resolved_after_crash", known, row.root or "", stayed=stayed)

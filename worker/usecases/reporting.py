@@ -23,6 +23,9 @@ DELETE, PSEUDONYMISE, TREAT = "delete", "pseudonymise", "treat"
 ACTIONS = (DELETE, PSEUDONYMISE, TREAT)
 """What a run does to a record."""
 
+UNDONE = "undone"
+"""Among a batch's effects in the ledger: how many of its intents took none although others did."""
+
 
 def gaps(policy: Policy) -> tuple[str, ...]:
     """Return the personal fields that no purpose of a policy lists: a gap in the policy, the same for every record."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from worker.audit.events import Action
 from worker.core.decide import Decision, Due, Held, Outcome, choose, deadline
 from worker.core.facts import Fact, Known
-from worker.core.model import ANSWERED, REVIEW_MARK, DispositionKind, Policy, Step
+from worker.core.model import DispositionKind, Policy, Step
 from worker.core.periods import NEVER, Period
 from worker.core.purposes import Running
+from worker.core.sources import ANSWERED, REVIEW_MARK
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ports import Key
 from worker.usecases.gathering import gather

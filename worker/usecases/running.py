@@ -1,4 +1,7 @@
-"""The night run: plan, brakes, apply - for cron. Nothing is written before every brake has let it pass."""
+"""The night run: plan, brakes, apply, and at the end what the audit trail itself no longer keeps - for cron.
+
+Nothing is written before every brake has let it pass.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,32 @@ from dataclasses import dataclass, field
 
 from worker.audit.events import Action
 from worker.errors import Refused
-from worker.usecases.applying import Progress, RunResult, carry_out
+from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL, Progress, RunResult, carry_out
 from worker.usecases.approving import open_plan
 from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
 from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
+from worker.usecases.pruning import Pruned, prune_by_night
 from worker.usecases.stopping import stop_brakes
 
 
 @dataclass(frozen=True)
 class NightRun:
-    """A night run: its plan, and what came of it (None when a brake or a missing approval stopped it before any write)."""
+    """A night run: its plan, and what came of it (None when a brake or a missing approval stopped it before any write).
+
+    pruned -- what was dropped of the audit trail at the end; None when nothing is declared, or the run was stopped.
+    """
 
     plan: MadePlan | None
     result: RunResult | None
     tripped: list[Tripped] = field(default_factory=list)
+    pruned: Pruned | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """That of the run, or of a part that failed when a file of the audit trail could not be pruned."""
+        code = self.result.exit_code if self.result is not None else Refused.exit_code
+        return PARTIAL if self.pruned is not None and self.pruned.failed and code in (DONE, NEW_FINDINGS) else code
 
 
 def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
@@ -31,7 +45,9 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
         return night
     result = carry_out(machine, open_plan(machine, night.plan.path), kind="run", begun=begun, progress=progress)
     result.failed.update({name: why for name, why in night.plan.failed.items() if name not in result.failed})
-    return NightRun(night.plan, result)
+    # A stop that somebody asked for meanwhile is one for everything that can't be undone.
+    stopped = stop_brakes(machine, tuple(night.plan.header.policies))
+    return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine))
 
 
 def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False) -> NightRun:

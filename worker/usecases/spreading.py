@@ -93,6 +93,16 @@ def free_batches(machine: Machine, run_id: str) -> Mapping[str, int]:
     }
 
 
+def refuse_elsewhere(machine: Machine, run_id: str) -> None:
+    """Raise ConfigurationError when this worker can't share the ledger that a run stands in: another one, or a file of another machine."""
+    order = machine.ledger.order(run_id)
+    mend = "All workers and beat need the same ledger, which on several machines has to be in PostgreSQL (RETENTION_LEDGER)."
+    if order is None:
+        raise ConfigurationError(f"This worker's ledger doesn't know the run {run_id}. {mend}")
+    if machine.ledger.dialect == "sqlite" and order.owner.partition(":")[0] != machine.ledger.worker.partition(":")[0]:
+        raise ConfigurationError(f"The run {run_id} was begun on another machine, and the ledger is a SQLite file. {mend}")
+
+
 def work_on(machine: Machine, drain: Drain, run_id: str, source: str) -> RunResult | None:
     """Carry out batches of one source of a spread run for as long as the drain goes on; returns how the run ended, if it did by this."""
     drain.source(source)

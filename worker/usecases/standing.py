@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from worker.audit.events import Action
 from worker.audit.render import JsonValue
 from worker.core.canonical import canonical
-from worker.core.model import Identifier, Source
 from worker.core.periods import Period
 from worker.core.refs import Referrer, token
+from worker.core.sources import Identifier, Source
 from worker.errors import ConfigurationError
 from worker.ledger.rows import HoldKind, HoldRow, HoldScope, RequestKind, RequestRow
 from worker.usecases.intents import HOLD

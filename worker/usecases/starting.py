@@ -26,6 +26,8 @@ from worker.usecases.machine import Machine
 from worker.usecases.observing import observe
 from worker.usecases.parcels import work_row
 from worker.usecases.reconciling import TOOK_EFFECT, reconcile
+from worker.usecases.reporting import UNDONE
+from worker.usecases.returning import drop_ended
 
 _UNREAD = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
 
@@ -97,6 +99,7 @@ class _Preparation:
     def prepare(self) -> None:
         """Do it, and open the order."""
         machine, run_id, header = self._machine, self._wanted.run_id, self._plan.header
+        drop_ended(machine, run_id)
         self._set_aside()
         sources = [self._source_row(position, name) for position, name in enumerate(header.policies)]
         machine.ledger.enqueue(sources, self._pending())
@@ -115,6 +118,7 @@ class _Preparation:
             "begun": [name for name in header.policies if self._acts(name) and name not in self._failed],
             "unread": {name: why for name, why in self._failed.items() if name not in header.policies},
             "resolved": self._resolved,
+            "replay": header.replay,
         }
 
     def _acts(self, name: str) -> bool:
@@ -152,7 +156,8 @@ class _Preparation:
         """Return one source as its workers need it."""
         planned = sum(self._plan.summary.counts.get(name, {}).get("actions", {}).values())
         lanes = 1
-        if self._acts(name) and name not in self._failed:
+        # The tombstones of a replay are looked up in one file by one thread.
+        if self._acts(name) and name not in self._failed and not self._plan.header.replay:
             try:
                 lanes = self._lanes(name)
             except (SourceFailed, Retriable, ConfigurationError) as error:
@@ -196,7 +201,7 @@ class _Preparation:
                 continue
             token = 0
             while (known := ledger.batch(attempt_id(planned.batch_id, token + 1))) is not None:
-                if known.state in TOOK_EFFECT and known.effects:
+                if known.state in TOOK_EFFECT and known.effects and UNDONE not in known.effects:
                     break
                 token += 1
             if known is None:

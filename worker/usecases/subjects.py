@@ -1,28 +1,18 @@
-"""What many records say about the subjects they share, in a temporary file instead of memory.
+"""What many records say about the subjects they share, in a temporary file (see `nameless`) instead of memory.
 
 Subjects are found by joining tokens: two tokens that one record carries belong to one subject, and so does everything joined to either.
-The file holds keyed tokens and days only. It is readable by its owner only, lies in the state folder, and loses its name as soon as it is
-open, so that nothing of it is left however this process ends.
+The file holds keyed tokens and days only.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from worker.core.shared import NOTHING, Seen, together
-from worker.errors import RetentionError
+from worker.usecases.nameless import Nameless, explained
 
 _PAGE = 1000
-_CACHE_KIB = 32_000
-
-_SETTINGS = ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", f"cache_size = -{_CACHE_KIB}")
 _TABLE = """
 CREATE TABLE subject (
   token BLOB PRIMARY KEY, leader BLOB NOT NULL,
@@ -38,7 +28,7 @@ _ALSO = "INSERT OR IGNORE INTO subject SELECT ?1, leader, 0, 0, 0, 0 FROM subjec
 _SEEN = "SELECT there, day, ahead, unsure FROM subject WHERE token = (SELECT leader FROM subject WHERE token = ?)"
 
 
-class SubjectIndex:
+class SubjectIndex(Nameless):
     """Takes in what records say, by the tokens they carry, and answers what all records of a subject say together.
 
     First everything is added, then it is sealed, then it is asked; `also` is for what becomes of the records meanwhile. RetentionError when
@@ -46,31 +36,12 @@ class SubjectIndex:
     """
 
     def __init__(self, folder: Path) -> None:
-        with _explained():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # `mkstemp` makes it readable by its owner only.
-            handle, name = tempfile.mkstemp(prefix="facts-", suffix=".sqlite", dir=folder)
-            os.close(handle)
-            try:
-                self._connection = sqlite3.connect(name, isolation_level=None)
-                for each in _SETTINGS:
-                    self._connection.execute(f"PRAGMA {each}")
-                self._connection.execute(_TABLE)
-            finally:
-                Path(name).unlink()
-            self._connection.execute("BEGIN")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(sqlite3.Error):
-            self._connection.close()
+        super().__init__(folder, _TABLE)
 
     def add(self, records: Iterable[tuple[Sequence[bytes], Seen]]) -> None:
         """Take in records: the tokens each carries (none: it belongs to nobody and is left out) and what it says."""
         told = [(tokens, what) for tokens, what in records if tokens]
-        with _explained():
+        with explained():
             self._connection.executemany(_ADD, ((token, *what) for tokens, what in told for token in tokens))
             for tokens, _ in told:
                 for other in tokens[1:]:
@@ -94,7 +65,7 @@ class SubjectIndex:
     def seal(self) -> None:
         """Bring together what the tokens of each subject say; page by page, in constant memory."""
         last = b""
-        with _explained():
+        with explained():
             while page := self._connection.execute(_FOLLOWERS, (last, _PAGE)).fetchall():
                 leaders = [self._leader(row[0]) for row in page]
                 self._connection.executemany(_ADD, ((leader, *row[1:]) for leader, row in zip(leaders, page, strict=True)))
@@ -104,24 +75,11 @@ class SubjectIndex:
 
     def also(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         """Let tokens stand for what others were joined to, after the sealing: (new token, known token); unknown ones change nothing."""
-        with _explained():
+        with explained():
             self._connection.executemany(_ALSO, pairs)
 
     def seen(self, tokens: Iterable[bytes]) -> Seen:
         """Return what all records of the subjects of some tokens say together."""
-        with _explained():
+        with explained():
             found = [row for token in tokens if (row := self._connection.execute(_SEEN, (token,)).fetchone()) is not None]
         return together(*(Seen(*row) for row in found)) if found else NOTHING
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what the file system or the database says into what the operator does next."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise RetentionError(
-            f"Facts over several sources are brought together in a temporary file in the state folder, and it can't be used: {said}. "
-            "Make room there, or choose another folder with RETENTION_STATE."
-        ) from error

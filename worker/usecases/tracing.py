@@ -14,8 +14,8 @@ from pathlib import Path
 from worker.audit.lines import files
 from worker.audit.proof import Reference
 from worker.audit.search import Found, search
-from worker.core.model import Relation
 from worker.core.refs import Referrer
+from worker.core.sources import Relation
 from worker.errors import ConfigurationError
 from worker.policyfile import nearest
 from worker.ports import KeyPart

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
+from worker.audit.lines import files
+from worker.audit.outcomes import End, ends
 from worker.core.model import Policy
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
@@ -17,18 +19,20 @@ from worker.errors import ConfigurationError
 from worker.ports import KeyRange, OpenSource
 from worker.usecases.batching import BatchResult
 from worker.usecases.gathering import Gathered
-from worker.usecases.judging import Judge
+from worker.usecases.judging import Judging, by_policy
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range
 from worker.usecases.reconciling import intents_of, ref_key
-from worker.usecases.reporting import action
+from worker.usecases.reporting import UNDONE, action
 
 
 class ReadBack:
     """Reads back batches of one source right after their commit, on a connection of its own."""
 
-    def __init__(self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes) -> None:
-        self._judge = Judge(machine, policy, gathered.today, gathered)
+    def __init__(
+        self, machine: Machine, policy: Policy, source: OpenSource, gathered: Gathered, ref_secret: bytes, judging: Judging = by_policy
+    ) -> None:
+        self._judge = judging(machine, policy, gathered)
         self._source = source
         self._referrer = Referrer(ref_secret, policy.source.name)
 
@@ -65,12 +69,20 @@ def verify(machine: Machine, run_id: str, progress: Callable[[str, int], None] |
         raise ConfigurationError(f"There is no run {run_id}. `retention runs` lists them.")
     result = Verified()
     opened: dict[str, OpenSource] = {}
+    closed: dict[tuple[str, str], End] | None = None
     for row in machine.ledger.batches(run_id):
         if row.state not in ("committed", "resolved_after_crash", "presumed") or not row.effects:
             continue
         policy = machine.policy(row.source)
         source = opened.setdefault(row.source, machine.open_source(policy.source))
         intents = [each for each in intents_of(machine, row) if each["retention.source"] == row.source]
+        if UNDONE in row.effects:
+            # Which ones only the closing event says, and it may stand in another process's file.
+            closed = ends(files(machine.settings.audit_folder)) if closed is None else closed
+            end = closed.get((row.batch_id, row.root or ""))
+            if end is None:
+                raise ConfigurationError(f"The end of batch {row.batch_id} is not in the audit folder: bring its file back.")
+            intents = [each for each in intents if end.took_effect(each)]
         deleted = {str(each["retention.record"]) for each in intents if each["event.action"] == str(Action.RECORD_DELETED)}
         treated = {
             str(each["retention.record"]): each["retention.fields"]

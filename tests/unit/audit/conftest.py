@@ -1,12 +1,15 @@
 """An audit trail that is always closed, and a clock that stands still."""
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.unit.audit.whole_files import KEYS, File, write
 from worker.audit.trail import AuditTrail
+from worker.audit.verify import Verdict, verify
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
 
@@ -33,3 +36,28 @@ def opened(folder: Path) -> Iterator[Callable[[], AuditTrail]]:
 @pytest.fixture
 def trail(opened: Callable[[], AuditTrail]) -> AuditTrail:
     return opened()
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> File:
+    return write(tmp_path_factory.mktemp("one"), (4, 1, 6, 3, 2))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> File:
+    return write(tmp_path_factory.mktemp("two"), (3, 5))
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Callable[..., Verdict]:
+    """Put files with these contents down and verify them."""
+    counter = itertools.count()
+
+    def check(contents: dict[str, bytes], *anchors: str) -> Verdict:
+        folder = tmp_path / str(next(counter))
+        folder.mkdir()
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        return verify([folder / name for name in contents], KEYS, anchors)
+
+    return check

@@ -14,7 +14,7 @@ from tests.thoroughness import examples
 from worker.audit.broken import Broken, Damage
 from worker.audit.lines import parse_seal
 from worker.audit.outcomes import outcomes
-from worker.audit.read import Entry, check, read, segment
+from worker.audit.read import Dropped, Entry, check, read, segment
 from worker.audit.trail import AuditTrail
 from worker.core import merkle
 
@@ -168,7 +168,7 @@ def test_a_dropped_payload_leaves_the_rest_provable(trail: AuditTrail, folder: P
     lines[5] = b'{"n":5,"leaf":"%b"}\n' % leaf.hex().encode()
     trail.path.write_bytes(b"".join(lines))
     assert [entry.number for entry in read(trail.path) if entry.payload is None] == [5]
-    with pytest.raises(Broken, match="dropped"):
+    with pytest.raises(Dropped, match="lines 5 to 8 were dropped"):
         segment(folder, trail.stream, 4, 4)
 
 

@@ -1,103 +1,24 @@
-"""Whatever is done to the files, it is found, called by its name, and located; and what nobody touched is whole in every packaging."""
+"""Whatever is done to the files, it is found, called by its name, and located; what nobody touched is whole."""
 
 from __future__ import annotations
 
-import bz2
-import datetime as dt
 import gzip
-import itertools
 import json
-import lzma
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.audit.whole_files import KEYS, NOON, RULE, SIGNER, THIEF, Checked, File, body, kinds, write
 from worker.audit.broken import Damage
-from worker.audit.checkpoint import Head, anchor_text
 from worker.audit.lines import Seal, Segment, chain, event_lines, parse_seal, seal_line
 from worker.audit.note import Signer
 from worker.audit.trail import AuditTrail
 from worker.audit.verify import Verdict, verify
 from worker.core import merkle
 from worker.errors import ConfigurationError
-
-NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-SIGNER = Signer.of("retention-worker/e-000001", bytes(range(32)))
-THIEF = Signer.of("retention-worker/e-000001", bytes(32))
-KEYS = [SIGNER.verifier]
-RULE = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@dataclass(frozen=True)
-class File:
-    """A whole file of a closed stream: its name and its lines. heads -- its chain value by number of lines."""
-
-    name: str
-    stream: str
-    lines: tuple[bytes, ...] = field(repr=False)
-
-    @property
-    def seals(self) -> list[Seal]:
-        return [seal for seal in map(parse_seal, self.lines) if seal is not None]
-
-    def anchor(self, lines: int | None = None) -> str:
-        """Return an anchor made when the stream was so long; by default when it was closed."""
-        seal = next(each for each in reversed(self.seals) if lines is None or each.line < lines)
-        return SIGNER.sign(anchor_text([Head(self.stream, seal.line + 1, seal.segment.chain)], "2026-03-02T00:00:00.000Z"))
-
-
-def body(number: int) -> bytes:
-    return b'{"@timestamp":"t","event.action":"retention.record_deleted","retention.record":"2026:%06d","retention.count":1.5}' % number
-
-
-def write(folder: Path, sizes: tuple[int, ...], signer: Signer | None = SIGNER, *, close: bool = True) -> File:
-    """Write a stream with segments of these sizes, and a checkpoint after every second one."""
-    trail = AuditTrail.open(folder, now=lambda: NOON, service_version="1", sign=signer.sign if signer else None)
-    for place, size in enumerate(sizes):
-        trail.write([body(number) for number in range(size)])
-        if place % 2:
-            trail.checkpoint()
-    if close:
-        trail.close()
-    else:
-        trail._abandon()
-    return File(trail.path.name, trail.stream, tuple(trail.path.read_bytes().splitlines(keepends=True)))
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> File:
-    return write(tmp_path_factory.mktemp("one"), (4, 1, 6, 3, 2))
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> File:
-    return write(tmp_path_factory.mktemp("two"), (3, 5))
-
-
-@pytest.fixture
-def checked(tmp_path: Path) -> Callable[..., Verdict]:
-    """Put files with these contents down and verify them."""
-    counter = itertools.count()
-
-    def check(contents: dict[str, bytes], *anchors: str) -> Verdict:
-        folder = tmp_path / str(next(counter))
-        folder.mkdir()
-        for name, content in contents.items():
-            (folder / name).write_bytes(content)
-        return verify([folder / name for name in contents], KEYS, anchors)
-
-    return check
-
-
-Checked = Callable[..., Verdict]
-
-
-def kinds(verdict: Verdict) -> set[Damage]:
-    return {found.kind for found in verdict.findings}
 
 
 def located(verdict: Verdict, first: int, last: int | None = None) -> bool:
@@ -359,96 +280,6 @@ def test_re_encoding_that_also_sorts_is_said_line_by_line(one: File, checked: Ch
     assert "other bytes" in verdict.findings[0].what
 
 
-def docker(line: bytes) -> list[bytes]:
-    """Return a line as Docker's json-file driver keeps it, split where it is long."""
-    text = line.decode()
-    parts = [text[begin : begin + 300] for begin in range(0, len(text), 300)]
-    return [json.dumps({"log": part, "stream": "stdout", "time": "2026-03-01T12:00:00.000000000Z"}).encode() + b"\n" for part in parts]
-
-
-def cri(line: bytes) -> list[bytes]:
-    """Return a line as a container runtime keeps it, split where it is long."""
-    text = line.rstrip(b"\n")
-    parts = [text[begin : begin + 300] for begin in range(0, len(text), 300)]
-    flags = [b"P"] * (len(parts) - 1) + [b"F"]
-    return [b"2026-03-01T12:00:00.000000000Z stdout %b %b\n" % (flag, part) for flag, part in zip(flags, parts, strict=True)]
-
-
-def journal_json(line: bytes, pid: int) -> list[bytes]:
-    text = line.decode().rstrip("\n")
-    return [json.dumps({"__CURSOR": "s=1", "_PID": str(pid), "MESSAGE": text, "PRIORITY": "6"}).encode() + b"\n"]
-
-
-def journal_short(line: bytes, pid: int) -> list[bytes]:
-    return [b"Mar 01 12:00:00 host retention[%d]: %b" % (pid, line)]
-
-
-def mixed(first: list[bytes], second: list[bytes], foreign: bytes) -> Iterator[bytes]:
-    """Yield two writers' lines by turns, with foreign lines between them."""
-    for left, right in itertools.zip_longest(first, second, fillvalue=b""):
-        yield from filter(None, (left, foreign, right))
-
-
-def packed(lines: tuple[bytes, ...], wrap: Callable[[bytes], list[bytes]]) -> list[bytes]:
-    return [part for line in lines for part in wrap(line)]
-
-
-def packagings(one: File, two: File) -> dict[str, dict[str, bytes]]:
-    """Return every packaging of the two streams, by its name."""
-    raw, other = b"".join(one.lines), b"".join(two.lines)
-    half = len(one.lines) // 2 + 1
-    halves = b"".join(one.lines[:half]), b"".join(one.lines[half:])
-    noise = b"2026-03-01T12:00:00.000000000Z stderr F something else {\n"
-    words = b'Mar 01 12:00:00 host kernel: {"n" something else\n'
-    entry = b'{"MESSAGE":"something else","_PID":"1"}\n'
-    journal = mixed(packed(one.lines, lambda line: journal_json(line, 7)), packed(two.lines, lambda line: journal_json(line, 8)), entry)
-    short = mixed(packed(one.lines, lambda line: journal_short(line, 7)), packed(two.lines, lambda line: journal_short(line, 8)), words)
-    return {
-        "compressed": {f"{one.name}.gz": gzip.compress(raw), f"{two.name}.xz": lzma.compress(other)},
-        "bzip2": {f"{one.name}.bz2": bz2.compress(raw)},
-        "rotated": {one.name: halves[1], f"{one.name}.1": halves[0], f"{two.name}-20260302": other},
-        "rotated the other way": {f"{one.name}.2.gz": gzip.compress(halves[0]), f"{one.name}.3": halves[1]},
-        "one after the other": {"all.log": raw + b"something else\n" + other},
-        "docker": {
-            "0123-json.log": b"".join(packed(one.lines, docker)),
-            "4567-json.log": b"".join(docker(b"hello\n") + packed(two.lines, docker)),
-        },
-        "cri": {"0.log": b"".join([noise, *packed(one.lines, cri), noise])},
-        "journal as json": {"journal.json": b"".join(journal)},
-        "journal as text": {"journal.txt": b"".join(short)},
-        "behind a text": {"some.log": b"".join(b"prefix> " + line for line in one.lines)},
-    }
-
-
-@pytest.mark.parametrize("name", [*packagings(File("a", "", ()), File("b", "", ()))])
-def test_every_packaging_of_whole_files_is_whole(one: File, two: File, checked: Checked, name: str) -> None:
-    """Rotated, compressed, merged or wrapped, with foreign lines between: nothing is found, and every line was counted."""
-    contents = packagings(one, two)[name]
-    for order in (contents, dict(reversed(contents.items()))):
-        verdict = checked(order)
-        assert verdict.findings == []
-        assert {each.state for each in verdict.streams} == {"closed"}
-
-
-@RULE
-@given(data=st.data())
-def test_damage_is_found_through_a_packaging(one: File, two: File, checked: Checked, data: st.DataObject) -> None:
-    """A removed or edited event of a journal in which two processes wrote by turns is found at its line of the journal."""
-    lines = list(
-        mixed(packed(one.lines, lambda line: journal_json(line, 7)), packed(two.lines, lambda line: journal_json(line, 8)), b"{}\n")
-    )
-    events = [index for index, line in enumerate(lines) if b"salt" in line]
-    index = data.draw(st.sampled_from(events))
-    if data.draw(st.booleans()):
-        verdict = checked({"journal": b"".join(lines[:index] + lines[index + 1 :])})
-        assert kinds(verdict) == {Damage.REMOVED}
-    else:
-        lines[index] = lines[index].replace(b"@timestamp", b"@timestamq")
-        verdict = checked({"journal": b"".join(lines)})
-        assert kinds(verdict) == {Damage.EDITED}
-        assert verdict.findings[0].line <= index + 1 <= verdict.findings[0].last
-
-
 def test_a_crash_that_was_recorded_is_in_order_and_a_later_cut_is_certain(tmp_path: Path, checked: Checked) -> None:
     """What a later process wrote about the end of a stream is what the end is held against, its whole content too."""
     crashed = write(tmp_path, (3, 1, 4), close=False)
@@ -495,16 +326,6 @@ def test_what_can_not_be_read_is_said(one: File, checked: Checked) -> None:
         checked({"other.log": b"something else\n"})
     with pytest.raises(ConfigurationError, match="anchor"):
         checked({one.name: b"".join(one.lines)}, THIEF.sign("retention-worker/anchor\n0\nnow\n"))
-
-
-def test_dropped_payloads_are_whole(one: File, checked: Checked) -> None:
-    """A line whose payload was dropped after its time keeps its leaf, and with it everything else."""
-    lines = list(one.lines)
-    index = next(place for place, line in enumerate(lines) if b":000003" in line)
-    entry = json.loads(lines[index])
-    leaf = merkle.leaf_hash(bytes.fromhex(entry["salt"]), lines[index][lines[index].index(b'"event":') + 8 : -2])
-    lines[index] = b'{"n":%d,"leaf":"%b"}\n' % (index, leaf.hex().encode())
-    assert checked({one.name: b"".join(lines)}).whole
 
 
 @pytest.mark.parametrize(

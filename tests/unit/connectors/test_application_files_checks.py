@@ -14,22 +14,9 @@ from connectors.application_files import open_source
 from connectors.application_files.checks import _writable
 from connectors.folder import told
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import (
-    Disposal,
-    Disposition,
-    DispositionKind,
-    Field,
-    LegalBasis,
-    Policy,
-    Purpose,
-    Relation,
-    Source,
-    StartEvent,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
+from worker.core.sources import Disposal, Field, Relation, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, RetentionError, Retriable, Skippable, SourceFailed
 from worker.ports import Connection
 

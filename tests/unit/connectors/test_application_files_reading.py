@@ -13,8 +13,8 @@ import pytest
 
 from connectors.application_files import open_source
 from worker.core.facts import UNREADABLE, Empty, FieldType, Known, NotYet, Reading, Unknown
-from worker.core.model import Field, Source
 from worker.core.select import EVERYTHING, Absent, Suspect
+from worker.core.sources import Field, Source
 from worker.errors import ConfigurationError, Problems, SourceFailed
 from worker.ports import Connection, Row
 

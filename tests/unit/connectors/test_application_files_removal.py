@@ -16,8 +16,8 @@ import pytest
 from connectors.application_files import ApplicationFiles, open_source
 from connectors.application_files import removal as steps
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Field, Source
 from worker.core.select import EVERYTHING
+from worker.core.sources import Field, Source
 from worker.errors import Changed, ConfigurationError, Skippable, SourceFailed
 from worker.ports import Changes, Connection, KeyRange, NoFaults, Resolution, Update
 

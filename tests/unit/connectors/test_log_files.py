@@ -20,8 +20,8 @@ from connectors.log_files import LogFiles, open_source
 from connectors.log_files import rewriting as steps
 from connectors.log_files.lines import FORMATS, UNDATED, buckets, own_clock, without
 from worker.core.facts import UNREADABLE, Empty, FieldType, Reading
-from worker.core.model import Field, Source
 from worker.core.select import EVERYTHING, OnOrBefore
+from worker.core.sources import Field, Source
 from worker.errors import Changed, Problems, Skippable
 from worker.ports import Changes, Connection, Key, KeyRange, NoFaults, Resolution
 

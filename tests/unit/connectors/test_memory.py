@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.memory import Memory, MemorySource
-from worker.core.model import Match, Recount, Relation, Source
 from worker.core.select import EVERYTHING
+from worker.core.sources import Match, Recount, Relation, Source
 from worker.errors import ConfigurationError
 from worker.ports import Changes, KeyRange
 

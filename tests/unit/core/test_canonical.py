@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import RULE
 from worker.core.canonical import VERSION, canonical
-from worker.core.model import Identifier
+from worker.core.sources import Identifier
 
 
 def test_version() -> None:

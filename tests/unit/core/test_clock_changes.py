@@ -13,8 +13,9 @@ from tests.strategies import plain_policy
 from worker.core.compiled import RowDecider
 from worker.core.decide import Due, Kept
 from worker.core.facts import Empty, FieldType, Known, Reading
-from worker.core.model import Field, LegalBasis, Purpose, Source, StartEvent
+from worker.core.model import LegalBasis, Purpose, StartEvent
 from worker.core.periods import NO_TIME, Period, Term
+from worker.core.sources import Field, Source
 
 UTC = ZoneInfo("UTC")
 NIGHTS = ("Africa/Cairo", "America/St_Johns", "America/Havana", "America/Asuncion", "Pacific/Apia")

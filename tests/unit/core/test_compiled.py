@@ -30,21 +30,9 @@ from tests.thoroughness import examples
 from worker.core.compiled import RowDecider, aggregate_fact, fact_columns, fact_reader
 from worker.core.decide import decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
-from worker.core.model import (
-    ANSWERED,
-    SEEN,
-    Aggregate,
-    DispositionKind,
-    Field,
-    Function,
-    LegalBasis,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    Step,
-)
+from worker.core.model import SEEN, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
+from worker.core.sources import ANSWERED, Aggregate, Field, Function, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Standing
 from worker.core.treatments import treater
 

@@ -11,7 +11,8 @@ from tests import oracle
 from tests.strategies import RULE, conditions, facts_for, plain_policy, sources
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op, Truth, compare, evaluate, facts_of
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Scalar, Unknown
-from worker.core.model import LegalBasis, Purpose, Source
+from worker.core.model import LegalBasis, Purpose
+from worker.core.sources import Source
 
 T, F, U = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
 FACTS: dict[str, Fact] = {"t": Known(True), "f": Known(False), "u": Unknown("empty")}

@@ -12,24 +12,11 @@ from tests.calendars import periods
 from tests.strategies import AMSTERDAM, RULE, days, plain_policy, selects
 from worker.core.decide import Due, Kept, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
-from worker.core.model import (
-    ANSWERED,
-    Combine,
-    Consent,
-    DispositionKind,
-    Field,
-    LegalBasis,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Combine, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Anchor, Period, Term
 from worker.core.purposes import Ended, NeverApplied, PurposeState, Running, Undetermined
 from worker.core.select import due, undetermined
+from worker.core.sources import ANSWERED, Consent, Field, Source, Treatment, TreatmentKind
 from worker.core.standing import NOTHING, Request, RequestKind, Standing
 
 TODAY = dt.date(2026, 7, 1)

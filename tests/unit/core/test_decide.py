@@ -27,23 +27,10 @@ from tests.thoroughness import examples
 from worker.core.conditions import Compare, Op
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
-from worker.core.model import (
-    ANSWERED,
-    Combine,
-    Disposition,
-    DispositionKind,
-    Field,
-    LegalBasis,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Anchor, Period, Term
 from worker.core.purposes import Ended, NeverApplied, Running, Undetermined, start_of
+from worker.core.sources import ANSWERED, Field, Source, Treatment, TreatmentKind
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 
 TODAY = dt.date(2026, 7, 1)

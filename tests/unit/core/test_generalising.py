@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.strategies import RULE, garbage
 from worker.core.facts import Raw
 from worker.core.generalising import generalised, is_generalised, region
-from worker.core.model import Coarse, Treatment, TreatmentKind
+from worker.core.sources import Coarse, Treatment, TreatmentKind
 
 
 def coarse(kind: Coarse, size: int = 0) -> Treatment:

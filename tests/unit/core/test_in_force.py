@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from tests.strategies import RULE, facts_for, plain_policy, policies, standings
 from worker.core.decide import Kept, decide
-from worker.core.model import Policy, Source
+from worker.core.model import Policy
 from worker.core.purposes import Running
 from worker.core.select import NOTHING, due, undetermined
+from worker.core.sources import Source
 from worker.core.standing import Standing
 
 DAY = dt.date(2026, 1, 1)

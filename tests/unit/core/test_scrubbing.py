@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.strategies import RULE
 from tests.thoroughness import examples
 from worker.core.folding import folded
-from worker.core.model import Scrubbing
 from worker.core.naming import found_in, own
 from worker.core.scrubbing import Scrubber, tells
+from worker.core.sources import Scrubbing
 
 DUTCH = Scrubber(Scrubbing(("name", "email", "phone"), language="nl", countries=("NL", "BE", "DE")))
 ENGLISH = Scrubber(Scrubbing(("name",), countries=("NL",)))

@@ -23,26 +23,11 @@ from tests.thoroughness import examples
 from worker.core.conditions import Compare, Condition, Negated, Op
 from worker.core.decide import Due, Held, Kept, Partly, Undecided, Waiting, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
-from worker.core.model import (
-    ANSWERED,
-    Aggregate,
-    Combine,
-    DispositionKind,
-    Field,
-    Function,
-    LegalBasis,
-    Mark,
-    Policy,
-    Purpose,
-    Source,
-    StartEvent,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Combine, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
 from worker.core.purposes import Ended
 from worker.core.select import EVERYTHING, NOTHING, Compares, Holding, Intersection, OnOrBefore, due, reading, undetermined, union
+from worker.core.sources import ANSWERED, Aggregate, Field, Function, Mark, Source, Treatment, TreatmentKind
 from worker.core.standing import NOTHING as NOTHING_STANDS
 from worker.core.standing import Hold, HoldKind, Standing
 

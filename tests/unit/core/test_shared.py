@@ -15,9 +15,10 @@ from worker.core.compiled import RowDecider, fact_columns
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
 from worker.core.decide import Kept, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
-from worker.core.model import Field, Member, Policy, SharedFact, Source
+from worker.core.model import Policy
 from worker.core.select import due, undetermined, union
 from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, seen, together
+from worker.core.sources import Field, Member, SharedFact, Source
 from worker.core.standing import NOTHING as NOTHING_STANDS
 from worker.core.treatments import treater
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.strategies import AMSTERDAM, KEYS, ORGANISATION, RULE
 from tests.thoroughness import examples
 from worker.core.facts import Empty, FieldType, Raw, Reading
-from worker.core.model import Coarse, Field, Identifier, Scrubbing, Treatment, TreatmentKind
+from worker.core.sources import Coarse, Field, Identifier, Scrubbing, Treatment, TreatmentKind
 from worker.core.treatments import (
     UNREADABLE_ADDRESS,
     PseudonymKey,

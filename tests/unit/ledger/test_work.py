@@ -10,6 +10,7 @@ import pytest
 from tests.unit.ledger.conftest import Clock, Rows
 from worker.errors import RetentionError
 from worker.ledger import BatchEnd, BatchRow, BatchState, HighWater, Intent, Ledger, RunEnd, RunState
+from worker.ledger.rows import RECORD
 
 ROOT = "ab" * 32
 
@@ -232,6 +233,9 @@ class TestAliases:
         assert blobs == list(ledger.aliases("crm"))
 
 
+DAY = b"\0\0\0\1"
+
+
 class TestHighWater:
     def test_kept_with_the_intent_by_source_and_field(self, ledger: Ledger, rows: Rows) -> None:
         """One blob per batch and field, of the batch's source or of children that go along; more than a page, in order."""
@@ -245,6 +249,20 @@ class TestHighWater:
         assert blobs == list(ledger.high_water("crm", "met_on"))
         assert [b"m" * 40] * 45 == list(ledger.high_water("mails", "met_on"))
         assert [] == list(ledger.high_water("mails", "asked_on"))
+
+    def test_what_stayed_has_not_departed(self, running: Ledger) -> None:
+        """A record that was to go and stayed is taken out of what went with the batch, in the transaction that closes it; days stay."""
+        gone, stayed = b"g" * 16, b"s" * 16
+        marks = (
+            HighWater("crm", RECORD, gone + DAY + stayed + DAY),
+            HighWater("notes", RECORD, stayed + DAY),
+            HighWater("crm", "met_on", stayed + DAY),
+        )
+        running.intend_with(Intent("run-1-crm-1", {}, "s", 0, 2, ROOT, high_water=marks))
+        running.close_batch("run-1-crm-1", "committed", {"delete": 1, "undone": 1}, ROOT, stayed={stayed})
+        assert [gone + DAY] == [blob for blob, _ in running.departed("crm")]
+        assert [] == list(running.departed("notes"))
+        assert [stayed + DAY] == list(running.high_water("crm", "met_on"))
 
     def test_an_intent_that_is_refused_leaves_nothing(self, running: Ledger) -> None:
         """The marks are durable together with the intent, or not at all."""

@@ -10,22 +10,9 @@ from pathlib import Path
 import pytest
 
 from worker.core.declarations import Attestation, Gap, PeriodicReview
-from worker.core.model import (
-    Consent,
-    Disposition,
-    Mark,
-    Organisation,
-    Policy,
-    Purpose,
-    Schedule,
-    SharedFact,
-    Source,
-    StandardPeriod,
-    StartEvent,
-    StateEnd,
-    Step,
-)
+from worker.core.model import Disposition, Organisation, Policy, Purpose, Schedule, StandardPeriod, StartEvent, StateEnd, Step
 from worker.core.periods import NO_TIME, Period, Term
+from worker.core.sources import Consent, Mark, SharedFact, Source
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement
 from worker.paper.languages import language
 from worker.paper.register import matrix
@@ -47,7 +34,20 @@ SAID: Mapping[type, frozenset[str]] = {
         {"source", "purposes", "dispositions", "window", "categories", "clause", "statement", "version", "effective", "owner"}
     ),
     Source: frozenset(
-        {"name", "fields", "aggregates", "controller", "controller_name", "backups", "recipients", "consents", "shared", "label", "marks"}
+        {
+            "name",
+            "fields",
+            "aggregates",
+            "controller",
+            "controller_name",
+            "backups",
+            "recipients",
+            "consents",
+            "shared",
+            "label",
+            "marks",
+            "watch",
+        }
     ),
     Purpose: frozenset(each.name for each in dataclasses.fields(Purpose)),
     Term: frozenset({"period", "anchor", "fiscal_year", "was", "stretch"}),
@@ -68,9 +68,9 @@ SAID: Mapping[type, frozenset[str]] = {
 """What papers say of each class of the model; an owner of the organisation is that of its policies."""
 UNSAID: Mapping[type, frozenset[str]] = {
     Policy: frozenset({"zone", "fiscal_year", "description", "digest", "lead"}),
-    Source: frozenset({"connector", "table", "key", "relations", "options"}),
+    Source: frozenset({"connector", "table", "key", "relations", "options", "unchanging"}),
     Term: frozenset({"bound"}),
-    Organisation: frozenset({"zone", "window", "lead"}),
+    Organisation: frozenset({"zone", "window", "lead", "watch_erasures"}),
     StateEnd: frozenset({"seen"}),
     Mark: frozenset({"mark"}),
     Schedule: frozenset({"facts"}),
@@ -126,6 +126,11 @@ _MARK = {"[[policies]]": _PARTED}
 _ATTESTATION = "[[attestations]]\nid = 'a'\nwhat = 'Cookies.'\nclause = '5'\nowner = 'Web'\nevery = 'P6M'\nperiod = 'a year'\n[[policies]]"
 _ATTESTED = {"[[policies]]": _ATTESTATION}
 ADDED: list[tuple[dict[str, str], str, str]] = [
+    (
+        {'key = "id"': "key = 'id'\nwatch = 'P1Y'\nunchanging = ['came_on', 'email']"},
+        "statement.md",
+        "een kenmerk, met een geheime sleutel gemaakt, dat zegt of ze terugkomen.",
+    ),
     (
         {'keep = "P2Y"': "keep = 'two'", "[sources.people]": "[periods]\ntwo = 'P2Y'\n[sources.people]"},
         "register.md",
@@ -303,6 +308,10 @@ NOT_ADDED: list[tuple[dict[str, str], str]] = [
     ),
     ({'key = "id"': "key = 'id'\nbackups = 'P0D'"}, "back-ups"),
     ({'key = "id"': "key = 'id'\nbackups = 'P35D'", 'disposition = "delete"': "disposition = 'review'"}, "back-ups"),
+    (
+        {'key = "id"': "key = 'id'\nwatch = 'P1Y'\nunchanging = ['email']", 'disposition = "delete"': "disposition = 'review'"},
+        "terugkomen",
+    ),
     ({'key = "id"': "key = 'id'\nprocessor = true"}, "tenzij je eerder je toestemming intrekt"),
     ({_START_OF: "start = { while = { status = 'active' }, settling = 'P30D' }\nkeep = 'P2Y'"}, "wachten we minstens"),
     ({'disposition = "delete"': "owner = 'Us'\ndisposition = [{ do = 'review', owner = 'Zoë' }]"}, "Zoë"),

@@ -23,8 +23,9 @@ from hypothesis import given
 
 from tests.strategies import AMSTERDAM, RULE, policies
 from worker.core.conditions import Compare, Condition, Either, Every, Negated, Op
-from worker.core.model import Combine, DispositionKind, Label, LegalBasis, Organisation, Policy, Schedule, TreatmentKind
+from worker.core.model import Combine, DispositionKind, LegalBasis, Organisation, Policy, Schedule
 from worker.core.periods import CALENDAR_YEAR, NO_TIME, Anchor, Bound, Period
+from worker.core.sources import Label, TreatmentKind
 from worker.paper import Lang, RegisterFormat, StatementFormat, register, statement, unlabelled
 from worker.paper.language import End, Language, Ordered, Phrase, Title, Unit
 from worker.paper.languages import language

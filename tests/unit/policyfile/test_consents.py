@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.model import ANSWERED, Consent, Policy
+from worker.core.model import Policy
 from worker.core.periods import Period
+from worker.core.sources import ANSWERED, Consent
 from worker.policyfile import loads
 from worker.policyfile.loading import check_text
 from worker.policyfile.retention import purpose_in_words

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.strategies import RULE
 from worker.core.decide import Due, Partly, Waiting, decide
 from worker.core.facts import Fact, FieldType, Known, NotApplicable, Unknown
-from worker.core.model import ANSWERED, Policy, Schedule
+from worker.core.model import Policy, Schedule
 from worker.core.select import definition, due, undetermined
+from worker.core.sources import ANSWERED
 from worker.core.standing import NOTHING
 from worker.errors import ConfigurationError
 from worker.policyfile.loading import check_text

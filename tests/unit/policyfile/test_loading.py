@@ -16,21 +16,9 @@ from hypothesis import strategies as st
 from tests.thoroughness import examples
 from worker.core.conditions import Compare, Either, Every, Negated, Op
 from worker.core.facts import Empty, FieldType
-from worker.core.model import (
-    Combine,
-    Disposal,
-    DispositionKind,
-    Function,
-    Identifier,
-    LegalBasis,
-    Match,
-    Recount,
-    Relation,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Combine, DispositionKind, LegalBasis, Step
 from worker.core.periods import Anchor, Bound, FiscalYear, Period
+from worker.core.sources import Disposal, Function, Identifier, Match, Recount, Relation, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, Problems
 from worker.policyfile import check, json_schema, load, loads
 from worker.policyfile.document import Document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.model import Coarse, Scrubbing, Treatment, TreatmentKind
+from worker.core.sources import Coarse, Scrubbing, Treatment, TreatmentKind
 from worker.policyfile.loading import check_text, loads
 
 HEAD = """version = 1

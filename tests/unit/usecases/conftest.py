@@ -157,6 +157,7 @@ class Lab:
     moment: dt.datetime = dt.datetime(2026, 6, 30, 12, tzinfo=dt.UTC)
     faults: KillAt = field(default_factory=KillAt)
     environ: dict[str, str] = field(default_factory=dict)
+    opens: type[MemorySource] = MemorySource
     time: PlayedTime = field(default_factory=PlayedTime)
     connect: Callable[[MemorySource], Any] = lambda source: source
 
@@ -195,7 +196,7 @@ class Lab:
                 schedule,
                 ledger,
                 Keyring.open(settings.keys_file),
-                lambda source: self.connect(MemorySource(source, self.memory, schedule.sources)),
+                lambda source: self.connect(self.opens(source, self.memory, schedule.sources)),
                 trail,
                 lambda: self.moment,
                 self.faults,

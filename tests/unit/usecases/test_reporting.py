@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from worker.core.decide import Decision, Kept, Partly
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Field, LegalBasis, Policy, Purpose, Source
+from worker.core.model import LegalBasis, Policy, Purpose
 from worker.core.periods import Period
 from worker.core.purposes import NeverApplied, Running, Undetermined
+from worker.core.sources import Field, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Standing
 from worker.ledger.rows import FindingRow
 from worker.usecases.reporting import KEPT, REVIEW, UNDETERMINED, SourceCounts, state_in_words, why, word

@@ -8,14 +8,25 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.usecases.conftest import Killed, Lab
-from worker.errors import Busy
+from worker.errors import Busy, ConfigurationError
+from worker.ledger.rows import OrderRow, RunRow
 from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
 from worker.usecases.draining import Drain
 from worker.usecases.machine import Machine
 from worker.usecases.planning import make_plan
 from worker.usecases.reconciling import reconcile
 from worker.usecases.running import run
-from worker.usecases.spreading import due_nights, end_if_done, free_batches, hand_over, in_blackout, look_after, tick, work_on
+from worker.usecases.spreading import (
+    due_nights,
+    end_if_done,
+    free_batches,
+    hand_over,
+    in_blackout,
+    look_after,
+    refuse_elsewhere,
+    tick,
+    work_on,
+)
 
 
 @pytest.fixture
@@ -101,6 +112,30 @@ class TestWorking:
             night = run(machine)
         assert night.result is not None
         assert 4 == night.result.acted
+
+    def test_a_ledger_in_a_file_is_for_one_machine(self, small: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A worker elsewhere may not use it, for its locks would protect nothing there; nor may one with another ledger."""
+        with small.machine() as machine:
+            run_id = begun(machine)
+            refuse_elsewhere(machine, run_id)
+            with pytest.raises(ConfigurationError, match="doesn't know the run"):
+                refuse_elsewhere(machine, "run-of-nobody")
+        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        with small.machine() as machine, pytest.raises(ConfigurationError, match="another machine"):
+            refuse_elsewhere(machine, run_id)
+
+    def test_a_run_that_nobody_prepares_any_more_is_ended_by_the_next(self, small: Lab) -> None:
+        """Its process died before the batches were handed over: it owns nothing, and it does not stay open for ever."""
+        with small.machine() as machine:
+            day = machine.today()
+            row = RunRow("run-half", None, "run", day, machine.now(), "elsewhere", 1, "n")
+            machine.ledger.start_run(row)
+            machine.ledger.begin_order(OrderRow("run-half", True, "elsewhere:1:dead", None, {}))
+            other = RunRow("run-at-it", None, "run", day, machine.now(), "elsewhere", 1, "n")
+            machine.ledger.start_run(other)
+            machine.ledger.begin_order(OrderRow("run-at-it", True, machine.ledger.worker, None, {}))
+            assert run(machine).result is not None
+            assert {"run-at-it"} == {each.run_id for each in machine.ledger.open_runs()}
 
     def test_a_policy_that_changed_since_is_not_carried_out(self, small: Lab) -> None:
         """A worker with another policy file touches nothing, and the run says why."""

@@ -13,7 +13,7 @@ import pytest
 from connectors.sql import open_source
 from connectors.sql.open import SqlSource
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Aggregate, Field, Relation, Source, Treatment
+from worker.core.sources import Aggregate, Field, Relation, Source, Treatment
 from worker.ports import Connection
 
 Open = Callable[..., SqlSource]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from connectors.contract import AGGREGATES, AWKWARD, FIELDS, RELATIONS, Record, RelationsHarness
 from connectors.sql import open_source
 from worker.core.facts import FieldType
-from worker.core.model import Source
+from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
 TYPES = {

@@ -16,8 +16,9 @@ from tests.strategies import plain_policy
 from tests.unit.connectors.sql.conftest import Open, field
 from tests.unit.connectors.sql.test_check import CLEAR, said
 from worker.core.facts import FieldType
-from worker.core.model import Disposal, DispositionKind, LegalBasis, Policy, Purpose, Relation, Source, StartEvent, Step
+from worker.core.model import DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
+from worker.core.sources import Disposal, Relation, Source
 
 CANARY = "canary"
 PEOPLE = "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, seen_on DATE, {more});"

@@ -11,8 +11,8 @@ import pytest
 
 from connectors.sql import open_source
 from tests.unit.connectors.sql.conftest import Open, field
-from worker.core.model import Aggregate, Disposal, Function, Match, Relation, Source, Treatment, TreatmentKind
 from worker.core.select import EVERYTHING
+from worker.core.sources import Aggregate, Disposal, Function, Match, Relation, Source, Treatment, TreatmentKind
 from worker.errors import Changed, ConfigurationError, RetentionError, Retriable, Skippable, SourceFailed
 from worker.ports import Along, Changes, Connection, KeyRange, Resolution, Update
 

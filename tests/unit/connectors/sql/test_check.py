@@ -6,26 +6,9 @@ import pytest
 
 from tests.unit.connectors.sql.conftest import Open, field
 from worker.core.facts import FieldType
-from worker.core.model import (
-    Aggregate,
-    Coarse,
-    Disposal,
-    Disposition,
-    DispositionKind,
-    Function,
-    Identifier,
-    LegalBasis,
-    Match,
-    Policy,
-    Purpose,
-    Relation,
-    Scrubbing,
-    StartEvent,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
+from worker.core.sources import Aggregate, Coarse, Disposal, Function, Identifier, Match, Relation, Scrubbing, Treatment, TreatmentKind
 from worker.errors import ConfigurationError
 
 PEOPLE = "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, email VARCHAR(40) UNIQUE, code TEXT NOT NULL, seen_on DATE);"

@@ -22,8 +22,8 @@ from connectors.sql.tables import ColumnInfo, Kind, TableInfo
 from tests.thoroughness import examples
 from tests.unit.connectors.sql import values
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Source
 from worker.core.select import OnOrBefore, Selection, Suspect
+from worker.core.sources import Source
 
 DECLARED = {"stamp": "TIMESTAMP", "zoned": "TEXT", "day": "DATE", "text": "TEXT", "loose": "", "number": "INTEGER", "flag": "BOOLEAN"}
 DECLARED |= dict.fromkeys(values.TREATED, "VARCHAR(80)") | dict.fromkeys(values.COARSE_DAYS, "DATE")

@@ -10,23 +10,9 @@ import pytest
 from connectors.sql.rights import Needs, needs_of
 from tests.unit.connectors.sql.conftest import Open, field
 from worker.core.facts import FieldType
-from worker.core.model import (
-    Aggregate,
-    Disposal,
-    Disposition,
-    DispositionKind,
-    Function,
-    Match,
-    Policy,
-    Purpose,
-    Recount,
-    Relation,
-    Source,
-    Step,
-    Treatment,
-    TreatmentKind,
-)
+from worker.core.model import Disposition, DispositionKind, Policy, Purpose, Step
 from worker.core.model import LegalBasis as Basis
+from worker.core.sources import Aggregate, Disposal, Function, Match, Recount, Relation, Source, Treatment, TreatmentKind
 from worker.policyfile import load
 from worker.registry import names
 

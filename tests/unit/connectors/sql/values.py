@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from connectors.contract.cases import TODAY
 from worker.core.conditions import Compare, Op
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.model import Coarse, Field, Identifier, Scrubbing, Source, Treatment, TreatmentKind
 from worker.core.select import Absent, Compares, Holding, OnOrBefore, Selection, Suspect
+from worker.core.sources import Coarse, Field, Identifier, Scrubbing, Source, Treatment, TreatmentKind
 
 ZONES = ("UTC", "Europe/Amsterdam", "America/New_York", "Pacific/Kiritimati", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia")
 DAYS = (

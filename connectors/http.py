@@ -1,0 +1,298 @@
+"""One web service over HTTP: signing in, waiting its turn, trying again, and saying what went wrong without saying about whom.
+
+Threat model. A request may be carried out although no answer comes: so a request that writes is sent again only when it certainly was not
+carried out, and else raises `InDoubt`, for the connector to read back. A service may ask to be left alone (429, Retry-After): it is, within
+a budget. Addresses, headers and bodies hold passwords, tokens and personal data: no error text and no log line has any of them, no error
+keeps the library's own as its cause, and a redirection, which would carry the sign-in elsewhere, is not followed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import stamina
+import stamina.instrumentation
+
+from worker.errors import ConfigurationError, RetentionError, Retriable, SourceFailed
+
+Method = Literal["GET", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+
+_UNAUTHORISED, _TIMED_OUT, _TOO_MANY = 401, 408, 429
+_REDIRECTION, _SERVER_ERROR = 300, 500
+_WORD = 60
+
+# What the libraries say by themselves names the address of every request.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class InDoubt(Retriable):
+    """A request that writes may have been carried out or not; only reading back can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How patient a connector is. Seconds, unless it says otherwise.
+
+    attempts -- how often one request is sent at most; wait, longest_wait -- the first pause between attempts, and the longest: it doubles,
+    unless the service says how long; budget -- for all attempts of one request; timeout -- for one of them; per_second -- requests a second
+    at most, 0 for no limit.
+    """
+
+    attempts: int = 6
+    wait: float = 0.5
+    longest_wait: float = 60.0
+    budget: float = 300.0
+    timeout: float = 30.0
+    per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said. Never shown: a body may hold a record."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the service did what it was asked to."""
+        return 200 <= self.status < _REDIRECTION
+
+    def json(self) -> Any:
+        """Return the body as JSON says it; ValueError when it is none."""
+        return json.loads(self.body)
+
+    def in_words(self, *members: str) -> str:
+        """Return the status and the service's own word for it, the first of these members of a JSON body: `HTTP 403 rest_cannot_edit`."""
+        try:
+            said = self.json()
+        except ValueError:
+            said = None
+        words = [said[name] for name in members if isinstance(said, dict) and name in said]
+        plain = next((str(each) for each in words if str(each).replace("_", "").isalnum() and len(str(each)) <= _WORD), "")
+        return f"HTTP {self.status} {plain}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address taken apart: `base` has no user name and no password, and no slash at its end."""
+
+    base: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    encrypted: bool = True
+
+
+def address_of(source: str, url: str | None) -> Address:
+    """Return the address of a service out of the settings; ConfigurationError when it is none."""
+    variable = f"RETENTION_SOURCES__{source.upper().replace('-', '_')}__URL"
+    parts = urlsplit(url or "")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{source}: {variable} has to be a web address: https://user:password@host.")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"{source}: {variable} may not have a part behind ? or #.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    base = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"
+    near = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return Address(base, unquote(parts.username or ""), unquote(parts.password or ""), parts.scheme == "https" or near)
+
+
+class Token(httpx.Auth):
+    """Signs in with a token that expires: a request that is refused (401) is sent once more with a new one.
+
+    fetch -- returns a new token, by whatever way the service has; header -- makes a header's value of it.
+    """
+
+    def __init__(self, fetch: Callable[[], str], *, name: str = "Authorization", prefix: str = "Bearer ") -> None:
+        self._fetch = fetch
+        self._name = name
+        self._prefix = prefix
+        self._token: str | None = None
+        self._lock = threading.Lock()
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request, and again with a new token when that is what it takes."""
+        token = self._current()
+        request.headers[self._name] = self._prefix + token
+        answer = yield request
+        if answer.status_code == _UNAUTHORISED:
+            request.headers[self._name] = self._prefix + self._current(instead_of=token)
+            yield request
+
+    def _current(self, instead_of: str | None = None) -> str:
+        """Return the token, another one than `instead_of`: whoever comes second takes what the first one fetched."""
+        with self._lock:
+            if self._token is None or self._token == instead_of:
+                self._token = self._fetch()
+            return self._token
+
+
+class Service:
+    """A service at one address. Threads may share it."""
+
+    def __init__(
+        self,
+        source: str,
+        base: str,
+        *,
+        auth: httpx.Auth | None = None,
+        limits: Limits | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._source = source
+        self._limits = limits or Limits()
+        self._pause = 1 / self._limits.per_second if self._limits.per_second else 0.0
+        self._turn = threading.Lock()
+        self._next = 0.0
+        # The certificates that the machine trusts; neither .netrc nor a proxy that only the environment knows of.
+        self._client = httpx.Client(
+            base_url=base,
+            auth=auth,
+            timeout=self._limits.timeout,
+            follow_redirects=False,
+            trust_env=False,
+            verify=ssl.create_default_context(),
+            headers={"User-Agent": "retention-worker", "Accept": "application/json", **(headers or {})},
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def read(self, path: str, params: Mapping[str, Any] | None = None, *, method: Method = "GET") -> Answer:
+        """Ask for something, as often as it takes; the answer is a success or says that it isn't there or isn't allowed (4xx).
+
+        ConfigurationError when the sign-in is refused, Retriable when the service wants to be left alone for too long, SourceFailed when it
+        can't be reached or answers with an error of its own again and again.
+        """
+        return self._repeated(lambda: self._once(method, path, params=params, writes=False))
+
+    def write(
+        self, method: Method, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None, form: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Have something done; sent again only while it certainly was not.
+
+        Raises as `read`, and InDoubt when it was sent and no answer says what became of it. What these raise besides was not carried out.
+        """
+        return self._repeated(lambda: self._once(method, path, params=params, body=body, form=form, writes=True))
+
+    def _repeated(self, send: Callable[[], Answer]) -> Answer:
+        """Send until there is an answer, no more patience, or an error that time does not mend."""
+        limits = self._limits
+        last: RetentionError = Retriable(f"{self._source}: there was no answer.")
+        try:
+            for attempt in stamina.retry_context(
+                on=self._wait_after,
+                attempts=limits.attempts,
+                timeout=limits.budget,
+                wait_initial=limits.wait,
+                wait_max=limits.longest_wait,
+                wait_jitter=limits.wait,
+            ):
+                with attempt:
+                    return send()
+        except _Again as again:
+            last = again.error
+        raise last from None
+
+    def _wait_after(self, error: Exception) -> bool | float:
+        """Return whether to try again, or after how many seconds."""
+        if not isinstance(error, _Again):
+            return False
+        if error.wait is None:
+            return True
+        return error.wait if error.wait <= self._limits.longest_wait else False
+
+    def _once(
+        self,
+        method: Method,
+        path: str,
+        *,
+        writes: bool,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        form: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Send a request once; _Again when it may be sent again, InDoubt when that could do it twice."""
+        self._wait_for_turn()
+        source = self._source
+        try:
+            got = self._client.request(method, path, params=params, json=body, data=form)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _Again(SourceFailed(f"{source}: the service can't be reached ({type(error).__name__}).")) from None
+        except httpx.TransportError as error:
+            what = f"{source}: the service gave no answer ({type(error).__name__})"
+            raise (InDoubt(f"{what} to a change.") if writes else _Again(SourceFailed(f"{what}."))) from None
+        except httpx.HTTPError as error:
+            what = f"{source}: the service answered with something that is no HTTP ({type(error).__name__})"
+            raise (InDoubt(f"{what} to a change.") if writes else SourceFailed(f"{what}.")) from None
+        return self._judged(Answer(got.status_code, dict(got.headers), got.content), writes=writes)
+
+    def _judged(self, answer: Answer, *, writes: bool) -> Answer:
+        """Return an answer, or raise what its status means."""
+        source, status = self._source, answer.status
+        if status == _UNAUTHORISED:
+            raise ConfigurationError(
+                f"{source}: the service refused the sign-in (HTTP 401). Set the user and the password or key in the source's settings anew."
+            )
+        if status == _TOO_MANY:
+            asked = _asked_for(answer)
+            what = f"{source}: the service asks for fewer requests (HTTP 429); try again later."
+            raise _Again(Retriable(what, retry_after=asked), asked)
+        if status >= _SERVER_ERROR or status == _TIMED_OUT:
+            what = f"{source}: the service answered with an error of its own (HTTP {status})"
+            raise InDoubt(f"{what} to a change.") if writes else _Again(SourceFailed(f"{what}."), _asked_for(answer))
+        if _REDIRECTION <= status < 400:
+            raise ConfigurationError(f"{source}: the service sends elsewhere (HTTP {status}). Set its final address in the settings.")
+        return answer
+
+    def _wait_for_turn(self) -> None:
+        """Wait until the next request may be sent."""
+        if not self._pause:
+            return
+        with self._turn:
+            now = time.monotonic()
+            wait = self._next - now
+            self._next = max(now, self._next) + self._pause
+        if wait > 0:
+            time.sleep(wait)
+
+
+class _Again(Exception):
+    """The request may be sent again. wait -- seconds that the service asked for; error -- what to say when patience has ended."""
+
+    def __init__(self, error: RetentionError, wait: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.wait = wait
+
+
+def _asked_for(answer: Answer) -> float | None:
+    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock."""
+    said = answer.headers.get("retry-after", "").strip()
+    if said.isdigit():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - parsedate_to_datetime(answer.headers["date"])).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _note(details: stamina.instrumentation.RetryDetails) -> None:
+    """Say in the operational log that a request is sent again; its own text, and nothing of the request."""
+    logging.getLogger(__name__).warning("a request is sent again in %.1f s: %s", details.wait_for, details.caused_by)
+
+
+stamina.instrumentation.set_on_retry_hooks([_note])

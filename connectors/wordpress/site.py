@@ -1,0 +1,192 @@
+"""One site's comments over REST: paging that misses nothing while comments go, and what each answer means.
+
+WordPress can only page by an offset, and every deletion, our own too, moves what lies behind it. So pages overlap by a comment: a page is
+good when it begins at or before the last comment that was seen, and else the place of that comment is searched for again. `status=any`
+holds comments of every status; without it spam, trash, and the comments of a post in the trash would be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connectors.http import Answer, InDoubt, Service
+from connectors.wordpress.columns import ID, Comment
+from worker.errors import ConfigurationError, SourceFailed
+
+PAGE = 100
+"""The most that WordPress gives in one answer."""
+
+COMMENT_GONE, POST_GONE = "rest_comment_invalid_id", "rest_post_invalid_id"
+_PATIENCE = 5
+_NOT_FOUND = 404
+
+
+class Site:
+    """The comments of one site, of one type (`comment` unless told otherwise, `all` for all)."""
+
+    def __init__(self, source: str, service: Service, *, api: str = "/wp-json", kind: str = "comment") -> None:
+        self._source = source
+        self._service = service
+        self._path = f"{api.rstrip('/')}/wp/v2"
+        self._kind = kind
+
+    def comments(self, fields: str, *, first: int = 0, last: int | None = None) -> Iterator[list[Comment]]:
+        """Yield pages of comments in the order of their ids, from `first` through `last`, each once."""
+        seen = first - 1
+        start = self._place(seen) if first > 0 else 0
+        misses = 0
+        while True:
+            at = max(0, start - 1)
+            page, total = self._page(fields, at)
+            if at and (not page or page[0][ID] > seen):
+                # Comments before this place went: whatever lies between may have moved in front of it.
+                misses += 1
+                if misses > _PATIENCE:
+                    raise SourceFailed(f"{self._source}: comments went faster than they can be read; try again later.")
+                start = self._place(seen)
+                continue
+            misses = 0
+            new = [each for each in page if each[ID] > seen]
+            if new:
+                seen = new[-1][ID]
+                yield [each for each in new if last is None or each[ID] <= last]
+            if at + len(page) >= total or (last is not None and seen >= last):
+                return
+            start = at + len(page)
+
+    def count(self, **narrowed: str) -> int:
+        """Return how many comments there are, of every status unless `status` says which."""
+        _, total = self._listed({"per_page": 1, "_fields": ID, **narrowed})
+        return total
+
+    def replies(self, fields: str, parents: Sequence[int]) -> Iterator[Comment]:
+        """Yield the comments that answer these comments directly."""
+        for start in range(0, len(parents), PAGE):
+            asked = ",".join(map(str, parents[start : start + PAGE]))
+            found: dict[int, Comment] = {}
+            for _ in range(_PATIENCE):
+                found, total = {}, 1
+                while len(found) < total:
+                    page, total = self._listed({"parent": asked, "offset": len(found), "per_page": PAGE, "_fields": fields})
+                    before = len(found)
+                    found.update((each[ID], each) for each in page)
+                    if len(found) == before:
+                        break
+                if len(found) == total:
+                    break
+            else:
+                raise SourceFailed(f"{self._source}: not all replies can be read; give the account the right to edit every post.")
+            yield from found.values()
+
+    def get(self, key: int, fields: str) -> tuple[Comment | None, Answer]:
+        """Return a comment (None when it can't be had; then the answer says why)."""
+        answer = self._service.read(f"{self._path}/comments/{key}", {"context": "edit", "_fields": fields})
+        return (self._object(answer) if answer.is_success else None), answer
+
+    def update(self, key: int, body: Mapping[str, Any]) -> Answer:
+        """Set fields of a comment."""
+        return self._service.write("POST", f"{self._path}/comments/{key}", params={"context": "edit"}, body=body)
+
+    def delete(self, key: int, *, force: bool) -> Answer:
+        """Delete a comment, for good or into the trash."""
+        return self._service.write("DELETE", f"{self._path}/comments/{key}", params={"force": "true" if force else "false"})
+
+    def post_state(self, comment: Comment) -> str | None:
+        """Return whether a comment's post is present, in the trash or gone; None when the site doesn't let us know."""
+        if comment["status"] == "post-trashed":
+            return "trash"
+        up = (comment.get("_links") or {}).get("up") or [{}]
+        kind, address = up[0].get("post_type"), str(up[0].get("href", ""))
+        if not kind:
+            # No link: the post is gone, or of a kind that REST doesn't show. Asked for alone, WordPress says which.
+            _, answer = self.get(comment[ID], ID)
+            return "gone" if is_about(answer, POST_GONE) else None
+        path = address.rpartition("/wp/v2/")[2].partition("?")[0]
+        answer = self._service.read(f"{self._path}/{path}", {"context": "edit", "_fields": "id,status"})
+        if answer.is_success:
+            return "trash" if self._object(answer).get("status") == "trash" else "present"
+        return "gone" if is_about(answer, POST_GONE) else None
+
+    def meta(self) -> tuple[str, ...]:
+        """Return the names of the comment meta that plugins have registered for REST."""
+        answer = self._service.read(f"{self._path}/comments", method="OPTIONS")
+        schema = self._object(answer).get("schema") or {} if answer.is_success else {}
+        described = (schema.get("properties") or {}).get("meta") or {}
+        return tuple(sorted(described.get("properties") or ()))
+
+    def capabilities(self) -> frozenset[str]:
+        """Return what the account may do."""
+        answer = self._service.read(f"{self._path}/users/me", {"context": "edit", "_fields": "capabilities"})
+        said = self._object(answer).get("capabilities") if answer.is_success else None
+        return frozenset(name for name, granted in said.items() if granted) if isinstance(said, dict) else frozenset()
+
+    def _place(self, seen: int) -> int:
+        """Return how many comments have an id up to `seen`."""
+        low, high = 0, self.count()
+        while low < high:
+            middle = (low + high) // 2
+            page, _ = self._listed({"orderby": ID, "order": "asc", "offset": middle, "per_page": 1, "_fields": ID})
+            if page and page[0][ID] <= seen:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _page(self, fields: str, offset: int) -> tuple[list[Comment], int]:
+        """Return the comments from an offset on, and how many there are in all; SourceFailed when some of them are kept from us."""
+        for _ in range(_PATIENCE):
+            page, total = self._listed({"orderby": ID, "order": "asc", "offset": offset, "per_page": PAGE, "_fields": fields})
+            if len(page) >= min(PAGE, total - offset):
+                return page, total
+        raise SourceFailed(
+            f"{self._source}: WordPress counts comments that it doesn't show this account, so nobody can tell what is due. "
+            "Give the account the rights of an editor."
+        )
+
+    def _listed(self, asked: Mapping[str, Any]) -> tuple[list[Comment], int]:
+        """Return comments, and how many there are in all."""
+        answer = self._service.read(f"{self._path}/comments", {"context": "edit", "status": "any", "type": self._kind, **asked})
+        if not answer.is_success:
+            raise self._refused(answer)
+        try:
+            page, total = answer.json(), int(answer.headers["x-wp-total"])
+        except (ValueError, KeyError):
+            page, total = None, 0
+        if not isinstance(page, list) or not all(isinstance(each, dict) and isinstance(each.get(ID), int) for each in page):
+            raise SourceFailed(f"{self._source}: what answers there is not WordPress' list of comments (a cache, a notice, another site?).")
+        return page, total
+
+    def _refused(self, answer: Answer) -> ConfigurationError | SourceFailed:
+        """Return the error for a list that WordPress doesn't give."""
+        said = answer.in_words("code")
+        if answer.status == _NOT_FOUND:
+            what = "there is no REST API at this address; set the site's own, and the option `api` when it lies elsewhere"
+            return ConfigurationError(f"{self._source}: {what} ({said}).")
+        return ConfigurationError(f"{self._source}: the account may not read comments ({said}). Give it the rights of an editor.")
+
+    def _object(self, answer: Answer) -> dict[str, Any]:
+        """Return the object that an answer holds; SourceFailed when it holds none."""
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise SourceFailed(f"{self._source}: what answers there is not WordPress (a cache, a notice, another site?).")
+        return said
+
+
+def is_about(answer: Answer, code: str) -> bool:
+    """Whether an answer says `not found` for this reason; any other 404 may come from anything on the way."""
+    return answer.status == _NOT_FOUND and answer.in_words("code").endswith(code)
+
+
+def confirmed(answer: Answer, source: str) -> dict[str, Any]:
+    """Return what WordPress said when it did what it was asked to; InDoubt when something else speaks in its place."""
+    try:
+        said = answer.json()
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise InDoubt(f"{source}: the answer to a change is not WordPress' own.")
+    return said

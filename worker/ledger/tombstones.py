@@ -1,0 +1,110 @@
+"""Tombstones: what is kept of deleted records to recognise them when they come back. One blob per batch, never a row per record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from worker.ledger import schema
+from worker.ledger.connect import Store, values
+from worker.ledger.rows import Intent, Tombstones
+
+_TOKEN_BYTES = 16
+_ENTRY_BYTES = 3 * _TOKEN_BYTES
+_TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
+_KEPT = ("source", "facts", "erasure", "day", "ends_on", "records", "blob", "still")
+
+
+class Graveyard(Store):
+    """The tombstones. They are kept in the transaction of their batch's intent, and count only when the batch took effect."""
+
+    def tombstones(self, source: str, today: dt.date, *, run_id: str | None = None) -> Iterator[Tombstones]:
+        """Yield the tombstones of a source that have not ended on a local day, oldest first, no transaction left open.
+
+        run_id -- only those of this run.
+        """
+        table, batches = schema.tombstones, schema.batches
+        last = 0
+        while True:
+            wanted = (
+                select(table.c.tombstone_id, *(table.c[name] for name in _KEPT), table.c.batch_id, batches.c.run_id)
+                .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
+                .where(table.c.source == source, table.c.ends_on >= today, table.c.tombstone_id > last, *took_effect())
+                .order_by(table.c.tombstone_id)
+                .limit(20)
+            )
+            if run_id is not None:
+                wanted = wanted.where(batches.c.run_id == run_id)
+            with self._read() as connection:
+                found = connection.execute(wanted).mappings().all()
+            if not found:
+                return
+            for row in found:
+                kept = {**row, "facts": tuple(row["facts"])}
+                last = kept.pop("tombstone_id")
+                yield Tombstones(**kept)
+
+    def watched(self, today: dt.date) -> dict[str, int]:
+        """Return of how many records there are tombstones on a local day, by source; none that is without any."""
+        table, batches = schema.tombstones, schema.batches
+        wanted = (
+            select(table.c.source, func.sum(table.c.records).label("records"))
+            .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
+            .where(table.c.ends_on >= today, *took_effect())
+            .group_by(table.c.source)
+            .order_by(table.c.source)
+        )
+        with self._read() as connection:
+            return {row.source: int(row.records) for row in connection.execute(wanted)}
+
+    def keep_still(self, tombstones: Tombstones, still: bytes) -> None:
+        """Keep which records were there after the run of these tombstones, and like them."""
+        if len(still) % _TOKEN_BYTES:
+            raise ValueError("records that are still there are tokens of 16 bytes")
+        table = schema.tombstones
+        these = (table.c.batch_id == tombstones.batch_id, table.c.source == tombstones.source, table.c.erasure == tombstones.erasure)
+        with self._write() as connection:
+            connection.execute(update(table).where(*these).values(still=still))
+
+    def drop_tombstones(self, today: dt.date) -> dict[str, int]:
+        """Drop the tombstones that ended before a local day, and return of how many records, by source."""
+        table = schema.tombstones
+        over = table.c.ends_on < today
+        dropped: Counter[str] = Counter()
+        with self._write() as connection:
+            for row in connection.execute(select(table.c.source, table.c.records).where(over)):
+                dropped[row.source] += row.records
+            if dropped:
+                connection.execute(delete(table).where(over))
+        return dict(dropped)
+
+
+def bury(connection: Connection, intent: Intent, at: dt.datetime) -> None:
+    """Keep the tombstones of a batch in the transaction of its intent."""
+    for each in intent.tombstones:
+        if not each.blob or len(each.blob) % _ENTRY_BYTES:
+            raise ValueError("a tombstone is made of three 16-byte tokens")
+        row: dict[str, Any] = {name: value for name, value in values(each).items() if name in _KEPT}
+        connection.execute(insert(schema.tombstones).values({**row, "facts": list(each.facts), "batch_id": intent.batch_id, "at": at}))
+
+
+def exhume(connection: Connection, batch_id: str, stayed: Collection[bytes]) -> None:
+    """Take back the tombstones of records that the system left as they were. stayed -- their tokens."""
+    table = schema.tombstones
+    for row in connection.execute(select(table.c.tombstone_id, table.c.blob).where(table.c.batch_id == batch_id)).all():
+        entries = [row.blob[start : start + _ENTRY_BYTES] for start in range(0, len(row.blob), _ENTRY_BYTES)]
+        left = [each for each in entries if each[:_TOKEN_BYTES] not in stayed]
+        records = len({each[:_TOKEN_BYTES] for each in left})
+        this = table.c.tombstone_id == row.tombstone_id
+        kept = update(table).where(this).values(blob=b"".join(left), records=records)
+        connection.execute(kept if left else delete(table).where(this))
+
+
+def took_effect() -> tuple[Any, Any]:
+    """Return the conditions on a batch that it did something; what a crash undid is resolved, too, and without effects."""
+    batches = schema.batches
+    return batches.c.state.in_(_TOOK_EFFECT), batches.c.effects != {}
