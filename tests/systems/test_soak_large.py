@@ -72,13 +72,7 @@ keep = "P1Y"
 [[policies.purposes]]
 id = "membership"
 basis = "legitimate-interests"
-fields = ["name", "email", "address"]
-start = "left_on"
-keep = "P3Y"
-[[policies.purposes]]
-id = "anniversary"
-basis = "legitimate-interests"
-fields = ["email"]
+fields = ["name", "email"]
 start = "left_on"
 keep = "P3Y"
 """

@@ -139,7 +139,7 @@ class Drain:
             yield from leases
 
         for done in carried_out(batches(), lane, 1 if self._limited or self._replay else lanes_of(policy, source)):
-            lease = self._held.pop(done.planned.batch_id)
+            lease = self._held.pop(done.lease.attempt)
             self.carried_out += 1
             if done.lost:
                 continue
@@ -168,7 +168,8 @@ class Drain:
             if found is None:
                 return
             lease, body = found
-            self._held[lease.batch_id] = lease
+            # By attempt: a process that is taken for dead may meet its own batch again.
+            self._held[lease.attempt] = lease
             if lease.tries > _MOST_TRIES:
                 raise SourceFailed(f"{name}: {_MOST_TRIES} workers died or failed over its batch {lease.attempt}, so it was given up.")
             self._hear_of_others(name)

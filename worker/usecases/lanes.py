@@ -42,6 +42,7 @@ class Done:
     """
 
     planned: PlannedBatch
+    lease: Lease
     outcome: BatchResult
     there: int
     seconds: float = 0.0
@@ -92,10 +93,10 @@ class Lane:
             before = settle(self._machine, lease) if lease.tries > 1 else NOTHING_BEFORE
             outcome = before.result if before.whole else before.added_to(self._with_retries(planned, lease))
         except LeaseLost:
-            return Done(planned, BatchResult(), 0, lost=True)
-        return self._read(planned, lease.attempt, outcome)
+            return Done(planned, lease, BatchResult(), 0, lost=True)
+        return self._read(planned, lease, outcome)
 
-    def _read(self, planned: PlannedBatch, attempt: str, outcome: BatchResult) -> Done:
+    def _read(self, planned: PlannedBatch, lease: Lease, outcome: BatchResult) -> Done:
         """Read a batch back, and say what was found."""
         machine = self._machine
         begun = machine.monotonic()
@@ -106,12 +107,12 @@ class Lane:
             {
                 "event.outcome": "failure" if there else "success",
                 "retention.run": self._run_id,
-                "retention.batch": attempt,
+                "retention.batch": lease.attempt,
                 "retention.source": planned.source,
                 "retention.count": there,
             },
         )
-        return Done(planned, outcome, there, self._took + machine.monotonic() - begun)
+        return Done(planned, lease, outcome, there, self._took + machine.monotonic() - begun)
 
     def _with_retries(self, planned: PlannedBatch, lease: Lease) -> BatchResult:
         """Carry out a batch; every attempt has an id and an end of its own, and none is made while another is in doubt.
@@ -148,6 +149,9 @@ class Lane:
         except RetentionError as error:
             try:
                 known = ledger.batch(under)
+                if known is not None and known.state not in ("pending", "intended"):
+                    # Whoever has the batch by now may have ended this attempt before it could: then that one says what came of it.
+                    ledger.confirm(lease)
             except LedgerUnreachable as away:
                 # It may have been committed, and nobody can say so now.
                 raise _InDoubt(away) from None
