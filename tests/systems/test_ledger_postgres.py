@@ -253,7 +253,10 @@ class TestLostLocks:
     def test_a_machine_that_vanishes_leaves_nothing_locked_for_long(self, ledger: Ledger) -> None:
         """The server itself ends transactions that nobody goes on with, and sessions that nobody answers for: no worker waits for hours."""
         with ledger._read() as connection:
-            shown = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in ("idle_in_transaction_session_timeout", "tcp_keepalives_idle")]
+            shown = [
+                connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+                for name in ("idle_in_transaction_session_timeout", "tcp_keepalives_idle")
+            ]
         assert ["1min", "30"] == shown
 
     def test_a_lock_that_was_lost_stays_lost(self, ledger: Ledger, url: str) -> None:

@@ -83,7 +83,9 @@ def filled(postgres: Postgres, rows: int) -> str:
     url = postgres.new_database("members")
     with opened(url) as connection:
         connection.execute(
-            sa.text("CREATE TABLE members (id BIGINT PRIMARY KEY, name VARCHAR(80) NOT NULL, email VARCHAR(120), address TEXT, left_on DATE)")
+            sa.text(
+                "CREATE TABLE members (id BIGINT PRIMARY KEY, name VARCHAR(80) NOT NULL, email VARCHAR(120), address TEXT, left_on DATE)"
+            )
         )
         connection.execute(
             sa.text(
@@ -134,7 +136,9 @@ class Night:
         self.url = ""
         self.memory: dict[str, list[int]] = defaultdict(list)
 
-    def played(self, name: str, rows: int, workers: int, *, each: int = 1, delay: float = 0.0, **environ: str) -> tuple[Firm, RunRow, list[BatchRow]]:
+    def played(
+        self, name: str, rows: int, workers: int, *, each: int = 1, delay: float = 0.0, **environ: str
+    ) -> tuple[Firm, RunRow, list[BatchRow]]:
         """Let the night go by, and return (installation, its run, the run's batches). each -- processes of a worker."""
         self.url = filled(self._postgres, rows)
         proxy = self._stack.enter_context(running_proxy(self._postgres.port, delay=delay)) if delay else None
@@ -214,8 +218,9 @@ def test_a_second_worker_makes_a_slow_source_faster(night: Night) -> None:
         _, run, batches = night.played(f"by-{workers}", rows, workers, delay=DELAY)
         assert "done" == run.state
         taken.append(_seconds(batches))
-    tell(f"slow source ({DELAY * 1000:.0f} ms): {taken[0]:.1f} s by one worker, {taken[1]:.1f} s by two: {taken[0] / taken[1]:.2f} times as fast")
-    assert taken[1] < taken[0]
+    one, two = taken
+    tell(f"slow source ({DELAY * 1000:.0f} ms): {one:.1f} s by one worker, {two:.1f} s by two: {one / two:.2f} times as fast")
+    assert two < one
 
 
 def _seconds(batches: list[BatchRow]) -> float:

@@ -58,7 +58,9 @@ def connect(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args={"keepalives_idle": 30, "keepalives_interval": 10})
+        engine = create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, connect_args={"keepalives_idle": 30, "keepalives_interval": 10}
+        )
         event.listen(engine, "connect", _prepare_postgresql)
     return engine
 

@@ -16,12 +16,15 @@ from tests.systems.servers.process import stop_process
 
 ROOT = Path(__file__).parents[3]
 _OWN = "RETENTION_SOAK_"
-"""Variables of the soak itself: the worker refuses settings that it does not know."""
+"""Variables of the soak itself; the worker refuses settings that it does not know."""
 
 
 @dataclass
 class Crew:
-    """Celery processes by name, each in a session of its own. environ -- the installation's variables; log -- takes what all of them say."""
+    """Celery processes by name, each in a session of its own.
+
+    environ -- the installation's variables; log -- takes what all of them say.
+    """
 
     folder: Path
     environ: Mapping[str, str]
@@ -58,6 +61,13 @@ class Crew:
     def names(self, kind: str) -> list[str]:
         """Return the names of the processes of a kind: `worker` or `beat`."""
         return [name for name, what in self._commands.items() if what[0] == kind]
+
+    def tend(self) -> int:
+        """Start again what ended by itself, as a service manager does; return how many there were."""
+        found = self.ended()
+        for name in found:
+            self._start(name, self._commands[name])
+        return len(found)
 
     def ended(self) -> list[str]:
         """Return which processes ended by themselves."""

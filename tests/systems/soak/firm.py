@@ -179,10 +179,10 @@ class NeverHurt:
     done: list[Did]
 
 
-def never_hurt(folder: Path, places: Places, nights: int) -> NeverHurt:
+def never_hurt(folder: Path, places: Places, nights: int, **environ: str) -> NeverHurt:
     """Fill the databases, let one process do everything at once in the end, and keep what came of it."""
     fill(places, nights)
-    firm = make(folder, places, None)
+    firm = make(folder, places, None, **environ)
     firm.moment = FIRST_NIGHT + dt.timedelta(days=nights + 2)
     _, result = firm.carry_out()
     assert 0 == result.exit_code, result.as_json()

@@ -58,7 +58,7 @@ def draining(machine: Machine, run_id: str) -> Drain:
 @pytest.mark.parametrize("heard", [False, True])
 @pytest.mark.parametrize("method", ["lease", "add_batches", "intend_with", "confirm", "close_batch"])
 def test_no_source_is_given_up_for_it(lab: Lab, method: str, heard: bool) -> None:
-    """The worker stops, whatever of its question the ledger has heard; the next one goes on with the same run, and all of it is done once."""
+    """The worker stops, whatever the ledger has heard of its question; the next one goes on with the run, and all is done once."""
     lab.environ.update({"RETENTION_BATCH_SIZE": "2", "RETENTION_MAX_SHARE": "1"})
     with lab.machine() as machine:
         run_id = begun(machine)
@@ -83,7 +83,7 @@ def test_no_source_is_given_up_for_it(lab: Lab, method: str, heard: bool) -> Non
 
 
 def test_a_run_ends_when_a_worker_dies_over_a_source_that_was_given_up(lab: Lab) -> None:
-    """Nobody takes the dead worker's batch any more, and nobody waits for it: the run ends as a part, and the next one resolves the rest."""
+    """Nobody takes the dead worker's batch any more, and nobody waits for it: the run ends, and says that it is a part."""
     lab.environ.update({"RETENTION_BATCH_SIZE": "1", "RETENTION_MAX_SHARE": "1"})
     with lab.machine() as machine:
         run_id = begun(machine)
