@@ -22,8 +22,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from worker.audit.events import Action, Closing, closing_fields
@@ -34,7 +33,7 @@ from worker.core.model import Policy
 from worker.core.refs import Referrer
 from worker.core.sources import Disposal, Identifier, Relation
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
-from worker.ledger.rows import BatchRow, HighWater, Intent, Lease, Tombstones
+from worker.ledger.rows import BatchRow, Intent, Lease
 from worker.ledger.work import BatchEnd
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import (
@@ -56,14 +55,14 @@ from worker.ports import (
     Undone,
     Update,
 )
-from worker.usecases.gathering import Gathered, departure, high_water
+from worker.usecases.gathering import Gathered
 from worker.usecases.intents import IntentLines, by_kind
 from worker.usecases.judging import Judge, Judging, Verdict, by_policy, deletes
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_token, record_token
+from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range, seal_range
+from worker.usecases.remembering import remembered
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, UNDONE, action, why
-from worker.usecases.tombstones import buried
 
 _PAYLOAD_BYTES = 900
 
@@ -251,7 +250,7 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, self._identifiers())])
                     faults.reached(AFTER_FSYNC)
-                    kept = (self._aliases(work), self._high_water(work), self._tombstones(work))
+                    kept = remembered(self._machine, self._judge, work.acting, work.leaving)
                     ledger.intend_with(
                         Intent(
                             attempt,
@@ -404,61 +403,6 @@ class BatchWorker:
             by_fields[reason.fields].append((*verdict.key, *[treat(row) for treat in treats]))
         updates = [Update(fields, rows) for fields, rows in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
-
-    def _aliases(self, work: _Work) -> bytes:
-        """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
-        if self._policy.only_deletes:
-            return b""
-        kinds = {each.name: each.identifier for each in self._policy.source.identifiers if each.identifier is not None}
-        secret, source = self._judge.standing.secret, self._policy.source.name
-        treated: dict[tuple[str, ...], list[tuple[int, Identifier]]] = {}
-        pairs: list[bytes] = []
-        for verdict, _, reason in work.acting:
-            own: bytes | None = None
-            places = treated.get(reason.fields)
-            if places is None:
-                places = [(self._judge.position(name), kinds[name]) for name in reason.fields if name in kinds]
-                treated[reason.fields] = places
-            for place, kind in places:
-                token = identifier_token(secret, kind, verdict.row[place])
-                if token is not None:
-                    own = own or record_token(secret, source, verdict.key)
-                    pairs += (own, token)
-        return b"".join(pairs)
-
-    def _high_water(self, work: _Work) -> tuple[HighWater, ...]:
-        """Return what is kept of records that are disposed of: the days that other sources' facts go on to count, and that they went."""
-        acting = (self._judge, [verdict for verdict, _, _ in work.acting])
-        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
-        days = tuple(
-            each
-            for judge, verdicts in (acting, *work.leaving)
-            if judge.policy.source.contributing
-            for each in high_water(
-                judge.policy.source, judge.standing.secret, judge.today, ((verdict.key, judge.values(verdict)) for verdict in verdicts)
-            )
-        )
-        gone: dict[str, HighWater] = {}
-        for judge, verdicts in (deleted, *work.leaving):
-            # What was said or seen of a record goes with it, so that nobody who gets its key anew inherits that.
-            if verdicts and (judge.policy.outside or judge.policy.source.marks):
-                source = judge.policy.source.name
-                more = departure(source, judge.standing.secret, self._machine.today(), [verdict.key for verdict in verdicts])
-                before = gone.get(source)
-                gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
-        return (*days, *gone.values())
-
-    def _tombstones(self, work: _Work) -> tuple[Tombstones, ...]:
-        """Return what is kept of deleted records to recognise them when they come back."""
-        deleted = (self._judge, [verdict for verdict, _, reason in work.acting if reason.action == DELETE])
-        return buried(
-            self._machine,
-            [
-                (judge.policy.source, [(each.key, each.standing, partial(judge.values, each)) for each in verdicts])
-                for judge, verdicts in (deleted, *work.leaving)
-                if judge.policy.source.watch is not None or not judge.standing.empty or judge.looks_at_parents
-            ],
-        )
 
     def _leave_out(self, work: _Work, undone: Sequence[Undone]) -> None:
         """Take what the system left as it was out of what the batch will be said to have done."""
