@@ -24,7 +24,7 @@ from tests.systems.soak.campaign import HURT_NIGHTS, SOURCES, Broker, Campaign, 
 from tests.systems.soak.firm import NeverHurt, Places, never_hurt
 from tests.systems.soak.proxy import running_proxy
 
-KILLS = int(os.environ.get("RETENTION_SOAK_KILLS", "12"))
+KILLS = int(os.environ.get("RETENTION_SOAK_KILLS", "10"))
 ON_MARIADB = max(6, KILLS // 10)
 SEED = int(os.environ.get("RETENTION_SOAK_SEED", "1"))
 PER_CAMPAIGN = 25

@@ -1,6 +1,6 @@
 """One large source, two beats and four worker processes: counts, audit and ledger agree, memory stays where it was.
 
-`make soak` does it with a million records (ROWS); `make test` with a few thousand. What is measured is told and not judged, but for the
+`make soak` does it with a million records (ROWS); `make test` with three thousand. What is measured is told and not judged, but for the
 memory: how fast a machine is says nothing about the worker.
 """
 
@@ -37,7 +37,7 @@ from worker.ledger.rows import BatchRow, RunRow
 from worker.usecases.approving import approve
 from worker.usecases.planning import make_plan
 
-ROWS = int(os.environ.get("ROWS", "6000")) // 6 * 6
+ROWS = int(os.environ.get("ROWS", "3000")) // 6 * 6
 BATCHES = 200
 PATIENCE = 120.0 + ROWS / 500
 DELAY = 0.02
