@@ -14,7 +14,7 @@ LANES ?= 2
 # No figures: make test COVERAGE=
 COVERAGE ?= --cov --cov-report=term:skip-covered
 
-.PHONY: help demo unit test lint format check bench servers bench-tools clean
+.PHONY: help demo unit test soak lint format check bench servers bench-tools clean
 
 help: ## Show this list
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -27,6 +27,10 @@ unit: $(INSTALLED) ## Run the tests that need no server, with fewer random examp
 
 test: $(INSTALLED) servers ## Run all tests, on real servers too
 	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(COVERAGE)
+
+soak: $(INSTALLED) servers ## Hurt an installation 500 times, and go through a million records with many workers; long
+	@RETENTION_SOAK_KILLS=$${RETENTION_SOAK_KILLS:-500} ROWS=$${ROWS:-1000000} \
+	  $(BIN)/python -m pytest -s tests/systems/test_soak.py tests/systems/test_soak_large.py
 
 lint: $(INSTALLED) ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from celery import Celery, signals
@@ -151,9 +151,15 @@ def _guarded(name: str, does: Callable[[], None]) -> None:
         log.get_logger().info("retention.task_put_off", task=name, why=str(error))
     except RetentionError as error:
         log.get_logger().error("retention.task_failed", task=name, exc_info=error)
-        _opened.close()
+        _let_go()
     except Exception as error:  # noqa: BLE001 - its text may quote a record; Celery would log it
         log.get_logger().critical("retention.task_failed", task=name, exc_info=error)
+        _let_go()
+
+
+def _let_go() -> None:
+    """Close everything after a failure, to open it anew; what is in the way of that was said with the failure."""
+    with suppress(RetentionError):
         _opened.close()
 
 

@@ -49,6 +49,10 @@ class Retriable(RetentionError):
         self.retry_after = retry_after
 
 
+class LedgerUnreachable(Retriable):
+    """The ledger can't be reached or is busy: a matter of this process, and no source is to be left for it."""
+
+
 class Skippable(RetentionError):
     """One record or one batch can't be done; the rest can go on."""
 

@@ -250,6 +250,36 @@ class TestLostLocks:
         assert expected.content == content(firm.url)
         assert expected.effects == firm.done()
 
+    def test_a_machine_that_vanishes_leaves_nothing_locked_for_long(self, ledger: Ledger) -> None:
+        """The server itself ends transactions that nobody goes on with, and sessions that nobody answers for: no worker waits for hours."""
+        with ledger._read() as connection:
+            shown = [
+                connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+                for name in ("idle_in_transaction_session_timeout", "tcp_keepalives_idle")
+            ]
+        assert ["1min", "30"] == shown
+
+    def test_a_lock_that_was_lost_stays_lost(self, ledger: Ledger, url: str) -> None:
+        """The connection comes back with a new session, and the lock does not: whoever asks again is told the same."""
+        with ledger.run_lock(("crm",)) as held:
+            held.confirm()
+            sessions_killed(url)
+            for _ in range(2):
+                with pytest.raises(RetentionError, match="lost"):
+                    held.confirm()
+
+    def test_a_worker_whose_sign_of_life_was_lost_goes_by_another_name(self, ledger: Ledger, url: str) -> None:
+        """Others take it for dead and have what it had; what it takes from now on is seen to be a living one's."""
+        name = ledger.worker
+        assert name == ledger.worker
+        sessions_killed(url)
+        again = ledger.worker
+        assert name != again
+        with Ledger.open(url, now=lambda: dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) as other:
+            assert not other.lives(name)
+            assert other.lives(again)
+        assert not ledger.lives(name)
+
     def test_a_ledger_that_restarts_in_the_middle(self, firm: Firm, expected: Unhurt) -> None:
         """All of the ledger's sessions end: nothing is committed, nothing is forgotten."""
         plan = firm.approved()

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from worker.errors import ConfigurationError, RetentionError, Retriable
+from worker.errors import ConfigurationError, LedgerUnreachable, RetentionError
 
 _BUSY_SECONDS = 10
 _WRITES = "ledger_writes"
@@ -58,7 +58,9 @@ def connect(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        engine = create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, connect_args={"keepalives_idle": 30, "keepalives_interval": 10}
+        )
         event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
@@ -104,10 +106,22 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+_LIMITS = {
+    "synchronous_commit": "on",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""What the server enforces for every session. A machine that vanishes leaves sessions that never end by themselves, with whatever they have
+locked: an open transaction ends after a minute, and a lock that shows that a process lives goes after another."""
+
+
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     # Committed at once, or the rollback at the connection's first return to the pool would undo it.
     with connection.cursor() as cursor:
-        cursor.execute("SET synchronous_commit TO on")
+        for name, value in _LIMITS.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
     connection.commit()
 
 
@@ -138,7 +152,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise Retriable(f"The ledger can't be reached or is busy: {said(error)}") from error
+        raise LedgerUnreachable(f"The ledger can't be reached or is busy: {said(error)}") from error
     except SQLAlchemyError as error:
         raise RetentionError(f"The ledger refused: {said(error)}") from error
 

@@ -49,6 +49,7 @@ class Ledger(Identity, Approvals, Work, Nights, Graveyard, Standing, Attention, 
         self._living = contextlib.ExitStack()
         self._naming = threading.Lock()
         self._worker = ""
+        self._shown: Held | None = None
 
     @classmethod
     def open(cls, url: str, *, now: Callable[[], dt.datetime], lock_wait: float = 60.0, lease_seconds: float = LEASE_SECONDS) -> Ledger:
@@ -89,11 +90,20 @@ class Ledger(Identity, Approvals, Work, Nights, Graveyard, Standing, Attention, 
 
     @property
     def worker(self) -> str:
-        """The name of this process in leases: host, process number and a random part. From the first question on it is seen to live."""
+        """The name of this process in leases: host, process number and a random part. From the first question on it is seen to live.
+
+        When the session that shows it was lost, everybody takes the bearer of the name for dead; then this process has a new one.
+        """
         with self._naming:
-            if not self._worker:
+            if self._shown is not None:
+                try:
+                    self._shown.confirm()
+                except RetentionError:
+                    self._shown = None
+                    self._living.close()
+            if self._shown is None:
                 name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(8)}"
-                self._living.enter_context(self._locks.living(name))
+                self._shown = self._living.enter_context(self._locks.living(name))
                 self._worker = name
         return self._worker
 

@@ -25,7 +25,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from worker.errors import RetentionError, Retriable
+from worker.errors import LedgerUnreachable, RetentionError, Retriable
 from worker.ledger.connect import explained, said
 
 _POLL_SECONDS = 0.005
@@ -51,7 +51,7 @@ class Locks(Protocol):
     def runs(self, sources: Sequence[str]) -> contextlib.AbstractContextManager[tuple[Held | None, str]]:
         """Hold the run locks of all these sources, or none: then the first that was taken is named, without waiting."""
 
-    def living(self, worker: str) -> contextlib.AbstractContextManager[None]:
+    def living(self, worker: str) -> contextlib.AbstractContextManager[Held]:
         """Show that a worker is alive, for as long as the block lasts or its process."""
 
     def lives(self, worker: str) -> bool:
@@ -102,13 +102,13 @@ class FileLocks:
             yield _Kept(), ""
 
     @contextlib.contextmanager
-    def living(self, worker: str) -> Iterator[None]:
+    def living(self, worker: str) -> Iterator[Held]:
         """Show that a worker is alive."""
         name = f"worker.{worker.rpartition(':')[2]}.lock"
         with self._open(name) as lock:
             self._take(lock, fcntl.LOCK_EX)
             try:
-                yield
+                yield _Kept()
             finally:
                 self._ledger.with_name(f"{self._ledger.name}.{name}").unlink(missing_ok=True)
 
@@ -168,13 +168,20 @@ class _Session:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._asking = threading.Lock()
+        self._lost = False
 
     def confirm(self) -> None:
-        """Ask the session that has the lock whether it still lives; one thread at a time, for a session has one conversation."""
+        """Ask the session that has the lock whether it still lives; one thread at a time, for a session has one conversation.
+
+        Lost once is lost for good: the connection would come back by itself, with a new session that has no lock.
+        """
         try:
             with self._asking:
+                if self._lost:
+                    raise RetentionError("A lock in the ledger was lost. Nothing more is written.")
                 self._connection.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
+            self._lost = True
             raise RetentionError(f"A lock in the ledger was lost: {said(error)}. Nothing more is written.") from error
 
 
@@ -196,7 +203,7 @@ class AdvisoryLocks:
             except DBAPIError as error:
                 if getattr(error.orig, "sqlstate", None) == "55P03":
                     raise _late() from None
-                raise Retriable(f"The ledger can't be reached: {said(error)}. Nothing is written.") from error
+                raise LedgerUnreachable(f"The ledger can't be reached: {said(error)}. Nothing is written.") from error
             yield _Session(connection)
 
     @contextlib.contextmanager
@@ -217,12 +224,12 @@ class AdvisoryLocks:
                 yield _Session(connection), ""
 
     @contextlib.contextmanager
-    def living(self, worker: str) -> Iterator[None]:
+    def living(self, worker: str) -> Iterator[Held]:
         """Show that a worker is alive."""
         with self._session() as connection:
             with explained():
                 connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(f"worker {worker}")})
-            yield
+            yield _Session(connection)
 
     def lives(self, worker: str) -> bool:
         """Whether a worker is within its `living` block."""

@@ -194,6 +194,19 @@ class Queue(Store):
             waiting = update(work).where(work.c.run_id == run_id, work.c.source == source, work.c.state == "waiting")
             connection.execute(waiting.values(state="left", body=b""))
 
+    def set_aside_lapsed(self, run_id: str) -> int:
+        """Set aside the batches of given-up sources whose lease ran out: nobody takes them any more, and no run may wait for them for ever.
+
+        Returns how many there were. What they left open at the source is resolved when a run of that source begins.
+        """
+        sources, work = schema.run_sources, schema.work
+        with self._write() as connection:
+            given_up = select(sources.c.source).where(sources.c.run_id == run_id, sources.c.failed.is_not(None))
+            now = self._instant(connection)
+            lapsed = update(work).where(work.c.run_id == run_id, work.c.state == "leased", work.c.leased_until <= now)
+            done = connection.execute(lapsed.where(work.c.source.in_(given_up)).values(state="set_aside", body=b"", leased_until=None))
+            return done.rowcount
+
     def set_aside(self, lease: Lease) -> None:
         """Leave a batch that can't be carried out in this run; nothing happens when somebody else has it."""
         work = schema.work

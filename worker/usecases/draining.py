@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from worker.audit.events import Action
-from worker.errors import AuditUnavailable, ConfigurationError, LeaseLost, RetentionError, Retriable, SourceFailed
+from worker.errors import AuditUnavailable, ConfigurationError, LeaseLost, LedgerUnreachable, RetentionError, Retriable, SourceFailed
 from worker.ledger.locks import Held
 from worker.ledger.rows import Lease
 from worker.planfile import PlannedBatch
@@ -106,7 +106,8 @@ class Drain:
         try:
             self._carry_out(name)
         except (SourceFailed, Retriable, ConfigurationError) as error:
-            if isinstance(error, AuditUnavailable):
+            if isinstance(error, (AuditUnavailable, LedgerUnreachable)):
+                self._settle_held(set_aside=False)
                 raise
             self._settle_held(set_aside=True)
             give_up(self._machine, self._run.run_id, name, error)
@@ -138,7 +139,7 @@ class Drain:
             yield from leases
 
         for done in carried_out(batches(), lane, 1 if self._limited or self._replay else lanes_of(policy, source)):
-            lease = self._held.pop(done.planned.batch_id)
+            lease = self._held.pop(done.lease.attempt)
             self.carried_out += 1
             if done.lost:
                 continue
@@ -167,7 +168,8 @@ class Drain:
             if found is None:
                 return
             lease, body = found
-            self._held[lease.batch_id] = lease
+            # By attempt: a process that is taken for dead may meet its own batch again.
+            self._held[lease.attempt] = lease
             if lease.tries > _MOST_TRIES:
                 raise SourceFailed(f"{name}: {_MOST_TRIES} workers died or failed over its batch {lease.attempt}, so it was given up.")
             self._hear_of_others(name)
@@ -301,11 +303,15 @@ def say_given_up(machine: Machine, run_id: str, name: str, error: RetentionError
 
 
 def let_dead_leases_run_out(machine: Machine, run_id: str) -> None:
-    """Have the batches of workers that are known to be dead taken by others now, and not only when their leases run out."""
+    """Have the batches of workers that are known to be dead taken by others now, and not only when their leases run out.
+
+    Those of a source that was given up meanwhile are taken by nobody, and are set aside.
+    """
     ledger = machine.ledger
     for worker in sorted({worker for worker, lasts in ledger.leases(run_id) if lasts}):
         if not ledger.lives(worker):
             ledger.expire(run_id, worker)
+    ledger.set_aside_lapsed(run_id)
 
 
 def names_in_turn(machine: Machine, run_id: str) -> Sequence[str]:

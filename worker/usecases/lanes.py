@@ -17,7 +17,7 @@ from queue import SimpleQueue
 
 from worker.audit.events import Action
 from worker.core.model import Policy
-from worker.errors import LeaseLost, RetentionError, Retriable
+from worker.errors import LeaseLost, LedgerUnreachable, RetentionError, Retriable
 from worker.ledger.rows import BatchRow, Lease
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
@@ -42,6 +42,7 @@ class Done:
     """
 
     planned: PlannedBatch
+    lease: Lease
     outcome: BatchResult
     there: int
     seconds: float = 0.0
@@ -92,10 +93,10 @@ class Lane:
             before = settle(self._machine, lease) if lease.tries > 1 else NOTHING_BEFORE
             outcome = before.result if before.whole else before.added_to(self._with_retries(planned, lease))
         except LeaseLost:
-            return Done(planned, BatchResult(), 0, lost=True)
-        return self._read(planned, lease.attempt, outcome)
+            return Done(planned, lease, BatchResult(), 0, lost=True)
+        return self._read(planned, lease, outcome)
 
-    def _read(self, planned: PlannedBatch, attempt: str, outcome: BatchResult) -> Done:
+    def _read(self, planned: PlannedBatch, lease: Lease, outcome: BatchResult) -> Done:
         """Read a batch back, and say what was found."""
         machine = self._machine
         begun = machine.monotonic()
@@ -106,12 +107,12 @@ class Lane:
             {
                 "event.outcome": "failure" if there else "success",
                 "retention.run": self._run_id,
-                "retention.batch": attempt,
+                "retention.batch": lease.attempt,
                 "retention.source": planned.source,
                 "retention.count": there,
             },
         )
-        return Done(planned, outcome, there, self._took + machine.monotonic() - begun)
+        return Done(planned, lease, outcome, there, self._took + machine.monotonic() - begun)
 
     def _with_retries(self, planned: PlannedBatch, lease: Lease) -> BatchResult:
         """Carry out a batch; every attempt has an id and an end of its own, and none is made while another is in doubt.
@@ -126,6 +127,8 @@ class Lane:
                     outcome = self._try(planned, attempt if number == 1 else f"{attempt}+{number}", lease)
         except _InDoubt as doubt:
             raise doubt.error from None
+        except LedgerUnreachable:
+            raise
         except Retriable as error:
             self._put_off += 1
             if self._put_off == _PUT_OFF:
@@ -144,7 +147,14 @@ class Lane:
         try:
             return self._worker.carry_out(planned, under, lease)
         except RetentionError as error:
-            known = ledger.batch(under)
+            try:
+                known = ledger.batch(under)
+                if known is not None and known.state not in ("pending", "intended"):
+                    # Whoever has the batch by now may have ended this attempt before it could: then that one says what came of it.
+                    ledger.confirm(lease)
+            except LedgerUnreachable as away:
+                # It may have been committed, and nobody can say so now.
+                raise _InDoubt(away) from None
             if known is not None and known.state == "pending":
                 ledger.close_batch(under, "rolled_back", {}, "")
             if known is not None and known.state == "intended":

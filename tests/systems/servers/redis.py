@@ -40,11 +40,11 @@ class Redis:
 
 
 @contextlib.contextmanager
-def running_redis(parent: Path | None = None) -> Iterator[Redis]:
-    """Yield a private server. Raises ServerMissingError, ServerFailedError."""
+def running_redis(parent: Path | None = None, *, password: str | None = None) -> Iterator[Redis]:
+    """Yield a private server. password -- of one that this one comes instead of. Raises ServerMissingError, ServerFailedError."""
     binary = program("redis-server")
     account = Account.other_than_root("redis")
-    password = secrets.token_urlsafe(18)
+    password = password or secrets.token_urlsafe(18)
     with private_folder("redis", account, parent) as folder:
         settings = folder / "redis.conf"
         settings.write_text(f'requirepass {password}\nbind {LOOPBACK}\nsave ""\nappendonly no\ndir {folder}\n')

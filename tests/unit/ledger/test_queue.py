@@ -79,6 +79,27 @@ class TestTaking:
         assert "p-notes-0" == had(queue, "notes").batch_id
         assert ["gone", None] == [each.source.failed for each in queue.work_of("run-1")]
 
+    def test_a_worker_that_dies_over_a_source_that_was_given_up_holds_nobody_up(self, queue: Ledger) -> None:
+        """Nobody takes its batch any more, so it is set aside once its lease ran out; a lease that lasts is left alone."""
+        dead, lives = had(queue, worker="dead"), had(queue, worker="lives")
+        assert queue.give_up("run-1", "crm", "gone")
+        queue.expire("run-1", "dead")
+        assert 1 == queue.set_aside_lapsed("run-1")
+        assert 0 == queue.set_aside_lapsed("run-1")
+        with pytest.raises(LeaseLost):
+            queue.finish(dead, DONE)
+        queue.finish(lives, DONE)
+        for _ in range(2):
+            queue.finish(had(queue, "notes"), DONE)
+        assert queue.close_order("run-1", "a")
+
+    def test_what_ran_out_of_a_source_that_goes_on_is_taken_again(self, queue: Ledger) -> None:
+        """Only what nobody takes any more is set aside."""
+        lease = had(queue, worker="dead")
+        queue.expire("run-1", "dead")
+        assert 0 == queue.set_aside_lapsed("run-1")
+        assert lease.batch_id == had(queue).batch_id
+
     def test_nothing_before_the_run_is_open_or_after_it_ended(self, ledger: Ledger, rows: Rows) -> None:
         """A run that is being prepared, and one that has ended, have no batches for anybody."""
         ledger.start_run(rows.run("run-1"))

@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from worker.errors import SourceFailed
+from worker.ledger.rows import Lease
 from worker.planfile import PlannedBatch
 from worker.usecases.batching import BatchResult
 from worker.usecases.lanes import Done, carried_out
 
 
-def planned(count: int) -> list[tuple[PlannedBatch, str]]:
-    """Return so many planned batches with their attempts."""
-    return [(PlannedBatch(f"b-{number}", "contacts", number, "", [], {}), f"b-{number}") for number in range(count)]
+def planned(count: int) -> list[tuple[PlannedBatch, Lease]]:
+    """Return so many planned batches with their leases."""
+    return [
+        (PlannedBatch(f"b-{number}", "contacts", number, "", [], {}), Lease("run-1", f"b-{number}", "contacts", number, 1, 1, "me"))
+        for number in range(count)
+    ]
 
 
 class FakeLane:
@@ -25,11 +29,11 @@ class FakeLane:
     def __init__(self, does: Callable[[int], None]) -> None:
         self._does = does
 
-    def carry_out(self, batch: PlannedBatch, attempt: str) -> Done:
+    def carry_out(self, batch: PlannedBatch, lease: Lease) -> Done:
         """Carry it out."""
-        assert attempt == batch.batch_id
+        assert lease.attempt == batch.batch_id
         self._does(batch.number)
-        return Done(batch, BatchResult(), 0)
+        return Done(batch, lease, BatchResult(), 0)
 
 
 def numbers(done: Iterator[Done]) -> Iterator[int]:
