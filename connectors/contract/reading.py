@@ -67,7 +67,8 @@ class ReadingContract(Contract):
                 peaks.append(tracemalloc.get_traced_memory()[1])
             finally:
                 tracemalloc.stop()
-        assert peaks[1] < 2 * peaks[0] + harness.many * harness.bytes_a_key
+        # Less than a mebibyte is what buffers and answers of any size take; records that are kept take more.
+        assert peaks[1] < max(2 * peaks[0], 1 << 20) + harness.many * harness.bytes_a_key
 
     def test_an_empty_source_has_no_rows(self, harness: Harness, source: OpenSource) -> None:
         """A source without records gives no rows, and nothing fails."""

@@ -73,7 +73,7 @@ UNSAID: Mapping[type, frozenset[str]] = {
     Organisation: frozenset({"zone", "window", "lead", "watch_erasures"}),
     StateEnd: frozenset({"seen"}),
     Mark: frozenset({"mark"}),
-    Schedule: frozenset({"facts"}),
+    Schedule: frozenset({"facts", "audit_keep"}),
     **dict.fromkeys((Attestation, PeriodicReview, Gap), frozenset({"id"})),
 }
 """How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, windows are the policies', facts
