@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Iterator
 
@@ -60,15 +61,21 @@ class ReadingContract(Contract):
         peaks: list[int] = []
         for number in (harness.many // 4, harness.many):
             harness.fill({harness.key(each): record(each) for each in range(number)})
-            tracemalloc.start()
-            try:
-                with source.reader() as reader:
-                    assert number == sum(len(page) for page in reader.rows(EVERYTHING, ("name", "note")))
-                peaks.append(tracemalloc.get_traced_memory()[1])
-            finally:
-                tracemalloc.stop()
-        # Less than a mebibyte is what buffers and answers of any size take; records that are kept take more.
-        assert peaks[1] < max(2 * peaks[0], 1 << 20) + harness.many * harness.bytes_a_key
+            # What else happens to be alive only adds to a peak, so the least of a few readings is the reader's own.
+            peaks.append(min(self._peak(source, number) for _ in range(3)))
+        assert peaks[1] < 2 * peaks[0] + harness.many * harness.bytes_a_key
+
+    @staticmethod
+    def _peak(source: OpenSource, number: int) -> int:
+        """Return the most memory that reading so many records takes at once."""
+        gc.collect()
+        tracemalloc.start()
+        try:
+            with source.reader() as reader:
+                assert number == sum(len(page) for page in reader.rows(EVERYTHING, ("name", "note")))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
     def test_an_empty_source_has_no_rows(self, harness: Harness, source: OpenSource) -> None:
         """A source without records gives no rows, and nothing fails."""

@@ -27,6 +27,7 @@ from worker.usecases.spreading import (
     tick,
     work_on,
 )
+from worker.usecases.stopping import resume, stop
 
 
 @pytest.fixture
@@ -54,6 +55,38 @@ def one_batch(machine: Machine, run_id: str, source: str) -> None:
     turns: Iterator[bool] = iter((True, False))
     with Drain(machine, run_id, go_on=lambda _: next(turns)) as drain:
         drain.source(source)
+
+
+class TestPace:
+    def test_a_stop_leaves_a_run_open_until_it_is_lifted(self, small: Lab) -> None:
+        """While a person's stop stands nobody is woken and no batch is taken; afterwards the same run goes on and ends whole."""
+        with small.machine() as machine:
+            run_id = begun(machine)
+            stop(machine, (), "being moved")
+            assert {} == dict(free_batches(machine, run_id))
+            with Drain(machine, run_id) as drain:
+                assert work_on(machine, drain, run_id, "customers") is None
+            assert 0 == drain.carried_out
+            resume(machine)
+        with small.machine() as machine, Drain(machine, run_id) as drain:
+            result = None
+            while result is None:
+                for source in free_batches(machine, run_id):
+                    result = result or work_on(machine, drain, run_id, source)
+        assert (4, 4, 0, {}) == (result.exit_code, result.acted, result.left, result.stopped)
+
+    def test_a_run_whose_time_is_over_ends_as_partial(self, small: Lab) -> None:
+        """Time counts from the run's beginning whoever works on it; what is left waits, and the run says so when it ends."""
+        small.environ["RETENTION_MAX_MINUTES"] = "30"
+        with small.machine() as machine:
+            run_id = begun(machine)
+            one_batch(machine, run_id, "customers")
+        small.moment += dt.timedelta(minutes=31)
+        with small.machine() as machine, Drain(machine, run_id) as drain:
+            result = work_on(machine, drain, run_id, "customers")
+        assert result is not None
+        assert (5, 1, ["*"]) == (result.exit_code, result.acted, list(result.stopped))
+        assert result.left > 0
 
 
 class TestWorking:
