@@ -46,12 +46,24 @@ class Limits:
     per_second: float = 0.0
 
 
-def limits_of(source: str, options: Mapping[str, str], names: tuple[str, ...], batch_seconds: float) -> Limits:
+PATIENCE = ("attempts", "wait", "timeout", "per_second")
+"""The options of a connection that say how patient and how gentle to be, of `Limits`."""
+
+
+def known_options(source: str, options: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    """Return those of a connection's options with these names and a value; ConfigurationError for any besides and `PATIENCE`."""
+    unknown = sorted(options.keys() - {*names, *PATIENCE})
+    if unknown:
+        raise ConfigurationError(f"{source}: unknown options {', '.join(unknown)}; there are {', '.join((*names, *PATIENCE))}.")
+    return {name: said for name, said in options.items() if name in names and said}
+
+
+def limits_of(source: str, options: Mapping[str, str], batch_seconds: float) -> Limits:
     """Return how patient to be, out of those options of a connection that say so; ConfigurationError when one is no number.
 
-    names -- of `Limits`, those that this connector knows. All attempts of a request end well before a batch does.
+    All attempts of a request end well before a batch does.
     """
-    given = {name: said for name, said in options.items() if name in names}
+    given = {name: said for name, said in options.items() if name in PATIENCE}
     try:
         numbers: dict[str, float] = {
             each.name: int(given[each.name]) if each.name == "attempts" else float(given[each.name])

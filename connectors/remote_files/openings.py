@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from connectors.patience import limits_of
+from connectors.patience import known_options, limits_of
 from connectors.remote_files.source import RemoteFiles, folder_of, layout_of
 from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.ports import Connection, Level
 
-PATIENCE = ("attempts", "wait", "timeout", "per_second")
 _S3 = ("endpoint", "region", "key", "secret", "token")
 
 
@@ -24,11 +23,11 @@ def open_s3(source: Source, connection: Connection) -> RemoteFiles:
         raise ConfigurationError(
             f"{source.name}: {_variable(source)}__URL has to be s3://bucket or s3://bucket/prefix; the keys are the options KEY and SECRET."
         )
-    options = _known(source, connection, _S3)
+    options = known_options(source.name, connection.options, _S3)
     if ("key" in options) is not ("secret" in options):
         raise ConfigurationError(f"{source.name}: set both options KEY and SECRET, or neither to use the machine's own role.")
     folder = folder_of(source, unquote(parts.path))
-    limits = limits_of(source.name, connection.options, PATIENCE, connection.batch_seconds)
+    limits = limits_of(source.name, connection.options, connection.batch_seconds)
     storage = Bucket(source.name, parts.netloc, f"{folder}/" if folder else "", options, limits)
     return RemoteFiles(source, layout, storage, batch_seconds=connection.batch_seconds)
 
@@ -42,11 +41,11 @@ def open_webdav(source: Source, connection: Connection) -> RemoteFiles:
 
     layout = layout_of(source)
     address = address_of(source.name, connection.url)
-    options = _known(source, connection, ("bin",))
+    options = known_options(source.name, connection.options, ("bin",))
     if options.get("bin", "no") not in ("yes", "no"):
         raise ConfigurationError(f"{source.name}: {_variable(source)}__OPTIONS__BIN is yes or no.")
     auth = httpx.BasicAuth(address.user, address.password) if address.user else None
-    limits = limits_of(source.name, connection.options, PATIENCE, connection.batch_seconds)
+    limits = limits_of(source.name, connection.options, connection.batch_seconds)
     service = Service(source.name, address.base, auth=auth, limits=limits, headers={"Accept": "*/*"})
     level = Level.SOFT if options.get("bin") == "yes" else Level.PERMANENT
     root = unquote(urlsplit(address.base).path)
@@ -62,7 +61,7 @@ def open_sftp(source: Source, connection: Connection) -> RemoteFiles:
     parts = urlsplit(connection.url or "")
     if parts.scheme != "sftp" or not parts.hostname or not parts.username:
         raise ConfigurationError(f"{source.name}: {_variable(source)}__URL has to be sftp://user@host/path, with a password or without.")
-    options = _known(source, connection, ("host_key", "key_file"))
+    options = known_options(source.name, connection.options, ("host_key", "key_file"))
     if "host_key" not in options:
         raise ConfigurationError(
             f"{source.name}: set {_variable(source)}__OPTIONS__HOST_KEY; a host that nobody knows is not signed in to."
@@ -70,16 +69,8 @@ def open_sftp(source: Source, connection: Connection) -> RemoteFiles:
     password = unquote(parts.password) if parts.password else None
     host = Host(parts.hostname, parts.port or 22, options["host_key"], unquote(parts.username), password, options.get("key_file"))
     folder = f"/{folder_of(source, unquote(parts.path))}"
-    limits = limits_of(source.name, connection.options, PATIENCE, connection.batch_seconds)
+    limits = limits_of(source.name, connection.options, connection.batch_seconds)
     return RemoteFiles(source, layout, Folder(source.name, host, folder, limits), batch_seconds=connection.batch_seconds)
-
-
-def _known(source: Source, connection: Connection, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the options of a connection; ConfigurationError for one that this connector doesn't know."""
-    unknown = sorted(connection.options.keys() - {*names, *PATIENCE})
-    if unknown:
-        raise ConfigurationError(f"{source.name}: unknown options {', '.join(unknown)}; there are {', '.join((*names, *PATIENCE))}.")
-    return {name: said for name, said in connection.options.items() if name in names and said}
 
 
 def _variable(source: Source) -> str:

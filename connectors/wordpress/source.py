@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import httpx
 
-from connectors.http import Limits, Service, address_of
+from connectors.http import Service, address_of
 from connectors.matching import matcher
+from connectors.patience import known_options, limits_of
 from connectors.wordpress.checks import check, declared
 from connectors.wordpress.columns import COLUMNS, ID, META, PARENT, POST_STATE, STATUS, Comment, value, wanted
 from connectors.wordpress.requests import Requests
@@ -45,23 +45,11 @@ def open_source(source: Source, connection: Connection) -> WordPressComments:
             "password on the page of the user's profile."
         )
     auth = httpx.BasicAuth(address.user, address.password)
-    limits = _limits(source, connection.options)
-    service = Service(source.name, address.base, auth=auth, limits=replace(limits, budget=min(limits.budget, connection.batch_seconds / 2)))
+    known_options(source.name, connection.options, ())
+    limits = limits_of(source.name, connection.options, connection.batch_seconds)
+    service = Service(source.name, address.base, auth=auth, limits=limits)
     site = Site(source.name, service, api=source.options.get("api", "/wp-json"), kind=source.options.get("type", "comment"))
     return WordPressComments(source, service, site, encrypted=address.encrypted, batch_seconds=connection.batch_seconds)
-
-
-def _limits(source: Source, options: Mapping[str, str]) -> Limits:
-    """Return how patient to be."""
-    known = {"attempts", "wait", "timeout", "per_second"}
-    if options.keys() - known:
-        raise ConfigurationError(f"{source.name}: unknown options {', '.join(sorted(options.keys() - known))}; there are {sorted(known)}.")
-    try:
-        given = {name: float(said) for name, said in options.items()}
-    except ValueError:
-        raise ConfigurationError(f"{source.name}: the options {', '.join(sorted(options))} are numbers.") from None
-    attempts = int(given.pop("attempts", Limits().attempts))
-    return replace(Limits(**given), attempts=attempts)  # type: ignore[arg-type]
 
 
 class WordPressComments:

@@ -1,0 +1,100 @@
+"""What the client of one service has to be able to do so that its records are a source, and what it says when it can't.
+
+No error text and no answer holds anything out of a record, nor an address with a password or a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from worker.core.facts import Raw
+from worker.core.model import Policy
+from worker.core.select import Selection
+from worker.core.sources import Source
+from worker.errors import Problem
+from worker.ports import Key, KeyRange, Level
+
+Item = Any
+"""One record as the client holds it; only the client looks into it."""
+
+
+class Refused(Exception):
+    """The service refused one request about one record, and would again. answer -- its status and its own plain word for it."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+class Gone(Exception):
+    """The record isn't there any more."""
+
+
+class Records(Protocol):
+    """The records of one service, of one kind. Every method may raise Retriable, SourceFailed and ConfigurationError.
+
+    level -- how gone is what was deleted; most -- how many records a batch may hold.
+    """
+
+    level: Level
+    most: int
+
+    def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Item]]:
+        """Yield the records in the order of their keys, each once, also while records go that were yielded; None is left out.
+
+        It may leave out what the selection certainly doesn't hold and what lies outside the range; it needn't. Memory is constant, but for
+        the keys where the service can't sort or moves its pages.
+        """
+        ...  # pragma: no cover
+
+    def get(self, key: Key) -> Item | None:
+        """Return one record as it is now; None only when the service itself says that there is none."""
+        ...  # pragma: no cover
+
+    def key(self, item: Item) -> Key:
+        """Return the key of a record."""
+        ...  # pragma: no cover
+
+    def value(self, item: Item, column: str) -> Raw:
+        """Return the value of a column: None for nothing, `UNREADABLE` for what is no single value; KeyError for what is no column.
+
+        Where it takes a request of its own (a history, say) the client asks once for each record.
+        """
+        ...  # pragma: no cover
+
+    def delete(self, item: Item) -> None:
+        """Delete a record, as gone as `level` says, with all that the service keeps beside it under its own key.
+
+        Gone when it was not there, Refused when the service refuses, InDoubt when nobody knows; other errors say that nothing was done.
+        What is half done raises InDoubt: it is read back and done again.
+        """
+        ...  # pragma: no cover
+
+    def update(self, item: Item, settings: Mapping[str, Raw]) -> None:
+        """Set columns of a record to these values, and nothing else; raises as `delete`."""
+        ...  # pragma: no cover
+
+    def gone(self, item: Item) -> bool:
+        """Whether a record is as gone as `level` says, asked anew; not only out of sight."""
+        ...  # pragma: no cover
+
+    def has(self, item: Item, settings: Mapping[str, Raw]) -> bool:
+        """Whether a record that was just read has these values; a service may write them its own way."""
+        ...  # pragma: no cover
+
+    def columns(self) -> Sequence[str]:
+        """Return the columns that records have now, those that the service's customer added included."""
+        ...  # pragma: no cover
+
+    def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what makes the source unusable, what a person should know) about declaration, account and service; changes nothing."""
+        ...  # pragma: no cover
+
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return in words what an account needs, to read only or to delete and treat too."""
+        ...  # pragma: no cover
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        ...  # pragma: no cover
