@@ -235,12 +235,18 @@ class Service:
         return answer
 
     def _wait_for_turn(self) -> None:
-        """Wait until the next request may be sent."""
+        """Wait until the next request may be sent.
+
+        Of a source that writes one record after the other one batch at a time is carried out, over all processes. So the limit holds over
+        all of them, when whoever comes back after a while leaves room for what another one may have sent a moment ago.
+        """
         if not self._pause:
             return
         with self._turn:
             now = time.monotonic()
-            wait = self._next - now
-            self._next = max(now, self._next) + self._pause
+            rested = now - self._next > self._pause
+            start = now + self._pause if rested else max(now, self._next)
+            wait = start - now
+            self._next = start + self._pause
         if wait > 0:
             time.sleep(wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -149,6 +150,18 @@ def test_no_more_requests_a_second_than_allowed(server: Server) -> None:
         each.join()
     assert 6 == len(server.met)
     assert server.met[-1] - server.met[0] >= 4 / 20
+
+
+def test_requests_keep_their_distance_when_processes_take_turns(server: Server) -> None:
+    """Services of one source that take turns, each in another process, stay below the limit together."""
+    pause = 1 / 20
+    services = [server.service(Limits(per_second=20)) for _ in range(3)]
+    for turn in range(9):
+        for _ in range(2 + turn % 3):
+            services[turn % 3].read("/x")
+    gaps = [later - sooner for sooner, later in itertools.pairwise(server.met)]
+    # A request is on its way for a moment, which differs.
+    assert min(gaps) > pause * 0.8
 
 
 def test_no_error_shows_address_body_or_password(server: Server) -> None:
