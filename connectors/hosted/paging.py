@@ -8,6 +8,7 @@ numbers do not grow is an error, because then nobody could tell what was missed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from worker.errors import SourceFailed
@@ -71,7 +72,7 @@ class Offsets:
         for _ in range(_PATIENCE):
             page, total = self._listed(offset, size)
             numbers = [self._number(each) for each in page]
-            if any(later <= sooner for sooner, later in zip(numbers, numbers[1:], strict=False)):
+            if any(later <= sooner for sooner, later in pairwise(numbers)):
                 raise SourceFailed(f"{self._source}: the records don't come in the order of their numbers, so some could be missed.")
             if len(page) >= min(size, total - offset):
                 return page, total

@@ -1,10 +1,10 @@
 """The calls of Laposta's API that a source is made of, and what each answer means.
 
 Threat model. Laposta has one call that empties a list (DELETE on the list's members) and one that deletes it. Neither is made in here: the
-only address that is ever deleted is `/member/ID`, and ID is letters and digits or nothing is sent; it can't be empty, lead elsewhere, or be an
-e-mail address, which Laposta would take too. A member that isn't there is HTTP 400 with the code 203, and so is a list that isn't: a member is
-called gone only when the answer is about the member. The whole list comes in one answer, so it is read piece by piece; an answer that breaks off, or
-is no list of members, is an error and never a shorter list.
+only address that is ever deleted is `/member/ID`, and ID is letters and digits or nothing is sent; it can't be empty, lead elsewhere, or
+be an e-mail address, which Laposta would take too. A member that isn't there is HTTP 400 with the code 203, and so is a list that isn't: a
+member is called gone only when the answer is about the member. The whole list comes in one answer, so it is read piece by piece; an
+answer that breaks off, or is no list of members, is an error and never a shorter list.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Account:
             raise Gone
         raise Refused(_in_words(answer))
 
-    def _of(self, answer: Answer, member_id: str, otherwise: type[SourceFailed] | type[InDoubt]) -> Member:
+    def _of(self, answer: Answer, member_id: str, otherwise: type[SourceFailed | InDoubt]) -> Member:
         """Return the member that an answer is about, or raise that it is about something else."""
         try:
             said = answer.json()

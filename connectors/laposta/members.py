@@ -1,9 +1,9 @@
 """The members of a list at Laposta as records.
 
 Laposta gives out a list in one piece: no pages, no order, no filter but the state. It is read once for each look at it, and only keys and
-declared columns are held until it can be given out in order (`connectors.hosted.held`). Changing a member may not subscribe it again: the state of
-one that unsubscribed is sent along, and what comes back is looked at; the address of one that bounced or never confirmed isn't changed
-at all, because Laposta takes no such state. Whoever subscribes again between our last look and our request is unsubscribed by it.
+declared columns are held until it can be given out in order (`connectors.hosted.held`). Changing a member may not subscribe it again: the
+state of one that unsubscribed is sent along, and what comes back is looked at; the address of one that bounced or never confirmed
+isn't changed at all, because Laposta takes no such state. Whoever subscribes again between our last look and our request is unsubscribed.
 """
 
 from __future__ import annotations
