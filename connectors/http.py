@@ -124,7 +124,8 @@ class Token(httpx.Auth):
 class Service:
     """A service at one address. Threads may share it.
 
-    waits -- the header in which it says how many seconds it wants to be left alone, where that is another than Retry-After.
+    waits -- the header in which it says how many seconds it wants to be left alone, where that is another than Retry-After;
+    is_busy -- whether an answer asks for fewer requests, for services that don't say so with 429 alone.
     """
 
     def __init__(
@@ -136,9 +137,11 @@ class Service:
         limits: Limits | None = None,
         headers: Mapping[str, str] | None = None,
         waits: str = "retry-after",
+        is_busy: Callable[[Answer], bool] | None = None,
     ) -> None:
         self._source = source
         self._waits = waits
+        self._is_busy = is_busy or (lambda _: False)
         self._limits = limits or Limits()
         self._pause = 1 / self._limits.per_second if self._limits.per_second else 0.0
         self._turn = threading.Lock()
@@ -253,9 +256,9 @@ class Service:
             raise ConfigurationError(
                 f"{source}: the service refused the sign-in (HTTP 401). Set the user and the password or key in the source's settings anew."
             )
-        if status == _TOO_MANY:
+        if status == _TOO_MANY or self._is_busy(answer):
             asked = asked_for(answer.headers, self._waits)
-            what = f"{source}: the service asks for fewer requests (HTTP 429); try again later."
+            what = f"{source}: the service asks for fewer requests (HTTP {status}); try again later."
             raise Again(Retriable(what, retry_after=asked), asked)
         if status >= _SERVER_ERROR or status == _TIMED_OUT:
             what = f"{source}: the service answered with an error of its own (HTTP {status})"

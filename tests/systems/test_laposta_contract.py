@@ -1,4 +1,4 @@
-"""The laposta connector keeps the contract on a fake that is held against our description of Laposta's calls, behind a proxy for bad days."""
+"""The laposta connector keeps the contract on a fake that our description of the calls watches, behind a proxy that makes bad days."""
 
 from __future__ import annotations
 

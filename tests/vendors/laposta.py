@@ -112,14 +112,11 @@ class Laposta(Vendor):
         if wrong is not None:
             return wrong
         member["custom_fields"] |= custom
-        told = "state" in form
         state = form.get("state", member["state"])
-        if "email" in form:
-            if form["email"] != member["email"] and (
-                self.activates == "always" or (self.activates == "unless told" and "state" not in form)
-            ):
-                state = "active"
+        if form.get("email", member["email"]) != member["email"]:
             member["email"] = form["email"]
+            if self.activates == "always" or (self.activates == "unless told" and "state" not in form):
+                state = "active"
         now = self.clock.now.astimezone(dt.timezone(dt.timedelta(hours=2)))
         member.update(state=state, modified=f"{now:%Y-%m-%d %H:%M:%S}", modified_iso=now.isoformat())
         return Reply(body={"member": member})

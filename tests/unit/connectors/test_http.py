@@ -28,8 +28,10 @@ class Server:
     met: list[float] = field(default_factory=list)
     opened: list[Service] = field(default_factory=list)
 
-    def service(self, limits: Limits = FAST, auth: Token | None = None, url: str = "") -> Service:
-        self.opened.append(Service("people", url or self.url, limits=limits, auth=auth))
+    def service(
+        self, limits: Limits = FAST, auth: Token | None = None, url: str = "", is_busy: Callable[[Answer], bool] | None = None
+    ) -> Service:
+        self.opened.append(Service("people", url or self.url, limits=limits, auth=auth, is_busy=is_busy))
         return self.opened[-1]
 
 
@@ -203,3 +205,16 @@ def test_what_is_no_address(url: str | None) -> None:
     """What can't be one is refused, by the name of the setting."""
     with pytest.raises(ConfigurationError, match="RETENTION_SOURCES__PEOPLE__URL"):
         address_of("people", url)
+
+
+def test_a_service_may_say_in_its_own_way_that_it_is_busy(server: Server) -> None:
+    """What a service takes for "fewer requests" is sent again, a change too, and is Retriable when patience ends."""
+    answers = iter([(403, {}, b""), (200, {}, b"{}")])
+    server.answer = lambda _: next(answers)
+    service = server.service(is_busy=lambda answer: answer.status == 403 and not answer.body)
+    assert 200 == service.write("POST", "/", body={}).status
+    server.answer = lambda _: (403, {}, b"")
+    with pytest.raises(Retriable, match="HTTP 403"):
+        service.read("/")
+    server.answer = lambda _: (403, {}, b"{}")
+    assert 403 == service.read("/").status
