@@ -1,0 +1,167 @@
+"""Contacts at Brevo as records: all of an account, or those in one list.
+
+Threat model. A contact exists once and may be in many lists. Deleting it for the sake of one list would take it from all: so a list says
+what deleting means, `membership` or `contact`, and a contact that is in another list too is not deleted for one of them. Changing the
+e-mail address (or the telephone number) of a contact that is blocked lets it be written to again: the block is sent along, read back, and
+set again where it was lost, before the change is called done. For a moment the contact may then stand there without it, under its pseudonym.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connectors.brevo.account import Account, Contact
+from connectors.brevo.checks import ATTRIBUTE, COLUMNS, EMAIL, ID, MEMBERSHIP, check
+from connectors.hosted import Gone, Refused
+from connectors.hosted.paging import Offsets
+from connectors.patience import InDoubt
+from worker.core.facts import UNREADABLE, Raw
+from worker.core.model import Policy
+from worker.core.select import Selection
+from worker.core.sources import Source
+from worker.errors import Problem, RetentionError
+from worker.ports import Key, KeyRange, Level
+
+PAGE = 1000
+"""The most that Brevo gives in one answer."""
+
+_MOST = 100
+_BLOCKS = {EMAIL: "emailBlacklisted", f"{ATTRIBUTE}SMS": "smsBlacklisted"}
+"""By the column whose change lifts it: the flag that says that somebody may not be written to there."""
+
+
+class Contacts:
+    """The contacts of one account. list_id -- only those in this list, None for all."""
+
+    most = _MOST
+
+    def __init__(self, source: Source, account: Account, list_id: int | None, *, encrypted: bool) -> None:
+        self._source = source
+        self._account = account
+        self._list = list_id
+        self._encrypted = encrypted
+        self._leaves = list_id is not None and source.options.get("delete") == MEMBERSHIP
+        self.level = Level.SOFT if self._leaves else Level.PERMANENT
+        self._guarded: tuple[int, Mapping[str, bool]] = (0, {})
+
+    def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Contact]]:  # noqa: ARG002
+        """Yield the contacts in the order of their numbers; memory is a page."""
+        first, last = (0, None) if within is None else (int(within.first[0]), int(within.last[0]))
+        for page in Offsets(self._source.name, self._account.contacts, lambda each: int(each[ID]), PAGE).pages(first=first, last=last):
+            yield [each for each in page if self._is_ours(each)]
+
+    def get(self, key: Key) -> Contact | None:
+        """Return one contact as it is now; one that isn't in the list any more is no record of it."""
+        found = self._account.contact(int(key[0]))
+        return found if found is not None and self._is_ours(found) else None
+
+    def key(self, item: Contact) -> Key:
+        """Return a contact's number, which Brevo made up and which says nothing about the person."""
+        return (item[ID],)
+
+    def value(self, item: Contact, column: str) -> Raw:
+        """Return the value of a column."""
+        if column.startswith(ATTRIBUTE):
+            said = item.get("attributes", {}).get(column.removeprefix(ATTRIBUTE))
+        elif column in COLUMNS:
+            said = item.get(column)
+        else:
+            raise KeyError(column)
+        if said is None or said == "":
+            return None
+        return said if isinstance(said, str | int | float) else UNREADABLE
+
+    def delete(self, item: Contact) -> None:
+        """Take a contact off the list, or delete it from the account for good."""
+        if self._leaves:
+            self._account.change(item[ID], {"unlinkListIds": [self._list]})
+            return
+        if self._list is not None and len(_lists(item)) > 1:
+            raise Refused("in other lists too")
+        self._account.delete(item[ID])
+
+    def update(self, item: Contact, settings: Mapping[str, Raw]) -> None:
+        """Set columns of a contact; nobody who was blocked may be written to afterwards."""
+        named = {"EMAIL" if column == EMAIL else column.removeprefix(ATTRIBUTE): _sent(new) for column, new in settings.items()}
+        blocks = {flag: True for column, flag in _BLOCKS.items() if column in settings and item.get(flag) is True}
+        self._guarded = (item[ID], blocks)
+        self._account.change(item[ID], {"attributes": named, **blocks})
+        if blocks:
+            self._block_again(item[ID], blocks)
+
+    def gone(self, item: Contact) -> bool:
+        """Whether a contact can't be had any more, or is off the list where that is what deleting means."""
+        found = self._account.contact(item[ID])
+        return found is None or (self._leaves and not self._is_ours(found))
+
+    def has(self, item: Contact, settings: Mapping[str, Raw]) -> bool:
+        """Whether a contact has these values, and the blocks that a change of ours found."""
+        number, blocks = self._guarded
+        if item[ID] == number and any(item.get(flag) is not True for flag in blocks):
+            return False
+        return all(_same(self.value(item, column), _sent(new)) for column, new in settings.items())
+
+    def columns(self) -> Sequence[str]:
+        """Return the columns of every contact, and the account's attributes, or those declared where the account doesn't show them."""
+        attributes = self._account.attributes()
+        if attributes is None:
+            return sorted({*COLUMNS, *(each.column for each in self._source.fields)})
+        return [*COLUMNS, *(ATTRIBUTE + name for name in attributes)]
+
+    def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what makes the source unusable, what a person should know)."""
+        return check(source, self._account, policy, encrypted=self._encrypted)
+
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return what the account needs: a key opens all of an account."""
+        said = [f"Brevo: {account} needs an API key (v3). Keys have no rights of their own: one opens the whole account."]
+        return [*said, "The worker changes and deletes contacts one by one; it writes no list and no attribute."] if writes else said
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._account.close()
+
+    def _is_ours(self, contact: Contact) -> bool:
+        """Whether a contact is a record of the source."""
+        return self._list is None or self._list in _lists(contact)
+
+    def _block_again(self, number: int, blocks: Mapping[str, bool]) -> None:
+        """See that a contact that was just changed is blocked as before; InDoubt when nobody can tell: it is read back and changed anew."""
+        in_doubt = InDoubt(f"{self._source.name}: nobody knows whether a change lifted a block.")
+        try:
+            if self._is_blocked(number, blocks):
+                return
+            self._account.change(number, blocks)
+            is_blocked = self._is_blocked(number, blocks)
+        except (RetentionError, Refused, Gone):
+            # The change itself was made, so nothing else may be said of it.
+            raise in_doubt from None
+        if not is_blocked:
+            raise in_doubt
+
+    def _is_blocked(self, number: int, blocks: Mapping[str, bool]) -> bool:
+        """Whether a contact is there and has these blocks."""
+        now = self._account.contact(number)
+        return now is not None and all(now.get(flag) is True for flag in blocks)
+
+
+def _lists(contact: Contact) -> Sequence[Any]:
+    """Return the lists that a contact is in."""
+    lists = contact.get("listIds")
+    return lists if isinstance(lists, list) else []
+
+
+def _sent(value: Raw) -> Any:
+    """Return a value as it is sent; an empty text empties an attribute."""
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _same(said: Raw, sent: Any) -> bool:
+    """Whether a value is what was sent; Brevo writes addresses in small letters, and says nothing for an empty text."""
+    if isinstance(said, str) and isinstance(sent, str):
+        return said.casefold() == sent.casefold()
+    return said == (None if sent == "" else sent)
