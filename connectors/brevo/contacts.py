@@ -3,7 +3,7 @@
 Threat model. A contact exists once and may be in many lists. Deleting it for the sake of one list would take it from all: so a list says
 what deleting means, `membership` or `contact`, and a contact that is in another list too is not deleted for one of them. Changing the
 e-mail address (or the telephone number) of a contact that is blocked lets it be written to again: the block is sent along, read back, and
-set again where it was lost, before the change is called done. For a moment the contact may then stand there without it, under its pseudonym.
+set again where it was lost, before the change is called done. For a moment the contact may stand there without it, under its pseudonym.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from worker.ports import Connection, Key, OpenSource
 
 PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}
 LIST = 7
+ATTRIBUTES = {name: f"X_{name.upper()}" for name in COLUMNS}
 TYPES = {"score": "float", "hired": "boolean"}
 
 
@@ -25,7 +26,7 @@ class ContactsHarness(ServiceHarness):
     """Contacts of one list, with the contract's fields as attributes; what everybody has (address, blocks) lies beside them."""
 
     more_than_a_page = 2_503
-    many = int(os.environ.get("CONTRACT_RECORDS", "12000"))
+    many = int(os.environ.get("CONTRACT_RECORDS", "6000"))
     selections = 30
     password = KEY
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
@@ -33,7 +34,7 @@ class ContactsHarness(ServiceHarness):
     def __init__(self, vendor: Brevo, proxy: FaultProxy) -> None:
         self.vendor = vendor
         self.proxy = proxy
-        fields = tuple(replace(each, column=f"attributes.{each.name.upper()}") for each in FIELDS)
+        fields = tuple(replace(each, column=f"attributes.{ATTRIBUTES[each.name]}") for each in FIELDS)
         self.source = Source("people", "brevo", str(LIST), ("id",), fields, options={"delete": "contact"})
 
     def open(self, key: str = KEY) -> OpenSource:
@@ -58,7 +59,7 @@ class ContactsHarness(ServiceHarness):
 
     def dump(self) -> dict[Key, dict[str, object]]:
         contacts = self.vendor.contacts.items()
-        return {(key,): {name: each["attributes"].get(name.upper()) for name in COLUMNS} for key, each in contacts}
+        return {(key,): {name: each["attributes"].get(attribute) for name, attribute in ATTRIBUTES.items()} for key, each in contacts}
 
     def disturb(self, key: Key, record: Record | None) -> bool:
         self.vendor.remove(int(str(key[0])))
@@ -67,7 +68,7 @@ class ContactsHarness(ServiceHarness):
         return True
 
     def _put(self, key: Key, record: Record) -> None:
-        given = {name.upper(): _said(value) for name, value in record.items() if value is not None and value != ""}
+        given = {ATTRIBUTES[name]: _said(value) for name, value in record.items() if value is not None and value != ""}
         self.vendor.add(int(str(key[0])), f"{key[0]}@example.example", (LIST,), **given)
 
 
@@ -82,7 +83,7 @@ def _said(value: object) -> object:
 def vendor() -> Iterator[Brevo]:
     """Return a fake whose contacts have the contract's fields."""
     with Brevo().running() as running:
-        running.attributes = {name.upper(): TYPES.get(name, "text") for name in COLUMNS}
+        running.attributes = {attribute: TYPES.get(name, "text") for name, attribute in ATTRIBUTES.items()}
         yield running
 
 

@@ -20,8 +20,8 @@ class Brevo(Vendor):
     """The contacts of one account, in the order in which they were made.
 
     contacts -- as the API tells them, by number; attributes -- the account's, each with its type, None when it doesn't show them;
-    lifts -- when a change of an address lifts its block: `unless told` otherwise in the same request, or `always`, so that only a request of
-    its own blocks again; shuffled -- whether contacts come in another order than that of their numbers.
+    lifts -- when a change of an address lifts its block: `unless told` otherwise in the same request, or `always`, so that it takes a
+    request of its own to block it again; shuffled -- whether contacts come in another order than that of their numbers.
     """
 
     description = DESCRIPTION

@@ -1,7 +1,7 @@
 """The calls of Brevo's API (v3) that the connector makes.
 
-`identifierType` says that a number is a contact's id and no telephone number. The published description that we compare with knows neither it
-nor the call for attributes; both stand in Brevo's own reference.
+`identifierType` says that a number is a contact's id and no telephone number. The published document that we compare with knows neither
+it nor the call for attributes; both stand in Brevo's own reference.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ NUMBERS = {"type": "array", "items": {"type": "integer"}}
 FLAG = {"type": "boolean"}
 MOMENT = {"type": "string", "format": "date-time"}
 BY_ID = {"identifierType": {"enum": ["contact_id"]}}
+BEYOND = {"identifierType": "it stands in Brevo's reference"}
 PLACES = {"identifier": {"type": "integer", "minimum": 1}}
 
 MISTAKE = {"type": "object", "required": ["code", "message"], "properties": {"code": TEXT, "message": TEXT}}
@@ -83,15 +84,16 @@ DESCRIPTION = Description(
             {200: ATTRIBUTES, "default": MISTAKE},
             elsewhere="the published document holds contacts alone; the call is in Brevo's reference",
         ),
-        Call("GET", "/contacts/{identifier}", {200: CONTACT, 401: MISTAKE, 404: MISTAKE}, query=BY_ID, places=PLACES),
+        Call("GET", "/contacts/{identifier}", {200: CONTACT, 401: MISTAKE, 404: MISTAKE}, query=BY_ID, places=PLACES, beyond=BEYOND),
         Call(
             "PUT",
             "/contacts/{identifier}",
             {204: None, 400: MISTAKE, 401: MISTAKE, 404: MISTAKE},
             query=BY_ID,
             places=PLACES,
+            beyond=BEYOND,
             body=CHANGE,
         ),
-        Call("DELETE", "/contacts/{identifier}", {204: None, 401: MISTAKE, 404: MISTAKE}, query=BY_ID, places=PLACES),
+        Call("DELETE", "/contacts/{identifier}", {204: None, 401: MISTAKE, 404: MISTAKE}, query=BY_ID, places=PLACES, beyond=BEYOND),
     ],
 )

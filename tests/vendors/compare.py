@@ -110,6 +110,9 @@ def _parameters(call: Call, operation: Part, found: Found) -> None:
     """Compare query parameters."""
     theirs = {each.said.get("name"): each for each in map(operation.of, operation.said["parameters"]) if each.said.get("in") == "query"}
     for name, schema in call.query.items():
+        if name not in theirs and name in call.beyond:
+            found.remarks.append(f"{call.name}: query parameter {name}: not compared: {call.beyond[name]}")
+            continue
         if name not in theirs:
             found.contradictions.append(f"{call.name}: the query parameter {name!r} is unknown there.")
             continue

@@ -44,7 +44,8 @@ class Call:
     query -- the query parameters, by name (arrays stand with commas between); required -- those that have to be there; places -- schemas of
     the path's own parameters, for those that aren't just texts; body -- of the request, None for a request that has none; form -- the body
     is a form, not JSON; answers -- schema of the body by status, None for no body; `default` stands for every other status of 400 and more.
-    elsewhere -- why the call is not in the document that the vendor publishes and we compare with; empty when it is.
+    elsewhere -- why the call is not in the document that the vendor publishes and we compare with; empty when it is; beyond -- the same of
+    single query parameters.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Call:
     body: Schema | None = None
     form: bool = False
     elsewhere: str = ""
+    beyond: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
