@@ -36,7 +36,7 @@ class Brevo(Vendor):
 
     def add(self, number: int, email: str, lists: tuple[int, ...] = (), /, *, blocked: bool = False, **attributes: Any) -> None:
         """Put a contact into the account."""
-        moment = dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(minutes=number)
+        moment = dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(minutes=number % 1_000_000)
         self.contacts[number] = {
             "id": number,
             "email": email,
