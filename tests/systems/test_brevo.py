@@ -90,6 +90,15 @@ def opened(proxy: FaultProxy) -> Iterator[Open]:
         each.close()
 
 
+def rewritten(changes: dict[str, str]) -> str:
+    """Return the documented policy with other words in some places."""
+    text = POLICIES
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
 def treated(source: OpenSource, *rows: tuple[object, ...], fields: tuple[str, ...] = ("email",)) -> list[Undone]:
     """Give fields of contacts new values and return what was not done."""
     _, whole = everything(source)
@@ -197,6 +206,27 @@ class TestLists:
         with pytest.raises(ConfigurationError, match="table"):
             opened(source_of(table=table, delete="contact"))
         assert [] == proxy.seen
+
+
+class TestDeletingShowsLater:
+    """What is deleted may be shown for a while."""
+
+    def test_a_lost_answer(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
+        """A deletion without an answer that shows only later is asked for again, and then it is done, and not somebody else's."""
+        vendor.lingers = 1
+        vendor.add(1, "zoe@example.example")
+        source = opened()
+        proxy.writing(None, applied=True, times=1)
+        assert [] == deleted(source, (1,))
+        assert {} == vendor.contacts
+
+    def test_somebody_elses(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
+        """A contact that somebody else deleted right before us is theirs."""
+        vendor.add(1, "zoe@example.example")
+        source = opened()
+        proxy.writing(404, body=b'{"code": "document_not_found", "message": "m"}', times=1)
+        (undone,) = deleted(source, (1,))
+        assert ((1,), Left.GONE) == (undone.key, undone.why)
 
 
 class TestPages:
@@ -358,6 +388,32 @@ class TestEndToEnd:
         assert [] == found_under(office.state, office.folder)
         assert set() == found_in("".join(office.everything).encode())
         assert KEY not in "".join(office.everything)
+
+    def test_pseudonyms(self, vendor: Brevo, office: Installation) -> None:
+        """Where contacts stay under a pseudonym those who were blocked still are, `verify` agrees, and a second night has nothing to do."""
+        vendor.lifts = "always"
+        text = rewritten(
+            {
+                '{ type = "email" }': '{ type = "email", treatment = "pseudonym" }',
+                "personal = true": 'treatment = "clear"',
+                'disposition = "delete"': 'disposition = "pseudonymise"',
+                'watch = "P1Y"\nunchanging = ["email"]\n': "",
+            }
+        )
+        (office.folder / "policies.toml").write_text(text, encoding="utf-8")
+        assert office("apply", office.approved()).code in (0, 4)
+        office.now = office.now + dt.timedelta(days=15)
+        applied = office("apply", office.approved())
+        assert applied.code in (0, 4), applied.err
+        treated = [each for number, each in vendor.contacts.items() if number % 20 == 0]
+        assert 60 == len({each["email"] for each in treated})
+        assert all(re.fullmatch(r"p1-.*\.invalid", each["email"]) for each in treated)
+        assert {(True, ())} == {(each["emailBlacklisted"], tuple(each["attributes"])) for each in treated}
+        assert 1140 == sum(WORD in each["email"] for each in vendor.contacts.values())
+        verified = office("verify", "--json", office("runs", "--json").json[0]["run_id"])
+        assert 0 == verified.code, verified.err
+        again = office("plan", "--json", "-o", office.folder / "again.jsonl")
+        assert {"delete": 0, "pseudonymise": 0, "treat": 0} == again.json["sources"]["contacts"]["actions"]
 
     def test_check(self, office: Installation) -> None:
         """`sources check` finds nothing that stops the documented policy."""

@@ -92,6 +92,15 @@ def opened(proxy: FaultProxy) -> Iterator[Open]:
         each.close()
 
 
+def rewritten(changes: dict[str, str]) -> str:
+    """Return the documented policy with other words in some places."""
+    text = POLICIES
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
 def treated(source: OpenSource, *rows: tuple[object, ...], fields: tuple[str, ...] = ("email",)) -> list[Undone]:
     """Give fields of members new values and return what was not done."""
     _, whole = everything(source)
@@ -397,6 +406,30 @@ class TestEndToEnd:
         assert [] == found_under(office.state, office.folder)
         assert set() == found_in("".join(office.everything).encode())
         assert KEY not in "".join(office.everything)
+
+    def test_pseudonyms(self, vendor: Laposta, office: Installation) -> None:
+        """Where members stay under a pseudonym nobody is subscribed again, `verify` agrees, and a second night has nothing to do."""
+        vendor.activates = "always"
+        text = rewritten(
+            {
+                '{ type = "email" }': '{ type = "email", treatment = "pseudonym" }',
+                "ip = { personal = true }\n": "",
+                ', "ip"]': "]",
+                "personal = true": 'treatment = "clear"',
+                'disposition = "delete"': 'disposition = "pseudonymise"',
+            }
+        )
+        (office.folder / "policies.toml").write_text(text, encoding="utf-8")
+        applied = office("apply", office.approved())
+        assert applied.code in (0, 4), applied.err
+        treated = [each for each in vendor.members.values() if WORD not in each["email"]]
+        assert 30 == len({each["email"] for each in treated})
+        assert {("unsubscribed", "")} == {(each["state"], each["custom_fields"]["voornaam"]) for each in treated}
+        assert 270 == sum(each["state"] == "active" for each in vendor.members.values())
+        verified = office("verify", "--json", office("runs", "--json").json[0]["run_id"])
+        assert 0 == verified.code, verified.err
+        again = office("plan", "--json", "-o", office.folder / "again.jsonl")
+        assert {"delete": 0, "pseudonymise": 0, "treat": 0} == again.json["sources"]["newsletter"]["actions"]
 
     def test_check(self, vendor: Laposta, office: Installation) -> None:
         """`sources check` finds nothing that stops the documented policy."""

@@ -21,7 +21,8 @@ class Brevo(Vendor):
 
     contacts -- as the API tells them, by number; attributes -- the account's, each with its type, None when it doesn't show them;
     lifts -- when a change of an address lifts its block: `unless told` otherwise in the same request, or `always`, so that it takes a
-    request of its own to block it again; shuffled -- whether contacts come in another order than that of their numbers.
+    request of its own to block it again; shuffled -- whether contacts come in another order than that of their numbers;
+    lingers -- how often a contact is shown by itself after it was deleted.
     """
 
     description = DESCRIPTION
@@ -32,6 +33,8 @@ class Brevo(Vendor):
         self.attributes: dict[str, str] | None = {}
         self.lifts = "unless told"
         self.shuffled = False
+        self.lingers = 0
+        self._ghosts: dict[int, list[dict[str, Any]]] = {}
         self._numbers: list[int] | None = None
 
     def add(self, number: int, email: str, lists: tuple[int, ...] = (), /, *, blocked: bool = False, **attributes: Any) -> None:
@@ -83,7 +86,10 @@ class Brevo(Vendor):
 
     @route("GET", "/contacts/{identifier}")
     def one(self, asked: Asked) -> Reply:
-        """Tell one contact."""
+        """Tell one contact, or one that was deleted a moment ago."""
+        ghosts = self._ghosts.get(int(asked.places["identifier"]))
+        if ghosts:
+            return Reply(body=ghosts.pop())
         return self._missing(asked) or Reply(body=self.contacts[int(asked.places["identifier"])])
 
     @route("PUT", "/contacts/{identifier}")
@@ -116,7 +122,9 @@ class Brevo(Vendor):
         missing = self._missing(asked)
         if missing is not None:
             return missing
-        self.remove(int(asked.places["identifier"]))
+        number = int(asked.places["identifier"])
+        self._ghosts[number] = [self.contacts[number]] * self.lingers
+        self.remove(number)
         return Reply(204)
 
     def _missing(self, asked: Asked) -> Reply | None:

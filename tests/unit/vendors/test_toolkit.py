@@ -199,6 +199,13 @@ def test_every_kind_of_contradiction_is_found(place: tuple[str, ...], value: obj
     assert [each for each in contradictions(published) if words in each]
 
 
+def test_a_parameter_that_stands_elsewhere_is_a_remark() -> None:
+    """A query parameter that the published document leaves out may be said to stand elsewhere: then it is remarked, with the reason."""
+    call = Call("GET", "/people", {"default": None}, query={"kind": {"type": "string"}}, beyond={"kind": "it is in the handbook"})
+    found = compare(Description("Fake", "", [call]), {"main.json": PUBLISHED, "other.json": OTHER})
+    assert ([], True) == (found.contradictions, "GET /people: query parameter kind: not compared: it is in the handbook" in found.remarks)
+
+
 def test_documents_are_read_from_a_folder(tmp_path: Path) -> None:
     """A folder's documents go by their file names, JSON and YAML alike."""
     (tmp_path / "a.json").write_text('{"paths": {}}')
