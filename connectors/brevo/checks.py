@@ -17,7 +17,8 @@ COLUMNS = (ID, EMAIL, "emailBlacklisted", "smsBlacklisted", "createdAt", "modifi
 """The columns of every contact; `attributes.NAME` stands for an attribute of the account."""
 
 ALL, CONTACT, MEMBERSHIP = "contacts", "contact", "membership"
-_OPTIONS = ("delete",)
+ANY = "any"
+_OPTIONS = ("delete", "order")
 _TEXT_KINDS = ("", "text")
 
 
@@ -35,6 +36,8 @@ def declared(source: Source) -> list[Problem]:
     ]
     if source.table != ALL and not (source.table.isascii() and source.table.isdigit() and int(source.table)):
         problems.append(Problem(f"{source.name}.table", f'is the number of a list, or "{ALL}" for all contacts of the account.'))
+    if source.options.get("order", ANY) != ANY:
+        problems.append(Problem(f"{source.name}.options.order", f'is "{ANY}" or left out.'))
     if source.key != (ID,):
         problems.append(Problem(f"{source.name}.key", "the key of a contact is its number.", f'Declare key = "{ID}".'))
     if source.relations or source.aggregates:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.brevo.account import Account, Contact
-from connectors.brevo.checks import ATTRIBUTE, COLUMNS, EMAIL, ID, MEMBERSHIP, check
+from connectors.brevo.checks import ANY, ATTRIBUTE, COLUMNS, EMAIL, ID, MEMBERSHIP, check
 from connectors.hosted import Gone, Refused
 from connectors.hosted.paging import Offsets
 from connectors.patience import InDoubt
@@ -28,6 +28,7 @@ PAGE = 1000
 """The most that Brevo gives in one answer."""
 
 _MOST = 100
+_REMEDY = f'Declare options = {{ order = "{ANY}" }}.'
 _BLOCKS = {EMAIL: "emailBlacklisted", f"{ATTRIBUTE}SMS": "smsBlacklisted"}
 """By the column whose change lifts it: the flag that says that somebody may not be written to there."""
 
@@ -44,12 +45,18 @@ class Contacts:
         self._encrypted = encrypted
         self._leaves = list_id is not None and source.options.get("delete") == MEMBERSHIP
         self.level = Level.SOFT if self._leaves else Level.PERMANENT
+        self._columns = {ID, "listIds", *_BLOCKS.values(), *(each.column for each in source.fields)}
         self._guarded: tuple[int, Mapping[str, bool]] = (0, {})
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Contact]]:  # noqa: ARG002
-        """Yield the contacts in the order of their numbers; memory is a page."""
+        """Yield the contacts in the order of their numbers; memory is a page, unless they are declared to come in any order."""
         first, last = (0, None) if within is None else (int(within.first[0]), int(within.last[0]))
-        for page in Offsets(self._source.name, self._account.contacts, lambda each: int(each[ID]), PAGE).pages(first=first, last=last):
+        listing = Offsets(self._source.name, self._account.contacts, lambda each: int(each[ID]), PAGE, _REMEDY)
+        if self._source.options.get("order") == ANY:
+            for held in listing.held(lambda each: [self._packed(each)]).pages(PAGE):
+                yield [contact for _, (contact,) in held if self._is_ours(contact)]
+            return
+        for page in listing.pages(first=first, last=last):
             yield [each for each in page if self._is_ours(each)]
 
     def get(self, key: Key) -> Contact | None:
@@ -122,6 +129,11 @@ class Contacts:
     def close(self) -> None:
         """Let go of the connections."""
         self._account.close()
+
+    def _packed(self, contact: Contact) -> Contact:
+        """Return what has to be held of a contact: its lists and blocks, and what is declared."""
+        attributes = {name: said for name, said in contact.get("attributes", {}).items() if ATTRIBUTE + name in self._columns}
+        return {**{name: contact.get(name) for name in (*COLUMNS, "listIds") if name in self._columns}, "attributes": attributes}
 
     def _is_ours(self, contact: Contact) -> bool:
         """Whether a contact is a record of the source."""

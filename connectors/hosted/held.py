@@ -10,28 +10,30 @@ import json
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K", str, int)
 
 
-class Held:
+class Held(Generic[K]):
     """Packed records. Nothing is written to a disk."""
 
     def __init__(self) -> None:
-        self._keys: list[str] = []
+        self._keys: list[K] = []
         self._ends = array("Q", [0])
         self._packed = bytearray()
 
     def __len__(self) -> int:
-        """Return how many records were added."""
-        return len(self._keys)
+        """Return how many records are held, each key once."""
+        return len(set(self._keys))
 
-    def add(self, key: str, values: Sequence[Any]) -> None:
+    def add(self, key: K, values: Sequence[Any]) -> None:
         """Hold a record; its values are what JSON can say."""
         self._keys.append(key)
         self._packed += json.dumps(values, separators=(",", ":")).encode()
         self._ends.append(len(self._packed))
 
-    def pages(self, size: int) -> Iterator[list[tuple[str, list[Any]]]]:
+    def pages(self, size: int) -> Iterator[list[tuple[K, list[Any]]]]:
         """Yield pages of (key, values) in the order of the keys; of a key that was added twice the later values."""
         places = iter(self._ordered())
         while page := list(islice(places, size)):

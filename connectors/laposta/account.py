@@ -66,7 +66,8 @@ class Account:
         """Return a member as it is now, None when Laposta says that there is none."""
         answer = self._service.read(self._path(member_id), {"list_id": self._list})
         if answer.is_success:
-            return self._of(answer, member_id, SourceFailed)
+            found = self._of(answer, member_id, SourceFailed)
+            return found if found.get("state") != _DELETED else None
         if self._is_missing(answer):
             return None
         raise self._unlisted(answer)

@@ -62,8 +62,8 @@ class Members:
         """Yield the members in the order of their ids; the whole list is read, and its declared columns are held, before the first."""
         first, last = (None, None) if within is None else (str(within.first[0]), str(within.last[0]))
 
-        def take(members: Iterator[laposta.Member]) -> Held:
-            held = Held()
+        def take(members: Iterator[laposta.Member]) -> Held[str]:
+            held: Held[str] = Held()
             for member in members:
                 key = member[ID]
                 if first is None or last is None or first <= key <= last:

@@ -247,6 +247,21 @@ class TestListing:
         with pytest.raises(SourceFailed), opened().reader() as reader:
             reader.count(EVERYTHING)
 
+    def test_what_php_makes_of_nothing_and_of_much(self, proxy: FaultProxy, opened: Open) -> None:
+        """A list without fields has an empty array for them: no value. Several choices are unreadable. What says it is deleted is."""
+        customs: dict[str, object] = {"m1": [], "m2": {"voornaam": ["Zoë", "Zo"]}, "m3": {}, "m4": {"voornaam": ""}, "m5": "?"}
+        told = [
+            {"member": {"member_id": key, "state": "active", "email": "a@b.example", "custom_fields": said}}
+            for key, said in customs.items()
+        ]
+        told[2]["member"]["state"] = "deleted"
+        proxy.reading(200, body=json.dumps({"data": told}).encode(), times=1)
+        with opened().reader() as reader:
+            rows = [row for page in reader.rows(EVERYTHING, ("first_name",)) for row in page]
+            assert [("m1", None), ("m2", UNREADABLE), ("m4", None), ("m5", UNREADABLE)] == rows
+            proxy.reading(200, body=json.dumps(told[2]).encode(), times=1)
+            assert reader.get(("m3",), ("state",)) is None
+
     def test_every_state_is_a_record(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
         """Active, unsubscribed, unconfirmed and cleaned members are records."""
         for state in ("active", "unsubscribed", "unconfirmed", "cleaned"):
