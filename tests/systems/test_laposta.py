@@ -373,6 +373,9 @@ class TestCheck:
     def test_batches_fit_into_their_time(self, proxy: FaultProxy, opened: Open) -> None:
         """The slower an account, the fewer records a batch holds, so that none ends for want of time; unless told one request a second."""
         assert (100, 25, 6) == tuple(opened(per_second=each).most for each in ("0", "1", "0.25"))
+        unless_told = open_source(source_of(), Connection(f"https://{KEY}@laposta.example/v2"))
+        assert 25 == unless_told.most
+        unless_told.close()
 
 
 class TestEndToEnd:
