@@ -4,6 +4,7 @@ Threat model. A contact exists once and may be in many lists. Deleting it for th
 what deleting means, `membership` or `contact`, and a contact that is in another list too is not deleted for one of them. Changing the
 e-mail address (or the telephone number) of a contact that is blocked lets it be written to again: the block is sent along, read back, and
 set again where it was lost, before the change is called done. For a moment the contact may stand there without it, under its pseudonym.
+Brevo answers 204 too when it ignores a value that doesn't suit its attribute: so whatever is changed is read back.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ class Contacts:
         blocks = {flag: True for column, flag in _BLOCKS.items() if column in settings and item.get(flag) is True}
         self._guarded = (item[ID], blocks)
         self._account.change(item[ID], {"attributes": named, **blocks})
-        if blocks:
-            self._block_again(item[ID], blocks)
+        now = self._seen_after(item[ID], blocks)
+        if not self._has_values(now, settings):
+            raise Refused("HTTP 204 ignored")
 
     def gone(self, item: Contact) -> bool:
         """Whether a contact can't be had any more, or is off the list where that is what deleting means."""
@@ -106,9 +108,7 @@ class Contacts:
     def has(self, item: Contact, settings: Mapping[str, Raw]) -> bool:
         """Whether a contact has these values, and the blocks that a change of ours found."""
         number, blocks = self._guarded
-        if item[ID] == number and any(item.get(flag) is not True for flag in blocks):
-            return False
-        return all(_same(self.value(item, column), _sent(new)) for column, new in settings.items())
+        return (item[ID] != number or _is_blocked(item, blocks)) and self._has_values(item, settings)
 
     def columns(self) -> Sequence[str]:
         """Return the columns of every contact, and the account's attributes, or those declared where the account doesn't show them."""
@@ -139,24 +139,29 @@ class Contacts:
         """Whether a contact is a record of the source."""
         return self._list is None or self._list in _lists(contact)
 
-    def _block_again(self, number: int, blocks: Mapping[str, bool]) -> None:
-        """See that a contact that was just changed is blocked as before; InDoubt when nobody can tell: it is read back and changed anew."""
-        in_doubt = InDoubt(f"{self._source.name}: nobody knows whether a change lifted a block.")
+    def _seen_after(self, number: int, blocks: Mapping[str, bool]) -> Contact:
+        """Return a contact as it is after a change, blocked as before; InDoubt when nobody can tell: it is read back and changed anew."""
+        in_doubt = InDoubt(f"{self._source.name}: nobody knows what became of a change.")
         try:
-            if self._is_blocked(number, blocks):
-                return
-            self._account.change(number, blocks)
-            is_blocked = self._is_blocked(number, blocks)
+            now = self._account.contact(number)
+            if now is not None and not _is_blocked(now, blocks):
+                self._account.change(number, blocks)
+                now = self._account.contact(number)
         except (RetentionError, Refused, Gone):
             # The change itself was made, so nothing else may be said of it.
             raise in_doubt from None
-        if not is_blocked:
+        if now is None or not _is_blocked(now, blocks):
             raise in_doubt
+        return now
 
-    def _is_blocked(self, number: int, blocks: Mapping[str, bool]) -> bool:
-        """Whether a contact is there and has these blocks."""
-        now = self._account.contact(number)
-        return now is not None and all(now.get(flag) is True for flag in blocks)
+    def _has_values(self, contact: Contact, settings: Mapping[str, Raw]) -> bool:
+        """Whether a contact has these values."""
+        return all(_same(self.value(contact, column), new) for column, new in settings.items())
+
+
+def _is_blocked(contact: Contact, blocks: Mapping[str, bool]) -> bool:
+    """Whether a contact has these blocks."""
+    return all(contact.get(flag) is True for flag in blocks)
 
 
 def _lists(contact: Contact) -> Sequence[Any]:
@@ -172,8 +177,9 @@ def _sent(value: Raw) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
-def _same(said: Raw, sent: Any) -> bool:
-    """Whether a value is what was sent; Brevo writes addresses in small letters, and says nothing for an empty text."""
-    if isinstance(said, str) and isinstance(sent, str):
-        return said.casefold() == sent.casefold()
-    return said == (None if sent == "" else sent)
+def _same(said: Raw, new: Raw) -> bool:
+    """Whether a value is what was sent; Brevo writes addresses in small letters, days with a time, and nothing for an empty text."""
+    sent = _sent(new)
+    if not isinstance(said, str) or not isinstance(sent, str):
+        return said == (None if sent == "" else sent)
+    return said.startswith(sent) if isinstance(new, dt.date) else said.strip().casefold() == sent.strip().casefold()

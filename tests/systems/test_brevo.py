@@ -119,12 +119,13 @@ class TestBlocks:
     """A change of an address lets nobody be written to who was blocked."""
 
     @pytest.mark.parametrize("lifts", ["unless told", "always"])
-    def test_a_block_outlives_a_new_address(self, vendor: Brevo, opened: Open, lifts: str) -> None:
+    def test_a_block_outlives_a_new_address(self, vendor: Brevo, proxy: FaultProxy, opened: Open, lifts: str) -> None:
         """Whether Brevo heeds the block in the same request or lifts it all the same, the contact is blocked when it is done."""
         vendor.lifts = lifts
         vendor.add(1, "zoe@example.example", blocked=True)
         assert [] == treated(opened(), (1, PSEUDONYM))
         assert (PSEUDONYM, True) == (vendor.contacts[1]["email"], vendor.contacts[1]["emailBlacklisted"])
+        assert {"unless told": 1, "always": 2}[lifts] == proxy.writes()
 
     def test_who_may_be_written_to_still_may(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
         """A contact that was not blocked is not blocked by a change, and it takes one request."""
@@ -160,6 +161,13 @@ class TestBlocks:
         vendor.add(1, "zoe@example.example", blocked=True, SMS="31612345678")
         assert [] == treated(opened(), (1, None), fields=("phone",))
         assert ({}, True, True) == tuple(vendor.contacts[1][name] for name in ("attributes", "smsBlacklisted", "emailBlacklisted"))
+
+    @pytest.mark.parametrize(("new", "why"), [(dt.date(1990, 1, 1), None), (None, None), ("about 1990", "HTTP 204 ignored")])
+    def test_what_brevo_ignores_is_not_done(self, vendor: Brevo, opened: Open, new: object, why: str | None) -> None:
+        """Brevo says 204 to a value that it ignores: it is read back, and what is not there was not done."""
+        vendor.add(1, "zoe@example.example", BORN="1990-05-06")
+        undone = treated(opened(source_of(*FIELDS, Field("born", "attributes.BORN", TEXT))), (1, new), fields=("born",))
+        assert ([why] if why else []) == [each.answer for each in undone]
 
     def test_two_contacts_with_one_address(self, vendor: Brevo, opened: Open) -> None:
         """What Brevo refuses is named by its word, without the address that its text quotes."""
@@ -308,7 +316,7 @@ class TestPages:
         assert [] == treated(opened(), (31612345678, None), fields=("first_name",))
         assert [] == deleted(opened(), (31612345678,))
         single = [request.path for request, _ in proxy.seen if "/contacts/" in request.path]
-        assert 4 == len(single)
+        assert 5 == len(single)
         assert {"/v3/contacts/31612345678?identifierType=contact_id"} == set(single)
 
 

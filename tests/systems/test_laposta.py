@@ -119,7 +119,7 @@ class TestStates:
         vendor.activates = activates
         vendor.add("m1", "zoe@example.example", state)
         assert [] == treated(opened(), ("m1", PSEUDONYM))
-        assert (PSEUDONYM, state) == (vendor.members["m1"]["email"], vendor.members["m1"]["state"])
+        assert (PSEUDONYM, state, 1) == (vendor.members["m1"]["email"], vendor.members["m1"]["state"], proxy.writes())
 
     def test_what_was_activated_all_the_same_is_unsubscribed_again(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
         """Where Laposta activates a member whatever is sent along, that is noticed and mended before the record is called done."""

@@ -105,6 +105,9 @@ class Brevo(Vendor):
             return mistake(400, "invalid_parameter", f"Invalid email {email}")
         if any(each["email"] == email for each in self.contacts.values() if each is not contact):
             return mistake(400, "duplicate_parameter", f"Contact {email} already exists")
+        # What doesn't suit its attribute is ignored without a word.
+        kinds = self.attributes or {}
+        named = {name: value for name, value in named.items() if not value or kinds.get(name) != "date" or _is_day(value)}
         unknown = sorted(named.keys() - (self.attributes or {}).keys())
         if unknown:
             return mistake(400, "invalid_parameter", "Unknown attribute")
@@ -132,3 +135,11 @@ class Brevo(Vendor):
         if asked.query.get("identifierType") == "contact_id" and int(asked.places["identifier"]) in self.contacts:
             return None
         return mistake(404, "document_not_found", "Contact does not exist")
+
+
+def _is_day(value: object) -> bool:
+    """Whether a value suits an attribute that is a date."""
+    try:
+        return bool(dt.date.fromisoformat(str(value)))
+    except ValueError:
+        return False
