@@ -272,7 +272,7 @@ class TestListing:
 
     def test_memory_for_a_large_list(self, vendor: Laposta) -> None:
         """A large list takes 200 bytes a member, in a process of its own: less than half of what the answer is long."""
-        many = int(os.environ.get("CONTRACT_RECORDS", "20000"))
+        many = int(os.environ.get("CONTRACT_RECORDS", "10000"))
         for number in range(many):
             vendor.add(f"m{number:09}", f"person{number}@example.example", "active", voornaam=f"Name {number}", woonplaats="Utrecht" * 5)
         done = subprocess.run(
