@@ -106,9 +106,12 @@ def repeated(source: str, limits: Limits, send: Callable[[], T]) -> T:
     raise last from None
 
 
-def asked_for(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock."""
-    said = headers.get("retry-after", "").strip()
+def asked_for(headers: Mapping[str, str], name: str = "retry-after") -> float | None:
+    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock.
+
+    name -- the header that the service says it in, where Retry-After is missing.
+    """
+    said = (headers.get("retry-after") or headers.get(name, "")).strip()
     if said.isdigit():
         return float(said)
     try:

@@ -31,8 +31,10 @@ class Server:
     met: list[float] = field(default_factory=list)
     opened: list[Service] = field(default_factory=list)
 
-    def service(self, limits: Limits = FAST, auth: Token | None = None, url: str = "") -> Service:
-        self.opened.append(Service("people", url or self.url, limits=limits, auth=auth))
+    def service(
+        self, limits: Limits = FAST, auth: Token | None = None, url: str = "", is_busy: Callable[[Answer], bool] | None = None
+    ) -> Service:
+        self.opened.append(Service("people", url or self.url, limits=limits, auth=auth, is_busy=is_busy))
         return self.opened[-1]
 
 
@@ -225,3 +227,58 @@ def test_what_is_no_address(url: str | None) -> None:
     """What can't be one is refused, by the name of the setting."""
     with pytest.raises(ConfigurationError, match="RETENTION_SOURCES__PEOPLE__URL"):
         address_of("people", url)
+
+
+def test_a_service_may_say_in_its_own_way_that_it_is_busy(server: Server) -> None:
+    """What a service takes for "fewer requests" is sent again, a change too, and is Retriable when patience ends."""
+    answers = iter([(403, {}, b""), (200, {}, b"{}")])
+    server.answer = lambda _: next(answers)
+    service = server.service(is_busy=lambda answer: answer.status == 403 and not answer.body)
+    assert 200 == service.write("POST", "/", body={}).status
+    server.answer = lambda _: (403, {}, b"")
+    with pytest.raises(Retriable, match="HTTP 403"):
+        service.read("/")
+    server.answer = lambda _: (403, {}, b"{}")
+    assert 403 == service.read("/").status
+
+
+def test_a_long_answer_is_read_piece_by_piece(server: Server) -> None:
+    """What takes the pieces gets all of them, may stop early, and is not called for an answer that is no success."""
+    server.answer = lambda _: (200, {}, b"x" * 300_000)
+    service = server.service()
+    assert 300_000 == service.streamed("/", None, lambda pieces: sum(map(len, pieces)))
+    assert b"x" == service.streamed("/", None, lambda pieces: next(pieces)[:1])
+    server.answer = lambda _: (404, {}, b"nothing")
+    answer = service.streamed("/", None, lambda _: pytest.fail("it is no success"))
+    assert (404, b"nothing") == (answer.status, answer.body)
+
+
+def test_a_long_answer_that_breaks_off_is_asked_for_anew(server: Server) -> None:
+    """When the connection breaks in the middle everything is taken again from the beginning, and never what came so far."""
+
+    def broken(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "900")
+        request.end_headers()
+        request.wfile.write(b"abc")
+
+    answers = iter([lambda _: (503, {}, b""), broken, lambda _: (200, {}, b"abcdef")])
+    server.answer = lambda request: next(answers)(request)
+    assert b"abcdef" == server.service().streamed("/", None, lambda pieces: b"".join(pieces))
+    assert 3 == len(server.met)
+    server.answer = broken
+    with pytest.raises(SourceFailed):
+        server.service().streamed("/", None, lambda pieces: b"".join(pieces))
+
+
+def test_a_service_may_name_its_wait_in_a_header_of_its_own(server: Server) -> None:
+    """Where the header has another name it counts when Retry-After is missing, and only then."""
+    server.answer = lambda _: (429, {"X-Reset": "500"}, b"")
+    server.opened.append(Service("people", server.url, limits=FAST, waits="x-reset"))
+    with pytest.raises(Retriable) as caught:
+        server.opened[-1].read("/")
+    assert 500 == caught.value.retry_after
+    server.answer = lambda _: (429, {"X-Reset": "500", "Retry-After": "700"}, b"")
+    with pytest.raises(Retriable) as caught:
+        server.opened[-1].read("/")
+    assert 700 == caught.value.retry_after
