@@ -24,7 +24,7 @@ BASE = "/crm/v8"
 MOST = 2_000
 """The most records that one query gives."""
 
-_NO_CONTENT, _BAD_REQUEST, _NOT_FOUND = 204, 400, 404
+_OK, _NO_CONTENT, _BAD_REQUEST, _NOT_FOUND = 200, 204, 400, 404
 _NOWHERE = frozenset({"INVALID_DATA", "NO_CONTENT", "NO_RECORDS_FOUND", "NOT_FOUND", "RECORD_NOT_FOUND"})
 _CODE = re.compile(r"[A-Za-z_]{1,60}")
 _LEFT = "x-api-credits-remaining"
@@ -61,9 +61,11 @@ class Credits:
 
     def _allow(self, cost: int) -> None:
         if self._budget is not None and self.spent + cost > self._budget:
-            raise Retriable(f"{self._source}: the {self._budget} credits that a run may use are used up; a later run goes on (option CREDITS).")
+            raise Retriable(f"{self._source}: the {self._budget} credits for a run are used up; a later run goes on (option CREDITS).")
         if self.left is not None and self._spare and self.left - cost < self._spare:
-            raise Retriable(f"{self._source}: fewer than {self._spare} of Zoho's credits are left for today; try again later (option SPARE).")
+            raise Retriable(
+                f"{self._source}: fewer than {self._spare} of Zoho's credits are left for today; try again later (option SPARE)."
+            )
 
 
 class Crm:
@@ -78,17 +80,10 @@ class Crm:
         self.credits = spends
 
     def query(self, text: str, limit: int) -> tuple[list[Record], bool]:
-        """Return the records that a query in COQL gives, and whether there are more. limit -- as the query says it: that is what it costs."""
+        """Return the records that a query in COQL gives, and whether there are more. limit -- as the query says it: that is what costs."""
         cost = 1 if limit <= 200 else 2 if limit <= 1_000 else 3
         answer = self._read(f"{BASE}/coql", cost=cost, body={"select_query": text})
-        if answer.status == _NO_CONTENT:
-            return [], False
-        said = self._object(answer)
-        rows, info = said.get("data"), said.get("info")
-        if not isinstance(rows, list) or not all(isinstance(each, dict) and str(each.get("id", "")).isdigit() for each in rows):
-            raise self._stranger(answer)
-        more = info.get("more_records") if isinstance(info, dict) else None
-        return rows, bool(rows) and more is not False
+        return self._page(answer, "data")
 
     def exists(self, module: str, key: int) -> bool:
         """Whether a module has a record, whatever its state: approved or not, converted or not."""
@@ -99,16 +94,10 @@ class Crm:
         """Whether a record lies in the recycle bin."""
         return self._is_there(self._read(f"{BASE}/settings/recycle_bin/{key}"), "recycle_bin")
 
-    def bin(self, page: int) -> tuple[list[Record], bool]:
-        """Return a page of what lies in the recycle bin, of all modules, and whether there are more; at most 200 on each."""
-        answer = self._read(f"{BASE}/settings/recycle_bin", {"page": page, "per_page": 200})
-        if answer.status == _NO_CONTENT:
-            return [], False
-        said = self._object(answer)
-        rows, info = said.get("recycle_bin"), said.get("info")
-        if not isinstance(rows, list) or not all(isinstance(each, dict) and str(each.get("id", "")).isdigit() for each in rows):
-            raise self._stranger(answer)
-        return rows, bool(rows) and isinstance(info, dict) and info.get("more_records") is True
+    def binned(self, module: str, page: int) -> tuple[list[Record], bool]:
+        """Return a page of a module's records that lie in the recycle bin, and whether there are more; at most 200 on each."""
+        asked = {"type": "recycle", "page": page, "per_page": 200}
+        return self._page(self._read(f"{BASE}/{module}/deleted", asked), "data")
 
     def fields(self, module: str) -> list[Record]:
         """Return what Zoho says about the fields of a module; ConfigurationError when there is no such module."""
@@ -117,6 +106,19 @@ class Crm:
         if not isinstance(rows, list) or not all(isinstance(each, dict) and isinstance(each.get("api_name"), str) for each in rows):
             raise self._stranger(answer)
         return rows
+
+    def listed(self, module: str, key: int, kind: str, fields: Sequence[str], page: int) -> tuple[list[Record], bool]:
+        """Return a page of a record's notes or attachments, and whether there are more."""
+        asked = {"fields": ",".join(fields), "page": page, "per_page": 200}
+        return self._page(self._read(f"{BASE}/{module}/{key}/{kind}", asked), "data")
+
+    def delete_note(self, key: int) -> None:
+        """Move a note into the recycle bin; raises as `delete`."""
+        self._done(self._write("DELETE", f"{BASE}/Notes/{key}"), "data")
+
+    def delete_attachment(self, module: str, parent: int, key: int) -> None:
+        """Delete a record's attachment; raises as `delete`."""
+        self._done(self._write("DELETE", f"{BASE}/{module}/{parent}/Attachments/{key}"), "data")
 
     def delete(self, module: str, key: int) -> None:
         """Move a record into the recycle bin, without workflows. KeyError when Zoho knows no such record; Refused, InDoubt."""
@@ -163,11 +165,22 @@ class Crm:
         self.credits.note(answer)
         return answer
 
+    def _page(self, answer: Answer, member: str) -> tuple[list[Record], bool]:
+        """Return the records of a list, and whether there are more; a list that doesn't say is asked for more until it ends."""
+        if answer.status == _NO_CONTENT:
+            return [], False
+        said = self._object(answer)
+        rows, info = said.get(member), said.get("info")
+        if not isinstance(rows, list) or not all(isinstance(each, dict) and str(each.get("id", "")).isdigit() for each in rows):
+            raise self._stranger(answer)
+        more = info.get("more_records") if isinstance(info, dict) else None
+        return rows, bool(rows) and more is not False
+
     def _is_there(self, answer: Answer, member: str) -> bool:
         """Return whether an answer about one record holds it."""
         if answer.status == _NO_CONTENT:
             return False
-        if answer.status in (_BAD_REQUEST, _NOT_FOUND) and code_of(answer, member) in _NOWHERE:
+        if answer.status in (_OK, _BAD_REQUEST, _NOT_FOUND) and code_of(answer, member) in _NOWHERE:
             return False
         rows = self._object(answer).get(member)
         if not isinstance(rows, list):
@@ -191,8 +204,8 @@ class Crm:
         if not answer.is_success:
             said = f"HTTP {answer.status} {code_of(answer, 'data')}".rstrip()
             raise ConfigurationError(
-                f"{self._source}: Zoho refuses to show this ({said}). Compare the module's and fields' API names, the scopes of the token and "
-                "the profile of its user; `retention sources check` says more."
+                f"{self._source}: Zoho refuses to show this ({said}). Compare the API names of module and fields, the scopes of the token "
+                "and the profile of its user; `retention sources check` says more."
             )
         try:
             said = answer.json()

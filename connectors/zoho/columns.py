@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Any
 
 from worker.core.facts import UNREADABLE, Raw
@@ -112,4 +113,4 @@ def _moment(said: Raw) -> dt.datetime | None:
 def ordered(rows: Sequence[Record], after: int) -> bool:
     """Whether records come in the order of their ids, all behind one id and each once."""
     keys = [after, *(int(each[ID]) for each in rows)]
-    return all(one < other for one, other in zip(keys, keys[1:], strict=False))
+    return all(one < other for one, other in pairwise(keys))

@@ -92,8 +92,6 @@ def grant_of(accounts: str, secrets: Secrets) -> Grant:
 class SignIn(httpx.Auth):
     """Signs requests in; one whose token is refused (401) is sent once more with a new one, unless it is a right that is missing."""
 
-    requires_response_body = True
-
     def __init__(self, source: str, accounts: Service, secrets: Secrets, grant: Grant, *, near: bool) -> None:
         self._source = source
         self._accounts = accounts
@@ -110,7 +108,7 @@ class SignIn(httpx.Auth):
         access = self._grant.access(self._source, self._fetch)
         request.headers["Authorization"] = f"Zoho-oauthtoken {access.token}"
         answer = yield request
-        if answer.status_code == _UNAUTHORISED and _SCOPE.encode() not in answer.content:
+        if answer.status_code == _UNAUTHORISED and _SCOPE.encode() not in answer.read():
             access = self._grant.access(self._source, self._fetch, instead_of=access.token)
             request.headers["Authorization"] = f"Zoho-oauthtoken {access.token}"
             yield request
@@ -153,8 +151,8 @@ class SignIn(httpx.Auth):
         if error.lower().replace(" ", "_") == "access_denied":
             return Retriable(f"{self._source}: Zoho gives no more tokens for now; try again in ten minutes.", retry_after=_WINDOW)
         return ConfigurationError(
-            f"{self._source}: Zoho refused the sign-in ({answer.in_words('error')}). Set CLIENT_ID, CLIENT_SECRET and REFRESH_TOKEN anew, and "
-            "the address of the accounts server of your own region (https://accounts.zoho.eu, .com, .in ...)."
+            f"{self._source}: Zoho refused the sign-in ({answer.in_words('error')}). Set CLIENT_ID, CLIENT_SECRET and REFRESH_TOKEN anew, "
+            "and the address of the accounts server of your own region (https://accounts.zoho.eu, .com, .in ...)."
         )
 
     def _checked(self, domain: str) -> str:

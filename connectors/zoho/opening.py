@@ -5,7 +5,7 @@ from __future__ import annotations
 from connectors.hosted import HostedSource
 from connectors.http import Service, address_of
 from connectors.patience import known_options, limits_of
-from connectors.zoho.api import Credits, Crm
+from connectors.zoho.api import MOST, Credits, Crm
 from connectors.zoho.checks import declared
 from connectors.zoho.grant import Secrets, SignIn, grant_of
 from connectors.zoho.records import ZohoRecords
@@ -14,7 +14,7 @@ from worker.errors import ConfigurationError
 from worker.ports import Connection
 
 _SECRETS = ("client_id", "client_secret", "refresh_token")
-_SPENDING = ("credits", "spare")
+_SPENDING = ("credits", "spare", "page")
 
 
 def open_source(source: Source, connection: Connection) -> HostedSource:
@@ -22,7 +22,8 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
 
     Nothing is asked of Zoho yet. The address is that of the accounts server of the office's region; where the records are read is what it
     says. Options of the connection: `client_id`, `client_secret`, `refresh_token`; `credits`, how many of Zoho's credits a run may use, and
-    `spare`, how many of the office's it leaves; `attempts`, `wait`, `timeout` and `per_second`, how patient and how gentle to be.
+    `spare`, how many of the office's it leaves; `page`, how many records a query gives (2000, for 3 credits); `attempts`, `wait`, `timeout`
+    and `per_second`, how patient and how gentle to be.
     """
     problems = declared(source)
     if problems:
@@ -35,13 +36,19 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
     options = known_options(source.name, connection.options, (*_SECRETS, *_SPENDING))
     missing = [each.upper() for each in _SECRETS if each not in options]
     if missing:
-        raise ConfigurationError(f"{source.name}: the options {', '.join(missing)} are missing; docs/connectors/zoho.md says how to get them.")
+        raise ConfigurationError(
+            f"{source.name}: the options {', '.join(missing)} are missing; docs/connectors/zoho.md says how to get them."
+        )
     secrets = Secrets(*(options[each] for each in _SECRETS))
     limits = limits_of(source.name, connection.options, connection.batch_seconds)
     accounts = Service(source.name, address.base, limits=limits)
     sign_in = SignIn(source.name, accounts, secrets, grant_of(address.base, secrets), near=not address.base.startswith("https:"))
     spends = Credits(source.name, _whole(source, options, "credits"), _whole(source, options, "spare") or 0)
-    return HostedSource(source, ZohoRecords(source, Crm(source.name, sign_in, spends, limits)), batch_seconds=connection.batch_seconds)
+    page = _whole(source, options, "page") or MOST
+    if page > MOST:
+        raise ConfigurationError(f"{source.name}: the option page is {MOST} at most.")
+    records = ZohoRecords(source, Crm(source.name, sign_in, spends, limits), connection.siblings, page=page)
+    return HostedSource(source, records, batch_seconds=connection.batch_seconds, siblings=connection.siblings)
 
 
 def _whole(source: Source, options: dict[str, str], name: str) -> int | None:

@@ -42,6 +42,12 @@ def where(after: int, last: int | None, criteria: str | None) -> str:
     return _joined("and", parts)
 
 
+def in_list(column: str, keys: Sequence[str]) -> str:
+    """Return the criterion for a column that has one of these ids."""
+    listed = ", ".join(f"'{each}'" for each in keys)
+    return f"{column} in ({listed})"
+
+
 def criteria(source: Source, columns: Mapping[str, Column], selection: Selection) -> str | None:
     """Return criteria that hold all records of a selection, and may hold more; None for all records."""
     said = _Asking(source, columns).of(selection)

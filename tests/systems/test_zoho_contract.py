@@ -1,0 +1,147 @@
+"""The zoho_crm connector keeps the contract on a fake of Zoho CRM, through a proxy that makes bad days."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connectors.contract import FIELDS, ConnectorContract, FaultProxy, Record, Request, ServiceContract, ServiceHarness
+from connectors.plugins import zoho_crm as open_source
+from tests.vendors.zoho import ORIGIN, Zoho, field
+from worker.core.sources import Source
+from worker.ports import Connection, Key, OpenSource
+
+KINDS = {
+    "name": ("First_Name", "text"),
+    "email": ("Email", "email"),
+    "ip": ("IP_Address", "text"),
+    "note": ("Description", "textarea"),
+    "status": ("Status", "text"),
+    "score": ("Score", "integer"),
+    "hired": ("Hired", "boolean"),
+    "seen_on": ("Seen_On", "date"),
+    "left_on": ("Left_On", "date"),
+    "asked_on": ("Asked_On", "date"),
+    "changed_at": ("Changed_At", "datetime"),
+}
+COLUMN = {name: column for name, (column, _) in KINDS.items()}
+NAMES = {column: name for name, column in COLUMN.items()}
+SECRETS = {"client_id": "1000.CLIENT", "client_secret": "client-secret"}
+_REFRESH = itertools.count()
+MODULE = re.compile(r"/crm/v8/(?!settings)\w+/\d+")
+
+
+def writes_records(request: Request) -> bool:
+    """Whether a request changes a record or deletes it; what empties the bin is looked at elsewhere."""
+    return request.method in ("PUT", "DELETE") and MODULE.match(request.path) is not None
+
+
+def empties_the_bin(request: Request) -> bool:
+    """Whether a request changes a record or takes one out of the recycle bin."""
+    return request.method == "PUT" or (request.method == "DELETE" and "/recycle_bin/" in request.path)
+
+
+class ModuleHarness(ServiceHarness):
+    """One module; another program works on what the fake holds."""
+
+    more_than_a_page = 123
+    many = int(os.environ.get("CONTRACT_RECORDS", "4000"))
+    selections = 25
+    password = "client-secret"  # noqa: S105 - the fake's
+    renews = True
+    page_at = 2
+
+    def __init__(self, zoho: Zoho, proxy: FaultProxy) -> None:
+        self.zoho = zoho
+        self.proxy = proxy
+        fields = tuple(replace(each, column=COLUMN[each.name]) for each in FIELDS)
+        self.source = Source("people", "zoho_crm", "Contacts", ("id",), fields)
+
+    def open(self) -> OpenSource:
+        return self._opened(SECRETS)
+
+    def open_as_stranger(self) -> OpenSource:
+        return self._opened({**SECRETS, "client_id": "1000.STRANGER"})
+
+    def _opened(self, secrets: Mapping[str, str]) -> OpenSource:
+        number = len(self.zoho.modules["Contacts"])
+        page = "2000" if number > 10_000 else "500" if number > 500 else "50"
+        patience = {"attempts": "4", "wait": "0.02", "timeout": "10"}
+        options = {**secrets, **patience, "refresh_token": f"1000.refresh-{next(_REFRESH)}", "page": page}
+        return open_source(self.source, Connection(self.proxy.url, options=options))
+
+    def is_about(self, request: Request, key: Key) -> bool:
+        return re.search(rf"/{key[0]}\b", request.path) is not None
+
+    def key(self, number: int) -> Key:
+        return (ORIGIN + 1_000 + number,)
+
+    def kept(self, value: str | None) -> str | None:
+        return value or None
+
+    def fill(self, records: Mapping[Key, Record]) -> None:
+        self.zoho.put("Contacts", {int(key[0]): _stored(values) for key, values in records.items()})
+
+    def dump(self) -> dict[Key, dict[str, object]]:
+        return {(key,): {NAMES[name]: said for name, said in values.items()} for key, values in self.zoho.modules["Contacts"].items()}
+
+    def disturb(self, key: Key, record: Record | None) -> bool:
+        if record is None:
+            del self.zoho.modules["Contacts"][int(key[0])]
+        else:
+            self.zoho.modules["Contacts"][int(key[0])] = _stored(record)
+        return True
+
+
+def _stored(values: Record) -> dict[str, Any]:
+    """Return a record as Zoho keeps it."""
+    stored: dict[str, Any] = {COLUMN[name]: said if said != "" else None for name, said in values.items()}
+    for name, said in stored.items():
+        if isinstance(said, dt.datetime) and said.tzinfo is None:
+            stored[name] = said.replace(tzinfo=dt.UTC)
+    return stored
+
+
+@pytest.fixture(scope="module")
+def zoho() -> Iterator[Zoho]:
+    """Return a CRM with the contract's fields."""
+    with Zoho({"Contacts": [field(*each) for each in KINDS.values()]}).running() as running:
+        yield running
+
+
+@pytest.fixture
+def described(zoho: Zoho) -> Iterator[Zoho]:
+    """Return the CRM, and fail the test for what is not as described."""
+    yield zoho
+    zoho.assert_described()
+    assert [] == zoho.fired
+
+
+def harness_on(zoho: Zoho, writes: Any) -> Iterator[ModuleHarness]:
+    """Return a harness behind a proxy of its own."""
+    with FaultProxy(zoho.url, writes).running() as proxy:
+        zoho.domain = proxy.url
+        yield ModuleHarness(zoho, proxy)
+
+
+class TestRecords(ConnectorContract):
+    """Records of a module."""
+
+    @pytest.fixture
+    def harness(self, described: Zoho) -> Iterator[ModuleHarness]:
+        yield from harness_on(described, writes_records)
+
+
+class TestBadDays(ServiceContract):
+    """The same when the network, Zoho or the sign-in fails at the first half of a deletion."""
+
+    @pytest.fixture
+    def harness(self, described: Zoho) -> Iterator[ModuleHarness]:
+        yield from harness_on(described, writes_records)
