@@ -202,9 +202,9 @@ class Crm:
     def _object(self, answer: Answer) -> Record:
         """Return the object of a successful answer; ConfigurationError when Zoho refuses, SourceFailed when something else speaks."""
         if not answer.is_success:
-            said = f"HTTP {answer.status} {code_of(answer, 'data')}".rstrip()
+            word = f"HTTP {answer.status} {code_of(answer, 'data')}".rstrip()
             raise ConfigurationError(
-                f"{self._source}: Zoho refuses to show this ({said}). Compare the API names of module and fields, the scopes of the token "
+                f"{self._source}: Zoho refuses to show this ({word}). Compare the API names of module and fields, the scopes of the token "
                 "and the profile of its user; `retention sources check` says more."
             )
         try:

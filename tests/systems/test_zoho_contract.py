@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import FIELDS, ConnectorContract, FaultProxy, Record, Request, ServiceContract, ServiceHarness
+from connectors.contract import (
+    AGGREGATES,
+    FIELDS,
+    RELATIONS,
+    ConnectorContract,
+    FaultProxy,
+    Record,
+    RelationsContract,
+    RelationsHarness,
+    Request,
+    ServiceContract,
+    ServiceHarness,
+)
 from connectors.plugins import zoho_crm as open_source
 from tests.vendors.zoho import ORIGIN, Zoho, field
 from worker.core.sources import Source
@@ -43,18 +55,13 @@ def writes_records(request: Request) -> bool:
     return request.method in ("PUT", "DELETE") and MODULE.match(request.path) is not None
 
 
-def empties_the_bin(request: Request) -> bool:
-    """Whether a request changes a record or takes one out of the recycle bin."""
-    return request.method == "PUT" or (request.method == "DELETE" and "/recycle_bin/" in request.path)
-
-
 class ModuleHarness(ServiceHarness):
     """One module; another program works on what the fake holds."""
 
     more_than_a_page = 123
     many = int(os.environ.get("CONTRACT_RECORDS", "4000"))
     selections = 25
-    password = "client-secret"  # noqa: S105 - the fake's
+    password = "client-secret"
     renews = True
     page_at = 2
 
@@ -109,10 +116,32 @@ def _stored(values: Record) -> dict[str, Any]:
     return stored
 
 
+class RelatedHarness(ModuleHarness, RelationsHarness):
+    """The same with two modules whose lookup leads to the records."""
+
+    def __init__(self, zoho: Zoho, proxy: FaultProxy) -> None:
+        super().__init__(zoho, proxy)
+        self.source = replace(self.source, relations=RELATIONS, aggregates=AGGREGATES)
+
+    def fill_related(self, table: str, rows: Mapping[Key, Record]) -> None:
+        stored = {int(key[0]): {**row, "record_id": _lookup(row["record_id"])} for key, row in rows.items()}
+        self.zoho.put(table, stored)
+
+    def dump_related(self, table: str) -> dict[Key, dict[str, object]]:
+        return {(key,): dict(row) for key, row in self.zoho.modules[table].items()}
+
+
+def _lookup(said: object) -> dict[str, str] | None:
+    """Return what Zoho keeps of a record that another one leads to."""
+    return None if said is None else {"id": str(said), "name": "Somebody"}
+
+
 @pytest.fixture(scope="module")
 def zoho() -> Iterator[Zoho]:
     """Return a CRM with the contract's fields."""
-    with Zoho({"Contacts": [field(*each) for each in KINDS.values()]}).running() as running:
+    related = [field("record_id", "lookup"), field("sent_on", "date")]
+    modules = {"Contacts": [field(*each) for each in KINDS.values()], "letters": related, "bills": related}
+    with Zoho(modules).running() as running:
         yield running
 
 
@@ -124,11 +153,11 @@ def described(zoho: Zoho) -> Iterator[Zoho]:
     assert [] == zoho.fired
 
 
-def harness_on(zoho: Zoho, writes: Any) -> Iterator[ModuleHarness]:
+def harness_on(zoho: Zoho, kind: type[ModuleHarness] = ModuleHarness) -> Iterator[ModuleHarness]:
     """Return a harness behind a proxy of its own."""
-    with FaultProxy(zoho.url, writes).running() as proxy:
+    with FaultProxy(zoho.url, writes_records).running() as proxy:
         zoho.domain = proxy.url
-        yield ModuleHarness(zoho, proxy)
+        yield kind(zoho, proxy)
 
 
 class TestRecords(ConnectorContract):
@@ -136,7 +165,7 @@ class TestRecords(ConnectorContract):
 
     @pytest.fixture
     def harness(self, described: Zoho) -> Iterator[ModuleHarness]:
-        yield from harness_on(described, writes_records)
+        yield from harness_on(described)
 
 
 class TestBadDays(ServiceContract):
@@ -144,4 +173,12 @@ class TestBadDays(ServiceContract):
 
     @pytest.fixture
     def harness(self, described: Zoho) -> Iterator[ModuleHarness]:
-        yield from harness_on(described, writes_records)
+        yield from harness_on(described)
+
+
+class TestRelations(RelationsContract):
+    """Records of other modules, by their lookup."""
+
+    @pytest.fixture
+    def harness(self, described: Zoho) -> Iterator[ModuleHarness]:
+        yield from harness_on(described, RelatedHarness)

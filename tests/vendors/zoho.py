@@ -36,8 +36,8 @@ class Zoho(Vendor):
     """One customer's CRM.
 
     modules -- records by module and id; fields -- of each module; bin -- (module, record) by id; fired -- the changes of which workflows
-    heard; locked -- ids of records that can't be changed or deleted; kept -- ids that the bin doesn't let go; later -- ids that go out of the
-    bin only when `settle` is called; credits -- what was used; domain -- what a token's answer names as the address of the API.
+    heard; locked -- ids of records that can't be changed or deleted; kept -- ids that the bin doesn't let go; later -- ids that go out of
+    the bin only when `settle` is called; credits -- what was used; domain -- what a token's answer names as the address of the API.
     """
 
     description: ClassVar[Description] = DESCRIPTION
@@ -146,7 +146,9 @@ class Zoho(Vendor):
     def purge(self, asked: Asked) -> Reply:
         key = int(asked.places["record_id"])
         if key not in self.bin:
-            return Reply(400, {"code": "INVALID_DATA", "details": {"id": str(key)}, "message": "the id given seems to be invalid", "status": "error"})
+            return Reply(
+                400, {"code": "INVALID_DATA", "details": {"id": str(key)}, "message": "the id given seems to be invalid", "status": "error"}
+            )
         code = "CANNOT_DELETE" if key in self.kept else "SCHEDULED" if key in self.later else "SUCCESS"
         if code == "SUCCESS":
             # Whatever of the record lies in the bin beside it goes with it.
