@@ -34,7 +34,11 @@ def check(
     if not problems:
         # The fields are known, so what Zoho refuses now is a right that is missing: it raises, and says so.
         names = tuple(dict.fromkeys(field.column for field in source.fields))
-        crm.query(query(source.table, names, f"{ID} > '0'", 1), 1)
+        rows, _ = crm.query(query(source.table, names, f"{ID} > '0'", 1), 1)
+        problems += [each for relation in source.relations for each in _lookups(source, relation, crm)]
+        for relation in source.relations if rows else ():
+            if relation.table in LISTED:
+                crm.listed(source.table, int(rows[0][ID]), relation.table, LISTED[relation.table], 1)
     if policy is not None:
         problems += [each for field in policy.treatable for each in _treatment(source, field, columns)]
     binned, refused = _binned(source, crm, level)
@@ -99,6 +103,20 @@ def _fields(source: Source, columns: Mapping[str, Column]) -> Iterator[Problem]:
             yield Problem(
                 f"{source.name}.{field.name}", f"the module {source.table} has no field {field.column!r} that this account sees.", hint
             )
+
+
+def _lookups(source: Source, relation: Relation, crm: Crm) -> Iterator[Problem]:
+    """Find relations over a field that the other module doesn't have; raises when there is no such module, or it may not be seen."""
+    if relation.table not in LISTED:
+        names = [each["api_name"] for each in crm.fields(relation.table)]
+        if relation.theirs[0] not in names:
+            near = difflib.get_close_matches(relation.theirs[0], names, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else ""
+            yield Problem(
+                f"{source.name}.{relation.name}", f"{relation.table} has no field {relation.theirs[0]!r} that this account sees.", hint
+            )
+    for child in relation.children:
+        yield from _lookups(source, child, crm)
 
 
 def _treatment(source: Source, field: Field, columns: Mapping[str, Column]) -> Iterator[Problem]:

@@ -83,6 +83,7 @@ class Zoho(Vendor):
     def admits(self, asked: Asked) -> Reply | None:
         if not asked.path.startswith("/crm/"):
             return None
+        self.credits += 1
         kind, _, token = asked.headers.get("authorization", "").partition(" ")
         if kind != "Zoho-oauthtoken" or self.tokens.get(token, self.clock.now) <= self.clock.now:
             return _error(401, "INVALID_TOKEN", "invalid oauth token")
@@ -113,7 +114,7 @@ class Zoho(Vendor):
             query = parse(asked.json["select_query"], kinds)
         except BadQueryError as error:
             return Reply(400, {"code": str(error), "details": {}, "message": "invalid query formed", "status": "error"})
-        self.credits += 1 if query.limit <= 200 else 2 if query.limit <= 1_000 else 3
+        self.credits += 0 if query.limit <= 200 else 1 if query.limit <= 1_000 else 2
         records, found, more = self.modules[query.module], [], False
         order = self._sorted(query.module)
         for position in range(bisect_right(order, query.after), len(order)):
@@ -260,7 +261,6 @@ class Zoho(Vendor):
         return self._said({"data": [said]})
 
     def _said(self, body: Any) -> Reply:
-        self.credits += 1
         return Reply(200, body, {} if self.left is None else {"X-API-CREDITS-REMAINING": str(self.left)})
 
     def _of_bin(self, key: int) -> dict[str, Any]:
