@@ -86,9 +86,15 @@ class Crm:
         return self._page(answer, "data")
 
     def exists(self, module: str, key: int) -> bool:
-        """Whether a module has a record, whatever its state: approved or not, converted or not."""
-        asked = {"fields": "id", "approved": "both", "converted": "both"}
-        return self._is_there(self._read(f"{BASE}/{module}/{key}", asked), "data")
+        """Whether a module has a record, whatever its state: approved or not, a lead that was converted or not.
+
+        Asked in two ways before it is said that there is none, since that is what a deletion is believed by.
+        """
+        asked = {"fields": "id", "approved": "both", **({"converted": "both"} if module == "Leads" else {})}
+        if self._is_there(self._read(f"{BASE}/{module}/{key}", asked), "data"):
+            return True
+        rows, _ = self.query(f"select id from {module} where id = '{key}' limit 1", 1)
+        return bool(rows)
 
     def is_binned(self, key: int) -> bool:
         """Whether a record lies in the recycle bin."""
@@ -181,6 +187,8 @@ class Crm:
         if answer.status == _NO_CONTENT:
             return False
         if answer.status in (_OK, _BAD_REQUEST, _NOT_FOUND) and code_of(answer, member) in _NOWHERE:
+            if _names_a_part(_result(answer, member)):
+                raise self._refused(answer)
             return False
         rows = self._object(answer).get(member)
         if not isinstance(rows, list):
@@ -195,18 +203,14 @@ class Crm:
             raise InDoubt(f"{self._source}: the answer to a change is not Zoho's own.")
         if answer.is_success and result is not None and result.get("status") == "success" and code in ("SUCCESS", SCHEDULED):
             return code
-        if code in _NOWHERE and not _names_a_field(result):
-            raise KeyError(code)
+        if code in _NOWHERE and not _names_a_part(result):
+            raise KeyError(f"HTTP {answer.status} {code}")
         raise Refused(f"HTTP {answer.status} {code}".rstrip())
 
     def _object(self, answer: Answer) -> Record:
         """Return the object of a successful answer; ConfigurationError when Zoho refuses, SourceFailed when something else speaks."""
         if not answer.is_success:
-            word = f"HTTP {answer.status} {code_of(answer, 'data')}".rstrip()
-            raise ConfigurationError(
-                f"{self._source}: Zoho refuses to show this ({word}). Compare the API names of module and fields, the scopes of the token "
-                "and the profile of its user; `retention sources check` says more."
-            )
+            raise self._refused(answer)
         try:
             said = answer.json()
         except ValueError:
@@ -214,6 +218,14 @@ class Crm:
         if not isinstance(said, dict):
             raise self._stranger(answer)
         return said
+
+    def _refused(self, answer: Answer) -> ConfigurationError:
+        """Return the error for what Zoho doesn't show."""
+        word = f"HTTP {answer.status} {code_of(answer, 'data')}".rstrip()
+        return ConfigurationError(
+            f"{self._source}: Zoho refuses to show this ({word}). Compare the API names of module and fields, the scopes of the token "
+            "and the profile of its user; `retention sources check` says more."
+        )
 
     def _stranger(self, answer: Answer) -> SourceFailed:
         """Return the error for an answer that is not Zoho's."""
@@ -240,7 +252,9 @@ def _result(answer: Answer, member: str) -> Record | None:
     return said if "code" in said else None
 
 
-def _names_a_field(result: Record | None) -> bool:
-    """Whether an error is about a field that was sent, and not about which record."""
+def _names_a_part(result: Record | None) -> bool:
+    """Whether an error is about a field or parameter that was sent, and not about which record."""
     details = (result or {}).get("details")
-    return isinstance(details, dict) and details.get("api_name", "id") != "id"
+    if not isinstance(details, dict):
+        return False
+    return details.get("api_name", "id") != "id" or "param_name" in details or "param" in details

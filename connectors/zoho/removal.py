@@ -35,7 +35,7 @@ class Removal:
         # All requests of one deletion, and reading it back: what is begun can be ended.
         self._crm.credits.need(_COSTS)
         if key not in self._begun or is_listed():
-            self._send(key, send)
+            self._send(key, send, is_listed)
         if self.level is Level.PERMANENT:
             self._purge(key)
         self._begun.discard(key)
@@ -44,15 +44,17 @@ class Removal:
         """Whether something is where it was no more, and not in the bin either when that is what deleting means."""
         return not is_listed() and (self.level is Level.SOFT or not self._crm.is_binned(key))
 
-    def _send(self, key: int, send: Callable[[], None]) -> None:
-        """Move something into the recycle bin."""
+    def _send(self, key: int, send: Callable[[], None], is_listed: Callable[[], bool]) -> None:
+        """Move something into the recycle bin. Zoho has one word for what isn't there and for what it doesn't delete: it is looked for."""
         self._begun.add(key)
         try:
             send()
         except InDoubt:
             raise
-        except KeyError:
+        except KeyError as unknown:
             self._begun.discard(key)
+            if is_listed():
+                raise Refused(str(unknown.args[0])) from None
             raise Gone from None
         except (Refused, RetentionError):
             self._begun.discard(key)

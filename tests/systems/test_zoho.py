@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import FaultProxy
+from connectors.contract import FaultProxy, Request
 from tests.acceptance.canaries import WORD, found_in, found_under
 from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
@@ -127,6 +127,8 @@ def test_two_nights(office: Office) -> None:
     A contact with an invoice stays, deals stay without their contact, nothing lies in the bin, and nothing personal was written or printed.
     """
     zoho, command = office.zoho, office.command
+    assert 0 == command("policies", "check").code
+    assert 0 == command("sources", "check").code
     zoho.locked = {ORIGIN + 30}
     plan = command.approved()
     office.proxy.reading(429, headers={"Retry-After": "0"}, after=9, times=2)
@@ -182,6 +184,31 @@ def test_a_budget_ends_a_run_between_two_records(office: Office) -> None:
     assert PEOPLE - DUE + INVOICED < left < PEOPLE
     assert office_in(office.zoho, office.proxy, office.command.folder).command("run").code in (0, 4)
     assert PEOPLE - DUE + INVOICED == len(office.left)
+
+
+def test_a_night_that_ends_between_the_halves_of_a_deletion(office: Office) -> None:
+    """What is in the recycle bin when everything stops is never said to be gone: reading back finds it there, and the check counts it."""
+    command, dead = office.command, False
+
+    def stopped(request: Request) -> bool:
+        nonlocal dead
+        number = sum(each.method == "DELETE" and "/recycle_bin/" in each.path for each, _ in office.proxy.seen)
+        # Contacts 6 to 9, the note and the file of the tenth are out of the bin by then.
+        dead = dead or (number == 6 and request.method == "DELETE" and "/recycle_bin/" in request.path)
+        return dead
+
+    plan = command.approved()
+    office.proxy.any(None).on = stopped
+    assert command("apply", plan).code not in (0, 4)
+    (binned,) = (key for key, (module, _) in office.zoho.bin.items() if module == "Contacts")
+    office.proxy.heal()
+    assert command("run").code in (0, 4)
+    assert {*range(1, INVOICED + 1), *range(DUE + 1, PEOPLE + 1)} == office.left
+    assert [binned] == list(office.zoho.bin)
+    gone = [each for each in outcomes(command.audit) if each.action == "retention.record_deleted"]
+    assert DUE - INVOICED - 1 == len(gone)
+    said = command("sources", "check")
+    assert "1 records of Contacts lie in the recycle bin" in " ".join((said.out + said.err).split())
 
 
 class TestCheck:

@@ -275,11 +275,28 @@ class TestAnswers:
         crm = place.crm()
         body = json.dumps({"code": "NO_CONTENT", "details": {}, "message": "x", "status": "error"}).encode()
         place.proxy.reading(status, body=body, after=0, times=10**9).on = lambda request: f"/Contacts/{ORIGIN + 1}" in request.path
+        assert crm.exists("Contacts", ORIGIN + 1), "a query still gives it"
+        kept = place.zoho.modules["Contacts"].pop(ORIGIN + 1)
         assert not crm.exists("Contacts", ORIGIN + 1)
+        place.zoho.modules["Contacts"][ORIGIN + 1] = kept
         place.proxy.heal()
         place.proxy.any(403, body=b"{}").on = lambda request: f"/Contacts/{ORIGIN + 1}" in request.path
         with pytest.raises(ConfigurationError):
             crm.exists("Contacts", ORIGIN + 1)
+
+    def test_a_parameter_that_zoho_does_not_know(self, place: Place) -> None:
+        """An error about what was asked is no word about the record, though it has the same code: an error, never an absence."""
+        error = {"code": "INVALID_DATA", "details": {"param_name": "approved"}, "message": "x", "status": "error"}
+        place.proxy.any(400, body=json.dumps(error).encode()).on = lambda request: f"/Contacts/{ORIGIN + 1}" in request.path
+        with pytest.raises(ConfigurationError):
+            place.crm().exists("Contacts", ORIGIN + 1)
+
+    def test_one_word_for_two_things(self, place: Place) -> None:
+        """Zoho says INVALID_DATA of what isn't there and of what it doesn't delete: it is looked for before it is said to be gone."""
+        error = {"code": "INVALID_DATA", "details": {"id": "1"}, "message": "record not deleted", "status": "error"}
+        place.proxy.about(lambda r: f"/Contacts/{ORIGIN + 1}?" in r.path, 200, body=json.dumps({"data": [error]}).encode())
+        undone = deleted(place.open(), 1, 2)
+        assert [((ORIGIN + 1,), Left.FAILED, "HTTP 200 INVALID_DATA")] == [(each.key, each.why, each.answer) for each in undone]
 
     def test_another_order_is_noticed(self, place: Place) -> None:
         """Records that come in another order than was asked for are no list that a page can follow: an error, never a gap."""

@@ -11,7 +11,7 @@ from typing import Any
 Test = Callable[[Mapping[str, Any]], bool]
 
 _WORD = re.compile(r"\s*('(?:[^']|'')*'|<=|>=|!=|[()=<>,]|[A-Za-z_][A-Za-z0-9_]*|\d+)")
-_QUERY = re.compile(r"select (?P<names>.+?) from (?P<module>\w+) where (?P<where>.+) order by id asc limit (?P<limit>\d+)", re.DOTALL)
+_QUERY = re.compile(r"select (?P<names>.+?) from (?P<module>\w+) where (?P<where>.+?)(?: order by id asc)? limit (?P<limit>\d+)", re.DOTALL)
 _IN_CRITERIA = frozenset({"bigint", "text", "email", "phone", "picklist", "integer", "boolean", "date", "datetime", "lookup"})
 _MOST_VALUES, _MOST_CRITERIA, _MOST_COLUMNS, _MOST_RECORDS = 100, 25, 500, 2_000
 

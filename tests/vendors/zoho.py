@@ -212,11 +212,6 @@ class Zoho(Vendor):
             self.fired.append(f"delete {module}")
         return self._result(key)
 
-    @route("GET", "/crm/v8/Notes/{id}")
-    def note(self, asked: Asked) -> Reply:
-        key = int(asked.places["id"])
-        return self._said({"data": [{"id": str(key)}]}) if key in self.notes else NOTHING
-
     @route("DELETE", "/crm/v8/Notes/{id}")
     def delete_note(self, asked: Asked) -> Reply:
         return self._removed("Notes", self.notes, int(asked.places["id"]))

@@ -143,14 +143,6 @@ DESCRIPTION = Description(
         Call("GET", "/crm/v8/{module}/{id}", {200: RECORDS, 204: None}, query=RECORD_READ, required=["fields"], places=NAMED),
         Call("PUT", "/crm/v8/{module}/{id}", {200: WRITTEN}, places=NAMED, body=CHANGE),
         Call("DELETE", "/crm/v8/{module}/{id}", {200: WRITTEN}, query=MUTED, required=["wf_trigger"], places=NAMED),
-        Call(
-            "GET",
-            "/crm/v8/Notes/{id}",
-            {200: _list("data", NOTE), 204: None},
-            query={"fields": TEXT},
-            required=["fields"],
-            places={"id": ID},
-        ),
         Call("DELETE", "/crm/v8/Notes/{id}", {200: REMOVED}, places={"id": ID}),
         Call("GET", "/crm/v8/{module}/{id}/Notes", {200: _list("data", NOTE, info=INFO), 204: None}, query=LISTING, places=NAMED),
         Call(
