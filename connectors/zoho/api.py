@@ -126,6 +126,14 @@ class Crm:
         """Delete a record's attachment; raises as `delete`."""
         self._done(self._write("DELETE", f"{BASE}/{module}/{parent}/Attachments/{key}"), "data")
 
+    def module(self, module: str) -> Record:
+        """Return what Zoho says about a module, and what the user of the token may do in it."""
+        answer = self._read(f"{BASE}/settings/modules/{module}")
+        rows = None if answer.status == _NO_CONTENT else self._object(answer).get("modules")
+        if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+            raise self._stranger(answer)
+        return rows[0]
+
     def delete(self, module: str, key: int) -> None:
         """Move a record into the recycle bin, without workflows. KeyError when Zoho knows no such record; Refused, InDoubt."""
         answer = self._write("DELETE", f"{BASE}/{module}/{key}", params={"wf_trigger": "false"})

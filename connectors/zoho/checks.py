@@ -41,13 +41,20 @@ def check(
                 crm.listed(source.table, int(rows[0][ID]), relation.table, LISTED[relation.table], 1)
     if policy is not None:
         problems += [each for field in policy.treatable for each in _treatment(source, field, columns)]
+    lacking, unseen = _may(source, policy, crm)
     binned, refused = _binned(source, crm, level)
-    return [*problems, *refused], [*_worth_knowing(source, columns, level), *binned]
+    return [*problems, *lacking, *refused], [*unseen, *_worth_knowing(source, columns, level), *binned]
 
 
 def rights(account: str, module: str, level: Level, *, writes: bool) -> list[str]:
     """Return in words what an account needs."""
-    scopes = ["ZohoCRM.coql.READ", "ZohoCRM.settings.fields.READ", f"ZohoCRM.modules.{module}.READ", "ZohoCRM.settings.recycle_bin.READ"]
+    scopes = [
+        "ZohoCRM.coql.READ",
+        "ZohoCRM.settings.fields.READ",
+        "ZohoCRM.settings.modules.READ",
+        f"ZohoCRM.modules.{module}.READ",
+        "ZohoCRM.settings.recycle_bin.READ",
+    ]
     if writes:
         scopes += [f"ZohoCRM.modules.{module}.UPDATE", f"ZohoCRM.modules.{module}.DELETE"]
     if writes and level is Level.PERMANENT:
@@ -139,6 +146,20 @@ def _treatment(source: Source, field: Field, columns: Mapping[str, Column]) -> I
             yield Problem(where, f"{column.name} takes {column.length} characters, a pseudonym needs {_PSEUDONYM + tail}.")
     if column.unique and treatment.kind in (TreatmentKind.CONSTANT, TreatmentKind.TRUNCATE) and not empties:
         yield Problem(where, f"{column.name} is unique, so not every record can get the same value.")
+
+
+def _may(source: Source, policy: Policy | None, crm: Crm) -> tuple[list[Problem], list[Problem]]:
+    """Return (what the user of the token may not do, that nobody can tell)."""
+    try:
+        may = crm.module(source.table)
+    except ConfigurationError:
+        what = f"whether the account may delete and change {source.table} can't be found out before the first time."
+        return [], [Problem(source.name, what, "Add the scope ZohoCRM.settings.modules.READ to its token.")]
+    needed = {"viewable": "see"} if policy is None else {"viewable": "see", "deletable": "delete", "editable": "change"}
+    words = [word for name, word in needed.items() if may.get(name) is False]
+    if not words:
+        return [], []
+    return [Problem(source.name, f"the account may not {' or '.join(words)} {source.table}.", "Change the profile of its user.")], []
 
 
 def _binned(source: Source, crm: Crm, level: Level) -> tuple[list[Problem], list[Problem]]:

@@ -37,7 +37,8 @@ class Zoho(Vendor):
 
     modules -- records by module and id; fields -- of each module; bin -- (module, record) by id; fired -- the changes of which workflows
     heard; locked -- ids of records that can't be changed or deleted; kept -- ids that the bin doesn't let go; later -- ids that go out of
-    the bin only when `settle` is called; credits -- what was used; domain -- what a token's answer names as the address of the API.
+    the bin only when `settle` is called; lacking -- the part of a path that the token has no scope for; may -- what the profile says
+    about every module; credits -- what was used; domain -- what a token's answer names as the address of the API.
     """
 
     description: ClassVar[Description] = DESCRIPTION
@@ -53,7 +54,8 @@ class Zoho(Vendor):
         self.locked: set[int] = set()
         self.kept: set[int] = set()
         self.later: set[int] = set()
-        self.scopes = True
+        self.lacking = ""
+        self.may: dict[str, bool] = {}
         self.credits = 0
         self.left: int | None = None
         self.domain = self.url
@@ -87,7 +89,7 @@ class Zoho(Vendor):
         kind, _, token = asked.headers.get("authorization", "").partition(" ")
         if kind != "Zoho-oauthtoken" or self.tokens.get(token, self.clock.now) <= self.clock.now:
             return _error(401, "INVALID_TOKEN", "invalid oauth token")
-        if not self.scopes and "recycle_bin" in asked.path:
+        if self.lacking and f"/{self.lacking}" in asked.path:
             return _error(401, "OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL")
         return None
 
@@ -134,6 +136,13 @@ class Zoho(Vendor):
         if asked.query["module"] not in self.fields:
             return _error(400, "INVALID_MODULE", "the module name given seems to be invalid")
         return self._said({"fields": list(self.fields[asked.query["module"]].values())})
+
+    @route("GET", "/crm/v8/settings/modules/{api_name}")
+    def about(self, asked: Asked) -> Reply:
+        name = asked.places["api_name"]
+        if name not in self.fields:
+            return NOTHING
+        return self._said({"modules": [{"api_name": name, "viewable": True, "editable": True, "deletable": True, **self.may}]})
 
     @route("GET", "/crm/v8/settings/recycle_bin/{record_id}")
     def binned(self, asked: Asked) -> Reply:

@@ -93,6 +93,7 @@ FIELD = _object(
     unique={"type": "object"},
     textarea={"type": "object"},
 )
+ABOUT = _object("api_name viewable editable deletable", api_name=TEXT, viewable=FLAG, editable=FLAG, deletable=FLAG, creatable=FLAG)
 COQL_ERROR = _error("INVALID_QUERY", "SYNTAX_ERROR")
 TOKEN_REQUEST = _object(
     "grant_type client_id client_secret refresh_token",
@@ -135,6 +136,7 @@ DESCRIPTION = Description(
         Call("POST", "/oauth/v2/token", {200: TOKEN}, body=TOKEN_REQUEST, form=True, elsewhere=IN_PROSE),
         Call("POST", "/crm/v8/coql", {200: RECORDS, 204: None, 400: COQL_ERROR}, body=QUERY),
         Call("GET", "/crm/v8/settings/fields", {200: _list("fields", FIELD)}, query={"module": PLACES}, required=["module"]),
+        Call("GET", "/crm/v8/settings/modules/{api_name}", {200: _list("modules", ABOUT), 204: None}, places={"api_name": PLACES}),
         Call("GET", "/crm/v8/settings/recycle_bin/{record_id}", {200: BIN, 204: None}, places=BINNED_ID),
         Call("DELETE", "/crm/v8/settings/recycle_bin/{record_id}", {200: PURGED, 400: UNKNOWN_IN_BIN}, places=BINNED_ID),
         Call(
