@@ -27,13 +27,12 @@ def declared(source: Source) -> list[Problem]:
 
 
 def check(
-    source: Source, policy: Policy | None, crm: Crm, columns: Mapping[str, Column], level: Level
+    source: Source, policy: Policy | None, crm: Crm, columns: Mapping[str, Column], level: Level, names: Sequence[str]
 ) -> tuple[list[Problem], list[Problem]]:
-    """Return (what makes the source unusable, what a person should know)."""
-    problems = list(_fields(source, columns))
+    """Return (what makes the source unusable, what a person should know). names -- of the fields that are asked of every record."""
+    problems = list(_fields(source, columns, names))
     if not problems:
         # The fields are known, so what Zoho refuses now is a right that is missing: it raises, and says so.
-        names = tuple(dict.fromkeys(field.column for field in source.fields))
         rows, _ = crm.query(query(source.table, names, f"{ID} > '0'", 1), 1)
         problems += [each for relation in source.relations for each in _lookups(source, relation, crm)]
         for relation in source.relations if rows else ():
@@ -86,12 +85,16 @@ def _names(source: Source) -> Iterator[Problem]:
             yield Problem(f"{source.name}.{field.name}", "its column is no API name of a field.", "Of a lookup the id is its value.")
 
 
-def _relation(source: Source, relation: Relation, own: Sequence[str] = (ID,)) -> Iterator[Problem]:
+def _relation(source: Source, relation: Relation) -> Iterator[Problem]:
     """Find relations that Zoho doesn't have."""
     where = f"{source.name}.{relation.name}"
-    if relation.key != (ID,) or len(relation.own) != 1 or not all(NAME.fullmatch(each) for each in (relation.table, *relation.theirs)):
+    if (
+        relation.key != (ID,)
+        or len(relation.own) != 1
+        or not all(NAME.fullmatch(each) for each in (relation.table, *relation.theirs, *relation.own))
+    ):
         yield Problem(where, "rows are found by one lookup, and their key is their id.", f'Declare key = "{ID}".')
-    elif relation.table in LISTED and (relation.theirs != (PARENT,) or tuple(relation.own) != tuple(own)):
+    elif relation.table in LISTED and (relation.theirs != (PARENT,) or relation.own != (ID,)):
         yield Problem(where, f"{relation.table} hang on their record.", f'Declare match = {{ {PARENT} = "{ID}" }}.')
     elif relation.table in LISTED and relation.disposal is Disposal.DETACH:
         yield Problem(where, f"{relation.table} can't be without their record, so they can't be detached.")
@@ -101,15 +104,15 @@ def _relation(source: Source, relation: Relation, own: Sequence[str] = (ID,)) ->
         yield from _relation(source, child)
 
 
-def _fields(source: Source, columns: Mapping[str, Column]) -> Iterator[Problem]:
-    """Find columns that the module doesn't have, and that no query gives."""
-    for field in source.fields:
-        if field.column not in columns:
-            near = difflib.get_close_matches(field.column, list(columns), n=1)
+def _fields(source: Source, columns: Mapping[str, Column], names: Sequence[str]) -> Iterator[Problem]:
+    """Find columns that the module doesn't have."""
+    declared_as = {field.column: field.name for field in source.fields}
+    for name in names:
+        if name not in columns:
+            where = f"{source.name}.{declared_as.get(name, name)}"
+            near = difflib.get_close_matches(name, list(columns), n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Zoho shows API names under Setup, Developer Hub, APIs and SDKs."
-            yield Problem(
-                f"{source.name}.{field.name}", f"the module {source.table} has no field {field.column!r} that this account sees.", hint
-            )
+            yield Problem(where, f"the module {source.table} has no field {name!r} that this account sees.", hint)
 
 
 def _lookups(source: Source, relation: Relation, crm: Crm) -> Iterator[Problem]:

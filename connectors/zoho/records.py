@@ -51,7 +51,7 @@ class ZohoRecords:
         self._module = source.table
         self._crm = crm
         self._page = page
-        self._names = tuple(dict.fromkeys(field.column for field in source.fields))
+        self._names = columns_read(source)
         self._columns: dict[str, Column] | None = None
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Item]]:
@@ -86,7 +86,7 @@ class ZohoRecords:
 
     def value(self, item: Item, column: str) -> Raw:
         """Return the value of a field."""
-        if column not in self._names and column not in self._described():
+        if column not in self._names and column != ID:
             raise KeyError(column)
         return value(item, column)
 
@@ -130,7 +130,7 @@ class ZohoRecords:
 
     def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
         """Return (what makes the source unusable, what a person should know)."""
-        return checks.check(source, policy, self._crm, self._described(), self.level)
+        return checks.check(source, policy, self._crm, self._described(), self.level, self._names)
 
     def rights(self, account: str, *, writes: bool) -> list[str]:
         """Return in words what the account needs."""
@@ -172,6 +172,13 @@ class ZohoRecords:
             keys = [int(each[ID]) for each in rows]
             found |= {key: {ID: str(key), BINNED: True} for key in keys if key > after and (last is None or key <= last)}
         return [found[key] for key in sorted(found)]
+
+
+def columns_read(source: Source) -> tuple[str, ...]:
+    """Return the fields that are asked of every record: those declared, and those that its rows are found and compared by."""
+    own = [name for relation in source.relations for name in relation.own]
+    beside = [match.differs_from for each in source.aggregates for match in each.where if match.differs_from is not None]
+    return tuple(dict.fromkeys(name for name in (*(field.column for field in source.fields), *own, *beside) if name != ID))
 
 
 def _all_of(relations: Sequence[Relation]) -> Iterator[Relation]:

@@ -32,9 +32,7 @@ class Removal:
 
     def remove(self, key: int, send: Callable[[], None], is_listed: Callable[[], bool]) -> None:
         """Delete something; raises as `Records.delete`. send -- moves it into the bin; is_listed -- whether it is where it was."""
-        # All requests of one deletion, and reading it back: what is begun can be ended.
-        self._crm.credits.need(_COSTS)
-        if key not in self._begun or is_listed():
+        if self._is_to_be_sent(key, is_listed):
             self._send(key, send, is_listed)
         if self.level is Level.PERMANENT:
             self._purge(key)
@@ -43,6 +41,17 @@ class Removal:
     def is_gone(self, key: int, is_listed: Callable[[], bool]) -> bool:
         """Whether something is where it was no more, and not in the bin either when that is what deleting means."""
         return not is_listed() and (self.level is Level.SOFT or not self._crm.is_binned(key))
+
+    def _is_to_be_sent(self, key: int, is_listed: Callable[[], bool]) -> bool:
+        """Whether the first half has to be sent: not when an earlier attempt was carried out; InDoubt when that can't be found out now."""
+        if key not in self._begun:
+            # All requests of one deletion, and reading it back: what is begun can be ended.
+            self._crm.credits.need(_COSTS)
+            return True
+        try:
+            return is_listed()
+        except RetentionError:
+            raise InDoubt("A deletion got no answer, and what became of it can't be found out now.") from None
 
     def _send(self, key: int, send: Callable[[], None], is_listed: Callable[[], bool]) -> None:
         """Move something into the recycle bin. Zoho has one word for what isn't there and for what it doesn't delete: it is looked for."""
@@ -63,18 +72,23 @@ class Removal:
     def _purge(self, key: int) -> None:
         """Take something out of the recycle bin for good; Refused, with where it lies, when Zoho doesn't do that."""
         try:
-            if self._crm.purge(key) == SCHEDULED:
-                self._await(key)
+            self._empty(key)
         except InDoubt:
             raise
-        except KeyError as unknown:
-            if self._crm.is_binned(key):
-                raise self._stuck(key, str(unknown.args[0])) from None
         except Refused as refused:
             raise self._stuck(key, refused.answer) from None
         except RetentionError as error:
             word = "the sign-in was refused" if isinstance(error, ConfigurationError) else "Zoho could not be had"
             raise self._stuck(key, word) from None
+
+    def _empty(self, key: int) -> None:
+        """Take something out of the recycle bin, if it is in there."""
+        try:
+            if self._crm.purge(key) == SCHEDULED:
+                self._await(key)
+        except KeyError as unknown:
+            if self._crm.is_binned(key):
+                raise Refused(str(unknown.args[0])) from None
 
     def _await(self, key: int) -> None:
         """Wait for a deletion that Zoho does later, because much hangs on the record."""

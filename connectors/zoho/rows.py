@@ -24,6 +24,7 @@ LISTED = {
     ATTACHMENTS: ("File_Name", "Size", "Created_Time", "Modified_Time", PARENT),
 }
 """The fields of what Zoho lists record by record."""
+_PATIENCE = 5
 _TOGETHER = 100
 """The most values that one criterion takes."""
 
@@ -82,14 +83,25 @@ class ListedRows(Rows):
                 yield each, {**row, PARENT: {ID: str(parent)}}
 
     def _of(self, parent: int) -> list[Record]:
-        """Return what hangs on a record, read again from the start when it moved between two pages."""
+        """Return what hangs on a record; of more than a page it is read until it stands still, since what goes moves the pages."""
+        found, is_whole = self._read(parent)
+        for _ in range(_PATIENCE):
+            if is_whole:
+                return list(found.values())
+            before = found.keys()
+            found, is_whole = self._read(parent)
+            is_whole = is_whole or found.keys() == before
+        raise SourceFailed(f"{self._module} of one record change faster than they can be read; try again later.")
+
+    def _read(self, parent: int) -> tuple[dict[str, Record], bool]:
+        """Return what hangs on a record by id, and whether one page held it all."""
         found: dict[str, Record] = {}
-        page, more = 1, True
+        page, more = 0, True
         while more:
+            page += 1
             rows, more = self._crm.listed(self._of_module, parent, self._module, LISTED[self._module], page)
             found |= {str(each[ID]): each for each in rows}
-            page += 1
-        return list(found.values())
+        return found, page == 1
 
     def _send(self, item: Item) -> None:
         if self._module == NOTES:
@@ -119,7 +131,9 @@ class LookedUpRows(Rows):
         """Empty the lookup."""
         try:
             self._crm.update(self._module, int(item[ID]), {self._lookup: None})
-        except KeyError:
+        except KeyError as unknown:
+            if self._is_listed(item):
+                raise Refused(str(unknown.args[0])) from None
             raise Gone from None
 
     def is_loose(self, item: Item) -> bool:

@@ -46,6 +46,7 @@ KINDS = {
 COLUMN = {name: column for name, (column, _) in KINDS.items()}
 NAMES = {column: name for name, column in COLUMN.items()}
 SECRETS = {"client_id": "1000.CLIENT", "client_secret": "client-secret"}
+PAGE = "250"
 _REFRESH = itertools.count()
 MODULE = re.compile(r"/crm/v8/(?!settings)\w+/\d+")
 
@@ -58,8 +59,8 @@ def writes_records(request: Request) -> bool:
 class ModuleHarness(ServiceHarness):
     """One module; another program works on what the fake holds."""
 
-    more_than_a_page = 123
-    many = int(os.environ.get("CONTRACT_RECORDS", "4000"))
+    more_than_a_page = 603
+    many = int(os.environ.get("CONTRACT_RECORDS", "2400"))
     selections = 25
     password = "client-secret"
     renews = True
@@ -78,10 +79,8 @@ class ModuleHarness(ServiceHarness):
         return self._opened({**SECRETS, "client_id": "1000.STRANGER"})
 
     def _opened(self, secrets: Mapping[str, str]) -> OpenSource:
-        number = len(self.zoho.modules["Contacts"])
-        page = "2000" if number > 10_000 else "500" if number > 500 else "50"
         patience = {"attempts": "4", "wait": "0.02", "timeout": "10"}
-        options = {**secrets, **patience, "refresh_token": f"1000.refresh-{next(_REFRESH)}", "page": page}
+        options = {**secrets, **patience, "refresh_token": f"1000.refresh-{next(_REFRESH)}", "page": PAGE}
         return open_source(self.source, Connection(self.proxy.url, options=options))
 
     def is_about(self, request: Request, key: Key) -> bool:

@@ -124,6 +124,18 @@ class TestBin:
         assert {} == place.zoho.bin
         assert 1 == place.sent("DELETE", "/Contacts/")
 
+    @pytest.mark.parametrize("after", [0, 1])
+    def test_nobody_knows_whether_it_was_sent(self, place: Place, after: int) -> None:
+        """When a deletion got no answer and Zoho can't be asked any more, the commit says neither that it is done nor that it isn't."""
+        source = place.open()
+        whole = everything(source)[1]
+        place.proxy.about(lambda r: "/Contacts/" in r.path, None, applied=True, times=1)
+        place.proxy.reading(429, after=after).on = lambda r: r.method == "GET" and f"/Contacts/{ORIGIN + 1}" in r.path
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(delete=[(ORIGIN + 1,)]))
+            with pytest.raises(Retriable):
+                batch.commit()
+
     def test_a_bin_that_does_not_let_go(self, place: Place) -> None:
         """A record that Zoho keeps in the bin is a failure that says where it lies, and the others are done."""
         place.zoho.kept = {ORIGIN + 2}
@@ -218,6 +230,23 @@ class TestChildren:
         assert {Left.CHANGED} == {each.why for each in undone}
         assert {ORIGIN + 13, ORIGIN + 14} <= set(place.zoho.notes)
 
+    def test_more_notes_than_a_page(self, place: Place, source: OpenSource) -> None:
+        """What hangs on a record is read until it stands still: a note that moves to another page is not missed."""
+        for number in range(250):
+            place.zoho.notes[ORIGIN + 100 + number] = {**place.zoho.notes[ORIGIN + 13]}
+        taken: list[int] = []
+
+        def moved(request: Request) -> bool:
+            if "page=2" in request.path and not taken:
+                taken.append(place.zoho.notes.pop(ORIGIN + 13) is not None)
+            return False
+
+        place.proxy.any(None).on = moved
+        with source.reader() as reader:
+            found = reader.related(("notes",), [(ORIGIN + 2,)], ())
+        assert [True] == taken
+        assert [ORIGIN + 100 + number for number in range(250)] == sorted(row[0] for _, row in found)
+
     @pytest.mark.parametrize("what", ["/Notes/", "/Attachments/", "/recycle_bin/"])
     def test_an_answer_about_a_child_is_lost(self, place: Place, source: OpenSource, what: str) -> None:
         """Whichever answer is lost, all is gone in the end, once."""
@@ -225,6 +254,22 @@ class TestChildren:
         assert [] == deleted(source, 1, along=self.along(11, 12))
         assert ({}, {ORIGIN + 13}) == (place.zoho.bin, set(place.zoho.notes))
         assert 2 == place.sent("DELETE", "/Notes/")
+
+
+class TestLookups:
+    """Records of another module are found by whatever field of the record their lookup shares."""
+
+    def test_a_field_that_is_not_declared(self, place: Place) -> None:
+        """A relation over a field that no policy needs is read all the same: without it a record would seem to have no rows."""
+        zoho = place.zoho
+        zoho.fields["Contacts"]["Account_Name"] = field("Account_Name", "lookup")
+        zoho.fields["Invoices"] = {"Account_Name": field("Account_Name", "lookup")}
+        account = {"id": str(ORIGIN + 77), "name": "Firm"}
+        zoho.modules["Invoices"] = {ORIGIN + 50: {"Account_Name": account}}
+        zoho.modules["Contacts"][ORIGIN + 1]["Account_Name"] = account
+        invoices = Relation("invoices", "Invoices", ("Account_Name",), ("Account_Name",), ("id",), Disposal.KEEP_PARENT)
+        source = place.open(replace(SOURCE, relations=(invoices,)))
+        assert [1, 0, 0, 0, 0, 0] == [row[0] for _, row in read(source, EVERYTHING, ("relation:invoices",))]
 
 
 class TestAnswers:
