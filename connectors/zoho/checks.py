@@ -16,6 +16,7 @@ from worker.ports import Level
 
 OPTIONS = ("delete",)
 _TEXTS = frozenset({"text", "textarea", "email", "phone", "website"})
+_NO_VALUES = frozenset({"subform", "imageupload", "fileupload", "profileimage"})
 _MOVED = ("Modified_Time", "Last_Activity_Time")
 _PSEUDONYM = len("p1-") + 8 + len("-") + 26
 _PAGES_OF_BIN = 5
@@ -113,6 +114,9 @@ def _fields(source: Source, columns: Mapping[str, Column], names: Sequence[str])
             near = difflib.get_close_matches(name, list(columns), n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Zoho shows API names under Setup, Developer Hub, APIs and SDKs."
             yield Problem(where, f"the module {source.table} has no field {name!r} that this account sees.", hint)
+        elif columns[name].kind in _NO_VALUES:
+            where = f"{source.name}.{declared_as.get(name, name)}"
+            yield Problem(where, f"{name} is a field of the kind {columns[name].kind}, which no query gives.", "Leave it out.")
 
 
 def _lookups(source: Source, relation: Relation, crm: Crm) -> Iterator[Problem]:

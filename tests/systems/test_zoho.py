@@ -32,6 +32,8 @@ CONTACTS = [
     field("Email", "email", unique={"case_sensitive": False}),
     field("Phone", "phone"),
     field("Mobile", "phone"),
+    field("Papers", "fileupload"),
+    field("Code", length=10),
     field("Description", "textarea"),
     field("Last_Contact", "date"),
     field("Modified_Time", "datetime", operation_type={"api_update": False, "api_create": False, "web_update": False, "web_create": False}),
@@ -162,6 +164,31 @@ def test_two_nights(office: Office) -> None:
     assert [] == zoho.unused()
 
 
+def test_a_contact_that_stays_under_a_pseudonym(office: Office) -> None:
+    """What is due in a record that stays is changed, nothing else of it is, and the next night finds it treated."""
+    text = re.sub(r"\[sources\.contacts\.children\.(\w+)\]\n(?:\w+ = .*\n)+", "", POLICIES)
+    text = text.replace('disposition = "delete"', 'disposition = "pseudonymise"').replace(
+        'type = "email", treatment = "clear"', 'type = "email", treatment = "pseudonym", domain = "people"'
+    )
+    office = office_in(office.zoho, office.proxy, office.command.folder, text)
+    before = {key: dict(values) for key, values in office.zoho.modules["Contacts"].items()}
+    plan = office.command.approved()
+    office.proxy.writing(None, applied=True, after=3, times=1)
+    office.proxy.writing(500, after=7, times=2)
+    applied = office.command("apply", plan)
+    assert 0 == applied.code, applied.err
+    for key, values in office.zoho.modules["Contacts"].items():
+        if key - ORIGIN > DUE:
+            assert before[key] == values
+            continue
+        assert (None, "removed", None) == (values["First_Name"], values["Last_Name"], values["Phone"])
+        assert values["Email"].startswith("p1-")
+        assert (before[key]["Description"], before[key]["Last_Contact"]) == (values["Description"], values["Last_Contact"])
+    again = office.command("plan", "--json", "-o", office.command.folder / "again.jsonl")
+    assert {"delete": 0, "pseudonymise": 0, "treat": 0} == again.json["sources"]["contacts"]["actions"]
+    assert {} == office.zoho.bin
+
+
 def test_what_it_costs(office: Office) -> None:
     """Without children a deletion costs as many of Zoho's credits as the page says: three."""
     text = re.sub(r"\[sources\.contacts\.children\.(\w+)\]\n(?:\w+ = .*\n)+", "", POLICIES)
@@ -274,6 +301,16 @@ class TestCheck:
                 'match = { Contact_Name = "id" }\non_delete = "keep_parent"',
                 'match = { Contact = "id" }\non_delete = "keep_parent"',
                 "Invoices has no field 'Contact'",
+            ),
+            ('"First_Name", treatment = "clear"', '"Modified_Time", treatment = "clear"', "can't be written"),
+            ('type = "email", treatment = "clear"', 'type = "email", treatment = { constant = "x@example.org" }', "is unique"),
+            ('"First_Name", treatment', '"Papers", treatment', "which no query gives"),
+            ('"Phone", type = "phone", treatment = "clear"', '"Last_Contact", treatment = { constant = "x" }', "of the kind date"),
+            ('key = "id"\nsubject', 'key = "id"\noptions = { delete = "bin" }\nsubject', "restores from for 60 days"),
+            (
+                '"Phone", type = "phone", treatment = "clear"',
+                '"Code", type = "phone", treatment = "pseudonym", domain = "people"',
+                "a pseudonym needs",
             ),
             (
                 'on_delete = "delete"\n[sources.contacts.children.att',
