@@ -33,6 +33,7 @@ CONTACTS = [
     field("Phone", "phone"),
     field("Mobile", "phone"),
     field("Papers", "fileupload"),
+    field("Since", "date"),
     field("Code", length=10),
     field("Description", "textarea"),
     field("Last_Contact", "date"),
@@ -305,7 +306,7 @@ class TestCheck:
             ('"First_Name", treatment = "clear"', '"Modified_Time", treatment = "clear"', "can't be written"),
             ('type = "email", treatment = "clear"', 'type = "email", treatment = { constant = "x@example.org" }', "is unique"),
             ('"First_Name", treatment', '"Papers", treatment', "which no query gives"),
-            ('"Phone", type = "phone", treatment = "clear"', '"Last_Contact", treatment = { constant = "x" }', "of the kind date"),
+            ('"Phone", type = "phone", treatment = "clear"', '"Since", treatment = { constant = "x" }', "of the kind date"),
             ('key = "id"\nsubject', 'key = "id"\noptions = { delete = "bin" }\nsubject', "restores from for 60 days"),
             (
                 '"Phone", type = "phone", treatment = "clear"',
