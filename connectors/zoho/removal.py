@@ -43,13 +43,16 @@ class Removal:
         return not is_listed() and (self.level is Level.SOFT or not self._crm.is_binned(key))
 
     def _is_to_be_sent(self, key: int, is_listed: Callable[[], bool]) -> bool:
-        """Whether the first half has to be sent: not when an earlier attempt was carried out; InDoubt when that can't be found out now."""
+        """Whether the first half has to be sent: not when an earlier attempt was carried out; InDoubt when that can't be found out now.
+
+        The bin is asked first: a list may go on showing for a while what was deleted.
+        """
         if key not in self._begun:
             # All requests of one deletion, and reading it back: what is begun can be ended.
             self._crm.credits.need(_COSTS)
             return True
         try:
-            return is_listed()
+            return not self._crm.is_binned(key) and is_listed()
         except RetentionError:
             raise InDoubt("A deletion got no answer, and what became of it can't be found out now.") from None
 

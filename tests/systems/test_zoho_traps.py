@@ -124,13 +124,28 @@ class TestBin:
         assert {} == place.zoho.bin
         assert 1 == place.sent("DELETE", "/Contacts/")
 
-    @pytest.mark.parametrize("after", [0, 1])
+    @pytest.mark.parametrize("late", [1, 2, 5])
+    def test_a_deletion_that_shows_only_later(self, place: Place, late: int) -> None:
+        """When the answer to a deletion is lost, and lists go on showing the record, it is gone all the same, and deleted once."""
+        source = place.open()
+        whole = everything(source)[1]
+        place.proxy.about(lambda r: "/Contacts/" in r.path, None, applied=True, times=1)
+        place.zoho.late = late
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(delete=[(ORIGIN + 1,)]))
+            undone = list(batch.commit())
+        place.zoho.late = 0
+        assert [] == undone
+        assert {} == place.zoho.bin
+        assert 1 == place.sent("DELETE", "/Contacts/")
+
+    @pytest.mark.parametrize("after", [0, 1, 2])
     def test_nobody_knows_whether_it_was_sent(self, place: Place, after: int) -> None:
         """When a deletion got no answer and Zoho can't be asked any more, the commit says neither that it is done nor that it isn't."""
         source = place.open()
         whole = everything(source)[1]
         place.proxy.about(lambda r: "/Contacts/" in r.path, None, applied=True, times=1)
-        place.proxy.reading(429, after=after).on = lambda r: r.method == "GET" and f"/Contacts/{ORIGIN + 1}" in r.path
+        place.proxy.reading(429, after=after).on = lambda r: r.method == "GET" and f"/{ORIGIN + 1}" in r.path
         with source.batch("b", whole, EVERYTHING, ()) as batch:
             batch.write(Changes(delete=[(ORIGIN + 1,)]))
             with pytest.raises(Retriable):
