@@ -253,9 +253,8 @@ class Service:
         """Return an answer, or raise what its status means."""
         source, status = self._source, answer.status
         if status == _UNAUTHORISED:
-            raise ConfigurationError(
-                f"{source}: the service refused the sign-in (HTTP 401). Set the user and the password or key in the source's settings anew."
-            )
+            what = f"{source}: the service refused the sign-in ({answer.in_words('code')})"
+            raise ConfigurationError(f"{what}. Set the user and the password or key in the source's settings anew.")
         if status == _TOO_MANY or self._is_busy(answer):
             asked = asked_for(answer.headers, self._waits)
             what = f"{source}: the service asks for fewer requests (HTTP {status}); try again later."

@@ -53,6 +53,14 @@ def brevo(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def zoho_crm(source: Source, connection: Connection) -> OpenSource:
+    """Open the records of a module of Zoho CRM; see `connectors.zoho`."""
+    with _needing("rest"):
+        from connectors.zoho import open_source
+
+    return open_source(source, connection)
+
+
 def application_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of application files; see `connectors.application_files`."""
     from connectors.application_files import open_source
