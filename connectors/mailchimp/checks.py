@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from connectors.mailchimp.audience import Audience
 from connectors.mailchimp.columns import ADDRESS, ARCHIVED, COLUMNS, KEY, MERGE, UNSUBSCRIBED_AT, is_column, is_writable
-from worker.core.model import Policy
+from worker.core.model import DispositionKind, Policy
 from worker.core.sources import Field, Source, TreatmentKind
 from worker.errors import Problem
 
@@ -28,7 +28,10 @@ def check(source: Source, audience: Audience, policy: Policy | None, *, encrypte
     merge = audience.merge_fields()
     problems = [*_merge_fields(source, merge)]
     if policy is not None:
-        problems += [*_role(source, audience), *(problem for each in policy.treatable for problem in _treatment(source, each, merge))]
+        problems += [
+            *_role(source, audience),
+            *(problem for each in policy.treatable for problem in _treatment(source, policy, each, merge)),
+        ]
     return problems, [*_worth_knowing(source, audience, policy, merge, encrypted=encrypted)]
 
 
@@ -70,18 +73,24 @@ def _role(source: Source, audience: Audience) -> Iterator[Problem]:
         yield Problem(source.name, f"the key's user is {role} there, and may not delete members.", "Use the key of a manager.")
 
 
-def _treatment(source: Source, field: Field, merge: Mapping[str, str]) -> Iterator[Problem]:
+def _treatment(source: Source, policy: Policy, field: Field, merge: Mapping[str, str]) -> Iterator[Problem]:
     """Find treatments that Mailchimp refuses, or that must not happen."""
     where, kind = f"{source.name}.{field.name}", field.treatment.kind if field.treatment is not None else None
     if field.column == ADDRESS:
-        what = "an address can't be treated: a member is one address, and another one might be subscribed by it."
-        yield Problem(where, what, "Delete the member as a whole.")
+        if _pseudonymises(policy):
+            what = "an address is not treated: under another one its member could be written to again, and the old one is barred no more."
+            yield Problem(where, what, 'Declare the disposition "delete".')
     elif not is_writable(field.column):
         yield Problem(where, f"{field.column} can't be written.", "Delete the member as a whole.")
     elif field.column.startswith(MERGE) and kind is not TreatmentKind.CLEAR:
         said = merge.get(field.column.removeprefix(MERGE), "text")
         if said not in _TEXTS:
             yield Problem(where, f"a merge field of the type {said} takes no other text.", 'Use the treatment "clear".')
+
+
+def _pseudonymises(policy: Policy) -> bool:
+    """Whether any disposition treats records as a whole."""
+    return any(step.kind is DispositionKind.PSEUDONYMISE for disposition in policy.dispositions for step in disposition.steps)
 
 
 def _worth_knowing(
@@ -107,13 +116,15 @@ def _worth_knowing(
     if UNSUBSCRIBED_AT in columns:
         what = f"{UNSUBSCRIBED_AT} is known only while the unsubscribing is among the member's latest 50 activities."
         yield Problem(source.name, what, 'Let the purpose start with { while = { status = "subscribed" }, ended = ... }.')
-    if (
-        policy is not None
-        and policy.treatable
-        and any(each.column == "last_changed" and each.name in policy.deciding for each in source.fields)
-    ):
-        yield Problem(
-            f"{source.name}.last_changed",
-            "it moves with every change to the member, this worker's own too.",
-            "Let the purpose start with another fact.",
-        )
+    yield from _policy(source, policy) if policy is not None else ()
+
+
+def _policy(source: Source, policy: Policy) -> Iterator[Problem]:
+    """Say what a person should know about what a policy rests on, and what it will not do."""
+    for field in source.fields:
+        if field.column == "last_changed" and field.name in policy.deciding:
+            what = "last_changed moves with every change to the member, this worker's own too."
+            yield Problem(f"{source.name}.{field.name}", what, "Let the purpose start with another fact.")
+        if field.column == ADDRESS and field in policy.treatable and not _pseudonymises(policy):
+            what = "an address is not treated: should it be due while its member stays, that member is reported as failed."
+            yield Problem(f"{source.name}.{field.name}", what, "Let other fields go no later than the address.")

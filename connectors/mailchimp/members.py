@@ -128,7 +128,9 @@ class Members:
             self._audience.delete(item.said)
 
     def update(self, item: Member, settings: Mapping[str, Raw]) -> None:
-        """Set columns of a member; Refused when Mailchimp says yes and doesn't do it."""
+        """Set columns of a member, never the address; Refused when Mailchimp says yes and doesn't do it."""
+        if columns.ADDRESS in settings:
+            raise Refused("an address is not treated")
         after = self._audience.update(str(item.said[KEY]), columns.body(settings))
         if after.get(STATUS) != item.said.get(STATUS):
             raise Refused("HTTP 200 and another status")
