@@ -2,8 +2,8 @@
 
 Mailchimp pages by an offset and can't sort by a key. Whoever goes moves all behind him a place forward, whoever changes moves to the end
 (the lists are sorted by the last change). So pages overlap: a page counts when it begins with a member of the page before it, else one
-further back is asked for; and a list has ended only when as many different members were met as Mailchimp says there are, else it is walked
-again for the rest. Without a status Mailchimp leaves archived members out, so those are a list of their own.
+further back is asked for; and a list has ended only when as many different members were met as Mailchimp says there were all along, else it
+is walked again for the rest. Without a status Mailchimp leaves archived members out, so those are a list of their own.
 """
 
 from __future__ import annotations
@@ -115,11 +115,13 @@ class Audience:
         raise SourceFailed(f"{self._source}: Mailchimp counts members that it doesn't show, or they change faster than they can be read.")
 
     def _once_through(self, asked: Mapping[str, str], met: set[str]) -> Generator[Said, None, int]:
-        """Yield the members of one list who were not met; return how many it has by what Mailchimp says at its end."""
+        """Yield the members of one list who were not met; return how many there were all along, by what Mailchimp says."""
         before: set[str] = set()
         at, back, steps = 0, 1, 0
+        fewest: int | None = None
         while True:
             page, total = self._page(asked, at, PAGE)
+            fewest = total if fewest is None else min(fewest, total)
             if at and not (page and page[0][KEY] in before):
                 # Somebody before this place went: whoever lies between may have moved in front of it.
                 steps += 1
@@ -131,7 +133,7 @@ class Audience:
             met.update(each[KEY] for each in new)
             yield from new
             if len(page) <= 1 or at + len(page) >= total:
-                return total
+                return fewest
             before, back = {each[KEY] for each in page}, 1
             at += len(page) - 1
 

@@ -53,7 +53,7 @@ COLUMNS = (
 """The columns of every member; `merge_fields.TAG` stands for the audience's own, and `@unsubscribed_at` for what the activity says."""
 
 WRITABLE = frozenset({"language", "ip_signup", "ip_opt"})
-"""What may be written besides merge fields. Not the address: under a new one mail could be sent again, and the old one is barred no more."""
+"""What may be written besides merge fields. Not the address: under a new one mail could be sent again, and the old one barred no more."""
 
 
 def is_column(name: str) -> bool:
