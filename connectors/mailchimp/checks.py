@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from connectors.mailchimp.audience import Audience
-from connectors.mailchimp.columns import ADDRESS, ARCHIVED, COLUMNS, KEY, MERGE, UNSUBSCRIBED_AT, is_column, is_writable
+from connectors.mailchimp.columns import ADDRESS, ARCHIVED, COLUMNS, KEY, MERGE, PERSONAL, UNSUBSCRIBED_AT, is_column, is_writable
 from worker.core.model import DispositionKind, Policy
 from worker.core.sources import Field, Source, TreatmentKind
 from worker.errors import Problem
@@ -109,9 +109,9 @@ def _worth_knowing(
         if archived:
             yield Problem(source.name, f"{archived} members are archived; they are records like others, whatever their status was before.")
     columns = {each.column for each in source.fields}
-    missing = sorted(each for each in merge if MERGE + each not in columns)
+    missing = [each for each in (*PERSONAL, *(MERGE + tag for tag in sorted(merge))) if each not in columns]
     if missing:
-        what = f"the merge fields {', '.join(missing)} are not declared; they go with the member, and not before."
+        what = f"{', '.join(missing)} are not declared; they go with the member, and not before."
         yield Problem(source.name, what, "Declare those that hold personal data.")
     if UNSUBSCRIBED_AT in columns:
         what = f"{UNSUBSCRIBED_AT} is known only while the unsubscribing is among the member's latest 50 activities."

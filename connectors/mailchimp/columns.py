@@ -52,6 +52,17 @@ COLUMNS = (
 )
 """The columns of every member; `merge_fields.TAG` stands for the audience's own, and `@unsubscribed_at` for what the activity says."""
 
+PERSONAL = (
+    "full_name",
+    "ip_signup",
+    "ip_opt",
+    "location.latitude",
+    "location.longitude",
+    "sms_phone_number",
+    "last_note.note",
+)
+"""Columns that say something about a person in every audience."""
+
 WRITABLE = frozenset({"language", "ip_signup", "ip_opt"})
 """What may be written besides merge fields. Not the address: under a new one mail could be sent again, and the old one barred no more."""
 

@@ -353,7 +353,7 @@ class TestCheck:
         for words in (
             "bars the address",
             "10 members are archived",
-            "merge fields BIRTHDAY",
+            "last_note.note, merge_fields.BIRTHDAY are not declared",
             "latest 50 activities",
             "address is not treated",
         ):
