@@ -37,10 +37,11 @@ class Audience:
 
     def members(self) -> Iterator[Said]:
         """Yield every member once, in no order that means anything."""
-        met: set[str] = set()
-        yield from self._walked({}, met)
-        if not self._archives:
-            yield from (each for each in self._walked({"status": ARCHIVED}, set()) if each[KEY] not in met)
+        yield from self._all(self._fields)
+
+    def keys(self) -> list[str]:
+        """Return the keys of all members, sorted; nothing else is asked for."""
+        return sorted(each[KEY] for each in self._all((KEY,)))
 
     def get(self, key: str) -> Said | None:
         """Return a member as it is now; None only when Mailchimp itself says that there is none."""
@@ -104,23 +105,30 @@ class Audience:
 
     def count(self, **asked: str) -> int:
         """Return how many members there are, archived ones not counted unless asked for."""
-        return self._page({**asked}, 0, 1)[1]
+        return self._page(asked, (KEY,), 0, 1)[1]
 
-    def _walked(self, asked: Mapping[str, str], met: set[str]) -> Iterator[Said]:
+    def _all(self, fields: Sequence[str]) -> Iterator[Said]:
+        """Yield every member once."""
+        met: set[str] = set()
+        yield from self._walked({}, fields, met)
+        if not self._archives:
+            yield from (each for each in self._walked({"status": ARCHIVED}, fields, set()) if each[KEY] not in met)
+
+    def _walked(self, asked: Mapping[str, str], fields: Sequence[str], met: set[str]) -> Iterator[Said]:
         """Yield the members of one list, each once, and remember who was met."""
         for _ in range(_PATIENCE):
-            total = yield from self._once_through(asked, met)
+            total = yield from self._once_through(asked, fields, met)
             if len(met) >= total:
                 return
         raise SourceFailed(f"{self._source}: Mailchimp counts members that it doesn't show, or they change faster than they can be read.")
 
-    def _once_through(self, asked: Mapping[str, str], met: set[str]) -> Generator[Said, None, int]:
+    def _once_through(self, asked: Mapping[str, str], fields: Sequence[str], met: set[str]) -> Generator[Said, None, int]:
         """Yield the members of one list who were not met; return how many there were all along, by what Mailchimp says."""
         before: set[str] = set()
         at, back, steps = 0, 1, 0
         fewest: int | None = None
         while True:
-            page, total = self._page(asked, at, PAGE)
+            page, total = self._page(asked, fields, at, PAGE)
             fewest = total if fewest is None else min(fewest, total)
             if at and not (page and page[0][KEY] in before):
                 # Somebody before this place went: whoever lies between may have moved in front of it.
@@ -137,10 +145,10 @@ class Audience:
             before, back = {each[KEY] for each in page}, 1
             at += len(page) - 1
 
-    def _page(self, asked: Mapping[str, str], offset: int, count: int) -> tuple[list[Said], int]:
+    def _page(self, asked: Mapping[str, str], fields: Sequence[str], offset: int, count: int) -> tuple[list[Said], int]:
         """Return members from an offset on, and how many there are in all."""
-        fields = ",".join([*(f"members.{each}" for each in self._fields), "total_items"])
-        paging = {"count": count, "offset": offset, "sort_field": "last_changed", "sort_dir": "ASC", "fields": fields}
+        wanted = ",".join([*(f"members.{each}" for each in fields), "total_items"])
+        paging = {"count": count, "offset": offset, "sort_field": "last_changed", "sort_dir": "ASC", "fields": wanted}
         answer = self._service.read(f"{self._path}/members", {**asked, **paging})
         if answer.status == _NOT_FOUND:
             raise ConfigurationError(

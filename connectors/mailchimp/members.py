@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -21,7 +23,7 @@ import httpx
 from connectors.hosted import HostedSource, Refused
 from connectors.http import Address, Service, address_of
 from connectors.mailchimp import checks, columns
-from connectors.mailchimp.audience import Audience, is_busy
+from connectors.mailchimp.audience import PAGE, Audience, is_busy
 from connectors.mailchimp.columns import ARCHIVED, KEY, STATUS, UNSUBSCRIBED, UNSUBSCRIBED_AT, Said
 from connectors.patience import known_options, limits_of
 from worker.core.facts import Raw
@@ -33,6 +35,11 @@ from worker.ports import Connection, Key, KeyRange, Level
 
 _HELD = 25_000
 _CHUNK = 200
+_A_PAGE = 10
+"""As many single members take about as long as a page of them."""
+_LARGE = _CHUNK * PAGE // _A_PAGE
+_FRESH = 1_800
+"""Seconds for which the keys of a large audience are remembered."""
 _API = "/3.0"
 
 
@@ -84,13 +91,22 @@ class Members:
         self._source = source
         self._service = service
         self._encrypted = encrypted
+        self._index: tuple[list[str], float] | None = None
         self._archives = source.options.get("delete") == checks.ARCHIVE
         self.level = Level.SOFT if self._archives else Level.PERMANENT
         fields = columns.wanted([each.column for each in source.fields])
         self._audience = Audience(source.name, service, source.table, fields, archives=self._archives)
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Member]]:  # noqa: ARG002 - it can't be asked for
-        """Yield the members in the order of their keys; each walk through the lists ends before its records are given out."""
+        """Yield the members in the order of their keys; each walk through the lists ends before its records are given out.
+
+        A range of a large audience is not walked for but asked for, member by member: who came since its keys were listed is left out.
+        """
+        near = None if within is None else self._near(within)
+        if near is not None:
+            found = [self.get((key,)) for key in near]
+            yield [each for each in found if each is not None]
+            return
         after: str | None = None
         while True:
             held, goes_on = self._lowest(after, within)
@@ -162,6 +178,17 @@ class Members:
     def close(self) -> None:
         """Let go of the connections."""
         self._service.close()
+
+    def _near(self, within: KeyRange) -> list[str] | None:
+        """Return the keys of a range where it takes less to ask for each of them than to walk through all members, else None."""
+        if self._index is None or time.monotonic() > self._index[1]:
+            self._index = None
+            if self._audience.count() < _LARGE:
+                return None
+            self._index = (self._audience.keys(), time.monotonic() + _FRESH)
+        keys = self._index[0]
+        near = keys[bisect_left(keys, str(within.first[0])) : bisect_right(keys, str(within.last[0]))]
+        return near if len(near) * PAGE <= len(keys) * _A_PAGE else None
 
     def _lowest(self, after: str | None, within: KeyRange | None) -> tuple[dict[str, bytes], bool]:
         """Walk through the members once; return those with the lowest keys behind `after`, and whether there are others behind them."""

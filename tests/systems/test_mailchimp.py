@@ -231,6 +231,25 @@ class TestPaging:
         with pytest.raises(SourceFailed, match="doesn't show"):
             keys(source)
 
+    def test_a_batch_of_a_large_audience_is_asked_for(self, fake: Mailchimp, proxy: FaultProxy) -> None:
+        """Of a large audience a batch takes a request for each of its members, not a walk through all; it holds what is there now."""
+        fake.members.clear()
+        for number in range(21_000):
+            fake.put(f"{number:032x}", f"{number}@example.example")
+        source = opened_at(fake, proxy)
+
+        def of_batch(first: int) -> list[str]:
+            within = KeyRange((f"{first:032x}",), (f"{first + 199:032x}",))
+            with source.batch("b", within, EVERYTHING, ()) as batch:
+                return [str(row[0]) for row in batch.rows]
+
+        assert [f"{number:032x}" for number in range(300, 500)] == of_batch(300)
+        proxy.heal()
+        fake.remove(f"{7_001:032x}")
+        assert [f"{number:032x}" for number in range(7_000, 7_200) if number != 7_001] == of_batch(7_000)
+        assert 200 == len(proxy.seen)
+        source.close()
+
     def test_a_list_that_shrinks_to_nothing(self, fake: Mailchimp, source: HostedSource) -> None:
         """When everybody goes while the first page is read, reading ends."""
         fake.between = lambda: (fake.members.clear(), fake.changed())
