@@ -9,6 +9,7 @@ is walked again for the rest. Without a status Mailchimp leaves archived members
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -63,8 +64,13 @@ class Audience:
         said = self._object(answer, "the account may not read the activity of members").get("activity")
         if not isinstance(said, list):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of activities.")
-        moments = [str(each["timestamp"]) for each in said if each.get("action") == "unsub" and each.get("timestamp")]
-        return max(moments, default=None)
+        did = [each for each in said if isinstance(each, dict) and each.get("action") == "unsub" and each.get("timestamp")]
+        moments = [str(each["timestamp"]) for each in did]
+        try:
+            return max(moments, key=datetime.fromisoformat, default=None)
+        except (ValueError, TypeError):
+            # What is no moment with an offset makes the fact unknown, so the member is kept and reported.
+            return "?"
 
     def update(self, key: str, body: Mapping[str, Any]) -> Said:
         """Set fields of a member, required ones too, and return the member as Mailchimp has it then."""
@@ -97,7 +103,7 @@ class Audience:
         )
         if not isinstance(said, list):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of merge fields.")
-        return {str(each["tag"]): str(each.get("type", "")) for each in said}
+        return {str(each["tag"]): str(each.get("type", "")) for each in said if isinstance(each, dict) and each.get("tag")}
 
     def role(self) -> str:
         """Return the role of the user whose key it is: owner, admin, manager, author or viewer; empty when Mailchimp doesn't say."""
@@ -157,7 +163,7 @@ class Audience:
             )
         said = self._object(answer, "the account may not read members")
         page, total = said.get("members"), said.get("total_items")
-        if not isinstance(page, list) or not isinstance(total, int) or not all(isinstance(each.get(KEY), str) for each in page):
+        if not isinstance(page, list) or not isinstance(total, int) or not all(_is_member(each) for each in page):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of members (a proxy, a notice?).")
         return page, total
 
@@ -203,6 +209,11 @@ class Audience:
         if not answer.is_success or not isinstance(said, dict):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp (HTTP {answer.status}).")
         return said
+
+
+def _is_member(said: object) -> bool:
+    """Whether this is a member with a key."""
+    return isinstance(said, dict) and isinstance(said.get(KEY), str) and bool(said[KEY])
 
 
 def is_busy(answer: Answer) -> bool:

@@ -173,9 +173,9 @@ def test_plan_approve_apply_verify(fake: Mailchimp, proxy: FaultProxy, tmp_path:
     assert {"reads on": 110, "new": 60, "asked": 5} == kinds_left(fake, kinds)
     assert 125 == sum(each.action == "retention.record_deleted" for each in outcomes(command.audit))
     assert [] == wrong_events(tmp_path)
-    assert [] == found_under(command.state)
+    assert [] == found_under(tmp_path)
     assert set() == found_in("".join(command.everything).encode())
-    trail = b"".join(path.read_bytes() for path in command.state.rglob("*") if path.is_file())
+    trail = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert [] == [contact for contact, each in before.items() if contact.encode() in trail or each["id"].encode() in trail]
     assert KEY.encode() not in trail + "".join(command.everything).encode()
 
@@ -336,6 +336,25 @@ class TestOwnWays:
         assert {"left long ago", "left lately"} == {kinds[str(key)] for key, each in rows.items() if each[0]}
         asked = [request.path for request, _ in proxy.seen if "/activity" in request.path]
         assert 50 + 20 + 25 == len(set(asked)) == len(asked)
+        source.close()
+
+    @pytest.mark.parametrize(
+        ("said", "expected"),
+        [
+            (["2024-03-01T23:30:00-02:00", "2024-03-02T00:10:00+00:00"], "2024-03-01T23:30:00-02:00"),
+            (["yesterday", "2024-03-02T00:10:00+00:00"], "?"),
+            ([], None),
+        ],
+    )
+    def test_the_latest_of_several(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], said: list[str], expected: str) -> None:
+        """The latest moment counts, whatever its offset; when one of them is no moment, it is unknown."""
+        one = next(contact for contact, kind in kinds.items() if kind == "left lately")
+        activity = [{"action": "unsub", "timestamp": each} for each in said]
+        source = opened_at(fake, proxy)
+        with source.reader() as reader:
+            fault = proxy.reading(200, body=json.dumps({"activity": activity}).encode(), after=1)
+            assert (one, expected) == reader.get((one,), ("unsubscribed_at",))
+        assert 2 == fault.met
         source.close()
 
     def test_the_hash_of_an_address_is_no_key(self) -> None:
