@@ -61,6 +61,14 @@ def zoho_crm(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def mailchimp(source: Source, connection: Connection) -> OpenSource:
+    """Open the members of a Mailchimp audience; see `connectors.mailchimp`."""
+    with _needing("rest"):
+        from connectors.mailchimp import open_source
+
+    return open_source(source, connection)
+
+
 def application_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of application files; see `connectors.application_files`."""
     from connectors.application_files import open_source

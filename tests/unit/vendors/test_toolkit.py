@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from tests.vendors.compare import compare, documents_in
+from tests.vendors.compare import compare, documents_in, main
 from tests.vendors.described import Call, Description
 from tests.vendors.server import Asked, Reply, Vendor, route
 
@@ -211,3 +211,13 @@ def test_documents_are_read_from_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"paths": {}}')
     (tmp_path / "b.yml").write_text("paths: {}")
     assert {"a.json": {"paths": {}}, "b.yml": {"paths": {}}} == documents_in(tmp_path)
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command ends with 1 and the differences when there are any, and with 2 when it is called wrongly."""
+    (tmp_path / "published.yml").write_text("swagger: '2.0'\npaths: {}")
+    assert 1 == main(["mailchimp", str(tmp_path / "published.yml")])
+    said = capsys.readouterr().out
+    assert "contradiction: GET /lists/{list_id}/members: there is no such call." in said
+    assert "remark: GET /: not compared" in said
+    assert 2 == main(["mailchimp"])
