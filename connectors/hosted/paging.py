@@ -25,7 +25,8 @@ _PATIENCE = 5
 class Offsets:
     """A listing by an offset, of records with numbers that begin at 1.
 
-    size -- how many records a page holds at most; remedy -- what a person can do when they don't come in the order of their numbers.
+    size -- how many records a page holds at most; remedy -- what a person can do when they are not all shown, or not in the order of their
+    numbers.
     """
 
     def __init__(self, source: str, listed: Listed, number: Callable[[Item], int], size: int, remedy: str = "") -> None:
@@ -103,4 +104,5 @@ class Offsets:
                 raise SourceFailed(f"{what} {self._remedy}".rstrip())
             if len(page) >= min(size, total - offset):
                 return page, total
-        raise SourceFailed(f"{self._source}: the service counts records that it doesn't show, so nobody can tell what is due.")
+        what = f"{self._source}: the service counts records that it doesn't show, so nobody can tell what is due."
+        raise SourceFailed(f"{what} {self._remedy}".rstrip())
