@@ -1,7 +1,7 @@
 """One site's comments over REST: paging that misses nothing while comments go, and what each answer means.
 
-WordPress can only page by an offset, so `hosted.paging` reads the pages. `status=any` holds comments of every status; without it spam, trash,
-and the comments of a post in the trash would be missing.
+WordPress can only page by an offset, so `hosted.paging` reads the pages. `status=any` holds comments of every status; without it spam,
+trash, and the comments of a post in the trash would be missing.
 """
 
 from __future__ import annotations
