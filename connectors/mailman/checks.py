@@ -180,7 +180,8 @@ def _beside(source: Source, server: Server) -> Iterator[Problem]:
         what = f"{requests} requests for subscription wait for an answer, and are no records of this source."
         yield Problem(source.name, what, f'Declare a source with table = "{source.table}{_REQUESTS}".')
     if held:
-        yield Problem(source.name, f"{held} messages wait for a moderator, with their senders' addresses.", "Decide on them in Mailman.")
+        hint = "Decide on them in Mailman, and set the list's max_days_to_hold, so that it discards them by itself."
+        yield Problem(source.name, f"{held} messages wait for a moderator, with their senders' addresses.", hint)
     bans = server.total(f"{path}/bans") + server.total("/bans")
     if bans:
         what = f"{bans} bans hold addresses. They keep people off the list on purpose and are left alone."

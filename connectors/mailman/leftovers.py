@@ -1,7 +1,7 @@
 """Addresses that no membership goes by: what Mailman keeps of people who left, and of those who never came further than asking.
 
 An address is looked at again directly before it goes, and is no record any more when somebody has subscribed with it. Addresses of
-those who own the server or a domain are no records.
+those who own the server or a domain are no records, nor are those for which a request for subscription waits: deciding on it needs them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Leftovers(Entries):
     def _keys(self) -> list[str]:
         left = set(self._server.listed("/addresses", "email"))
         for list_id in self._server.listed("/lists", "list_id"):
+            left.difference_update(self._server.listed(f"/lists/{list_id}/requests", "token", "email").values())
             for role in ROLES:
                 left.difference_update(self._server.listed(f"/lists/{list_id}/roster/{role}", "member_id", "email").values())
         return sorted(left)
