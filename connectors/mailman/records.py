@@ -18,7 +18,7 @@ from worker.errors import Problem
 from worker.ports import Key, KeyRange, Level
 
 _BATCH = 100
-_AT_ONCE = 50
+_AT_ONCE = 20
 
 
 @dataclass(slots=True)

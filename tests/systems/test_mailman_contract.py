@@ -132,8 +132,8 @@ class LongListHarness(ListHarness):
 
     page = 100
     page_at = 2  # the total, and the first page
-    many = int(os.environ.get("CONTRACT_RECORDS", "320"))
-    bytes_a_key = 300
+    many = int(os.environ.get("CONTRACT_RECORDS", "400"))
+    bytes_a_key = 400
 
 
 def _number(key: Key) -> int:
