@@ -1,10 +1,10 @@
 """The members of one list in one role, and what goes with a membership.
 
 Threat model. Mailman keeps a person in three places: the membership, the address and the user; its own unsubscription leaves the last two
-for ever. What nothing else uses goes with the membership, in one request where Mailman has one (it ends memberships with the address or the
-user they go by), so no crash leaves half of it. Nothing goes that is still used: not an address that is subscribed elsewhere, in whatever
-role; not a user with another address; not one who owns the server or a domain. That is asked directly before. Somebody who subscribes to
-another list in the moment between is unsubscribed there as well: Mailman has no way to prevent it.
+for ever. What nothing else uses goes with the membership, in one request (Mailman ends memberships with the address or the user they go
+by), so no crash leaves half of it. Nothing goes that is still used: not an address that is subscribed elsewhere, in whatever role, or that
+a user with further addresses prefers; not a user with another address; not one who owns the server or a domain. That is asked directly
+before. Somebody who subscribes to another list in the moment between is unsubscribed there as well: Mailman has no way to prevent it.
 
 A membership of role `member` ends by its address and not by its id, because only that way sends no mail. So it is left alone when the
 address is on the list twice (by itself and as the preferred one of its user).
@@ -89,16 +89,10 @@ class Members(Entries):
         goes = self._goes(item)
         if goes is _Goes.USER:
             found(self._server.delete(f"/users/{user}"))
-        elif goes is _Goes.ADDRESS and item.told["subscription_mode"] == _BY_ADDRESS:
+        elif goes is _Goes.ADDRESS:
             found(self._server.delete(path_of(email)))
         else:
-            ended = self._ended(item)
-            if goes is _Goes.ADDRESS:
-                try:
-                    ended = self._server.delete(path_of(email)) or ended
-                except RetentionError:
-                    raise InDoubt(f"{self._source.name}: a membership ended, and its address may be there still.") from None
-            found(ended)
+            found(self._ended(item))
 
     def gone(self, item: Entry) -> bool:
         """Whether the membership has ended and nothing is left behind that it alone had use for."""
@@ -149,7 +143,8 @@ class Members(Entries):
         further = [each for each in self._server.addresses(user) if each != email]
         if not further or (self._extent == "user" and not any(self._server.memberships(each) for each in further)):
             return _Goes.USER
-        return _Goes.ADDRESS
+        # Without the address that it goes by, a user's own membership would stay where nobody sees it.
+        return _Goes.ADDRESS if item.told["subscription_mode"] == _BY_ADDRESS else _Goes.MEMBERSHIP
 
     def _others(self, item: Entry, email: str) -> list[Json]:
         """Return the other memberships that go by an address."""

@@ -66,8 +66,9 @@ class Server:
         return [each for each in self.entries("/members/find", subscriber=email) if each.get("email") == email]
 
     def addresses(self, user: str) -> list[str]:
-        """Return the addresses of a user."""
-        return [str(each["email"]) for each in self.entries(f"/users/{user}/addresses")]
+        """Return the addresses of a user; none of one who is gone."""
+        told = self.get(f"/users/{user}/addresses") or {}
+        return [str(each["email"]) for each in told.get("entries", [])]
 
     def is_owner(self, user: str) -> bool:
         """Whether a user owns the server or one of its domains, which would be left without."""

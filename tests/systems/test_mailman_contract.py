@@ -61,8 +61,8 @@ def _unpacked(item: Entry) -> dict[str, Raw]:
 class ListHarness(ServiceHarness):
     """The members of one list; another program works on Mailman's database."""
 
-    more_than_a_page = 203
-    selections = 12
+    more_than_a_page = 123
+    selections = 6
     page = 5_000
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
 
@@ -132,8 +132,8 @@ class LongListHarness(ListHarness):
 
     page = 100
     page_at = 2  # the total, and the first page
-    many = int(os.environ.get("CONTRACT_RECORDS", "400"))
-    bytes_a_key = 400
+    many = int(os.environ.get("CONTRACT_RECORDS", "320"))
+    bytes_a_key = 600
 
 
 def _number(key: Key) -> int:
