@@ -54,12 +54,12 @@ class Members(Entries):
         return sorted(self._server.listed(self._roster, "member_id"))
 
     def _whole(self) -> list[Entry] | None:
-        members = self._server.whole(self._roster)
+        members = self._server.whole(self._roster, "member_id")
         if members is None:
             return None
         found = [Entry(str(each["member_id"]), each) for each in members]
         if any(field.column in _OF_ADDRESS for field in self._source.fields):
-            addresses = {each["email"]: each for each in self._server.whole("/addresses") or ()}
+            addresses = {each["email"]: each for each in self._server.whole("/addresses", "email") or ()}
             for entry in found:
                 if entry.told["email"] in addresses:
                     entry.asked.update(_days(addresses[entry.told["email"]]))

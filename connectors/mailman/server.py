@@ -1,51 +1,57 @@
 """One Mailman over REST: listing that misses nobody while people come and go, and what each answer means.
 
-Mailman pages by number, in the order of addresses, and whoever unsubscribes moves all behind. What fits into one page is taken whole. Of
-more only the keys are listed; a listing is believed when every page says the same total, as many keys were met, and the last key of each
-page still stands where it stood after the next page was read. Else it is made again.
+Mailman pages by number, in the order of addresses, and whoever unsubscribes moves all behind. A listing is believed when every page says
+the same total, as many entries were met, and the last one of each page still stands where it stood after the next page was read. Else it is
+made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from connectors.hosted import Gone, Refused
 from connectors.http import Answer, InDoubt, Service
 from worker.errors import ConfigurationError, SourceFailed
 
+T = TypeVar("T")
+
 Json = Mapping[str, Any]
 
 ROLES = ("member", "nonmember", "owner", "moderator")
 _PATIENCE = 5
+_KEYS = 10
+_HELD = 5_000
 _NOT_FOUND = 404
 _NO_CONTENT = 204
 
 
 class Server:
-    """The requests that are sent to one Mailman. page -- how many entries are asked for at once."""
+    """The requests that are sent to one Mailman.
 
-    def __init__(self, source: str, service: Service, *, page: int) -> None:
+    page -- how many entries are asked for at once, of keys ten times as many; held -- how many are held at most, keys not counted.
+    """
+
+    def __init__(self, source: str, service: Service, *, page: int, held: int = _HELD) -> None:
         self._source = source
         self._service = service
         self._page = page
+        self._held = held
 
     def listed(self, path: str, key: str, other: str | None = None) -> dict[str, str]:
         """Return the keys of a collection, each with another attribute of the entry; key, other -- the names of their attributes."""
-        for _ in range(_PATIENCE):
-            found = self._pass(path, key, other or key)
-            if found is not None:
-                return found
-        raise SourceFailed(f"{self._source}: records came and went faster than they can be listed; try again later.")
+        kept = other or key
+        # Of members Mailman tells the attributes that it is asked for, ten times as fast; of others always all.
+        fields = [key, kept] if "/roster/" in path else []
+        return self._believed(path, key, lambda entry: str(entry[kept]), page=self._page * _KEYS, fields=fields)
 
-    def whole(self, path: str) -> list[Json] | None:
-        """Return all entries of a collection as they are at one moment; None when they are more than are asked for at once."""
-        if self.total(path) > self._page:
+    def whole(self, path: str, key: str) -> list[Json] | None:
+        """Return all entries of a collection; None when they are too many to be held."""
+        if self.total(path) > self._held:
             return None
-        total, entries = self._part(path, {"count": self._page, "page": 1})
-        return entries if total == len(entries) else None
+        return list(self._believed(path, key, lambda entry: entry, page=self._page, fields=[]).values())
 
     def total(self, path: str) -> int:
         """Return how many entries a collection has."""
@@ -110,27 +116,33 @@ class Server:
         hosts = [quote(str(each["mail_host"]), safe="") for each in self.entries("/domains")]
         return frozenset(str(each["user_id"]) for host in hosts for each in self.entries(f"/domains/{host}/owners"))
 
-    def _pass(self, path: str, key: str, other: str) -> dict[str, str] | None:
+    def _believed(self, path: str, key: str, kept: Callable[[Json], T], *, page: int, fields: Sequence[str]) -> dict[str, T]:
+        """Return by its key what is kept of every entry, from a listing during which nothing moved."""
+        for _ in range(_PATIENCE):
+            found = self._pass(path, key, kept, page, fields)
+            if found is not None:
+                return found
+        raise SourceFailed(f"{self._source}: records came and went faster than they can be listed; try again later.")
+
+    def _pass(self, path: str, key: str, kept: Callable[[Json], T], size: int, fields: Sequence[str]) -> dict[str, T] | None:
         """Return what one listing says, or None when entries moved meanwhile."""
-        # Of members Mailman tells the attributes that it is asked for, ten times as fast; of others always all.
-        fields = [key, other] if "/roster/" in path else []
-        found: dict[str, str] = {}
+        found: dict[str, T] = {}
         first, page, last = None, 1, None
         while True:
-            total, entries = self._part(path, {"count": self._page, "page": page, "fields": fields})
+            total, entries = self._part(path, {"count": size, "page": page, "fields": fields})
             first = total if first is None else first
-            if total != first or (last is not None and not self._stands(path, key, page, last)):
+            if total != first or (last is not None and not self._stands(path, key, (page - 1) * size, last)):
                 return None
-            found.update((str(each[key]), str(each[other])) for each in entries)
-            if page * self._page >= total:
+            found.update((str(each[key]), kept(each)) for each in entries)
+            if page * size >= total:
                 return found if len(found) == total else None
             if not entries:
                 return None
             last, page = str(entries[-1][key]), page + 1
 
-    def _stands(self, path: str, key: str, page: int, last: str) -> bool:
-        """Whether the last key before a page still is the last one before it."""
-        _, entries = self._part(path, {"count": 1, "page": (page - 1) * self._page})
+    def _stands(self, path: str, key: str, number: int, last: str) -> bool:
+        """Whether the entry with a number still is the one that was met as that."""
+        _, entries = self._part(path, {"count": 1, "page": number})
         return [last] == [str(each[key]) for each in entries]
 
     def _part(self, path: str, params: Mapping[str, Any]) -> tuple[int, list[Json]]:

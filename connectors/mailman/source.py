@@ -17,13 +17,13 @@ from worker.errors import ConfigurationError
 from worker.ports import Connection
 
 _API = "/3.1"
-_PAGE = 5_000
+_PAGE = 500
 
 
 def open_source(source: Source, connection: Connection) -> HostedSource:
     """Open members, left-over addresses or requests; ConfigurationError when the declaration or the address can't be right.
 
-    Nothing is asked of Mailman yet. Connection's options: `page` (how many keys are listed at once) and those of `patience`.
+    Nothing is asked of Mailman yet. Connection's options: `page` (how many entries are asked for at once) and those of `patience`.
     """
     problems = declared(source)
     if problems:
@@ -46,7 +46,7 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
 
 
 def _page(source: Source, said: str | None) -> int:
-    """Return how many keys are listed at once."""
+    """Return how many entries are asked for at once."""
     if said is None:
         return _PAGE
     if not said.isdigit() or not int(said):

@@ -24,7 +24,7 @@ class Requests(Entries):
         return sorted(self._server.listed(self._path, "token"))
 
     def _whole(self) -> list[Entry] | None:
-        waiting = self._server.whole(self._path)
+        waiting = self._server.whole(self._path, "token")
         return None if waiting is None else [Entry(str(each["token"]), each) for each in waiting]
 
     def _entry(self, key: str) -> Entry | None:

@@ -63,7 +63,7 @@ class ListHarness(ServiceHarness):
 
     more_than_a_page = 123
     selections = 6
-    page = 5_000
+    page, held = 50, 5_000
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
 
     def __init__(self, server: Mailman, proxy: FaultProxy, list_id: str) -> None:
@@ -82,7 +82,7 @@ class ListHarness(ServiceHarness):
     def _open(self, password: str) -> OpenSource:
         limits = Limits(attempts=4, wait=0.02, timeout=10)
         service = Service(self.source.name, f"{self.proxy.url}/3.1", auth=httpx.BasicAuth(USER, password), limits=limits)
-        records = Packed(self.source, Server(self.source.name, service, page=self.page), encrypted=True)
+        records = Packed(self.source, Server(self.source.name, service, page=self.page, held=self.held), encrypted=True)
         return HostedSource(self.source, records, batch_seconds=300)
 
     def is_about(self, request: Request, key: Key) -> bool:
@@ -130,9 +130,9 @@ class ListHarness(ServiceHarness):
 class LongListHarness(ListHarness):
     """The members of a list that is too long to be held: their keys are listed, page by page, and then each is read."""
 
-    page = 100
+    page, held = 10, 0
     page_at = 2  # the total, and the first page
-    many = int(os.environ.get("CONTRACT_RECORDS", "320"))
+    many = int(os.environ.get("CONTRACT_RECORDS", "240"))
     bytes_a_key = 600
 
 

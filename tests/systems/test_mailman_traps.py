@@ -64,9 +64,7 @@ class Place:
         self.other = f"other.{DOMAIN}"
         self.opened: list[HostedSource] = []
 
-    def source(
-        self, table: str = "", page: int = 5_000, columns: Sequence[str] = ("email", "display_name"), **options: str
-    ) -> HostedSource:
+    def source(self, table: str = "", page: int = 500, columns: Sequence[str] = ("email", "display_name"), **options: str) -> HostedSource:
         """Open a source: members unless `table` says otherwise."""
         table = table or self.news
         key = "email" if table == "addresses" else "token" if table.endswith("/requests") else "member_id"
@@ -379,21 +377,24 @@ class Meddling(Service):
         return super().read(path, params, **how)
 
 
+@pytest.mark.parametrize(("page", "held"), [(3, 5_000), (1, 0)], ids=["whole", "keys first"])
 class TestListing:
     """A listing in pages misses nobody."""
 
-    def listed(self, place: Place, act: Callable[[], None]) -> list[str]:
+    def listed(self, place: Place, act: Callable[[], None], page: int, held: int) -> list[str]:
         """Return who is found on the list while something happens."""
         service = Meddling("people", f"{place.server.url}/3.1", auth=httpx.BasicAuth(USER, place.server.password))
         service.act = act
         declared = Source("people", "mailman", place.news, ("member_id",), (Field("email", "email", reading(FieldType.TEXT)),))
-        source = HostedSource(declared, Members(declared, Server("people", service, page=3), encrypted=True), batch_seconds=60)
+        source = HostedSource(
+            declared, Members(declared, Server("people", service, page=page, held=held), encrypted=True), batch_seconds=60
+        )
         place.opened.append(source)
         return sorted(str(row[0]) for row in rows(source).values())
 
-    def test_who_leaves_between_two_pages(self, place: Place) -> None:
+    def test_who_leaves_between_two_pages(self, place: Place, page: int, held: int) -> None:
         """When somebody unsubscribes while keys are listed, which moves all behind, they are listed again; whoever stayed is met."""
-        people = [f"m{number}@post.example" for number in range(10)]
+        people = [f"m{number:02}@post.example" for number in range(25)]
         place.server.enrol(place.news, people)
         leaving = people[:2]
 
@@ -401,22 +402,22 @@ class TestListing:
             if leaving:
                 place.server.call("DELETE", f"/lists/{place.news}/roster/member", {"emails": leaving.pop(0)})
 
-        assert people[2:] == self.listed(place, act)
+        assert people[2:] == self.listed(place, act, page, held)
 
-    def test_who_leaves_while_another_comes(self, place: Place) -> None:
+    def test_who_leaves_while_another_comes(self, place: Place, page: int, held: int) -> None:
         """The same when somebody subscribes in the same moment, so that the total is as it was."""
-        people = [f"m{number}@post.example" for number in range(10)]
-        place.server.enrol(place.news, people[:9])
-        coming = people[9:]
+        people = [f"m{number:02}@post.example" for number in range(25)]
+        place.server.enrol(place.news, people[:24])
+        coming = people[24:]
 
         def act() -> None:
             if coming:
                 place.server.call("DELETE", f"/lists/{place.news}/roster/member", {"emails": people[0]})
                 place.server.enrol(place.news, [coming.pop()])
 
-        assert people[1:] == self.listed(place, act)
+        assert people[1:] == self.listed(place, act, page, held)
 
-    def test_a_list_that_never_rests(self, place: Place) -> None:
+    def test_a_list_that_never_rests(self, place: Place, page: int, held: int) -> None:
         """Where people go faster than they can be listed, that is an error and no short list."""
         people = [f"m{number:02}@post.example" for number in range(40)]
         place.server.enrol(place.news, people)
@@ -425,7 +426,7 @@ class TestListing:
             place.server.call("DELETE", f"/lists/{place.news}/roster/member", {"emails": people.pop(0)})
 
         with pytest.raises(SourceFailed, match="came and went"):
-            self.listed(place, act)
+            self.listed(place, act, page, held)
 
 
 class TestChecks:
