@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.hosted.relatives import Path, Relatives
-from connectors.hosted.service import Gone, Item, Records, Refused, Related
+from connectors.hosted.service import Gone, Item, Records, Refused, Related, Stale
 from connectors.patience import InDoubt
 from worker.core.facts import Raw
 from worker.core.sources import Source
@@ -132,6 +132,8 @@ def _sent(send: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Left |
             pass
         except Gone:
             return Left.GONE, ""
+        except Stale:
+            return Left.CHANGED, ""
         except Refused as refused:
             return Left.FAILED, refused.answer
         except RetentionError:

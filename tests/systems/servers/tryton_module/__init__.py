@@ -1,0 +1,42 @@
+"""A module for Tryton: the records that the contract is tested with, people with letters, which go with them, and bills, which keep them."""
+
+from trytond.model import ModelSQL, ModelView, fields
+from trytond.pool import Pool
+
+
+def register():
+    """Tell Tryton of the models."""
+    Pool.register(Person, Letter, Bill, module="retention", type_="model")
+
+
+class Person(ModelSQL, ModelView):
+    """Person."""
+
+    __name__ = "retention.person"
+    name = fields.Char("Name")
+    email = fields.Char("E-mail")
+    ip = fields.Char("IP")
+    note = fields.Text("Note")
+    status = fields.Char("Status")
+    score = fields.Integer("Score")
+    hired = fields.Boolean("Hired")
+    seen_on = fields.Date("Seen")
+    left_on = fields.Date("Left")
+    asked_on = fields.Date("Asked")
+    changed_at = fields.DateTime("Changed")
+
+
+class Letter(ModelSQL, ModelView):
+    """Letter."""
+
+    __name__ = "retention.letter"
+    record_id = fields.Many2One("retention.person", "Person", ondelete="CASCADE")
+    sent_on = fields.Date("Sent")
+
+
+class Bill(ModelSQL, ModelView):
+    """Bill."""
+
+    __name__ = "retention.bill"
+    record_id = fields.Many2One("retention.person", "Person", ondelete="RESTRICT")
+    sent_on = fields.Date("Sent")
