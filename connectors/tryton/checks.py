@@ -90,7 +90,7 @@ def _columns(source: Source, models: _Models) -> Iterator[Problem]:
             if kind in MANY or (position < len(parts) - 1 and kind not in ("many2one", "one2one")):
                 yield Problem(where, f"{name!r} of {model} holds several records, or none.", "Declare a relation for it.")
                 break
-            model = str(fields[name].get("relation") or "")
+            model = fields[name].get("relation") or ""
 
 
 def _relations(source: Source, models: _Models) -> Iterator[Problem]:

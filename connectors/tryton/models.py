@@ -22,7 +22,7 @@ from worker.errors import ConfigurationError
 from worker.ports import Key, KeyRange
 
 ID, ACTIVE, STAMP = "id", "active", "_timestamp"
-PAGE = 500
+PAGE = 200
 Definition = Mapping[str, Mapping[str, Any]]
 """What Tryton says about the fields of a model, by name."""
 

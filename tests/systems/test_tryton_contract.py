@@ -43,8 +43,8 @@ def is_change(request: Request) -> bool:
 class TrytonHarness(ServiceHarness, RelationsHarness):
     """The people of a module of its own; another program works on the tables."""
 
-    more_than_a_page = 1_203
-    many = 20_000
+    more_than_a_page = 399
+    many = 8_000
     selections = 12
     renews = True
     page_at = 3
@@ -127,7 +127,7 @@ class TrytonHarness(ServiceHarness, RelationsHarness):
 @pytest.fixture(scope="module")
 def proxy(tryton: Tryton) -> Iterator[FaultProxy]:
     """Return what stands between the connector and Tryton."""
-    with FaultProxy(tryton.url, is_change).running() as made:
+    with FaultProxy(tryton.url, is_change, keeps_encoding=True).running() as made:
         yield made
 
 

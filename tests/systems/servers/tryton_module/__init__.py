@@ -1,4 +1,4 @@
-"""A module for Tryton: the records that the contract is tested with, people with letters, which go with them, and bills, which keep them."""
+"""A module for Tryton with the contract's records: people with letters, which go with them, and bills, which keep them."""
 
 from trytond.model import ModelSQL, ModelView, fields
 from trytond.pool import Pool
@@ -13,11 +13,11 @@ class Person(ModelSQL, ModelView):
     """Person."""
 
     __name__ = "retention.person"
-    name = fields.Char("Name")
-    email = fields.Char("E-mail")
-    ip = fields.Char("IP")
-    note = fields.Text("Note")
-    status = fields.Char("Status")
+    name = fields.Char("Name", strip=False)
+    email = fields.Char("E-mail", strip=False)
+    ip = fields.Char("IP", strip=False)
+    note = fields.Text("Note", strip=False)
+    status = fields.Char("Status", strip=False)
     score = fields.Integer("Score")
     hired = fields.Boolean("Hired")
     seen_on = fields.Date("Seen")
