@@ -42,12 +42,12 @@ def check(rpc: Rpc, source: Source, policy: Policy | None, *, encrypted: bool) -
     """Return (what makes the source unusable, what a person should know)."""
     models = _Models(rpc)
     fields = models.of(source.table)
-    problems = [*_columns(source, models), *_relations(source, models), *_access(rpc, source, policy)]
+    problems = [*_columns(source, models), *_relations(source, models), *_access(rpc, source, policy, models)]
     if policy is not None:
         problems += [problem for field in policy.treatable for problem in _treatment(source, field, fields)]
         problems += _cascades(rpc, source, policy, models)
     rpc.read(f"model.{source.table}.search_read", [], 0, 1, None, [ID])
-    return problems, [*_worth_knowing(rpc, source, policy, fields, encrypted=encrypted)]
+    return problems, [*_worth_knowing(rpc, source, policy, models, encrypted=encrypted)]
 
 
 def rights(source: Source, account: str, *, writes: bool) -> list[str]:
@@ -72,6 +72,22 @@ class _Models:
         if name not in self._known:
             self._known[name] = definition(self._rpc, name)
         return self._known[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a model."""
+        try:
+            return bool(self.of(name))
+        except ConfigurationError:
+            return False
+
+    def shows(self, name: str, field: str, pointed_at: str) -> bool:
+        """Whether the API shows the records of a model that point to another: mere links between two it doesn't."""
+        nobody = f"{pointed_at},0" if self.of(name).get(field, {}).get("type") == "reference" else 0
+        try:
+            self._rpc.asks(f"model.{name}.search_count", [[field, "=", nobody]])
+        except KeyError:
+            return False
+        return True
 
 
 def _columns(source: Source, models: _Models) -> Iterator[Problem]:
@@ -102,6 +118,8 @@ def _relations(source: Source, models: _Models) -> Iterator[Problem]:
         except ConfigurationError as error:
             yield Problem(where, str(error))
             continue
+        if not models.shows(relation.table, next(iter(relation.theirs), ID), source.table):
+            yield Problem(where, f"Tryton's API doesn't show the records of {relation.table} to this account.", "Take the relation out.")
         if relation.key != (ID,):
             yield Problem(where, "the key of a row is its number.", f'Declare key = "{ID}".')
         for name in relation.theirs:
@@ -116,7 +134,7 @@ def _relations(source: Source, models: _Models) -> Iterator[Problem]:
                 yield Problem(f"{source.name}.{aggregate.name}", f"{relation.table} has no field {name!r}.")
 
 
-def _access(rpc: Rpc, source: Source, policy: Policy | None) -> Iterator[Problem]:
+def _access(rpc: Rpc, source: Source, policy: Policy | None, models: _Models) -> Iterator[Problem]:
     """Find models that the account may not do with what the policy asks for."""
     needed: dict[str, set[str]] = {source.table: {"read"}}
     if policy is not None:
@@ -127,8 +145,10 @@ def _access(rpc: Rpc, source: Source, policy: Policy | None) -> Iterator[Problem
         needed.setdefault(relation.table, set()).update(
             verbs.get(relation.disposal, {"read"}) if relation.disposal and policy is not None else {"read"}
         )
-    said: Mapping[str, Mapping[str, bool]] = rpc.read("model.ir.model.access.get_access", list(needed))
-    for model, verbs_of in needed.items():
+    known = [model for model in needed if models.has(model)]
+    said: Mapping[str, Mapping[str, bool]] = rpc.read("model.ir.model.access.get_access", known)
+    for model in known:
+        verbs_of = needed[model]
         missing = sorted(verb for verb in verbs_of if not said.get(model, {}).get(verb))
         if missing:
             yield Problem(source.name, f"the account may not {', '.join(missing)} {model}.", "Give its user a group that may.")
@@ -164,24 +184,34 @@ def _cascades(rpc: Rpc, source: Source, policy: Policy, models: _Models) -> Iter
     """
     if source.options.get("delete") == "erase" or not any(_deletes(policy)):
         return
+    owned, _ = _pointing(rpc, source, models)
+    for model, name in owned:
+        what = f"rows of {model} ({name}) go with a deleted record, or keep it, and are not declared."
+        yield Problem(source.name, what, f'Declare a child: table = "{model}", key = "{ID}", match = {{ {name} = "{ID}" }}.')
+
+
+def _pointing(rpc: Rpc, source: Source, models: _Models) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the undeclared fields of other models that point to these records: those that have to, and those that may."""
     known = {(each.table, name) for each in source.relations for name in each.theirs}
     fields = models.of(source.table)
     own = {(str(each.get("relation")), str(each.get("relation_field"))) for each in fields.values() if each["type"] == "one2many"}
-    pointing = rpc.read("model.ir.model.field.search_read", [["relation", "=", source.table]], 0, None, None, ["name", "model", "ttype"])
-    found = {(each["model"], each["name"]) for each in pointing if each["ttype"] == "many2one"}
-    for model, name in sorted(found - known):
+    said = rpc.read("model.ir.model.field.search_read", [["relation", "=", source.table]], 0, None, None, ["name", "model", "ttype"])
+    owned, loose = [], []
+    for model, name in sorted({(each["model"], each["name"]) for each in said if each["ttype"] == "many2one"} - known):
         try:
             theirs = models.of(model)
         except ConfigurationError:
             continue
         # What only a window asks for is kept nowhere.
-        if "create_date" in theirs and (theirs.get(name, {}).get("required") or (model, name) in own):
-            what = f"rows of {model} ({name}) go with a deleted record, or keep it, and are not declared."
-            yield Problem(source.name, what, f'Declare a child: table = "{model}", key = "{ID}", match = {{ {name} = "{ID}" }}.')
+        if "create_date" in theirs:
+            belongs = theirs.get(name, {}).get("required") or (model, name) in own
+            (owned if belongs and models.shows(model, name, source.table) else loose).append((model, name))
+    return owned, loose
 
 
-def _worth_knowing(rpc: Rpc, source: Source, policy: Policy | None, fields: Definition, *, encrypted: bool) -> Iterator[Problem]:
+def _worth_knowing(rpc: Rpc, source: Source, policy: Policy | None, models: _Models, *, encrypted: bool) -> Iterator[Problem]:
     """Say what a person should know."""
+    fields = models.of(source.table)
     if not encrypted:
         yield Problem(source.name, "the address is not encrypted: the password and all records can be read on the way.", "Use https.")
     for model in dict.fromkeys([source.table, *(each.table for each in _all(source.relations))]):
@@ -201,6 +231,12 @@ def _worth_knowing(rpc: Rpc, source: Source, policy: Policy | None, fields: Defi
         yield Problem(source.name, what, "Leave the option out to delete parties that nothing refers to.")
     elif policy is not None and not {each.table for each in source.relations} >= set(RESOURCES):
         yield Problem(source.name, "notes and attachments go with a deleted record; they are counted where they are declared as children.")
+    if policy is not None and any(_deletes(policy)):
+        _, loose = _pointing(rpc, source, models)
+        names = ", ".join(f"{model} ({name})" for model, name in loose)
+        if names:
+            what = f"rows that may refer to a record, keep it from being deleted, lose it or go with it, are not declared: {names}."
+            yield Problem(source.name, what, 'Declare those that matter as children, with on_delete = "keep_parent".')
     yield Problem(source.name, "what record rules hide from the account (other companies, say) is neither found nor treated.")
 
 

@@ -34,7 +34,7 @@ uri = smtp://127.0.0.1:1
 max_attempt = 1000
 max_attempt_ip_network = 1000
 """
-ADD_USERS = f"""
+ADD_USER = f"""
 import sys
 from trytond.config import config
 config.update_etc(sys.argv[1])
@@ -46,10 +46,8 @@ pool.init()
 with Transaction().start("{DATABASE}", 0) as transaction:
     groups = pool.get("res.group").search([])
     added = [("add", [each.id for each in groups])]
-    pool.get("res.user").create([
-        {{"name": "Retention", "login": "{USER}", "password": "{PASSWORD}", "groups": added}},
-        {{"name": "Reader", "login": "reader", "password": "{PASSWORD}"}},
-    ])
+    pool.get("res.user").create([{{"name": "Retention", "login": "{USER}", "password": "{PASSWORD}", "groups": added}}])
+    pool.get("ir.model.access").create([{{"model": "retention.contract", "perm_read": True, "perm_create": True}}])
     transaction.commit()
 """
 
@@ -101,15 +99,15 @@ def running_tryton(parent: Path | None = None) -> Iterator[Tryton]:
 
 def _template(account: Account, folder: Path) -> Path:
     """Return the file of a database with the modules and the users; made when there is none of this version."""
-    said = b"".join(path.read_bytes() for path in sorted(MODULE.glob("*.*"))) + ADD_USERS.encode() + repr(MODULES).encode()
+    said = b"".join(path.read_bytes() for path in sorted(MODULE.glob("*.*"))) + ADD_USER.encode() + repr(MODULES).encode()
     made = HOME / f"template-{hashlib.sha256(said).hexdigest()[:12]}.sqlite"
     if not made.exists():
         settings = _settings(folder, 8000)
         (folder / "password").write_text(PASSWORD)
         file = folder / f"{DATABASE}.sqlite"
         file.touch()
-        script = folder / "add_users.py"
-        script.write_text(ADD_USERS)
+        script = folder / "add_user.py"
+        script.write_text(ADD_USER)
         python, admin = HOME / "bin" / "python", HOME / "bin" / "trytond-admin"
         surroundings = ["env", f"PYTHONPATH={folder / 'modules'}", f"TRYTONPASSFILE={folder / 'password'}", python]
         activate = [admin, "-c", settings, "-d", DATABASE, "--email", "a@example.org", "-u", *MODULES, "--activate-dependencies"]

@@ -6,7 +6,7 @@ from trytond.pool import Pool
 
 def register():
     """Tell Tryton of the models."""
-    Pool.register(Person, Letter, Bill, module="retention", type_="model")
+    Pool.register(Person, Letter, Bill, Contract, module="retention", type_="model")
 
 
 class Person(ModelSQL, ModelView):
@@ -40,3 +40,10 @@ class Bill(ModelSQL, ModelView):
     __name__ = "retention.bill"
     record_id = fields.Many2One("retention.person", "Person", ondelete="RESTRICT")
     sent_on = fields.Date("Sent")
+
+
+class Contract(ModelSQL, ModelView):
+    """Contract."""
+
+    __name__ = "retention.contract"
+    party = fields.Many2One("party.party", "Party", ondelete="RESTRICT")
