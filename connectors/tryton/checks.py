@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from connectors.tryton.models import ID, Definition, definition
-from connectors.tryton.rpc import Rpc
+from connectors.tryton.models import ID, definition
+from connectors.tryton.rpc import Definition, Rpc
 from connectors.tryton.values import DAYS, MANY, MOMENTS, TEXTS
-from worker.core.model import Policy
+from worker.core.model import DispositionKind, Policy
 from worker.core.sources import Disposal, Field, Relation, Source, TreatmentKind
 from worker.errors import ConfigurationError, Problem
 
@@ -42,12 +43,13 @@ def check(rpc: Rpc, source: Source, policy: Policy | None, *, encrypted: bool) -
     """Return (what makes the source unusable, what a person should know)."""
     models = _Models(rpc)
     fields = models.of(source.table)
+    pointing = _pointing(rpc, source, models) if policy is not None and any(_deletes(policy)) else _Pointing()
     problems = [*_columns(source, models), *_relations(source, models), *_access(rpc, source, policy, models)]
     if policy is not None:
         problems += [problem for field in policy.treatable for problem in _treatment(source, field, fields)]
-        problems += _cascades(rpc, source, policy, models)
+        problems += _cascades(source, policy, pointing)
     rpc.read(f"model.{source.table}.search_read", [], 0, 1, None, [ID])
-    return problems, [*_worth_knowing(rpc, source, policy, models, encrypted=encrypted)]
+    return problems, [*_worth_knowing(rpc, source, models, pointing, encrypted=encrypted)]
 
 
 def rights(source: Source, account: str, *, writes: bool) -> list[str]:
@@ -129,9 +131,9 @@ def _relations(source: Source, models: _Models) -> Iterator[Problem]:
                 yield Problem(where, f"{name!r} of {relation.table} may not be empty, so its rows can't be detached.")
     for aggregate in source.aggregates:
         relation = source.relation(aggregate.relation)
-        for name in (aggregate.column, *(match.column for match in aggregate.where)):
-            if name is not None and "." not in name and name not in models.of(relation.table):
-                yield Problem(f"{source.name}.{aggregate.name}", f"{relation.table} has no field {name!r}.")
+        for column in (aggregate.column, *(match.column for match in aggregate.where)):
+            if column is not None and "." not in column and models.has(relation.table) and column not in models.of(relation.table):
+                yield Problem(f"{source.name}.{aggregate.name}", f"{relation.table} has no field {column!r}.")
 
 
 def _access(rpc: Rpc, source: Source, policy: Policy | None, models: _Models) -> Iterator[Problem]:
@@ -177,26 +179,34 @@ def _treatment(source: Source, field: Field, fields: Definition) -> Iterator[Pro
         yield Problem(where, f"{field.column!r} takes {size} characters, a pseudonym up to {_PSEUDONYM}.")
 
 
-def _cascades(rpc: Rpc, source: Source, policy: Policy, models: _Models) -> Iterator[Problem]:
+def _cascades(source: Source, policy: Policy, pointing: _Pointing) -> Iterator[Problem]:
     """Find rows that a deletion would take along, or that would keep the record, and that nobody declared.
 
     The API doesn't say which of the two a model does; a field that points here and may not be empty does one of them.
     """
     if source.options.get("delete") == "erase" or not any(_deletes(policy)):
         return
-    owned, _ = _pointing(rpc, source, models)
-    for model, name in owned:
+    for model, name in pointing.owned:
         what = f"rows of {model} ({name}) go with a deleted record, or keep it, and are not declared."
         yield Problem(source.name, what, f'Declare a child: table = "{model}", key = "{ID}", match = {{ {name} = "{ID}" }}.')
 
 
-def _pointing(rpc: Rpc, source: Source, models: _Models) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the undeclared fields of other models that point to these records: those that have to, and those that may."""
+@dataclass(frozen=True, slots=True)
+class _Pointing:
+    """The undeclared fields of other models that point to these records: those that have to, and those that may."""
+
+    owned: Sequence[tuple[str, str]] = ()
+    loose: Sequence[tuple[str, str]] = ()
+
+
+def _pointing(rpc: Rpc, source: Source, models: _Models) -> _Pointing:
+    """Find out what points to these records."""
     known = {(each.table, name) for each in source.relations for name in each.theirs}
     fields = models.of(source.table)
     own = {(str(each.get("relation")), str(each.get("relation_field"))) for each in fields.values() if each["type"] == "one2many"}
     said = rpc.read("model.ir.model.field.search_read", [["relation", "=", source.table]], 0, None, None, ["name", "model", "ttype"])
-    owned, loose = [], []
+    owned: list[tuple[str, str]] = []
+    loose: list[tuple[str, str]] = []
     for model, name in sorted({(each["model"], each["name"]) for each in said if each["ttype"] == "many2one"} - known):
         try:
             theirs = models.of(model)
@@ -206,10 +216,10 @@ def _pointing(rpc: Rpc, source: Source, models: _Models) -> tuple[list[tuple[str
         if "create_date" in theirs:
             belongs = theirs.get(name, {}).get("required") or (model, name) in own
             (owned if belongs and models.shows(model, name, source.table) else loose).append((model, name))
-    return owned, loose
+    return _Pointing(owned, loose)
 
 
-def _worth_knowing(rpc: Rpc, source: Source, policy: Policy | None, models: _Models, *, encrypted: bool) -> Iterator[Problem]:
+def _worth_knowing(rpc: Rpc, source: Source, models: _Models, pointing: _Pointing, *, encrypted: bool) -> Iterator[Problem]:
     """Say what a person should know."""
     fields = models.of(source.table)
     if not encrypted:
@@ -229,14 +239,12 @@ def _worth_knowing(rpc: Rpc, source: Source, policy: Policy | None, models: _Mod
     if source.options.get("delete") == "erase":
         what = "deleting means Tryton's own erasing: number, code, dates and what refers to the party stay, its addresses are emptied."
         yield Problem(source.name, what, "Leave the option out to delete parties that nothing refers to.")
-    elif policy is not None and not {each.table for each in source.relations} >= set(RESOURCES):
+    elif not {each.table for each in source.relations} >= set(RESOURCES):
         yield Problem(source.name, "notes and attachments go with a deleted record; they are counted where they are declared as children.")
-    if policy is not None and any(_deletes(policy)):
-        _, loose = _pointing(rpc, source, models)
-        names = ", ".join(f"{model} ({name})" for model, name in loose)
-        if names:
-            what = f"rows that may refer to a record, keep it from being deleted, lose it or go with it, are not declared: {names}."
-            yield Problem(source.name, what, 'Declare those that matter as children, with on_delete = "keep_parent".')
+    if pointing.loose:
+        names = ", ".join(f"{model} ({name})" for model, name in pointing.loose)
+        what = f"rows that may refer to a record, keep it from being deleted, lose it or go with it, are not declared: {names}."
+        yield Problem(source.name, what, 'Declare those that matter as children, with on_delete = "keep_parent".')
     yield Problem(source.name, "what record rules hide from the account (other companies, say) is neither found nor treated.")
 
 
@@ -244,7 +252,7 @@ def _deletes(policy: Policy) -> Iterator[bool]:
     """Yield whether each step of the policy deletes."""
     for disposition in policy.dispositions:
         for step in disposition.steps:
-            yield step.kind.value == "delete"
+            yield step.kind is DispositionKind.DELETE
 
 
 def _all(relations: Sequence[Relation]) -> Iterator[Relation]:

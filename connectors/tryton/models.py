@@ -7,13 +7,12 @@ record keeps it, or goes with it, as the models say; which rows those are, the A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.hosted import Gone, Item, Refused, Stale
 from connectors.tryton.domains import domain
-from connectors.tryton.rpc import Changed, Rpc
+from connectors.tryton.rpc import Changed, Definition, Rpc
 from connectors.tryton.values import is_same, read, written
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.select import Selection
@@ -23,8 +22,6 @@ from worker.ports import Key, KeyRange
 
 ID, ACTIVE, STAMP = "id", "active", "_timestamp"
 PAGE = 200
-Definition = Mapping[str, Mapping[str, Any]]
-"""What Tryton says about the fields of a model, by name."""
 
 
 class Model:
@@ -35,10 +32,12 @@ class Model:
         self.name = name
         self.columns = [*dict.fromkeys((ID, STAMP, *columns))]
 
-    @cached_property
+    @property
     def fields(self) -> Definition:
-        """What Tryton says about the fields; ConfigurationError when it knows no such model."""
-        return definition(self._rpc, self.name)
+        """What Tryton says about the fields, asked once; ConfigurationError when it knows no such model."""
+        if self.name not in self._rpc.definitions:
+            self._rpc.definitions[self.name] = definition(self._rpc, self.name)
+        return self._rpc.definitions[self.name]
 
     def kind(self, column: str) -> str | None:
         """Return the type of a column; None when there is none, or a dot leads to it."""
@@ -195,7 +194,3 @@ def definition(rpc: Rpc, model: str) -> Definition:
     except KeyError:
         raise ConfigurationError(f"Tryton has no model {model!r} that the account may see; is its module activated?") from None
     return found
-
-
-Fields = Callable[[str], Definition]
-"""From the name of a model to its fields."""

@@ -32,19 +32,20 @@ _WORDS = (
 )
 
 
+Definition = Mapping[str, Mapping[str, Any]]
+"""What Tryton says about the fields of a model, by name."""
+
+
 class Changed(Exception):
     """Tryton itself found that the record was written since it was read."""
 
 
-class Failed(Exception):
-    """Tryton answered with an error that is none of its own making; a change was rolled back."""
-
-
 class Rpc:
-    """One database of one Tryton. Threads may share it."""
+    """One database of one Tryton. Threads may share it. definitions -- by model what it said about the fields, as long as this is open."""
 
     def __init__(self, source: str, address: Address, limits: Limits) -> None:
         self._source = source
+        self.definitions: dict[str, Definition] = {}
         self._user, self._password = address.user, address.password
         self._door = Service(source, address.base, limits=limits)
         self._service = Service(source, address.base, limits=limits, auth=Token(self._session, prefix="Session "))

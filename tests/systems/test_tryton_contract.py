@@ -25,11 +25,11 @@ from connectors.contract import (
     ServiceHarness,
 )
 from connectors.plugins import tryton as open_source
+from tests.systems.servers.parties import PATIENCE
 from tests.systems.servers.tryton import DATABASE, PASSWORD, USER, Tryton
 from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
-PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "20"}
 CHANGES = (b".write", b".delete", b".create", b".execute")
 TABLES = {"retention.person": "retention_person", "letters": "retention_letter", "bills": "retention_bill"}
 
