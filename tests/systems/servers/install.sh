@@ -2,7 +2,7 @@
 # Installs what the tests on real systems need, by apt, and starts none of it.
 #
 #   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
-#                            systemd-analyze), and the code of WordPress under .servers/
+#                            systemd-analyze), the code of WordPress under .servers/, and Tryton, by pip, in an environment of its own there
 #   install.sh bench-tools   what the benchmark compares itself with
 #
 # Does nothing, and asks apt nothing, when everything is there. As root, or by sudo where that asks for no password;
@@ -13,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 # Servers live in folders that a user's PATH often leaves out.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 wordpress=.servers/wordpress
+tryton=.servers/tryton
 missing=()
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -48,6 +49,18 @@ bench-tools)
     exit 2
     ;;
 esac
+
+# Its server has an environment of its own: it needs other packages than the worker does.
+if [ "$1" = servers ] && [ ! -x $tryton/bin/trytond ]; then
+    python=python3
+    if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
+    rm -rf $tryton
+    if ! "$python" -m venv $tryton || ! $tryton/bin/pip install --quiet 'trytond>=8.2,<8.3' 'trytond-party>=8.2,<8.3'; then
+        rm -rf $tryton
+        echo "Tryton could not be installed into $tryton by pip." >&2
+        exit 2
+    fi
+fi
 
 get_wordpress=
 if [ "$1" = servers ] && [ ! -e $wordpress/wp-includes/version.php ]; then get_wordpress=yes; fi
