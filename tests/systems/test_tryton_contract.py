@@ -47,7 +47,7 @@ class TrytonHarness(ServiceHarness, RelationsHarness):
     many = 8_000
     selections = 12
     renews = True
-    page_at = 3
+    page_at = 2
 
     def __init__(self, server: Tryton, proxy: FaultProxy) -> None:
         self.server = server
@@ -74,7 +74,7 @@ class TrytonHarness(ServiceHarness, RelationsHarness):
         return (number + 1,)
 
     def kept(self, value: str | None) -> str | None:
-        return value and value.strip()
+        return value
 
     def fill(self, records: Mapping[Key, Record]) -> None:
         with self.server.database() as database:
