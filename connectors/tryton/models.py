@@ -16,7 +16,7 @@ from connectors.tryton.rpc import Changed, Definition, Rpc
 from connectors.tryton.values import is_same, read, written
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.select import Selection
-from worker.core.sources import Relation, Source
+from worker.core.sources import Aggregate, Relation, Source
 from worker.errors import ConfigurationError
 from worker.ports import Key, KeyRange
 
@@ -174,11 +174,29 @@ class Browser:
     def relation(self, relation: Relation) -> Rows:
         """Return the rows of a relation."""
         columns = [column for each in self.siblings.values() if each.table == relation.table for column in declared(each)]
-        for aggregate in self.source.aggregates:
-            if aggregate.relation == relation.name:
-                columns += [each for each in (aggregate.column, *(match.column for match in aggregate.where)) if each is not None]
         columns += [column for child in relation.children for column in child.own]
-        return Rows(self.rpc, relation, columns, self.source.table)
+        pointed_at = self.source.table
+        for source in self.siblings.values():
+            for table, each in _tree(source.table, source.relations):
+                # Two that say the same, of two models, point to different ones.
+                if each is relation:
+                    pointed_at = table
+                    columns += [
+                        column for aggregate in source.aggregates if aggregate.relation == each.name for column in _looked_at(aggregate)
+                    ]
+        return Rows(self.rpc, relation, columns, pointed_at)
+
+
+def _tree(table: str, relations: Sequence[Relation]) -> Iterator[tuple[str, Relation]]:
+    """Yield relations, and those beneath them, each with the model that their rows point to."""
+    for relation in relations:
+        yield table, relation
+        yield from _tree(relation.table, relation.children)
+
+
+def _looked_at(aggregate: Aggregate) -> list[str]:
+    """Return the columns of its rows that an aggregate looks at."""
+    return [each for each in (aggregate.column, *(match.column for match in aggregate.where)) if each is not None]
 
 
 def declared(source: Source) -> list[str]:

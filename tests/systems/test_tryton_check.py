@@ -78,6 +78,12 @@ class TestCheck:
         assert said in problems
         assert bool(said) == bool(problems)
 
+    def test_a_history_is_named(self, opened: Opened) -> None:
+        """A model that keeps a history keeps what is deleted: that is said, and of no other model."""
+        _, notes = self.found(opened, POLICIES.replace("party.identifier", "retention.contract"))
+        said = [line for line in notes.splitlines() if "keeps a history" in line]
+        assert ["parties: retention.contract"] == [line.partition(" keeps")[0] for line in said]
+
     def test_what_the_account_may_not_do(self, opened: Opened) -> None:
         """An account without the right is told what it lacks, and for which model."""
         problems, _ = self.found(opened, POLICIES.replace("party.identifier", "retention.contract"))

@@ -132,6 +132,27 @@ class TestRows:
         }
         assert 6 == proxy.writes()
 
+    def test_notes_of_a_row(self, tryton: Tryton, opened: Opened) -> None:
+        """Rows that may point to any model are found beneath rows too; a dot leads to what a field points to, or to nothing."""
+        client = emptied(tryton)
+        first, second = client.parties(2)
+        (address_of_first,) = [each["id"] for each in rows(tryton, "party_address") if each["party"] == first]
+        (note,) = client("model.ir.note.create", [{"resource": f"party.address,{address_of_first}", "message": "Ring twice"}])
+        (english,) = client("model.ir.lang.search", [["code", "=", "en"]], 0, 1, None)
+        client("model.party.party.write", [first], {"lang": english})
+        beneath = """
+[sources.parties.children.addresses.children.notes]
+table = "ir.note"
+key = "id"
+match = { resource = "id" }
+on_delete = "delete"
+"""
+        text = POLICIES.replace("[sources.parties.children.numbers]", f"{beneath}[sources.parties.children.numbers]")
+        source = opened(text.replace("name = { personal", 'language = { column = "lang.code" }\nname = { personal'))
+        with source.reader() as reader:
+            assert [((first,), (note,))] == reader.related(("addresses", "notes"), [(first,), (second,)], ())
+            assert [[(first, "en"), (second, None)]] == list(reader.rows(EVERYTHING, ("language",)))
+
     def test_a_row_that_was_changed_keeps_its_party(self, tryton: Tryton, opened: Opened, proxy: FaultProxy) -> None:
         """A row that somebody writes between decision and deletion stays, with its party."""
         proxy.heal()

@@ -46,4 +46,5 @@ class Contract(ModelSQL, ModelView):
     """Contract."""
 
     __name__ = "retention.contract"
+    _history = True
     party = fields.Many2One("party.party", "Party", ondelete="RESTRICT")
