@@ -14,6 +14,8 @@ from worker.core.sources import Disposal, Field, Relation, Source, TreatmentKind
 from worker.errors import ConfigurationError, Problem
 
 PARTY = "party.party"
+REACHED = ("party.contact_mechanism", "party.identifier")
+"""What is overwritten before a party is erased."""
 OPTIONS = ("delete",)
 RESOURCES = ("ir.note", "ir.attachment")
 _OWN_MOVES = ("write_date", "write_uid", "last_modified_at")
@@ -54,10 +56,11 @@ def check(rpc: Rpc, source: Source, policy: Policy | None, *, encrypted: bool) -
 
 def rights(source: Source, account: str, *, writes: bool) -> list[str]:
     """Return in words what an account needs."""
-    models = list(dict.fromkeys([source.table, *(each.table for each in _all(source.relations))]))
+    erases = source.options.get("delete") == "erase"
+    models = list(dict.fromkeys([source.table, *(each.table for each in _all(source.relations)), *(REACHED if erases else ())]))
     needed = "read, write and delete" if writes else "read"
     said = [f"Tryton: {account} is a user of its own, in groups that may {needed}: {', '.join(models)}; no record rule may hide any."]
-    if writes and source.options.get("delete") == "erase":
+    if writes and erases:
         said.append(f"{account} is in the group that may use the wizard party.erase (Party Administration).")
     return said
 
@@ -142,6 +145,7 @@ def _access(rpc: Rpc, source: Source, policy: Policy | None, models: _Models) ->
     if policy is not None:
         needed[source.table] |= {"write"} if source.options.get("delete") == "erase" or policy.treatable else set()
         needed[source.table] |= {"delete"} if source.options.get("delete") != "erase" else set()
+        needed |= {model: {"read", "write"} for model in REACHED if source.options.get("delete") == "erase"}
     verbs = {Disposal.DELETE: {"read", "delete"}, Disposal.DETACH: {"read", "write"}}
     for relation in _all(source.relations):
         needed.setdefault(relation.table, set()).update(

@@ -13,6 +13,7 @@ from tests.systems.servers.parties import POLICIES, TABLES, Client, Opened, addr
 from tests.systems.servers.tryton import Tryton
 from tests.systems.test_tryton_contract import is_change
 from worker.core.select import EVERYTHING
+from worker.policyfile.loading import loads
 from worker.ports import Along, Changes, KeyRange, Left, Level, OpenSource
 
 ERASING = POLICIES.replace('key = "id"\nsubject', 'key = "id"\noptions = { delete = "erase" }\nsubject', 1)
@@ -68,6 +69,17 @@ class TestErasing:
         proxy.writing(None, applied=applied, after=after, times=1)
         assert [] == erase(opened(without_children(ERASING), url=address(proxy.url)), first, second)
         assert [(first, None, 0)] == [(each["id"], each["name"], each["active"]) for each in rows(tryton, "party_party")][:1]
+
+    def test_what_erasing_needs_and_leaves_is_said(self, opened: Opened) -> None:
+        """Erasing needs no children to be declared; what it leaves is said, and which models the account has to write."""
+        text = without_children(ERASING)
+        source = opened(text)
+        problems, notes = source.problems(loads(text, "policies.toml").policies[0], {})
+        assert [] == problems
+        assert any("Tryton's own erasing" in str(each) for each in notes)
+        said = "\n".join(source.rights(loads(text, "policies.toml").policies[0], {}, "office"))
+        assert "party.contact_mechanism" in said
+        assert "party.erase" in said
 
     def test_a_party_that_others_were_merged_into_waits(self, tryton: Tryton, opened: Opened, client: Client) -> None:
         """The wizard would erase merged parties unseen, so theirs has to come first."""
