@@ -50,11 +50,14 @@ PATIENCE = ("attempts", "wait", "timeout", "per_second")
 """The options of a connection that say how patient and how gentle to be, of `Limits`."""
 
 
-def known_options(source: str, options: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """Return those of a connection's options with these names and a value; ConfigurationError for any besides and `PATIENCE`."""
-    unknown = sorted(options.keys() - {*names, *PATIENCE})
+def known_options(source: str, options: Mapping[str, str], names: tuple[str, ...], patience: tuple[str, ...] = PATIENCE) -> dict[str, str]:
+    """Return those of a connection's options with these names and a value; ConfigurationError for any besides.
+
+    patience -- those of `PATIENCE` that the connector heeds, which may be there too.
+    """
+    unknown = sorted(options.keys() - {*names, *patience})
     if unknown:
-        raise ConfigurationError(f"{source}: unknown options {', '.join(unknown)}; there are {', '.join((*names, *PATIENCE))}.")
+        raise ConfigurationError(f"{source}: unknown options {', '.join(unknown)}; there are {', '.join((*names, *patience))}.")
     return {name: said for name, said in options.items() if name in names and said}
 
 
@@ -103,9 +106,12 @@ def repeated(source: str, limits: Limits, send: Callable[[], T]) -> T:
     raise last from None
 
 
-def asked_for(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock."""
-    said = headers.get("retry-after", "").strip()
+def asked_for(headers: Mapping[str, str], name: str = "retry-after") -> float | None:
+    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock.
+
+    name -- the header that the service says it in, where Retry-After is missing.
+    """
+    said = (headers.get("retry-after") or headers.get(name, "")).strip()
     if said.isdigit():
         return float(said)
     try:

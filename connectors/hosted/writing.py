@@ -124,14 +124,18 @@ class Writing:
 
 
 def _sent(send: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Left | None, str]:
-    """Send a request, and again while reading back shows that it was not carried out; return why it was not done."""
+    """Send a request, and again while reading back shows that it was not carried out; return why it was not done.
+
+    What is gone after a request without an answer went by that request: some services show for a while what they have deleted.
+    """
+    in_doubt = False
     for _ in range(_TRIES):
         try:
             send()
         except InDoubt:
-            pass
+            in_doubt = True
         except Gone:
-            return Left.GONE, ""
+            return (None if in_doubt else Left.GONE), ""
         except Stale:
             return Left.CHANGED, ""
         except Refused as refused:
