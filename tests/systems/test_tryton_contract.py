@@ -44,7 +44,7 @@ class TrytonHarness(ServiceHarness, RelationsHarness):
     """The people of a module of its own; another program works on the tables."""
 
     more_than_a_page = 399
-    many = 8_000
+    many = 4_000
     selections = 12
     renews = True
     page_at = 2
