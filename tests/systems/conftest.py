@@ -13,6 +13,7 @@ from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
 from tests.systems.servers.redis import Redis, running_redis
 from tests.systems.servers.s3 import S3, running_s3
+from tests.systems.servers.tryton import Tryton, running_tryton
 from tests.systems.servers.wordpress import WordPress, running_wordpress
 
 
@@ -41,6 +42,13 @@ def s3() -> Iterator[S3]:
 def redis_server() -> Iterator[Redis]:
     """Give a private Redis; empty it with `emptied`."""
     with running_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tryton() -> Iterator[Tryton]:
+    """Give a private Tryton with the module party and one for the contract; each test empties the tables that it fills."""
+    with running_tryton() as server:
         yield server
 
 
