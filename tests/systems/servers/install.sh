@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what the tests on real systems need, by apt and (Mailman) by pip, and starts none of it.
+# Installs what the tests on real systems need, by apt and (Mailman, Tryton) by pip, and starts none of it.
 #
 #   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
 #                            systemd-analyze), the code of WordPress under .servers/, Mailman and Tryton in environments of their own there
