@@ -139,6 +139,7 @@ _ALL = (
     _member("retention.record", "32 hex digits", "Keyed reference of the record: source and key under the year's key."),
     _member("retention.relation", "text", "The way from the record to the rows that go with it."),
     _member("retention.replay", "true or false", "The plan deletes what was deleted before and came back, and nothing else."),
+    _member("retention.replaces", "text", "The id of the key that was in use until then."),
     _member("retention.request", "text", "The request's id."),
     _member("retention.request_kind", _REQUEST_KINDS, "What the subject asked for."),
     _member("retention.requests", "list of texts", "Requests that keep the record, or ended purposes of it."),

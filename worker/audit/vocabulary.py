@@ -86,6 +86,7 @@ FORMS: Mapping[Action, Form] = {
     Action.SOURCE_APPROVED: _form("source shape by"),
     Action.SOURCE_FAILED: _form("event.outcome event.reason run source"),
     Action.KEY_CREATED: _form("key key_family"),
+    Action.KEY_ROTATED: _form("key key_family replaces by"),
     Action.KEY_DESTROYED: _form("key key_family by"),
     Action.CHECKPOINT: _form("segments note"),
     Action.AUDIT_PRUNED: _form("stream ranges count keep oldest newest"),

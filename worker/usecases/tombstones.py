@@ -18,7 +18,7 @@ from enum import IntEnum
 
 from worker.core.facts import FieldType, Known, Raw, Unreadable
 from worker.core.periods import NO_TIME, Period
-from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.refs import NOBODY, REFERENCE_BYTES, Secret, token
 from worker.core.sources import Field, Source
 from worker.core.standing import Standing
 from worker.ledger.rows import Tombstones
@@ -27,7 +27,6 @@ from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_form, record_token
 from worker.usecases.nameless import Nameless, explained
 
-_NOBODY = bytes(REFERENCE_BYTES)
 _ENTRY = 3 * REFERENCE_BYTES
 
 
@@ -37,7 +36,7 @@ _ENTRY = 3 * REFERENCE_BYTES
 class Tokens:
     """Makes the tokens of one source's records. facts -- the names of the fields that tell that it is the same record."""
 
-    def __init__(self, secret: bytes, source: Source, facts: Sequence[str]) -> None:
+    def __init__(self, secret: Secret, source: Source, facts: Sequence[str]) -> None:
         self._secret = secret
         self._source = source
         self._facts = [source.field(name) for name in facts]
@@ -105,7 +104,7 @@ def kept_columns(source: Source) -> tuple[str, ...]:
 
 
 def tombstones(
-    source: Source, secret: bytes, today: dt.date, watch: Period, records: Iterable[tuple[Key, Mapping[str, Raw]]], *, erasure: bool
+    source: Source, secret: Secret, today: dt.date, watch: Period, records: Iterable[tuple[Key, Mapping[str, Raw]]], *, erasure: bool
 ) -> Tombstones | None:
     """Return what is kept of records that are deleted on a local day; None when none of them could be recognised.
 
@@ -121,7 +120,7 @@ def tombstones(
             continue
         count += 1
         own = tokens.own(key)
-        for person in tokens.people(values) or [_NOBODY]:
+        for person in tokens.people(values) or [NOBODY]:
             parts += (own, told, person)
     return Tombstones(source.name, facts, erasure, today, watch.after(today), count, b"".join(parts)) if parts else None
 
