@@ -46,6 +46,8 @@ ELSEWHERE = {
     Action.CHILD_DETACHED: "tests/contract: no source of these offices cuts rows loose",
     Action.AUDIT_PRUNED: "tests/acceptance/test_audit_upkeep.py",
     Action.KEY_DESTROYED: "tests/acceptance/test_keys.py",
+    Action.SUPPRESSION_ENDED: "tests/acceptance/test_suppression.py",
+    Action.SUPPRESSION_RELEASED: "tests/acceptance/test_suppression.py",
     Action.KEY_ROTATED: "tests/acceptance/test_key_rotation.py",
     Action.BATCH_DEFERRED: "tests/acceptance/test_stopping.py",
     Action.RUN_PAUSED: "tests/unit/usecases/test_pacing.py",

@@ -63,7 +63,19 @@ def _member(name: str, kind: str | Sequence[str], meaning: str) -> Member:
 _HOLD_KINDS = ("legal", "dispute", "restriction")
 _SCOPES = ("record", "subject", "case", "category", "source")
 _REQUEST_KINDS = ("erase", "restrict", "object", "withdraw", "export")
-_FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned")
+_FINDING_KINDS = (
+    "undetermined",
+    "uncovered",
+    "unreadable",
+    "overdue",
+    "failed",
+    "hold_review",
+    "changed",
+    "waiting",
+    "review",
+    "returned",
+    "suppressed",
+)
 _BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval", "stop")
 _LIMITS = ("stop", "time", "records", "errors", "lag", "transaction", "unanswered", "unseen")
 

@@ -92,6 +92,8 @@ FORMS: Mapping[Action, Form] = {
     Action.AUDIT_PRUNED: _form("stream ranges count keep oldest newest"),
     Action.ANCHORED: _form("streams sha256 by"),
     Action.RECORD_RETURNED: _form("event.reason rule.id plan source record run batch on"),
+    Action.SUPPRESSION_ENDED: _form("event.reason run source count"),
+    Action.SUPPRESSION_RELEASED: _form("source count by subjects"),
     Action.TOMBSTONES_DROPPED: _form("run source count"),
     Action.AGREEMENT_CHECKED: _form("event.outcome by count failed_sources", "since"),
     Action.CLOCK_SUSPECT: _form("event.reason"),

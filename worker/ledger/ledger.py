@@ -32,11 +32,12 @@ from worker.ledger.rekeying import Rekeying
 from worker.ledger.rows import RunRow
 from worker.ledger.standing import Standing
 from worker.ledger.stops import Stops
+from worker.ledger.suppressions import Suppressions
 from worker.ledger.tombstones import Graveyard
 from worker.ledger.work import Work
 
 
-class Ledger(Rekeying, Approvals, Work, Nights, Graveyard, Standing, Attention, Stops):
+class Ledger(Rekeying, Approvals, Work, Nights, Graveyard, Suppressions, Standing, Attention, Stops):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method

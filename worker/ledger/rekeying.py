@@ -1,9 +1,9 @@
 """Rotating keys, as far as it is the ledger's: putting every token it keeps under one more key, in one transaction.
 
 Tokens are compared and never opened, so nobody can make them anew from what they stand for. Instead each is hashed once more under the
-new key (`worker.core.refs.again`), wherever it stands: holds, requests, marks, aliases, high-water marks, tombstones, observations. From
-then on whoever has only the old key can test nobody against this ledger, and a look-up costs as much as before, because there is one form
-of every token and not one per key. A copy of the ledger from before is under the old key alone.
+new key (`worker.core.refs.again`), wherever it stands: holds, requests, marks, aliases, high-water marks, tombstones, the suppression list,
+observations. From then on whoever has only the old key can test nobody against this ledger, and a look-up costs as much as before, because
+there is one form of every token and not one per key. A copy of the ledger from before is under the old key alone.
 
 Threat model. Half of the tokens under another key would be holds that no batch finds. So all of it is one transaction, together with which
 keys are in force; nothing else says that. Nobody may have a run open meanwhile, and whoever read the keys before is told to start again
@@ -31,6 +31,8 @@ _BLOBS = (
     (schema.high_water, "blob", _TOKEN + 4),
     (schema.tombstones, "blob", _TOKEN),
     (schema.tombstones, "still", _TOKEN),
+    (schema.suppressions, "blob", _TOKEN),
+    (schema.suppressions, "still", _TOKEN),
 )
 """Where tokens are packed, and every how many bytes one begins."""
 _OBSERVED = _TOKEN + 3

@@ -12,7 +12,7 @@ from tests.unit.ledger.conftest import Rows
 from worker.core.observations import FirstSeen, packed
 from worker.core.refs import NOBODY, again, token
 from worker.errors import ConfigurationError
-from worker.ledger import HighWater, Intent, Ledger, Tombstones, schema
+from worker.ledger import HighWater, Intent, Ledger, Suppressed, Tombstones, schema
 from worker.ledger.rekeying import Rotation, packed_tokens
 
 DAY = dt.date(2026, 3, 1)
@@ -46,9 +46,11 @@ def test_every_place_where_tokens_are_kept(ledger: Ledger, rows: Rows) -> None:
     ledger.add_batches("run-1", [rows.batch(1)])
     water = HighWater("crm", "met_on", before("a") + b"\x00\x00\x00\x01" + before("b") + b"\x80\x00\x00\x02")
     stones = Tombstones("crm", ("email",), erasure=False, day=DAY, ends_on=DAY, records=1, blob=before("k") + before("f") + NOBODY)
-    ledger.intend_with(Intent("run-1-crm-1", {}, "s", 0, 1, "ab" * 32, before("r") + before("i"), (water,), (stones,)))
+    away = Suppressed("crm", DAY, DAY, 1, before("k") + before("p"))
+    ledger.intend_with(Intent("run-1-crm-1", {}, "s", 0, 1, "ab" * 32, before("r") + before("i"), (water,), (stones,), (away,)))
     ledger.close_batch("run-1-crm-1", "committed", {"delete": 1}, "ab" * 32)
     ledger.keep_still(next(iter(ledger.tombstones("crm", DAY))), before("s") + before("t"))
+    ledger.keep_still_there(next(iter(ledger.suppressed("crm", DAY))), before("u"))
     seen = {before(str(number)): DAY + dt.timedelta(days=number) for number in range(50)}
     ledger.keep_observations("crm", {"contact": packed(seen.items())})
     version = ledger.standing_version()
@@ -62,6 +64,8 @@ def test_every_place_where_tokens_are_kept(ledger: Ledger, rows: Rows) -> None:
     assert [after("a") + b"\x00\x00\x00\x01" + after("b") + b"\x80\x00\x00\x02"] == list(ledger.high_water("crm", "met_on"))
     (stone,) = ledger.tombstones("crm", DAY)
     assert (after("k") + after("f") + NOBODY, after("s") + after("t")) == (stone.blob, stone.still)
+    (away,) = ledger.suppressed("crm", DAY)
+    assert (after("k") + after("p"), after("u")) == (away.blob, away.still)
     noted = FirstSeen(ledger.observations("crm")["contact"])
     assert [seen[before(str(number))] for number in range(50)] == [noted.get(after(str(number))) for number in range(50)]
     assert version < ledger.standing_version()

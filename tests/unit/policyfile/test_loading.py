@@ -292,6 +292,12 @@ SWAPS = [
     ('key = ["id", "branch"]', 'key = ["id", "id"]', "names a column twice"),
     ('subject = ["email", "phone"]', 'subject = ["emial", "phone"]', "there is no field \"emial\". Did you mean 'email'?"),
     ('subject = ["email", "phone"]', 'subject = ["score"]', "'score' is a number; a subject is recognised by text, email or phone"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["email"] }', "'keep' is missing"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["email"], keep = "indefinite" }', "keep"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["email"], keep = "P0D" }', "suppresses for no time at all"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = [], keep = "P1Y" }', "fields"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["name"], keep = "P1Y" }', "'name' is not in `subject`"),
+    ('key = ["id", "branch"]', 'key = "id"\nprocessor = true\nsuppress = { fields = ["email"], keep = "P1Y" }', "controller decides"),
     ("[sources.customers.fields]\n", "[sources.customers.fields]\nany = {}\n", "can't be called 'any'"),
     ('name = { treatment = "clear" }', 'name = { treatmnt = "clear" }', "unknown key \"treatmnt\". Did you mean 'treatment'?"),
     (
@@ -487,6 +493,11 @@ class TestWarnings:
             ('table = "invoices"\nkey = "id"\nsubject', 'table = "bills"\nkey = "id"\nsubject', "lies in the table 'bills'"),
             ('on_delete = "keep_parent"\nsource = "invoices"', 'on_delete = "keep_parent"', "keep their record as long as they exist"),
             ('subject = ["email", "phone"]', 'subject = ["phone"]', "is treated as plain text"),
+            (
+                'key = ["id", "branch"]',
+                'key = "id"\nsuppress = { fields = ["email"], keep = "P1Y" }',
+                "nothing says when somebody consented",
+            ),
         ],
     )
     def test_each_warning(self, right: str, wrong: str, said: str) -> None:
