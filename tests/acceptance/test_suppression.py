@@ -314,6 +314,7 @@ class TestByHand:
             event["retention.by"],
             len(event["retention.subjects"]),
         )
+        assert "retention.suppression_released" in listed("audit", "subject", "-", "--json", typed=f"{GONE[0]}\n").out
         assert "Nobody" in listed("suppression", "release", "members", "-", typed=f"{GONE[0]}\n").out
         assert 1 == len(listed.events("retention.suppression_released"))
         assert [(1,)] == kept(listed, "records")

@@ -48,6 +48,7 @@ UNTOLD = "nothing tells whether it is needed anew: a person decides"
 NEEDED = "the policy needs it today: a person decides"
 WAITS = "rows that go with it, or keep it, are not due"
 PERSON = "only the person is the same: a person decides"
+_REMEMBERED = 20_000
 
 
 def is_anew(policy: Policy, decision: Decision, facts: Mapping[str, Fact], match: Match) -> str:
@@ -99,6 +100,7 @@ class ReplayJudge(Judge):
         self._suppressed = suppressed
         self._nothing = Judged(Decision(Kept(), tuple(NeverApplied("it did not come back") for _ in policy.purposes)), b"")
         self._made: dict[tuple[Decision, bytes, str], Judged] = {}
+        self._aways: dict[tuple[bytes, Standing, tuple[str, ...], Hit], Judged] = {}
         also = (*tombstones.columns, *(suppressed.columns if suppressed is not None else ()))
         super().__init__(machine, policy, today, gathered, identifiers=identifiers, also=also)
 
@@ -117,7 +119,12 @@ class ReplayJudge(Judge):
         own = super()._one(row, blocking)
         judged = self._again(own, matches, blocking) if matches else self._nothing
         if hits and isinstance(judged.decision.outcome, Kept):
-            judged = self._away(own, hits[0], blocking)
+            # The evidence holds every fact, so what is equal in all this is decided alike.
+            alike = (own.judged.evidence, own.standing, blocking, hits[0])
+            judged = self._aways.get(alike) or self._away(own, hits[0], blocking)
+            self._aways[alike] = judged
+            if len(self._aways) > _REMEMBERED:
+                self._aways.clear()
         return own._replace(judged=judged)
 
     def _hits(self, row: Row, key: Key) -> Sequence[Hit]:

@@ -35,6 +35,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_form, record_token
 from worker.usecases.nameless import Nameless, explained
 from worker.usecases.standing import EVERY_SOURCE
+from worker.usecases.tombstones import Glance
 
 THERE_AGAIN = "they are suppressed and there again"
 OVER = "their time is over"
@@ -119,13 +120,16 @@ class SuppressionIndex(Nameless):
         self._secret = machine.keyring.match().secret
         self._source = source.name
         self._kinds = kinds_of(source)
+        self._known = Glance()
         self.columns = tuple(name for name, _ in self._kinds)
         self.lots: list[Suppressed] = []
         for number, lot in enumerate(machine.ledger.suppressed(source.name, today, run_id=run_id)):
             self.lots.append(replace(lot, blob=b"", still=None))
             with explained():
                 self._connection.execute("INSERT INTO lot VALUES (?, ?, ?, ?)", (number, lot.batch_id, lot.run_id, lot.day.toordinal()))
-                self._connection.executemany("INSERT OR IGNORE INTO suppressed VALUES (?, ?)", _persons(lot.blob, number))
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO suppressed VALUES (?, ?)", _persons(self._known.noted(lot.blob, _ENTRY, REFERENCE_BYTES), number)
+                )
                 self._connection.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", _owners(lot.still or b"", number))
         with explained():
             self._connection.execute("COMMIT")
@@ -157,6 +161,8 @@ class SuppressionIndex(Nameless):
     def _of(self, tokens: Sequence[bytes]) -> list[Hit]:
         found: dict[int, Hit] = {}
         for each in tokens:
+            if not self._known.may_hold(each):
+                continue
             with explained():
                 rows = self._connection.execute(_FOUND, (each,)).fetchall()
             found.update((lot, Hit(batch, run, dt.date.fromordinal(day), lot)) for batch, run, day, lot in rows)

@@ -208,7 +208,7 @@ class TombstoneIndex(Nameless):
         self._tokens: list[Tokens] = []
         self._facts: list[tuple[str, ...]] = []
         self._people = Tokens(secret, source, ())
-        self._known = _Known()
+        self._known = Glance()
         self.unknown: tuple[str, ...] = ()
         for number, lot in enumerate(machine.ledger.tombstones(source.name, today, run_id=run_id)):
             if not names.issuperset(lot.facts):
@@ -220,7 +220,7 @@ class TombstoneIndex(Nameless):
             kept = (number, lot.batch_id, lot.run_id, lot.day.toordinal(), lot.erasure, self._facts.index(lot.facts))
             with explained():
                 self._connection.execute("INSERT INTO lot VALUES (?, ?, ?, ?, ?, ?)", kept)
-                self._connection.executemany("INSERT INTO tombstone VALUES (?, ?, ?, ?)", _entries(self._known.noted(lot.blob), number))
+                self._connection.executemany("INSERT INTO tombstone VALUES (?, ?, ?, ?)", _entries(self._noted(lot.blob), number))
                 self._connection.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", _still(lot.still or b"", number))
         with explained():
             self._connection.execute("CREATE INDEX by_own ON tombstone (own)")
@@ -228,6 +228,10 @@ class TombstoneIndex(Nameless):
             self._connection.execute("COMMIT")
         used = (name for facts in self._facts for name in facts)
         self.columns = tuple(dict.fromkeys((*used, *(each.name for each in source.identifiers))))
+
+    def _noted(self, blob: bytes) -> bytes:
+        """Take in the tokens of keys and identifiers in a blob, and return it."""
+        return self._known.noted(blob, _ENTRY, 0, 2 * REFERENCE_BYTES)
 
     def matches(self, key: Key, values: Mapping[str, Raw]) -> list[Match]:
         """Return what a record is most like, an erasure before others and the latest first; nothing when it is like none.
@@ -281,18 +285,18 @@ class TombstoneIndex(Nameless):
         return sorted(alike, key=lambda each: (not each.erasure, -each.day.toordinal(), each.batch))
 
 
-class _Known:
-    """Says at once of most tokens that there is no tombstone with them: one bit for each beginning that there is, in two megabytes."""
+class Glance:
+    """Says at once of most tokens that they are not among those it was shown: one bit for each beginning there is, in two megabytes."""
 
     def __init__(self) -> None:
         self._bits = bytearray(1 << 21)
 
-    def noted(self, blob: bytes) -> bytes:
-        """Take in the tokens of keys and identifiers in a blob, and return it."""
+    def noted(self, blob: bytes, every: int, *places: int) -> bytes:
+        """Take in the tokens at these places of every entry of so many bytes in a blob, and return it."""
         bits = self._bits
-        for start in range(0, len(blob), _ENTRY):
-            for place in (start, start + 2 * REFERENCE_BYTES):
-                number = int.from_bytes(blob[place : place + 3], "big")
+        for start in range(0, len(blob), every):
+            for place in places:
+                number = int.from_bytes(blob[start + place : start + place + 3], "big")
                 bits[number >> 3] |= 1 << (number & 7)
         return blob
 
