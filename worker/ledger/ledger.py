@@ -126,12 +126,16 @@ class Ledger(Rekeying, Approvals, Work, Nights, Graveyard, Suppressions, Standin
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def standing_shared(self) -> contextlib.AbstractContextManager[Held]:
+    @contextlib.contextmanager
+    def standing_shared(self) -> Iterator[Held]:
         """Keep holds from being placed: from before the last reading of the holds until after the source's commit.
 
-        Raises RetentionError when it can't be had; then nothing may be written.
+        Raises RetentionError when it can't be had, or when keys were rotated since this process read them, by which it would not recognise
+        whom a hold is about; then nothing may be written.
         """
-        return self._locks.standing(exclusive=False)
+        with self._locks.standing(exclusive=False) as held:
+            self.confirm_keys_in_use()
+            yield held
 
     @contextlib.contextmanager
     def standing_exclusive(self) -> Iterator[Held]:

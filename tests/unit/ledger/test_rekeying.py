@@ -95,6 +95,8 @@ def test_another_process_notices(ledger: Ledger, url: str, rows: Rows) -> None:
         assert other.keys_changed()
         with pytest.raises(ConfigurationError, match="start it again"), other.standing_exclusive():
             pass
+        with pytest.raises(ConfigurationError, match="start it again"), other.standing_shared():
+            pass
         with pytest.raises(ConfigurationError, match="start it again"):
             other.start_run(rows.run())
         other.settle_on_keys()
