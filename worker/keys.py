@@ -176,10 +176,6 @@ class Keyring:
         """Return the ids of a family's keys that are in the file, the oldest first; none is made."""
         return tuple(entry.key.id for entry in self._entries if entry.family == family)
 
-    def families(self) -> tuple[str, ...]:
-        """Return the families that have a key in the file, by name."""
-        return tuple(sorted({entry.family for entry in self._entries}))
-
     def add(self, family: str) -> Key:
         """Add a key to a family that has one, and return it; it is in use when this returns, but see `go_by`.
 
