@@ -80,7 +80,7 @@ app = application(settings)
 
 
 class _Opened:
-    """The machine of this process: opened for its first task, and anew on every day and for every change of the policy file.
+    """The machine of this process: opened for its first task, and anew on every day and for every change of the policy file or of keys.
 
     So a process has one audit file for each day, and policies take effect without a restart.
     """
@@ -97,7 +97,7 @@ class _Opened:
         """Return the machine."""
         state = os.stat(settings.policies)  # noqa: PTH116 - the one call says all that is compared
         wanted = (os.getpid(), clock.now().date(), state.st_mtime_ns, state.st_size, state.st_ino)
-        if self._machine is None or wanted != self._made_for:
+        if self._machine is None or wanted != self._made_for or self._machine.ledger.keys_changed():
             self.close()
             self._machine = self._stack.enter_context(bootstrap.machine(settings, faults=self.faults))
             self._made_for = wanted

@@ -32,6 +32,7 @@ from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
 from worker.usecases.keykeeping import end_destruction
+from worker.usecases.keyrotating import end_rotation
 from worker.usecases.machine import Machine
 from worker.usecases.resaying import lost_closings
 
@@ -65,7 +66,9 @@ def machine(
     schedule = schedule or load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
     with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
+        in_use = ledger.settle_on_keys()
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
+        keyring.go_by(in_use.match)
         begun = ledger.keys_being_destroyed()
         if begun is not None:
             keyring.destroy(begun.key_ids)
@@ -81,12 +84,17 @@ def machine(
         try:
             if begun is not None:
                 end_destruction(joined, begun)
+            rotation = ledger.rotation_begun()
+            if rotation is not None:
+                end_rotation(joined, rotation)
             yield joined
         finally:
             sources.close()
             try:
                 checks = keyring.checks()
-                ledger.confirm_keys(_without_returned(ledger, checks) if returned_keys else checks)
+                # When somebody else rotated or destroyed keys meanwhile, what was read here is no longer what there has to be.
+                if not ledger.keys_changed():
+                    ledger.confirm_keys(_without_returned(ledger, checks) if returned_keys else checks)
                 for key_id in sorted(set(checks) - known):
                     family = checks[key_id].rpartition(":")[0]
                     trail.open().emit(Action.KEY_CREATED, {"retention.key": key_id, "retention.key_family": family}, sync=True)

@@ -5,7 +5,11 @@ keys a plan selects, forge a plan, and sign what an auditor believes. Whoever lo
 and nor can the organisation. So the file is made for its owner alone, a file that others can read is refused rather
 than mended (it may have been read already), only `destroy` ever takes a key out of it, the replacement is atomic and durable
 before a new key is used, and no secret appears in a repr or an error. The families are independent: each is 256
-random bits, none is derived from another, so that one can be destroyed or given away without the others.
+random bits, none is derived from another, so that one can be destroyed or given away without the others. There is no root key from which
+a domain's key could be made again, or that would have to be kept elsewhere to unwrap it: what is destroyed is gone with its last copy.
+
+A rotated key stays, because what was made with it has to be recognised; of a family the last is in use. The exception is `match`: tokens
+are kept, compared and never opened, so the ledger puts them all under the new key at once, and which keys are in force is for it to say.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from worker.core.refs import Secret
 from worker.errors import ConfigurationError, RetentionError
 
 _FORMAT = 1
@@ -45,6 +50,14 @@ class Key:
 
     id: str
     secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchKey:
+    """What tokens are made with: the id of the key that is in use, and its secret, behind those of the keys that it took the place of."""
+
+    id: str
+    secret: Secret = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,7 @@ class Keyring:
         self._entries = entries
         self._mutex = threading.Lock()
         self._lasting = True
+        self._in_force: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path, *, allow_create: bool = True) -> Keyring:
@@ -90,6 +104,7 @@ class Keyring:
         """Return the same keys for somebody who only looks: one that is missing is made for the moment and never written."""
         other = Keyring(self._path, self._entries)
         other._lasting = False
+        other._in_force = self._in_force
         return other
 
     @property
@@ -109,9 +124,20 @@ class Keyring:
         """Return the same keys, each with the calendar year it is for."""
         return tuple((int(each.family.partition("/")[2]), each.key) for each in self._entries if each.family.startswith("audit-ref/"))
 
-    def match(self) -> Key:
-        """Return the key by which holds, requests and tombstones recognise a person or a record."""
-        return self._current("match")
+    def go_by(self, match: tuple[str, ...]) -> None:
+        """Make tokens with these keys, in this order: those that the ledger's were made with; with none, the first key there is counts."""
+        self._in_force = match
+
+    def match(self) -> MatchKey:
+        """Return what makes the tokens by which holds, requests and tombstones recognise a person or a record."""
+        if not self._in_force:
+            key = self._current("match")
+            return MatchKey(key.id, key.secret)
+        keys = [self.find(key_id) for key_id in self._in_force]
+        known = tuple(key.secret for key in keys if key is not None)
+        if len(known) < len(keys):
+            raise ConfigurationError(f"A key `match` that the ledger needs is not in {self._path}. Put the key file back from your backup.")
+        return MatchKey(self._in_force[-1], known if len(known) > 1 else known[0])
 
     def pseudonym(self, domain: str) -> Key:
         """Return the key for pseudonyms of one domain: equal values get equal pseudonyms only inside a domain."""
@@ -127,6 +153,11 @@ class Keyring:
         """Return the key that authenticates plan files."""
         return self._current("plan-mac")
 
+    def plan_macs(self) -> tuple[Key, ...]:
+        """Return every key that plan files which are still open may have been authenticated with, the one in use last."""
+        self.plan_mac()
+        return tuple(entry.key for entry in self._entries if entry.family == "plan-mac")
+
     def sign_key(self) -> Key:
         """Return the key that signs checkpoints and anchors of the audit trail (its 32 bytes are an Ed25519 private key)."""
         return self._current("sign")
@@ -141,9 +172,26 @@ class Keyring:
             found = _by_id(self._entries, key_id)
         return found
 
-    def audit_ref_ids(self, year: int) -> tuple[str, ...]:
-        """Return the ids of the keys for one year's references that are in the file; none is made."""
-        return tuple(entry.key.id for entry in self._entries if entry.family == f"audit-ref/{year:04d}")
+    def ids_of(self, family: str) -> tuple[str, ...]:
+        """Return the ids of a family's keys that are in the file, the oldest first; none is made."""
+        return tuple(entry.key.id for entry in self._entries if entry.family == family)
+
+    def add(self, family: str) -> Key:
+        """Add a key to a family that has one, and return it; it is in use when this returns, but see `go_by`.
+
+        A key `match` that was added before and never put in force, because of a crash, is returned instead of another.
+        """
+        with self._mutex, _creating(self._path):
+            entries = _read(self._path) or ()
+            last = _last_of(entries, family)
+            if last is None:
+                raise ConfigurationError(f"There is no key {family} in the key file. `retention keys list` shows what there is.")
+            waiting = family == "match" and last.id not in (self._in_force or self.ids_of(family)[:1])
+            key = last if waiting else _made(family, entries)
+            self._entries = entries if waiting else (*entries, _Entry(family, key))
+            if not waiting:
+                _write(self._path, self._entries)
+        return key
 
     def destroy(self, key_ids: Collection[str]) -> tuple[str, ...]:
         """Remove the keys with these ids from the file, and drafts that a crash left beside it; return the ids that were there.
@@ -212,12 +260,13 @@ class Keyring:
         return f"Keyring({str(self._path)!r}, {len(self._entries)} keys)"
 
     def _current(self, family: str) -> Key:
-        key = _last_of(self._entries, family)
+        pick = _first_of if family == "match" else _last_of
+        key = pick(self._entries, family)
         if key is not None:
             return key
         if not self._lasting:
             with self._mutex:
-                key = _last_of(self._entries, family)
+                key = pick(self._entries, family)
                 if key is None:
                     key = _made(family, self._entries)
                     self._entries = (*self._entries, _Entry(family, key))
@@ -230,7 +279,7 @@ class Keyring:
                     f"The key file {self._path} disappeared while it was in use. Put it back from your backup; no new keys were made."
                 )
             self._entries = entries or ()
-            key = _last_of(self._entries, family)
+            key = pick(self._entries, family)
             if key is None:
                 key = _made(family, self._entries)
                 extended = (*self._entries, _Entry(family, key))
@@ -249,6 +298,10 @@ def _by_id(entries: tuple[_Entry, ...], key_id: str) -> Key | None:
 
 def _last_of(entries: tuple[_Entry, ...], family: str) -> Key | None:
     return next((entry.key for entry in reversed(entries) if entry.family == family), None)
+
+
+def _first_of(entries: tuple[_Entry, ...], family: str) -> Key | None:
+    return next((entry.key for entry in entries if entry.family == family), None)
 
 
 def _new_id(family: str, taken: set[str]) -> str:

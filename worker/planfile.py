@@ -177,15 +177,19 @@ class PlanFile:
         self.mac = mac
 
     @classmethod
-    def open(cls, path: Path, secret: bytes) -> PlanFile:
-        """Return a plan after checking every byte; Refused when it was tampered with, ConfigurationError when it is no plan."""
-        check = hmac.new(secret, digestmod=hashlib.sha256)
+    def open(cls, path: Path, *secrets: bytes) -> PlanFile:
+        """Return a plan after checking every byte; Refused when it was tampered with, ConfigurationError when it is no plan.
+
+        secrets -- of every key `plan-mac` there is: a plan that was made before the key was rotated stays good until it expires.
+        """
+        checks = [hmac.new(secret, digestmod=hashlib.sha256) for secret in secrets]
         first = before = last = b""
         try:
             with path.open("rb") as file:
                 for line in file:
                     if last:
-                        check.update(last)
+                        for check in checks:
+                            check.update(last)
                     first = first or line
                     before, last = last, line
         except OSError as error:
@@ -208,7 +212,7 @@ class PlanFile:
             summary = Summary(tail["counts"], tail["findings"])
         except (ValueError, KeyError, TypeError):
             raise Refused(f"{path} is not a whole plan file: it was cut off or changed. Make a new one with `retention plan`.") from None
-        if not hmac.compare_digest(str(mac), check.hexdigest()):
+        if not any(hmac.compare_digest(str(mac), check.hexdigest()) for check in checks):
             raise Refused(
                 f"{path} was changed after it was made, or made with other keys: nothing is done with it. "
                 "Make a new one with `retention plan`."

@@ -64,7 +64,9 @@ def test_without_its_id_nothing_is_destroyed(later: Firm, confirm: tuple[str, ..
     assert [] == destroyed(later)
 
 
-@pytest.mark.parametrize("family", ["match", "sign", "audit-ref", "audit-ref/26", "audit-ref/1999"])
+@pytest.mark.parametrize(
+    "family", ["match", "sign", "audit-ref", "audit-ref/26", "audit-ref/1999", "pseudonym", "pseudonym/", "pseudonym/nobody"]
+)
 def test_other_keys_can_not_be_destroyed(later: Firm, family: str) -> None:
     """What holds, pseudonyms and signatures need is no key of a year, and a year without a key is a mistake."""
     before = file_of(later).read_bytes()

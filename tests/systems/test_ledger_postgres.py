@@ -44,8 +44,10 @@ from tests.unit.ledger.test_locks import (  # noqa: F401
     test_the_second_run_is_told_who_runs,
 )
 from tests.unit.ledger.test_opening import test_migrations_lead_to_the_schema_of_the_code  # noqa: F401
+from tests.unit.ledger.test_rekeying import test_a_rotation_is_remembered_until_it_ended, test_every_place_where_tokens_are_kept  # noqa: F401
 from tests.unit.ledger.test_standing import *  # noqa: F403
 from tests.unit.ledger.test_stops import *  # noqa: F403
+from tests.unit.ledger.test_suppressions import TestSuppressions, listing  # noqa: F401
 from tests.unit.ledger.test_tombstones import TestTombstones, buried  # noqa: F401
 from tests.unit.ledger.test_work import TestAliases, TestBatches, TestRuns, running  # noqa: F401
 from worker.errors import Refused, RetentionError

@@ -20,16 +20,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from tests.systems.servers.postgres import Postgres
 from tests.systems.servers.process import stop_process
 from tests.systems.servers.redis import Redis
-from tests.systems.small_firm import Firm, Unhurt, content, fill, make_firm, unhurt
+from tests.systems.small_firm import Firm, Unhurt, content, fill, make_firm, opened, unhurt
 from worker.clock import now
 from worker.ledger.rows import RunRow
 from worker.ports import FAULT_POINTS
 from worker.usecases.approving import open_plan
+from worker.usecases.keyrotating import rotate
 from worker.usecases.spreading import hand_over, look_after, tick
+from worker.usecases.standing import add_hold
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 90.0
@@ -205,6 +208,26 @@ def test_the_commands_of_our_own(firm: Firm, expected: Unhurt) -> None:
     assert_as_if_nothing_had_happened(firm, expected)
     said = (firm.folder / "workers.log").read_text(errors="replace")
     assert firm.environ["RETENTION_BROKER"].split(":")[2].split("@")[0] not in said
+
+
+def test_a_worker_notices_that_keys_were_rotated(firm: Firm) -> None:
+    """One that was at work before finds a hold that was placed with the new key, and carries out the run with it."""
+    firm.environ["RETENTION_KEYS"] = str(firm.folder / "own" / "keys.json")
+    with celery(firm, "worker", "--concurrency=1", "--without-mingle", "--without-gossip"):
+        first = handed_over(firm)
+        sent(firm, "retention.sweep")
+        assert "done" == ended(firm, first).state
+        with firm.machine() as machine:
+            rotate(machine, "match")
+            who = {"owner": "d", "reason": "r", "review_on": dt.date(2030, 1, 1)}
+            add_hold(machine, kind="legal", scope="subject", identifiers=["person2@canary.example"], **who)
+        with opened(firm.url) as connection:
+            connection.execute(sa.text("UPDATE contacts SET seen_at = '2020-01-01 12:00:00' WHERE id IN (2, 5)"))
+        second = handed_over(firm)
+        sent(firm, "retention.sweep")
+        assert ended(firm, second).exit_code in (0, 4)
+    left = [row for row in content(firm.url)["contacts"] if row[0] in (2, 5)]
+    assert [(2, "person2@canary.example")] == [row[:3:2] for row in left if "person" in str(row[2])]
 
 
 class TestTogether:

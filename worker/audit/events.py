@@ -66,11 +66,20 @@ class Action(StrEnum):
     SOURCE_APPROVED = "retention.source_approved", "A person approved the shape of a source."
     SOURCE_FAILED = "retention.source_failed", "A source could not be worked on."
     KEY_CREATED = "retention.key_created", "A key was generated; its id, never its value."
+    KEY_ROTATED = "retention.key_rotated", "A key took the place of another one, which stays to recognise what was made with it."
     KEY_DESTROYED = "retention.key_destroyed", "A key was destroyed; what was made with it can no longer be attributed."
     CHECKPOINT = "retention.checkpoint", "The stream so far, signed."
     AUDIT_PRUNED = "retention.audit_pruned", "What old events of a stream said is dropped, with their salts; their hashes stay."
     ANCHORED = "retention.anchored", "The heads of all streams were signed for somebody else to keep."
-    RECORD_RETURNED = "retention.record_returned", "A plan found a record that a batch of an earlier run deleted there again."
+    RECORD_RETURNED = (
+        "retention.record_returned",
+        "A plan found a record that a batch of an earlier run deleted there again, or an identifier that was suppressed then.",
+    )
+    SUPPRESSION_ENDED = (
+        "retention.suppression_ended",
+        "Identifiers are no longer suppressed: their time is over, or a newer consent is known.",
+    )
+    SUPPRESSION_RELEASED = "retention.suppression_released", "A person let somebody be brought back who was on the suppression list."
     TOMBSTONES_DROPPED = "retention.tombstones_dropped", "Tombstones that ended were dropped: their records are recognised no more."
     AGREEMENT_CHECKED = "retention.agreement_checked", "Trail, ledger and systems were compared; it says how many things don't agree."
     CLOCK_SUSPECT = "retention.clock_suspect", "The clock went back or leapt ahead."
@@ -97,6 +106,7 @@ STRUCTURE = frozenset(
         Action.CHECKPOINT,
         Action.AUDIT_PRUNED,
         Action.KEY_CREATED,
+        Action.KEY_ROTATED,
         Action.KEY_DESTROYED,
     }
 )

@@ -63,7 +63,19 @@ def _member(name: str, kind: str | Sequence[str], meaning: str) -> Member:
 _HOLD_KINDS = ("legal", "dispute", "restriction")
 _SCOPES = ("record", "subject", "case", "category", "source")
 _REQUEST_KINDS = ("erase", "restrict", "object", "withdraw", "export")
-_FINDING_KINDS = ("undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned")
+_FINDING_KINDS = (
+    "undetermined",
+    "uncovered",
+    "unreadable",
+    "overdue",
+    "failed",
+    "hold_review",
+    "changed",
+    "waiting",
+    "review",
+    "returned",
+    "suppressed",
+)
 _BRAKES = ("clock", "policy", "max_records", "max_share", "max_jump", "shape", "approval", "stop")
 _LIMITS = ("stop", "time", "records", "errors", "lag", "transaction", "unanswered", "unseen")
 
@@ -139,6 +151,7 @@ _ALL = (
     _member("retention.record", "32 hex digits", "Keyed reference of the record: source and key under the year's key."),
     _member("retention.relation", "text", "The way from the record to the rows that go with it."),
     _member("retention.replay", "true or false", "The plan deletes what was deleted before and came back, and nothing else."),
+    _member("retention.replaces", "text", "The id of the key that was in use until then."),
     _member("retention.request", "text", "The request's id."),
     _member("retention.request_kind", _REQUEST_KINDS, "What the subject asked for."),
     _member("retention.requests", "list of texts", "Requests that keep the record, or ended purposes of it."),

@@ -36,6 +36,7 @@ from worker.cli import (
     standing,
     status,
     stopping,
+    suppression,
     workers,
 )
 from worker.cli.session import Session
@@ -107,6 +108,7 @@ for _command in (
     stopping.stop_runs,
     stopping.resume_runs,
     replaying.replay,
+    suppression.suppression,
     explaining.explain,
     attention.findings,
     standing.hold,

@@ -15,6 +15,7 @@ from worker.core.declarations import Gap
 from worker.core.model import Policy
 from worker.ledger.identity import KnownKey
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
+from worker.ledger.suppressions import Listed
 from worker.settings import Shown
 from worker.usecases.agreeing import Disagreement, Side
 from worker.usecases.applying import RunResult
@@ -117,6 +118,17 @@ def key_table(known: Iterable[KnownKey], there: Collection[str]) -> Table:
         if each.destroyed_at is not None and each.key_id in there:
             destroyed += ", and is in the key file again"
         table.add_row(each.family, each.key_id, f"{each.seen_at:%Y-%m-%d}", destroyed)
+    return table
+
+
+def suppression_table(found: Iterable[Listed]) -> Table:
+    """Return how much is suppressed, by source."""
+    table = _table(None, "source")
+    table.add_column("records", justify="right")
+    for title in ("since", "until, at the latest"):
+        table.add_column(title)
+    for each in found:
+        table.add_row(each.source, _number(each.records), each.since.isoformat(), each.until.isoformat())
     return table
 
 

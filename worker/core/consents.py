@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.core.facts import Fact, Known, Unknown
-from worker.core.model import Purpose, day
+from worker.core.model import Policy, Purpose, day
 from worker.core.sources import Consent, Source
 from worker.core.standing import Request
 
@@ -74,6 +74,13 @@ def _day(name: str, facts: Mapping[str, Fact]) -> dt.date | Unknown | None:
             return Unknown(f"{name}: {why}")
         case _:
             return None
+
+
+def agreed_since(policy: Policy, facts: Mapping[str, Fact], after: dt.date) -> bool:
+    """Whether a consent that a purpose rests on was given after a day, by what is known, and is in force."""
+    names = {name for purpose in policy.purposes for name in purpose.consents}
+    episodes = (_latest_episode(consent, facts) for consent in policy.source.consents_named(names))
+    return any(isinstance(each, Agreed) and each.on is not None and each.on > after and each.withdrawn is None for each in episodes)
 
 
 def withdraws(request: Request, source: Source, purpose: Purpose, facts: Mapping[str, Fact]) -> bool:

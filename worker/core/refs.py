@@ -14,6 +14,8 @@ from functools import lru_cache
 _SEPARATOR = b"\x1f"
 REFERENCE_BYTES = 16
 FINGERPRINT_BYTES = 8
+NOBODY = bytes(REFERENCE_BYTES)
+"""Where a token stands in what is kept, and there is none."""
 
 
 class Referrer:
@@ -62,8 +64,32 @@ def _key_bytes(key: Sequence[object]) -> bytes:
     )
 
 
-def token(secret: bytes, *parts: str) -> bytes:
-    """Return the keyed form of an identifier or a record, for matching holds, requests and aliases: 16 bytes."""
+Secret = bytes | tuple[bytes, ...]
+"""What tokens are made with: one key, or all keys there were in the order in which each took the place of the one before."""
+
+
+def token(secret: Secret, *parts: str) -> bytes:
+    """Return the keyed form of an identifier or a record, for matching holds, requests and aliases: 16 bytes.
+
+    With several keys it is the form under the first, put under each of the others in turn (`again`): so what was kept under the first few
+    can be brought under all of them by somebody who does not know of whom it is.
+    """
+    if isinstance(secret, bytes):
+        return _token(secret, parts)
+    made = _token(secret[0], parts)
+    for later in secret[1:]:
+        made = again(later, made)
+    return made
+
+
+def again(secret: bytes, made: bytes) -> bytes:
+    """Return a token under one more key. Sixteen zeros stand for nobody and stay that."""
+    if made == NOBODY:
+        return made
+    return hashlib.blake2b(made, key=secret, digest_size=REFERENCE_BYTES, person=b"match again").digest()
+
+
+def _token(secret: bytes, parts: tuple[str, ...]) -> bytes:
     state = _begun(secret, parts[:-1]).copy()
     state.update(parts[-1].encode())
     return state.digest()

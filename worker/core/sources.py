@@ -275,6 +275,14 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """By which identifiers a record that is deleted goes on the list of those that no import may bring back, and how long from that day."""
+
+    fields: tuple[str, ...]
+    keep: Period
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One set of records in one system.
 
@@ -282,7 +290,8 @@ class Source:
     identify a record; controller -- False where records are processed for somebody else; options -- the connector's own; shared -- the
     facts over several sources that its policy may use: those it is a member of, and those it lists under `uses`; marks -- facts about its
     records that people set, which no connector can see; watch -- how long after its deletion it is watched whether a record comes back,
-    None where nobody looks; unchanging -- the fields by which it is told then that it is the same one.
+    None where nobody looks; unchanging -- the fields by which it is told then that it is the same one; suppress -- who goes on the
+    suppression list when they are deleted, None where there is none.
     For people: controller_name -- for whom they are processed; backups -- how long after its deletion a record is gone from backups too,
     None when nobody said; recipients -- with whom the records are shared; label -- what people call the records.
     """
@@ -305,6 +314,7 @@ class Source:
     marks: tuple[Mark, ...] = ()
     watch: Period | None = None
     unchanging: tuple[str, ...] = ()
+    suppress: Suppression | None = None
 
     def field(self, name: str) -> Field:
         """Return a field by its name; KeyError when there is none."""

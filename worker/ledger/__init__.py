@@ -26,6 +26,7 @@ from worker.ledger.rows import (
     RunState,
     Shape,
     StopRow,
+    Suppressed,
     Tombstones,
 )
 from worker.ledger.work import BatchEnd, RunEnd
@@ -58,5 +59,6 @@ __all__ = [
     "RunState",
     "Shape",
     "StopRow",
+    "Suppressed",
     "Tombstones",
 ]

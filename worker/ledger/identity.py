@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.ledger import schema
@@ -24,6 +24,19 @@ _LOSSES = {
 
 
 _DESTROYING = "keys_being_destroyed"
+_IN_USE = "keys_in_use"
+
+
+@dataclass(frozen=True, slots=True)
+class KeysInUse:
+    """Which keys the ledger goes by.
+
+    number -- grows whenever a key takes another's place or is taken away, so that a process which began before notices; match -- the ids of
+    the keys under which its tokens are, the first one first; empty while there was never more than one.
+    """
+
+    number: int = 0
+    match: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,36 @@ class KnownKey:
 
 class Identity(Store):
     """Named values of the installation, and checks of its keys."""
+
+    _settled: KeysInUse | None = None
+
+    def settle_on_keys(self) -> KeysInUse:
+        """Return which keys are in use, and remember that this process goes by them. Call it before the key file is read."""
+        with self._read() as connection:
+            self._settled = keys_in_use(connection)
+        return self._settled
+
+    def keys_changed(self) -> bool:
+        """Whether keys were rotated or destroyed since this process settled on them."""
+        with self._read() as connection:
+            return self._settled is not None and self._settled != keys_in_use(connection)
+
+    def confirm_keys_in_use(self) -> None:
+        """Raise ConfigurationError when keys were rotated or destroyed since this process read them.
+
+        What it would keep could not be recognised any more, and it would not recognise what others kept since.
+        """
+        if self.keys_changed():
+            raise ConfigurationError(
+                "Keys were rotated or destroyed after this command had read them. Nothing was done with the old ones: start it again."
+            )
+
+    def _use_keys(self, connection: Connection, match: Sequence[str] | None = None) -> None:
+        """Keep that keys changed; match -- those that are in force from now on, where they are others."""
+        before = keys_in_use(connection)
+        now = KeysInUse(before.number + 1, before.match if match is None else tuple(match))
+        put(connection, schema.meta, {"name": _IN_USE, "value": json.dumps({"number": now.number, "match": list(now.match)})})
+        self._settled = now
 
     def get_meta(self, name: str) -> str | None:
         """Return a named value, or None when it was never set."""
@@ -106,6 +149,9 @@ class Identity(Store):
                 retired = {"retired_at": at, "retired_by": by}
                 if connection.execute(update(table).where(table.c.key_id == key_id).values(retired)).rowcount == 0:
                     connection.execute(insert(table).values(key_id=key_id, check_value=f"{family}:", seen_at=at, **retired))
+            if not family.startswith("audit-ref/"):
+                # What is still made with a year's key, nobody makes any more.
+                self._use_keys(connection)
             said = json.dumps({"family": family, "key_ids": list(key_ids), "by": by})
             put(connection, schema.meta, {"name": _DESTROYING, "value": said})
 
@@ -129,6 +175,15 @@ class Identity(Store):
                 KnownKey(row.key_id, row.check_value.rpartition(":")[0], row.seen_at, row.retired_at, row.retired_by)
                 for row in connection.execute(select(table).order_by(table.c.seen_at, table.c.key_id))
             ]
+
+
+def keys_in_use(connection: Connection) -> KeysInUse:
+    """Return which keys the ledger goes by."""
+    said = connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == _IN_USE)).scalar()
+    if not said:
+        return KeysInUse()
+    found = json.loads(said)
+    return KeysInUse(int(found["number"]), tuple(found["match"]))
 
 
 def _problem(key_id: str, known_check: str, what: str) -> Problem:

@@ -24,18 +24,20 @@ from worker.ledger import schema
 from worker.ledger.approvals import Approvals
 from worker.ledger.attention import Attention
 from worker.ledger.connect import connect, parse, put, said
-from worker.ledger.identity import Identity
 from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
 from worker.ledger.migrate import migrate
 from worker.ledger.nights import Nights
 from worker.ledger.queue import LEASE_SECONDS
+from worker.ledger.rekeying import Rekeying
+from worker.ledger.rows import RunRow
 from worker.ledger.standing import Standing
 from worker.ledger.stops import Stops
+from worker.ledger.suppressions import Suppressions
 from worker.ledger.tombstones import Graveyard
 from worker.ledger.work import Work
 
 
-class Ledger(Identity, Approvals, Work, Nights, Graveyard, Standing, Attention, Stops):
+class Ledger(Rekeying, Approvals, Work, Nights, Graveyard, Suppressions, Standing, Attention, Stops):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method
@@ -124,19 +126,35 @@ class Ledger(Identity, Approvals, Work, Nights, Graveyard, Standing, Attention, 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def standing_shared(self) -> contextlib.AbstractContextManager[Held]:
+    @contextlib.contextmanager
+    def standing_shared(self) -> Iterator[Held]:
         """Keep holds from being placed: from before the last reading of the holds until after the source's commit.
 
-        Raises RetentionError when it can't be had; then nothing may be written.
+        Raises RetentionError when it can't be had, or when keys were rotated since this process read them, by which it would not recognise
+        whom a hold is about; then nothing may be written.
         """
-        return self._locks.standing(exclusive=False)
+        with self._locks.standing(exclusive=False) as held:
+            self.confirm_keys_in_use()
+            yield held
 
-    def standing_exclusive(self) -> contextlib.AbstractContextManager[Held]:
+    @contextlib.contextmanager
+    def standing_exclusive(self) -> Iterator[Held]:
         """Keep batches from being written: around `add_hold`, until the person was told that the hold is in force.
 
-        Batches that come later wait behind it. Raises RetentionError when a batch took too long to end.
+        Batches that come later wait behind it. Raises RetentionError when a batch took too long to end, ConfigurationError when keys were
+        rotated since this process read them.
         """
-        return self._locks.standing(exclusive=True)
+        with self._locks.standing(exclusive=True) as held:
+            self.confirm_keys_in_use()
+            yield held
+
+    def start_run(self, run: RunRow) -> None:
+        """Keep a run that begins; ConfigurationError when keys were rotated or destroyed since this process read them.
+
+        Whoever rotates has the run locks, and begins when no run is open. So a run has one set of keys from its beginning to its end.
+        """
+        self.confirm_keys_in_use()
+        super().start_run(run)
 
     @contextlib.contextmanager
     def run_lock(self, source_names: Sequence[str], *, run_id: str = "", anyway: bool = False) -> Iterator[Held]:

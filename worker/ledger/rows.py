@@ -24,7 +24,17 @@ HoldKind = Literal["legal", "dispute", "restriction"]
 HoldScope = Literal["record", "subject", "case", "category", "source"]
 RequestKind = Literal["erase", "restrict", "object", "withdraw", "export"]
 FindingKind = Literal[
-    "undetermined", "uncovered", "unreadable", "overdue", "failed", "hold_review", "changed", "waiting", "review", "returned"
+    "undetermined",
+    "uncovered",
+    "unreadable",
+    "overdue",
+    "failed",
+    "hold_review",
+    "changed",
+    "waiting",
+    "review",
+    "returned",
+    "suppressed",
 ]
 
 OF_A_RUN: tuple[FindingKind, ...] = ("changed", "failed")
@@ -264,6 +274,25 @@ class Tombstones:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """What is kept of records that a batch deletes, so that their identifiers are not brought back.
+
+    day -- the local day of the deletion; ends_on -- the last day on which they are suppressed; records -- how many; blob -- for every
+    identifier 16 bytes each of its record's own token and of the identifier; made and read by `worker.usecases.suppressing`. still,
+    batch_id and run_id -- as of tombstones.
+    """
+
+    source: str
+    day: dt.date
+    ends_on: dt.date
+    records: int
+    blob: bytes
+    still: bytes | None = None
+    batch_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """What is written down about a batch before its source commits.
 
@@ -279,6 +308,7 @@ class Intent:
     aliases: bytes = b""
     high_water: tuple[HighWater, ...] = ()
     tombstones: tuple[Tombstones, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
     lease: Lease | None = None
     intended: Mapping[str, Any] | None = None
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -394,6 +394,22 @@ tombstones = Table(
     Column("at", Instant, nullable=False),
     UniqueConstraint("batch_id", "source", "erasure"),
     Index("ix_tombstones_source_tombstone_id", "source", "tombstone_id"),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("suppression_id", Integer, primary_key=True),
+    Column("batch_id", String(64), ForeignKey("batches.batch_id"), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("day", Day, nullable=False),
+    Column("ends_on", Day, nullable=False, index=True),
+    Column("records", Integer, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("still", LargeBinary),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("batch_id", "source"),
+    Index("ix_suppressions_source_suppression_id", "source", "suppression_id"),
 )
 
 marks = Table(

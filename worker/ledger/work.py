@@ -18,6 +18,7 @@ from worker.ledger import schema
 from worker.ledger.connect import columns, values
 from worker.ledger.queue import Queue
 from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, Lease, RunCounts, RunRow
+from worker.ledger.suppressions import suppress, take_back
 from worker.ledger.tombstones import bury, exhume, took_effect
 
 RunEnd = Literal["done", "partial", "failed", "refused", "findings", "resolved_after_crash"]
@@ -122,7 +123,7 @@ class Work(Queue):
             self._intend(connection, Intent(batch_id, witness, stream, first, count, root))
 
     def intend_with(self, intent: Intent) -> None:
-        """Do what `intend` does, with the batch's aliases, high-water marks and tombstones in the same transaction."""
+        """Do what `intend` does, with the batch's aliases, high-water marks, tombstones and what it suppresses in the same transaction."""
         with self._write() as connection:
             self._intend(connection, intent)
 
@@ -165,6 +166,7 @@ class Work(Queue):
             this = table.c.high_water_id == row.high_water_id
             connection.execute(update(table).where(this).values(blob=left) if left else delete(table).where(this))
         exhume(connection, batch_id, stayed)
+        take_back(connection, batch_id, stayed)
 
     def batch(self, batch_id: str) -> BatchRow | None:
         """Return a batch, or None."""
@@ -326,6 +328,7 @@ class Work(Queue):
             kept = {"batch_id": intent.batch_id, **values(each), "at": self._now()}
             connection.execute(insert(schema.high_water).values(kept))
         bury(connection, intent, self._now())
+        suppress(connection, intent, self._now())
 
     def _keep_aliases(self, connection: Connection, batch_id: str, source: str, blob: bytes) -> None:
         if not blob or len(blob) % (2 * _TOKEN_BYTES):

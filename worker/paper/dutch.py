@@ -131,6 +131,7 @@ DUTCH = Language(
         Phrase.REVIEWER: "beoordeling door {owner}",
         Phrase.WINDOW: "Dat doen we binnen {period}.",
         Phrase.BACKUPS: "Uiterlijk {period} na het verwijderen zijn de gegevens ook uit onze back-ups verdwenen.",
+        Phrase.SUPPRESS: "Tot {period} na het verwijderen bewaren we een kenmerk, met een geheime sleutel, dat een import tegenhoudt.",
         Phrase.WATCH: "Tot {period} na het verwijderen bewaren we een kenmerk, met een geheime sleutel gemaakt, dat zegt of ze terugkomen.",
         Phrase.EARLIER: "Gegevens die voor geen enkel doel meer nodig zijn, wachten niet op de rest: {treatments}.",
         Phrase.FOLLOWS: "Met de laatste van deze gegevens verwijderen we ook {fields}.",

@@ -131,6 +131,7 @@ ENGLISH = Language(
         Phrase.REVIEWER: "review by {owner}",
         Phrase.WINDOW: "We do so within {period}.",
         Phrase.BACKUPS: "At the latest {period} after their deletion the data are gone from our backups too.",
+        Phrase.SUPPRESS: "For {period} after their deletion we keep a mark, made with a secret key, so that no import brings them back.",
         Phrase.WATCH: "For {period} after their deletion we keep a mark, made with a secret key, by which we notice when they come back.",
         Phrase.EARLIER: "Data that no purpose needs any more do not wait for the rest: {treatments}.",
         Phrase.FOLLOWS: "With the last of these data we also remove {fields}.",

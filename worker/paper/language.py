@@ -91,6 +91,7 @@ class Phrase(StrEnum):
     WINDOW = "window"
     BACKUPS = "backups"
     WATCH = "watch"
+    SUPPRESS = "suppress"
     EARLIER = "earlier"
     FOLLOWS = "follows"
     PSEUDONYMS = "pseudonyms"

@@ -261,6 +261,8 @@ def _afterwards(policy: Policy, facts: Mapping[str, Fact], language: Language) -
         yield language.phrase(Phrase.BACKUPS, period=period(backups, language))
     if policy.source.watch is not None and _deletes(policy):
         yield language.phrase(Phrase.WATCH, period=period(policy.source.watch, language))
+    if policy.source.suppress is not None and _deletes(policy):
+        yield language.phrase(Phrase.SUPPRESS, period=period(policy.source.suppress.keep, language))
 
 
 def _deletes(policy: Policy) -> bool:

@@ -51,6 +51,7 @@ _UNORDERED = frozenset(
         ("Purpose", "consents"),
         ("Source", "marks"),
         ("Source", "unchanging"),
+        ("Suppression", "fields"),
         ("Relation", "children"),
         ("Relation", "recount"),
         ("Recount", "where"),

@@ -242,6 +242,13 @@ class SharedFactShape(Shape):
     label: LabelShape = usually(LabelShape(), _LABEL)
 
 
+class SuppressShape(Shape):
+    """What stays of a deleted record, keyed, so that no import brings its address back."""
+
+    fields: Texts = described("The identifiers that are suppressed, out of `subject`.")
+    keep: OwnPeriod = described("How long from the day of the deletion; it has to end.")
+
+
 class SourceShape(Shape):
     """One set of records in one system."""
 
@@ -254,6 +261,7 @@ class SourceShape(Shape):
     backups: OwnPeriod | None = optional("How long after its deletion a record is gone from backups too.")
     watch: OwnPeriod | None = optional("How long after its deletion it is watched whether a record comes back; needs `unchanging`.")
     unchanging: list[str] = empty_by(list, "The fields that never change in a record, by which it is recognised when it comes back.")
+    suppress: SuppressShape | None = optional("A keyed list of those who were deleted, so that an import can't bring them back.")
     recipients: list[Text] = empty_by(list, "With whom the records are shared.")
     options: dict[Text, str] = empty_by(dict, "What else the plug-in wants to know.")
     label: LabelShape = usually(LabelShape(), _LABEL)

@@ -10,7 +10,20 @@ from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.periods import NO_TIME
-from worker.core.sources import REVIEW_MARK, Aggregate, Field, Function, Identifier, Label, Mark, Match, Recount, Relation, Source
+from worker.core.sources import (
+    REVIEW_MARK,
+    Aggregate,
+    Field,
+    Function,
+    Identifier,
+    Label,
+    Mark,
+    Match,
+    Recount,
+    Relation,
+    Source,
+    Suppression,
+)
 from worker.policyfile.conditions import RESERVED, FactNames
 from worker.policyfile.consents import consents
 from worker.policyfile.document import Complaints, nearest, shortened
@@ -58,6 +71,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
     if shape.controller_name is not None and not shape.processor:
         complaints.problem((*path, "controller_name"), "names for whom the records are processed", "Say processor = true, or leave it out.")
     _check_watch(path, shape, complaints)
+    _check_suppress(path, shape, complaints)
     found = Source(
         name,
         shape.connector,
@@ -72,6 +86,7 @@ def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[s
         backups=shape.backups,
         watch=shape.watch,
         unchanging=tuple(shape.unchanging),
+        suppress=Suppression(tuple(shape.suppress.fields), shape.suppress.keep) if shape.suppress is not None else None,
         recipients=tuple(shape.recipients),
         label=label(shape.label),
         marks=marks,
@@ -201,6 +216,26 @@ def _check_watch(path: Path, shape: SourceShape, complaints: Complaints) -> None
         complaints.problem((*path, "watch"), what, "Name the fields that never change, such as the day on which it was made.")
     if shape.watch is not None and shape.watch == NO_TIME:
         complaints.problem((*path, "watch"), "watches for no time at all", "Leave it out, or say how long.")
+
+
+def _check_suppress(path: Path, shape: SourceShape, complaints: Complaints) -> None:
+    """Check that what is suppressed is an identifier, that the list ends, and that somebody's change of mind can be recognised."""
+    if shape.suppress is None:
+        return
+    place: Path = (*path, "suppress")
+    for number, name in enumerate(shape.suppress.fields):
+        if name not in shape.subject:
+            what = f"{name!r} is not in `subject`, and only what recognises a person can be suppressed"
+            complaints.problem((*place, "fields", number), what, "Add it to `subject`, or name another field.")
+    if shape.suppress.keep == NO_TIME:
+        complaints.problem((*place, "keep"), "suppresses for no time at all", "Leave `suppress` out, or say how long.")
+    if shape.processor:
+        complaints.problem(place, "the controller decides who may come back, and these records are processed for somebody else")
+    if not shape.consents:
+        what = (
+            "nothing says when somebody consented again, so whoever was deleted can't come back before the suppression ends or is released"
+        )
+        complaints.warn(place, what, "Declare the consent under `consents`, with the field that holds the day on which it was given.")
 
 
 # --- Relations and what is computed over them -------------------------------------------------------------------------------------------

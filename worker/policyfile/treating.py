@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from worker.core.generalising import LONGEST_REGION
 from worker.core.model import Policy
-from worker.core.sources import Coarse, Field, Scrubbing, Treatment, TreatmentKind
+from worker.core.sources import Coarse, Field, Identifier, Scrubbing, Treatment, TreatmentKind
 from worker.policyfile.document import Complaints
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import ConstantShape, FieldShape, GeneraliseShape, ScrubShape, SourceShape
@@ -17,8 +17,12 @@ _COARSE_OF = {Coarse.MONTH: ("date", "timestamp"), Coarse.YEAR: ("date", "timest
 _COUNTRIES = ("NL", "BE", "DE")
 _USUAL_REGION = 2
 _FEW_VALUES = re.compile(
-    r"(?<![a-z])(post_?codes?|zip(_?code)?|plz|postleitzahl|birth(_?(day|date))?|date_?of_?birth|dob|geboorte(datum|dag)?|geburts(tag|datum)?"
+    r"(?<![a-z])(post_?codes?|zip(_?code)?|plz|postleitzahl|birth(_?(day|date|year))?|(date|year)_?of_?birth|dob|geboorte(datum|dag|jaar)?|geburts(tag|datum|jahr)?"
     r"|gender|sex|geslacht|geschlecht|age|leeftijd|alter|city|town|woonplaats|plaats|stadt|wohnort|country|land|nationality|nationaliteit)(?![a-z])"
+)
+_CAN_BE_TRIED = re.compile(
+    r"(?<![a-z])(ip(v[46])?|ip_?addr(ess)?|ip_?adress?e?|remote_?addr|phone(_?n(umber|r))?|mobile|telephone|tel|telefoon(nummer)?|mobiel"
+    r"|telefon(nummer)?|handy|bsn|ssn|citizen_?service_?number)(?![a-z])"
 )
 
 
@@ -103,6 +107,10 @@ def check_consequences(policy: Policy, fields: Path, complaints: Complaints) -> 
         if field.treatment is not None and field.treatment.kind is TreatmentKind.PSEUDONYM and _has_few_values(field):
             what = "takes few values, so its pseudonyms can be told apart by how often each occurs, and by whoever knows one record"
             complaints.warn((*fields, field.name), what, "Use 'clear', or { generalise = ... } where a part of it is still needed.")
+        elif _can_all_be_tried(field):
+            what = "can all be tried by whoever gets the key of the domain: there are too few telephone numbers and addresses of this kind"
+            hint = "Use 'clear' or 'random', 'truncate' for an IP address, or destroy the key when nobody has to recognise them any more."
+            complaints.warn((*fields, field.name), what, hint)
         apart = list(_apart(policy, field))
         before = ", ".join(repr(name) for name, earlier in apart if earlier)
         after = ", ".join(repr(name) for name, earlier in apart if not earlier)
@@ -137,5 +145,16 @@ def _apart(policy: Policy, field: Field) -> Iterator[tuple[str, bool]]:
 
 def _has_few_values(field: Field) -> bool:
     """Whether a field is called like something of which there are few values, or names them."""
-    names = (re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", each).lower() for each in (field.name, field.column))
-    return bool(field.values) or any(_FEW_VALUES.search(each) for each in names)
+    return bool(field.values) or any(_FEW_VALUES.search(each) for each in _names(field))
+
+
+def _can_all_be_tried(field: Field) -> bool:
+    """Whether a field holds pseudonyms of what there are some millions of: a telephone number, an IP address."""
+    if field.treatment is None or field.treatment.kind is not TreatmentKind.PSEUDONYM:
+        return False
+    return field.identifier is Identifier.PHONE or any(_CAN_BE_TRIED.search(each) for each in _names(field))
+
+
+def _names(field: Field) -> list[str]:
+    """Return what a field and its column are called, in small letters with underscores between the words."""
+    return [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", each).lower() for each in (field.name, field.column)]

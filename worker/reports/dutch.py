@@ -187,6 +187,7 @@ DUTCH = Words(
         "failed": "mislukt",
         "hold_review": "vasthouden te herzien",
         "returned": "teruggekomen",
+        "suppressed": "geblokkeerd, en er toch weer",
         "changed": "veranderd",
         "waiting": "wacht te lang",
         "review": "te beoordelen",

@@ -177,6 +177,7 @@ ENGLISH = Words(
         "failed": "failed",
         "hold_review": "hold to review",
         "returned": "came back",
+        "suppressed": "suppressed, and there again",
         "changed": "changed",
         "waiting": "waits too long",
         "review": "to review",

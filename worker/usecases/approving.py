@@ -17,7 +17,7 @@ from worker.usecases.planning import shape_digest
 def open_plan(machine: Machine, path: Path) -> PlanFile:
     """Return a plan file that is whole and untouched; Refused otherwise, and when the ledger never saw it made."""
     with _refusals_said(machine, path):
-        plan = PlanFile.open(path, machine.keyring.plan_mac().secret)
+        plan = PlanFile.open(path, *(key.secret for key in machine.keyring.plan_macs()))
         known = machine.ledger.plan(plan.header.plan_id)
         if known is None or known.mac != plan.mac:
             raise Refused(f"{path} is not a plan this ledger knows: make one with `retention plan` on this installation.")

@@ -21,6 +21,7 @@ from worker.usecases.pacing import WHOLE, Stop
 from worker.usecases.reconciling import TOOK_EFFECT
 from worker.usecases.reporting import ACTIONS, UNDONE, finding_of, not_worked_on, still_there
 from worker.usecases.returning import note_still
+from worker.usecases.suppressing import note_still_there
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5
 _FINAL = (*TOOK_EFFECT, "rolled_back")
@@ -107,6 +108,7 @@ def close(machine: Machine, run_id: str, stops: Mapping[str, Stop] = MappingProx
     said = order.said if order is not None else {}
     _forget_witnesses(machine, result)
     note_still(machine, run_id, [machine.policy(name) for name in result.results])
+    note_still_there(machine, run_id, [machine.policy(name) for name in result.results])
     planned = [finding_of(each) for each in said["findings"]]
     refused = [each for name, outcome in result.results.items() for each in refusals(name, outcome)]
     found = [*planned, *_findings(machine, result, refused)]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from worker.core.facts import Fact, Raw, Unknown, Unreadable
 from worker.core.model import Policy
-from worker.core.refs import REFERENCE_BYTES
+from worker.core.refs import REFERENCE_BYTES, Secret
 from worker.core.select import EVERYTHING
 from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, together
 from worker.core.sources import Field, SharedFact, Source
@@ -56,7 +56,7 @@ class Gathered:
     """
 
     today: dt.date
-    secret: bytes = field(repr=False)
+    secret: Secret = field(repr=False)
     indexes: Mapping[str, SubjectIndex] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Tokens:
     A record has one for every identifier that it has; where one is missing or was treated, also its own, to which aliases lead.
     """
 
-    def __init__(self, secret: bytes, source: str, identifiers: Sequence[Field]) -> None:
+    def __init__(self, secret: Secret, source: str, identifiers: Sequence[Field]) -> None:
         self._secret = secret
         self._source = source
         self._kinds = [(each.name, each.identifier) for each in identifiers if each.identifier is not None]
@@ -175,7 +175,7 @@ def gather(machine: Machine, policies: Iterable[Policy], today: dt.date, failed:
         yield Gathered(today, secret, indexes, unknown, failures, frozenset(done))
 
 
-def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, how: tuple[bytes, dt.date]) -> str:
+def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, how: tuple[Secret, dt.date]) -> str:
     """Take in all records of a source; returns why nobody can tell whom they are about, an empty text when all is well."""
     secret, today = how
     source, members = machine.schedule.sources[name], shared.members_of(name)
@@ -216,7 +216,7 @@ def _pairs(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
 # --- What stays of records that go ------------------------------------------------------------------------------------------------------
 
 
-def high_water(source: Source, secret: bytes, today: dt.date, records: Iterable[tuple[Key, Mapping[str, Raw]]]) -> list[HighWater]:
+def high_water(source: Source, secret: Secret, today: dt.date, records: Iterable[tuple[Key, Mapping[str, Raw]]]) -> list[HighWater]:
     """Return what has to be kept of records that are disposed of today, one for each day field that shared facts take from their source.
 
     A record that does not count leaves no day. Where it has several identifiers it leaves these, so that what they join stays joined.
@@ -233,7 +233,7 @@ def high_water(source: Source, secret: bytes, today: dt.date, records: Iterable[
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
 
 
-def departure(source: str, secret: bytes, today: dt.date, keys: Iterable[Key]) -> HighWater:
+def departure(source: str, secret: Secret, today: dt.date, keys: Iterable[Key]) -> HighWater:
     """Return what has to be kept of records that are deleted today and of which people or runs may have said something: that they went."""
     went = Seen(1, day=today.toordinal())
     return HighWater(source, RECORD, packed({(record_token(secret, source, key),): went for key in keys}))

@@ -1,4 +1,10 @@
-"""Destroying the key of a year's audit references, so that nobody can tell any more which records the trail of that year speaks of.
+"""Destroying keys, so that nobody can attribute any more what was made with them.
+
+Without the key of a year's audit references nobody can tell which records the trail of that year speaks of. Without those of a pseudonym
+domain nobody can tell whose its pseudonyms are, or make one to compare them with.
+
+What has been pseudonymised stays recognisable as treated, because that shows in its form. The next pseudonym in a destroyed domain is made
+with a new key, so the same person gets another one: joins with the old ones end, which is what destroying is for.
 
 Threat model. A destroyed key can't be brought back, and one that is still needed must not go: what would be lost is looked out first, as a
 value, and a person types the key's id. A crash in between: the ledger retires the key and remembers the intention in one transaction, then
@@ -13,9 +19,11 @@ from dataclasses import dataclass
 
 from worker.audit.events import Action
 from worker.clock import local_day
+from worker.core.sources import TreatmentKind
 from worker.errors import ConfigurationError, Refused
 from worker.ledger.identity import Destruction
 from worker.usecases.braking import clock_brakes
+from worker.usecases.keyrotating import refuse_during_runs
 from worker.usecases.machine import Machine
 
 AFTER_RETIRING, AFTER_REMOVING, AFTER_SAYING = "after_key_retired", "after_key_removed", "after_key_event"
@@ -23,15 +31,20 @@ KEY_POINTS = (AFTER_RETIRING, AFTER_REMOVING, AFTER_SAYING)
 """Where a test may end the process."""
 
 _YEARLY = re.compile(r"audit-ref[/-](\d{4})")
+_DOMAIN = re.compile(r"pseudonym/(.+)")
 _MOST_PLANS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """The keys of one year's references that may be destroyed: family and ids."""
+    """The keys of one year's references or of one pseudonym domain that may be destroyed: family and ids.
+
+    used_by -- the sources whose fields are pseudonymised in the domain, by what the policy file says now.
+    """
 
     family: str
     key_ids: tuple[str, ...]
+    used_by: tuple[str, ...] = ()
 
     @property
     def phrase(self) -> str:
@@ -42,14 +55,20 @@ class Doomed:
 def look_at_key(machine: Machine, family: str) -> Doomed:
     """Return the keys of a family that may be destroyed.
 
-    family -- `audit-ref/YYYY`, also with a hyphen. Raises ConfigurationError for keys that can't be destroyed or are not there, Refused for
-    those that are still needed, with everything that needs them, and when the clock can't be right.
+    family -- `audit-ref/YYYY`, also with a hyphen, or `pseudonym/DOMAIN`. Raises ConfigurationError for keys that can't be destroyed or are
+    not there, Refused for those that are still needed, with everything that needs them, and when the clock can't be right.
     """
+    domain = _DOMAIN.fullmatch(family)
+    if domain is not None:
+        return _domain(machine, family, domain.group(1))
     found = _YEARLY.fullmatch(family)
     if found is None:
-        raise ConfigurationError(f"{family} can't be destroyed: only the keys of a year's audit references can, such as audit-ref/2019.")
+        raise ConfigurationError(
+            f"{family} can't be destroyed: only the keys of a year's audit references can, such as audit-ref/2019, and those of a domain "
+            "of pseudonyms, such as pseudonym/customers."
+        )
     year = int(found.group(1))
-    key_ids = machine.keyring.audit_ref_ids(year)
+    key_ids = machine.keyring.ids_of(f"audit-ref/{year:04d}")
     if not key_ids:
         raise ConfigurationError(f"There is no key audit-ref/{year:04d} in the key file. `retention keys list` shows what there is.")
     # Whether a year is over is asked of the clock.
@@ -60,8 +79,36 @@ def look_at_key(machine: Machine, family: str) -> Doomed:
     return Doomed(f"audit-ref/{year:04d}", key_ids)
 
 
+def _domain(machine: Machine, family: str, domain: str) -> Doomed:
+    """Return the keys of a pseudonym domain, those that were rotated away among them."""
+    key_ids = machine.keyring.ids_of(family)
+    if not key_ids:
+        raise ConfigurationError(f"There is no key {family} in the key file. `retention keys list` shows what there is.")
+    used_by = [
+        source.name
+        for source in machine.schedule.sources.values()
+        if any(
+            each.treatment is not None and each.treatment.kind is TreatmentKind.PSEUDONYM and each.treatment.domain == domain
+            for each in source.fields
+        )
+    ]
+    return Doomed(family, key_ids, tuple(sorted(used_by)))
+
+
 def destroy(machine: Machine, doomed: Doomed) -> None:
-    """Destroy keys; durable when it returns. Copies of the key file in backups keep them until they expire."""
+    """Destroy keys; durable when it returns. Copies of the key file in backups keep them until they expire.
+
+    Those of a pseudonym domain are destroyed when no run is under way, which may have them in use: Busy or Refused otherwise.
+    """
+    if _YEARLY.fullmatch(doomed.family):
+        _destroy(machine, doomed)
+        return
+    with machine.ledger.run_lock([each.source.name for each in machine.schedule.policies], run_id="key destruction"):
+        refuse_during_runs(machine)
+        _destroy(machine, doomed)
+
+
+def _destroy(machine: Machine, doomed: Doomed) -> None:
     begun = Destruction(doomed.family, doomed.key_ids, machine.operator)
     machine.ledger.retire_keys(begun.family, begun.key_ids, begun.by)
     machine.faults.reached(AFTER_RETIRING)

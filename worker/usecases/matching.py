@@ -15,7 +15,7 @@ from worker.clock import local_day
 from worker.core.canonical import canonical
 from worker.core.facts import UNREADABLE
 from worker.core.model import Policy
-from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.refs import REFERENCE_BYTES, Secret, token
 from worker.core.sources import Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import is_pseudonym
@@ -26,7 +26,7 @@ CASE_FIELD = "case_field"
 """The option of a source that names the field holding a record's case number."""
 
 
-def identifier_token(secret: bytes, kind: Identifier, value: object) -> bytes | None:
+def identifier_token(secret: Secret, kind: Identifier, value: object) -> bytes | None:
     """Return the keyed form of an identifier; None for nothing, and for a pseudonym, whose person is found through aliases."""
     form = identifier_form(kind, value)
     return token(secret, "identifier", form) if form else None
@@ -38,7 +38,7 @@ def identifier_form(kind: Identifier, value: object) -> str:
     return "" if is_pseudonym(text) else canonical(kind, text)
 
 
-def record_token(secret: bytes, source: str, key: Sequence[object]) -> bytes:
+def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
     """Return the keyed form of a record's key, for holds on one record and for aliases."""
     # One part for the whole key: what all records of a source have in common is then hashed once.
     return token(secret, "record", source, "\x1f".join([f"{type(part).__name__}:{part}" for part in key]))
@@ -55,7 +55,7 @@ class StandingIndex:
     everywhere: Standing
     by_identifier: Mapping[bytes, Standing]
     by_record: Mapping[bytes, Standing]
-    secret: bytes = field(repr=False)
+    secret: Secret = field(repr=False)
     identifiers: tuple[tuple[str, Identifier], ...] = ()
 
     @property

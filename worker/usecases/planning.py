@@ -36,6 +36,7 @@ from worker.usecases.negatives import say_findings, say_held
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, not_worked_on, still_there, why
 from worker.usecases.retrying import patience
 from worker.usecases.returning import find_returned
+from worker.usecases.suppressing import find_suppressed
 
 _TALLIED = 20_000
 """So many different decisions are counted together; more would be held in memory for nothing."""
@@ -163,7 +164,10 @@ def make_plan(
         if replay is not None:
             findings = [*stays, *_failures(failed)]
         else:
-            returned = find_returned(machine, policies, plan_id, ref_key.secret, failed) if day == machine.today() else []
+            returned: list[FindingRow] = []
+            if day == machine.today():
+                returned = find_returned(machine, policies, plan_id, ref_key.secret, failed)
+                returned += find_suppressed(machine, policies, plan_id, ref_key.secret, failed)
             findings = merged(
                 [
                     *(row for each in counts.values() for row in each.rows()),

@@ -2,7 +2,7 @@
 
 Aliases let later holds and requests find a person whose identifiers were treated. High-water marks are the days that facts over several
 sources go on to count, and that a record went, so that nobody who gets its key anew inherits what was said of it. Tombstones recognise a
-record that comes back.
+record that comes back, and the suppression list a person.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import replace
 from functools import partial
 
 from worker.core.sources import Identifier
-from worker.ledger.rows import HighWater, Tombstones
+from worker.ledger.rows import HighWater, Suppressed, Tombstones
 from worker.planfile import Reason
 from worker.usecases.gathering import departure, high_water
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_token, record_token
 from worker.usecases.reporting import DELETE
+from worker.usecases.suppressing import suppressed
 from worker.usecases.tombstones import buried
 
 Acting = Sequence[tuple[Verdict, str, Reason]]
@@ -29,11 +30,11 @@ Leaving = Sequence[tuple[Judge, Sequence[Verdict]]]
 
 def remembered(
     machine: Machine, judge: Judge, acting: Acting, leaving: Leaving
-) -> tuple[bytes, tuple[HighWater, ...], tuple[Tombstones, ...]]:
-    """Return (aliases, high-water marks, tombstones) of a batch."""
+) -> tuple[bytes, tuple[HighWater, ...], tuple[Tombstones, ...], tuple[Suppressed, ...]]:
+    """Return (aliases, high-water marks, tombstones, what is suppressed) of a batch."""
     deleted = [(judge, [verdict for verdict, _, reason in acting if reason.action == DELETE]), *leaving]
     days = _days([(judge, [verdict for verdict, _, _ in acting]), *leaving])
-    return _aliases(judge, acting), (*days, *_gone(machine, deleted)), _tombstones(machine, deleted)
+    return _aliases(judge, acting), (*days, *_gone(machine, deleted)), _tombstones(machine, deleted), _suppressed(machine, deleted)
 
 
 def _aliases(judge: Judge, acting: Acting) -> bytes:
@@ -89,5 +90,17 @@ def _tombstones(machine: Machine, deleted: Leaving) -> tuple[Tombstones, ...]:
             (judge.policy.source, [(each.key, each.standing, partial(judge.values, each)) for each in verdicts])
             for judge, verdicts in deleted
             if judge.policy.source.watch is not None or not judge.standing.empty or judge.looks_at_parents
+        ],
+    )
+
+
+def _suppressed(machine: Machine, deleted: Leaving) -> tuple[Suppressed, ...]:
+    """Return by what the people whom the records are about are not brought back."""
+    return suppressed(
+        machine,
+        [
+            (judge.policy.source, ((each.key, judge.values(each)) for each in verdicts))
+            for judge, verdicts in deleted
+            if judge.policy.source.suppress is not None
         ],
     )

@@ -28,6 +28,7 @@ from worker.usecases.parcels import work_row
 from worker.usecases.reconciling import TOOK_EFFECT, reconcile
 from worker.usecases.reporting import UNDONE
 from worker.usecases.returning import drop_ended
+from worker.usecases.suppressing import drop_ended_suppressions, end_renewed
 
 _UNREAD = "it could not be read when the plan was made, so the plan is not the whole. Make a new plan."
 
@@ -100,6 +101,7 @@ class _Preparation:
         """Do it, and open the order."""
         machine, run_id, header = self._machine, self._wanted.run_id, self._plan.header
         drop_ended(machine, run_id)
+        drop_ended_suppressions(machine, run_id)
         self._set_aside()
         sources = [self._source_row(position, name) for position, name in enumerate(header.policies)]
         machine.ledger.enqueue(sources, self._pending())
@@ -142,6 +144,7 @@ class _Preparation:
                 stopped = shape_brakes(self._machine, (name,))
                 if not stopped:
                     observe(self._machine, self._machine.policy(name), self._wanted.run_id)
+                    end_renewed(self._machine, self._machine.policy(name), self._wanted.run_id)
             except (SourceFailed, Retriable) as error:
                 self._give_up(name, error)
                 continue

@@ -18,7 +18,7 @@ from enum import IntEnum
 
 from worker.core.facts import FieldType, Known, Raw, Unreadable
 from worker.core.periods import NO_TIME, Period
-from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.refs import NOBODY, REFERENCE_BYTES, Secret, token
 from worker.core.sources import Field, Source
 from worker.core.standing import Standing
 from worker.ledger.rows import Tombstones
@@ -27,7 +27,6 @@ from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_form, record_token
 from worker.usecases.nameless import Nameless, explained
 
-_NOBODY = bytes(REFERENCE_BYTES)
 _ENTRY = 3 * REFERENCE_BYTES
 
 
@@ -37,7 +36,7 @@ _ENTRY = 3 * REFERENCE_BYTES
 class Tokens:
     """Makes the tokens of one source's records. facts -- the names of the fields that tell that it is the same record."""
 
-    def __init__(self, secret: bytes, source: Source, facts: Sequence[str]) -> None:
+    def __init__(self, secret: Secret, source: Source, facts: Sequence[str]) -> None:
         self._secret = secret
         self._source = source
         self._facts = [source.field(name) for name in facts]
@@ -105,7 +104,7 @@ def kept_columns(source: Source) -> tuple[str, ...]:
 
 
 def tombstones(
-    source: Source, secret: bytes, today: dt.date, watch: Period, records: Iterable[tuple[Key, Mapping[str, Raw]]], *, erasure: bool
+    source: Source, secret: Secret, today: dt.date, watch: Period, records: Iterable[tuple[Key, Mapping[str, Raw]]], *, erasure: bool
 ) -> Tombstones | None:
     """Return what is kept of records that are deleted on a local day; None when none of them could be recognised.
 
@@ -121,7 +120,7 @@ def tombstones(
             continue
         count += 1
         own = tokens.own(key)
-        for person in tokens.people(values) or [_NOBODY]:
+        for person in tokens.people(values) or [NOBODY]:
             parts += (own, told, person)
     return Tombstones(source.name, facts, erasure, today, watch.after(today), count, b"".join(parts)) if parts else None
 
@@ -209,7 +208,7 @@ class TombstoneIndex(Nameless):
         self._tokens: list[Tokens] = []
         self._facts: list[tuple[str, ...]] = []
         self._people = Tokens(secret, source, ())
-        self._known = _Known()
+        self._known = Glance()
         self.unknown: tuple[str, ...] = ()
         for number, lot in enumerate(machine.ledger.tombstones(source.name, today, run_id=run_id)):
             if not names.issuperset(lot.facts):
@@ -221,7 +220,7 @@ class TombstoneIndex(Nameless):
             kept = (number, lot.batch_id, lot.run_id, lot.day.toordinal(), lot.erasure, self._facts.index(lot.facts))
             with explained():
                 self._connection.execute("INSERT INTO lot VALUES (?, ?, ?, ?, ?, ?)", kept)
-                self._connection.executemany("INSERT INTO tombstone VALUES (?, ?, ?, ?)", _entries(self._known.noted(lot.blob), number))
+                self._connection.executemany("INSERT INTO tombstone VALUES (?, ?, ?, ?)", _entries(self._noted(lot.blob), number))
                 self._connection.executemany("INSERT OR IGNORE INTO still VALUES (?, ?)", _still(lot.still or b"", number))
         with explained():
             self._connection.execute("CREATE INDEX by_own ON tombstone (own)")
@@ -229,6 +228,10 @@ class TombstoneIndex(Nameless):
             self._connection.execute("COMMIT")
         used = (name for facts in self._facts for name in facts)
         self.columns = tuple(dict.fromkeys((*used, *(each.name for each in source.identifiers))))
+
+    def _noted(self, blob: bytes) -> bytes:
+        """Take in the tokens of keys and identifiers in a blob, and return it."""
+        return self._known.noted(blob, _ENTRY, 0, 2 * REFERENCE_BYTES)
 
     def matches(self, key: Key, values: Mapping[str, Raw]) -> list[Match]:
         """Return what a record is most like, an erasure before others and the latest first; nothing when it is like none.
@@ -282,18 +285,18 @@ class TombstoneIndex(Nameless):
         return sorted(alike, key=lambda each: (not each.erasure, -each.day.toordinal(), each.batch))
 
 
-class _Known:
-    """Says at once of most tokens that there is no tombstone with them: one bit for each beginning that there is, in two megabytes."""
+class Glance:
+    """Says at once of most tokens that they are not among those it was shown: one bit for each beginning there is, in two megabytes."""
 
     def __init__(self) -> None:
         self._bits = bytearray(1 << 21)
 
-    def noted(self, blob: bytes) -> bytes:
-        """Take in the tokens of keys and identifiers in a blob, and return it."""
+    def noted(self, blob: bytes, every: int, *places: int) -> bytes:
+        """Take in the tokens at these places of every entry of so many bytes in a blob, and return it."""
         bits = self._bits
-        for start in range(0, len(blob), _ENTRY):
-            for place in (start, start + 2 * REFERENCE_BYTES):
-                number = int.from_bytes(blob[place : place + 3], "big")
+        for start in range(0, len(blob), every):
+            for place in places:
+                number = int.from_bytes(blob[start + place : start + place + 3], "big")
                 bits[number >> 3] |= 1 << (number & 7)
         return blob
 

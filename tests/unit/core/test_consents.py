@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.calendars import periods
 from tests.strategies import AMSTERDAM, RULE, days, plain_policy, selects
+from worker.core.consents import agreed_since
 from worker.core.decide import Due, Kept, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import Combine, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
@@ -370,3 +371,23 @@ def test_a_withdrawal_is_one_however_it_comes(held: Policy, ended: dt.date, agre
     asked = Standing(requests=(Request("r", RequestKind.WITHDRAW, withdrew, consent=name),))
     known = facts(ended_on=ended, agreed_on=agreed)
     assert due_day(held, known | {"withdrew_on": Known(withdrew)}) == due_day(held, known, asked)
+
+
+@pytest.mark.parametrize(
+    ("known", "since"),
+    [
+        ({"agreed_on": dt.date(2026, 3, 3)}, True),
+        ({"agreed_on": ENDED}, False),
+        ({"agreed_on": dt.date(2026, 3, 1)}, False),
+        ({}, False),
+        ({"agreed_on": Unknown("unreadable")}, False),
+        ({"agreed_on": dt.date(2026, 3, 3), "withdrew_on": dt.date(2026, 3, 3)}, False),
+        ({"agreed_on": dt.date(2026, 3, 3), "withdrew_on": dt.date(2026, 3, 1)}, True),
+        ({"agreed_on": dt.date(2026, 3, 3), "withdrew_on": Unknown("unreadable")}, False),
+        # No purpose rests on this one.
+        ({"applied_on": dt.date(2026, 3, 3)}, False),
+    ],
+)
+def test_consent_since_a_day(known: dict[str, dt.date | Fact], since: bool) -> None:
+    """Only what is known to be given after the day, is in force, and carries a purpose of the policy."""
+    assert since == agreed_since(policy(), facts(**known), ENDED)

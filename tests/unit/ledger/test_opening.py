@@ -116,9 +116,9 @@ def test_acceptances_outlive_a_new_kind_of_finding(url: str, clock: Clock) -> No
 
     with Ledger.open(url, now=clock) as ledger:
         ledger.record_findings(
-            "run-2", [old, FindingRow("waiting", "crm", "crm", "account", 1), FindingRow("returned", "crm", "crm", "back", 1)]
+            "run-2", [old, *(FindingRow(kind, "crm", "crm", "what", 1) for kind in ("waiting", "returned", "suppressed"))]
         )
-        assert {"overdue", "waiting", "returned"} == {each.finding.kind for each in ledger.open_findings()}
+        assert {"overdue", "waiting", "returned", "suppressed"} == {each.finding.kind for each in ledger.open_findings()}
         assert [(old.digest, "o", 2)] == [(each.digest, each.owner, each.max_count) for each in ledger.accepted()]
 
 

@@ -47,6 +47,7 @@ SAID: Mapping[type, frozenset[str]] = {
             "label",
             "marks",
             "watch",
+            "suppress",
         }
     ),
     Purpose: frozenset(each.name for each in dataclasses.fields(Purpose)),
@@ -130,6 +131,11 @@ ADDED: list[tuple[dict[str, str], str, str]] = [
         {'key = "id"': "key = 'id'\nwatch = 'P1Y'\nunchanging = ['came_on', 'email']"},
         "statement.md",
         "een kenmerk, met een geheime sleutel gemaakt, dat zegt of ze terugkomen.",
+    ),
+    (
+        {'key = "id"': "key = 'id'\nsuppress = { fields = ['email'], keep = 'P5Y' }"},
+        "statement.md",
+        "Tot vijf jaar na het verwijderen bewaren we een kenmerk, met een geheime sleutel, dat een import tegenhoudt.",
     ),
     (
         {'keep = "P2Y"': "keep = 'two'", "[sources.people]": "[periods]\ntwo = 'P2Y'\n[sources.people]"},

@@ -44,7 +44,7 @@ options = { schema = "public" }
 [sources.customers.fields]
 name = { treatment = "clear" }
 email = { type = "email", treatment = "pseudonym", domain = "people" }
-phone = { type = "phone", treatment = "pseudonym", column = "tel" }
+phone = { type = "phone", treatment = "clear", column = "tel" }
 ip = { treatment = "truncate" }
 note = { treatment = { constant = "removed" }, follows = "record" }
 last_contact_at = { type = "timestamp", timezone = "UTC", earliest = 2000-01-01, planned = true }
@@ -188,7 +188,9 @@ class TestARightFile:
         assert ["name", "email", "phone", "ip", "note"] == [each.name for each in source.personal]
         assert [("email", Identifier.EMAIL), ("phone", Identifier.PHONE)] == [(each.name, each.identifier) for each in source.identifiers]
         assert Treatment(TreatmentKind.PSEUDONYM, domain="people") == source.field("email").treatment
-        assert Treatment(TreatmentKind.PSEUDONYM, domain="customers") == source.field("phone").treatment
+        assert Treatment(TreatmentKind.CLEAR) == source.field("phone").treatment
+        alone = loads(VALID.replace('type = "phone", treatment = "clear"', 'type = "phone", treatment = "pseudonym"'), "x")
+        assert Treatment(TreatmentKind.PSEUDONYM, domain="customers") == alone.sources["customers"].field("phone").treatment
         assert "tel" == source.field("phone").column
         assert Treatment(TreatmentKind.CONSTANT, value="removed") == source.field("note").treatment
         assert source.field("note").follows_record
@@ -290,6 +292,12 @@ SWAPS = [
     ('key = ["id", "branch"]', 'key = ["id", "id"]', "names a column twice"),
     ('subject = ["email", "phone"]', 'subject = ["emial", "phone"]', "there is no field \"emial\". Did you mean 'email'?"),
     ('subject = ["email", "phone"]', 'subject = ["score"]', "'score' is a number; a subject is recognised by text, email or phone"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["email"] }', "'keep' is missing"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["email"], keep = "indefinite" }', "keep"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["email"], keep = "P0D" }', "suppresses for no time at all"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = [], keep = "P1Y" }', "fields"),
+    ('key = ["id", "branch"]', 'key = "id"\nsuppress = { fields = ["name"], keep = "P1Y" }', "'name' is not in `subject`"),
+    ('key = ["id", "branch"]', 'key = "id"\nprocessor = true\nsuppress = { fields = ["email"], keep = "P1Y" }', "controller decides"),
     ("[sources.customers.fields]\n", "[sources.customers.fields]\nany = {}\n", "can't be called 'any'"),
     ('name = { treatment = "clear" }', 'name = { treatmnt = "clear" }', "unknown key \"treatmnt\". Did you mean 'treatment'?"),
     (
@@ -484,7 +492,12 @@ class TestWarnings:
             ('basis = "legal-obligation"', 'basis = "legal-obligation"\nmarketing = true', "direct marketing rarely rests on"),
             ('table = "invoices"\nkey = "id"\nsubject', 'table = "bills"\nkey = "id"\nsubject', "lies in the table 'bills'"),
             ('on_delete = "keep_parent"\nsource = "invoices"', 'on_delete = "keep_parent"', "keep their record as long as they exist"),
-            ('subject = ["email", "phone"]', 'subject = ["email"]', "is treated as plain text"),
+            ('subject = ["email", "phone"]', 'subject = ["phone"]', "is treated as plain text"),
+            (
+                'key = ["id", "branch"]',
+                'key = "id"\nsuppress = { fields = ["email"], keep = "P1Y" }',
+                "nothing says when somebody consented",
+            ),
         ],
     )
     def test_each_warning(self, right: str, wrong: str, said: str) -> None:
