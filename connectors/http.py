@@ -12,7 +12,6 @@ import json
 import logging
 import ssl
 import threading
-import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from connectors.patience import Again, InDoubt, Limits, asked_for, repeated
+from connectors.patience import Again, InDoubt, Limits, Turns, asked_for, repeated
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 
 __all__ = ["Address", "Answer", "InDoubt", "Limits", "Service", "Token", "address_of"]
@@ -132,9 +131,7 @@ class Service:
     ) -> None:
         self._source = source
         self._limits = limits or Limits()
-        self._pause = 1 / self._limits.per_second if self._limits.per_second else 0.0
-        self._turn = threading.Lock()
-        self._next = 0.0
+        self._turns = Turns(self._limits.per_second)
         # The certificates that the machine trusts; neither .netrc nor a proxy that only the environment knows of.
         self._client = httpx.Client(
             base_url=base,
@@ -202,7 +199,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request once; Again when it may be sent again, InDoubt when that could do it twice."""
-        self._wait_for_turn()
+        self._turns.wait()
         source = self._source
         try:
             got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
@@ -233,14 +230,3 @@ class Service:
         if _REDIRECTION <= status < 400:
             raise ConfigurationError(f"{source}: the service sends elsewhere (HTTP {status}). Set its final address in the settings.")
         return answer
-
-    def _wait_for_turn(self) -> None:
-        """Wait until the next request may be sent."""
-        if not self._pause:
-            return
-        with self._turn:
-            now = time.monotonic()
-            wait = self._next - now
-            self._next = max(now, self._next) + self._pause
-        if wait > 0:
-            time.sleep(wait)
