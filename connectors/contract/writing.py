@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from connectors.contract.cases import policies
 from connectors.contract.harness import AWKWARD, CANARY, COLUMNS, Contract, Harness, carry_out, everything, read, record, split
 from worker.core.conditions import Compare, Op
 from worker.core.select import EVERYTHING, Compares
@@ -42,6 +43,7 @@ class WritingContract(Contract):
 
     def test_update_writes_exactly_these_fields(self, harness: Harness, source: OpenSource) -> None:
         """A committed update writes the fields it names in the records it names; None makes a field empty."""
+        treated(harness)
         harness.fill({harness.key(number): record(number) for number in range(5)})
         expected = harness.dump()
         _, whole = everything(source)
@@ -64,8 +66,23 @@ class WritingContract(Contract):
                 if (key, name) not in {(harness.key(1), each) for each in ("email", "name", "note")} | {(harness.key(3), "note")}:
                     assert value == after[key][name], name
 
+    def test_what_can_not_be_changed_is_left_and_named(self, harness: Harness, source: OpenSource) -> None:
+        """Where records can only be deleted a policy that treats is a problem, and what is told to change is named and as it was."""
+        if harness.treats:
+            pytest.skip("records of this system can be changed")
+        harness.fill({harness.key(number): record(number) for number in range(3)})
+        before = harness.dump()
+        keys, whole = everything(source)
+        assert all(bool(source.problems(each, {})[0]) is not each.only_deletes for each in policies(harness.source))
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(updates=[Update(("name",), [(*keys[1], None)])]))
+            undone = batch.commit()
+        assert [(keys[1], Left.FAILED)] == [(each.key, each.why) for each in undone]
+        assert before == harness.dump()
+
     def test_delete_and_update_in_one_batch(self, harness: Harness, source: OpenSource) -> None:
         """One batch may delete some records and treat others."""
+        treated(harness)
         harness.fill({harness.key(number): record(number) for number in range(3)})
         _, whole = everything(source)
         carry_out(source, whole, Changes(delete=[harness.key(0)], updates=[Update(("note",), [(*harness.key(2), "removed")])]))
@@ -102,6 +119,8 @@ class WritingContract(Contract):
 
         Without transactions that record is left, named with the reason, and the rest is done.
         """
+        if write == "update":
+            treated(harness)
         harness.fill({harness.key(number): record(number) for number in range(5)})
         keys, whole = everything(source)
         changes = Changes(delete=keys) if write == "delete" else Changes(updates=[Update(("name",), [(*key, "new") for key in keys])])
@@ -268,6 +287,12 @@ class WritingContract(Contract):
         with source.batch("e", whole, EVERYTHING, COLUMNS) as batch:
             harness.disturb(keys[1], record(1, name=f"Changed {CANARY}"))
             batch.write(Changes(delete=keys))
+
+
+def treated(harness: Harness) -> None:
+    """Skip a test about treatments where records can only be deleted."""
+    if not harness.treats:
+        pytest.skip("the harness says that records of this system are deleted and not changed")
 
 
 class _Stopped(Exception):
