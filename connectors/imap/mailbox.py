@@ -3,7 +3,7 @@
 Threat model. Numbers of messages mean something only within one numbering of a folder (UIDVALIDITY): it is part of every key, and no number
 of another numbering is ever looked up, let alone deleted; what it named can't be told any more, and that is said, not guessed. Only the
 message that is named is removed (UID EXPUNGE): a plain EXPUNGE would take along what others have marked. A server may answer OK and do
-nothing: the flag is read in its answer, and the folder is searched for the message afterwards. A folder is opened to look only (EXAMINE),
+nothing: the flag is read again, and the folder is searched for the message afterwards. A folder is opened to look only (EXAMINE),
 and to write when something is to be removed. No command that reads sets a flag.
 """
 
@@ -72,9 +72,7 @@ class Mailbox:
             session = self._opened(writable=False)
             if not self.knows(session, key[0]):
                 return None
-            session.refresh()
-            positions = session.positions(["UID", str(key[1])])
-            return next((each for each in session.fetch(positions, self.headers) if each.key == key), None)
+            return session.one(int(str(key[1])), self.headers)
 
         return self.patiently(look)
 
@@ -96,17 +94,20 @@ class Mailbox:
             raise Gone
         if "UIDPLUS" not in session.capabilities:
             raise Refused("IMAP without UIDPLUS")
-        if not session.mark(item.uid):
-            if session.is_there(item.uid):
-                raise Refused("IMAP mark not taken")
-            raise Gone
+        session.mark(item.uid)
         try:
+            # A server answers OK for a message that is gone, and may for one that it doesn't let be marked.
+            marked = session.one(item.uid)
+            if marked is None:
+                raise Gone
+            if DELETED not in marked.flags:
+                raise Refused("IMAP mark not taken")
             session.expunge(item.uid)
         except (Refused, Again):
             self._unmark(session, item)
             raise
         try:
-            stayed = session.is_there(item.uid)
+            stayed = session.one(item.uid) is not None
         except Again as again:
             raise InDoubt(str(again.error)) from None
         if stayed:

@@ -131,6 +131,10 @@ class Session:
             what = f"{self._source}: the server gave no answer ({type(error).__name__})"
             raise (InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."))) from None
         except imaplib.IMAP4.error as error:
+            # The library calls it a refused sign-in when the connection breaks during one.
+            if isinstance(error.__context__, imaplib.IMAP4.abort):
+                self.broken = True
+                raise Again(SourceFailed(f"{self._source}: the server gave no answer to a sign-in.")) from None
             raise No(error) from None
 
     @contextmanager
@@ -218,17 +222,17 @@ class Session:
             headers_in(raw) if raw else {},
         )
 
-    def is_there(self, uid: int) -> bool:
-        """Whether the folder holds a message, asked anew."""
+    def one(self, uid: int, headers: Sequence[str] = ()) -> Message | None:
+        """Return a message by its number, asked anew; None when the folder doesn't hold it."""
         self.refresh()
-        return bool(self.positions(["UID", str(uid)]))
+        positions = self.positions(["UID", str(uid)])
+        return next((each for each in (self.fetch(positions, headers) if positions else ()) if each.uid == uid), None)
 
-    def mark(self, uid: int, *, deleted: bool = True) -> bool:
-        """Set the flag for deletion, or take it away, and return whether the server says that it is so. InDoubt, Refused."""
+    def mark(self, uid: int, *, deleted: bool = True) -> None:
+        """Set the flag for deletion, or take it away; InDoubt, Refused. What the server made of it is to be looked at afterwards."""
         with self._writing(), self._by_uid():
             change = self._client.add_flags if deleted else self._client.remove_flags
-            flags = change([uid], [DELETED]).get(uid)
-        return flags is not None and (DELETED.encode().lower() in {bytes(each).lower() for each in flags}) is deleted
+            change([uid], [DELETED], silent=True)
 
     def expunge(self, uid: int) -> None:
         """Remove one message that is marked, and no other (RFC 4315); InDoubt, Refused."""

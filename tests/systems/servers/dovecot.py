@@ -107,6 +107,7 @@ mail_gid = {group}
 first_valid_uid = 1
 first_valid_gid = 1
 mail_max_userip_connections = 50
+mailbox_list_index = no
 mail_plugins = acl
 protocol imap {{
   mail_plugins = acl imap_acl
@@ -122,8 +123,12 @@ userdb {{
   driver = static
   args = uid={user} gid={group} home={folder}/home/%u
 }}
+service imap {{
+  service_count = 1000
+}}
 service imap-login {{
   chroot =
+  service_count = 0
   inet_listener imap {{
     port = {port}
   }}

@@ -1,0 +1,95 @@
+"""Applications that arrived by mail, as another program puts them into a mailbox and looks at them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
+
+from connectors.plugins import imap_mailbox
+from tests.systems.servers.dovecot import Dovecot
+from worker.core.facts import Empty, FieldType, Reading
+from worker.core.sources import Field, Identifier, Source
+from worker.ports import Connection, Key, OpenSource
+
+ZONE = ZoneInfo("Europe/Amsterdam")
+CANARY = "Canary-7f3a"
+FOLDER = "Applications"
+LONG_AGO = dt.datetime(2020, 1, 1, 12, tzinfo=dt.UTC)
+PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}
+
+
+def field(name: str, column: str, kind: FieldType = FieldType.TEXT, **more: object) -> Field:
+    """Return a field; moments carry their own offset."""
+    return replace(Field(name, column, Reading(kind, Empty.UNKNOWN, ZONE)), **more)  # type: ignore[arg-type]
+
+
+SOURCE = Source(
+    "applications",
+    "imap_mailbox",
+    FOLDER,
+    ("uidvalidity", "uid"),
+    (
+        field("sender", "from", personal=True, identifier=Identifier.EMAIL),
+        field("content", "@content", FieldType.NUMBER, personal=True),
+        field("received_at", "@received", FieldType.TIMESTAMP),
+        field("sent_at", "@sent", FieldType.TIMESTAMP),
+        field("deleted", "flag.Deleted", FieldType.BOOLEAN),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One user's mailbox."""
+
+    server: Dovecot
+    user: str
+
+    def arrive(
+        self,
+        who: str,
+        at: dt.datetime = LONG_AGO,
+        *,
+        folder: str = FOLDER,
+        flags: str = "",
+        headers: str = "",
+    ) -> None:
+        """Have a message arrive at a moment."""
+        self.arrive_all([(who, at)], folder=folder, flags=flags, headers=headers)
+
+    def arrive_all(self, these: Iterable[tuple[str, dt.datetime]], *, folder: str = FOLDER, flags: str = "", headers: str = "") -> None:
+        """Have messages arrive, (who, when) each."""
+        with self.server.session(self.user) as session:
+            for who, at in these:
+                text = f"From: {who} {CANARY} <{who}.{CANARY}@example.example>\r\n{headers}Subject: {CANARY}\r\n\r\nI am {who} {CANARY}."
+                said, _ = session.append(folder, flags, at, text.encode("utf-8"))
+                assert said == "OK"
+
+    def left(self, folder: str = FOLDER) -> list[tuple[int, str]]:
+        """Return (UID, flags without \\Recent) of the messages in a folder."""
+        with self.server.session(self.user) as session:
+            session.select(folder, readonly=True)
+            _, said = session.uid("FETCH", "1:*", "(FLAGS)")
+        lines = [each.decode() for each in said if each]
+        found = (re.search(r"UID (\d+)", each) for each in lines)
+        flags = (" ".join(sorted(set(re.findall(r"[\\\w$]+", re.findall(r"FLAGS \((.*?)\)", each)[0])) - {"\\Recent"})) for each in lines)
+        return sorted((int(uid[1]), flag) for uid, flag in zip(found, flags, strict=True) if uid)
+
+    def uids(self, folder: str = FOLDER) -> list[int]:
+        """Return the UIDs of the messages in a folder."""
+        return [uid for uid, _ in self.left(folder)]
+
+    def open(self, source: Source = SOURCE, *, port: int | None = None, password: str | None = None, **options: str) -> OpenSource:
+        """Open the folder by the connector."""
+        url = self.server.url(self.user, port=port, password=password)
+        return imap_mailbox(source, Connection(url, options={**PATIENCE, **options}))
+
+    def keys(self, folder: str = FOLDER) -> list[Key]:
+        """Return the keys that the connector gives the messages in a folder."""
+        with self.server.session(self.user) as session:
+            _, said = session.status(folder, "(UIDVALIDITY)")
+        validity = int(re.findall(rb"UIDVALIDITY (\d+)", said[0])[0])
+        return [(validity, uid) for uid in self.uids(folder)]
