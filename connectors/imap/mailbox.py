@@ -95,13 +95,13 @@ class Mailbox:
         if "UIDPLUS" not in session.capabilities:
             raise Refused("IMAP without UIDPLUS")
         session.mark(item.uid)
+        # A server answers OK for a message that is gone, and may for one that it doesn't let be marked.
+        marked = session.one(item.uid)
+        if marked is None:
+            raise Gone
+        if DELETED not in marked.flags:
+            raise Refused("IMAP mark not taken")
         try:
-            # A server answers OK for a message that is gone, and may for one that it doesn't let be marked.
-            marked = session.one(item.uid)
-            if marked is None:
-                raise Gone
-            if DELETED not in marked.flags:
-                raise Refused("IMAP mark not taken")
             session.expunge(item.uid)
         except (Refused, Again):
             self._unmark(session, item)
@@ -144,9 +144,7 @@ class Mailbox:
         """Return in words what the account needs (RFC 4314)."""
         if not writes:
             return [f"IMAP: {account} must be able to see and read the folder (rights l, r)."]
-        return [
-            f"IMAP: {account} must be able to see, read, mark and expunge in the folder (rights l, r, t, e); UIDPLUS is needed."
-        ]
+        return [f"IMAP: {account} must be able to see, read, mark and expunge in the folder (rights l, r, t, e); UIDPLUS is needed."]
 
     def close(self) -> None:
         """Sign out of every connection."""

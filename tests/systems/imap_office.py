@@ -69,7 +69,7 @@ class Mail:
                 assert said == "OK"
 
     def left(self, folder: str = FOLDER) -> list[tuple[int, str]]:
-        """Return (UID, flags without \\Recent) of the messages in a folder."""
+        """Return (UID, flags without `Recent`) of the messages in a folder."""
         with self.server.session(self.user) as session:
             session.select(folder, readonly=True)
             _, said = session.uid("FETCH", "1:*", "(FLAGS)")

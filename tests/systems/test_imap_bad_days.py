@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -226,19 +226,22 @@ class TestWriting:
         assert [(uid, "") for _, uid in keys] == mail.left()
 
 
-def test_nothing_personal_or_secret_is_said(
-    mail: Mail, proxy: ImapProxy, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_personal_or_secret_is_said(mail: Mail, proxy: ImapProxy, caplog: pytest.LogCaptureFixture) -> None:
     """Neither errors, however they are printed, nor anything that is logged hold a value of a message, the account or its password."""
     source = mail.open(port=proxy.port, attempts="2", wait="0.01")
     keys = read(source)
     said: list[str] = []
+    acts: list[Callable[[], object]] = [
+        lambda: read(source),
+        lambda: said.extend(map(repr, delete(source, keys[:1]))),
+        lambda: source.problems(None, {}),
+    ]
     with caplog.at_level(logging.DEBUG):
         for answer in (None, f"NO [NOPERM] {CANARY}", f"BAD {CANARY}"):
             for begins in ("EXAMINE", "SELECT", "FETCH", "NOOP", "UID STORE", "UID EXPUNGE", "AUTHENTICATE"):
                 proxy.heal()
                 proxy.on(begins, answer)
-                for act in (lambda: read(source), lambda: said.extend(map(repr, delete(source, keys[:1]))), lambda: source.problems(None, {})):
+                for act in acts:
                     try:
                         act()
                     except RetentionError as error:

@@ -1,7 +1,7 @@
 """A private Dovecot: own folder, free loopback ports, own certificate, gone at the end.
 
-Every user name signs in with the one password and has a mailbox of its own; another program works in its folders (`Dovecot.folder`). Those of
-a user at `memory.example` are read without a cache, so that what another program writes into a message is seen.
+Every user name signs in with the one password and has a mailbox of its own; another program works in its folders (`Dovecot.folder`).
+Those of a user at `memory.example` are read without a cache, so that what another program writes into a message is seen.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ _FOREVER = 10**9
 class Fault:
     """What becomes of some commands.
 
-    on -- which, by their text in capitals; after, times -- so many of these go through first, and then so many meet the fault; answer -- what
-    is answered behind the tag, None for a connection that is cut; applied -- whether the server gets the command all the same; delay --
-    after how many seconds it does.
+    on -- which, by their text in capitals; after, times -- so many of these go through first, and then so many meet the fault;
+    answer -- what is answered behind the tag, None for a connection that is cut; applied -- whether the server gets the command all the
+    same; delay -- after how many seconds it does.
     """
 
     on: Callable[[str], bool]
@@ -110,7 +110,9 @@ class ImapProxy:
             while True:
                 client, _ = listening.accept()
                 server = socket.create_connection(self.server)
-                self._sockets += [client, server]
+                for each in (client, server):
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._sockets.append(each)
                 answers: dict[bytes, str | None] = {}
                 threading.Thread(target=self._forth, args=(client, server, answers), daemon=True).start()
                 threading.Thread(target=self._back, args=(client, server, answers), daemon=True).start()
