@@ -36,8 +36,8 @@ def _shape(source: Source) -> Iterator[Problem]:
         yield Problem(f"{source.name}.key", "the key of a message is its folder's numbering and its number.", f"Declare key = {list(KEY)}.")
     for name in source.options:
         yield Problem(f"{source.name}.options.{name}", "there is no such option.", "A mailbox has none in the policy file.")
-    for each in (*source.relations, *source.aggregates):
-        yield Problem(f"{source.name}.{each.name}", "messages have no relations, and no facts over them.", "Remove it.")
+    for name in (*(each.name for each in source.relations), *(each.name for each in source.aggregates)):
+        yield Problem(f"{source.name}.{name}", "messages have no relations, and no facts over them.", "Remove it.")
 
 
 def _fields(source: Source) -> Iterator[Problem]:

@@ -50,7 +50,7 @@ class Mailbox:
         self._columns = [each.column for each in source.fields]
         self.headers = headers_for(self._columns)
         turns = Turns(limits.per_second)
-        self._connect = lambda: Session(source.name, address, trust, limits, turns)
+        self._connect: Callable[[], Session] = lambda: Session(source.name, address, trust, limits, turns)
         self._own: Session | None = None
         self._idle: list[Session] = []
 
@@ -265,7 +265,7 @@ class Pages:
         if self._after:
             wanted += ["UID", f"{self._after + 1}:*"]
         if self._within is not None:
-            wanted += ["UID", f"{self._within.first[1]}:{self._within.last[1]}"]
+            wanted += ["UID", f"{self._within.first[1]!s}:{self._within.last[1]!s}"]
         found = session.positions([f"{low}:{high}", *wanted]) if wanted else range(low, high + 1)
         self._low = high + 1
         return found

@@ -1,7 +1,8 @@
 """What a server is asked to leave out: messages that, by the day they were received, no selection can hold.
 
 A server compares days as its own zone has them (RFC 3501, 6.4.4: "disregarding time and timezone"), so two days more are asked for on
-either side: no two zones are further apart. Nothing else is left to a server: how it reads a Date header or searches a text is its own affair.
+either side: no two zones are further apart. Nothing else is left to a server: how it reads a Date header or searches a text is its own
+affair.
 """
 
 from __future__ import annotations

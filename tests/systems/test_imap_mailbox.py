@@ -87,6 +87,7 @@ def test_plan_approve_apply_verify(mail: Mail, tmp_path: Path) -> None:
     hold = ("hold", "add", "--kind", "legal", "--scope", "subject", "--owner", "Legal", "--reason", "file 12", "--review-on", "2027-01-01")
     said = office(*hold, "--subject", "-", typed=f"P250.{CANARY}@EXAMPLE.example\n")
     assert 0 == said.code, said.err
+    assert 0 == office("policies", "check").code
     checked = office("sources", "check")
     assert 0 == checked.code, checked.out + checked.err
     assert "holds 1 messages that are no records of this source" in checked.out + checked.err
@@ -100,7 +101,9 @@ def test_plan_approve_apply_verify(mail: Mail, tmp_path: Path) -> None:
     assert 0 == verified.code, verified.err
     again = office("plan", "--json", "-o", tmp_path / "again.jsonl")
     assert {"delete": 0, "pseudonymise": 0, "treat": 0} == again.json["sources"]["applications"]["actions"]
-    assert 0 == office("audit", "verify", *sorted(office.audit.glob("*.jsonl"))).code
+    key = tmp_path / "retention.pub"
+    key.write_text(office("audit", "key").out)
+    assert 0 == office("audit", "verify", *sorted(office.audit.glob("*.jsonl")), "--key", key).code
     assert 262 == len(office.events("retention.record_deleted"))
     assert [] == wrong_events(tmp_path)
     trail = b"".join(path.read_bytes() for path in office.state.rglob("*") if path.is_file())
