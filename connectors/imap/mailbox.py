@@ -72,6 +72,7 @@ class Mailbox:
             session = self._opened(writable=False)
             if not self.knows(session, key[0]):
                 return None
+            session.refresh()
             return session.one(int(str(key[1])), self.headers)
 
         return self.patiently(look)
@@ -95,7 +96,7 @@ class Mailbox:
         if "UIDPLUS" not in session.capabilities:
             raise Refused("IMAP without UIDPLUS")
         session.mark(item.uid)
-        # A server answers OK for a message that is gone, and may for one that it doesn't let be marked.
+        # A server answers OK for a message that is gone, and may for one that it doesn't let be marked. Commands by UID bring its news.
         marked = session.one(item.uid)
         if marked is None:
             raise Gone

@@ -12,8 +12,6 @@ import quopri
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.parser import BytesHeaderParser
-from email.policy import compat32
 from email.utils import getaddresses, parsedate_tz
 
 from worker.core.facts import UNREADABLE, Raw
@@ -71,10 +69,12 @@ def headers_for(columns: Sequence[str]) -> list[str]:
 
 
 def headers_in(raw: bytes) -> dict[str, list[str]]:
-    """Return headers by name, each as it stands there, every time it does."""
+    """Return headers by name in lower case, each on one line, every time it stands there; what is no ASCII is escaped (PEP 383)."""
     found: dict[str, list[str]] = {}
-    for name, said in BytesHeaderParser(policy=compat32).parsebytes(raw).raw_items():
-        found.setdefault(name.lower(), []).append(str(said))
+    for line in _FOLDED.sub("", raw.decode("ascii", "surrogateescape")).split("\n"):
+        name, colon, said = line.partition(":")
+        if colon:
+            found.setdefault(name.strip().lower(), []).append(said.strip())
     return found
 
 
@@ -96,7 +96,7 @@ def value(message: Message, column: str, folder: str) -> Raw:
     said = message.headers.get(_header_of(column), ())
     if len(said) != 1:
         return UNREADABLE if said else None
-    text = _unfolded(said[0])
+    text = _in_unicode(said[0])
     if text is None:
         return UNREADABLE
     if column == SENT:
@@ -145,10 +145,10 @@ def _bytes_of(encoding: str, said: str) -> bytes:
     return quopri.decodestring(said.encode(), header=True)
 
 
-def _unfolded(said: str) -> str | None:
-    """Return a header on one line; None when it holds bytes that are no UTF-8."""
+def _in_unicode(said: str) -> str | None:
+    """Return a header with its bytes read as UTF-8; None when they are none."""
     try:
-        return _FOLDED.sub("", said).encode("utf-8", "surrogateescape").decode().strip()
+        return said.encode("ascii", "surrogateescape").decode()
     except UnicodeError:
         return None
 

@@ -223,8 +223,7 @@ class Session:
         )
 
     def one(self, uid: int, headers: Sequence[str] = ()) -> Message | None:
-        """Return a message by its number, asked anew; None when the folder doesn't hold it."""
-        self.refresh()
+        """Return a message by its number; None when the folder doesn't hold it, as far as the server has told news."""
         positions = self.positions(["UID", str(uid)])
         return next((each for each in (self.fetch(positions, headers) if positions else ()) if each.uid == uid), None)
 

@@ -6,9 +6,11 @@ import datetime as dt
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from connectors.plugins import imap_mailbox
+from tests.acceptance.conftest import Installation
 from tests.systems.servers.dovecot import Dovecot
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.sources import Field, Identifier, Source
@@ -17,7 +19,10 @@ from worker.ports import Connection, Key, OpenSource
 ZONE = ZoneInfo("Europe/Amsterdam")
 CANARY = "Canary-7f3a"
 FOLDER = "Applications"
+NOON = dt.datetime(2026, 6, 30, 10, tzinfo=dt.UTC)
 LONG_AGO = dt.datetime(2020, 1, 1, 12, tzinfo=dt.UTC)
+PAGE = (Path(__file__).parents[2] / "docs" / "connectors" / "imap_mailbox.md").read_text(encoding="utf-8")
+POLICIES = re.findall(r"<!-- example: imap_mailbox -->\n```toml\n(.*?)```", PAGE, re.DOTALL)[0]
 PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}
 
 
@@ -93,3 +98,18 @@ class Mail:
             _, said = session.status(folder, "(UIDVALIDITY)")
         validity = int(re.findall(rb"UIDVALIDITY (\d+)", said[0])[0])
         return [(validity, uid) for uid in self.uids(folder)]
+
+
+def installation(folder: Path, mail: Mail, **more: str) -> Installation:
+    """Return an office whose applications arrive by mail."""
+    (folder / "policies.toml").write_text(POLICIES, encoding="utf-8")
+    environ = {
+        "RETENTION_POLICIES": str(folder / "policies.toml"),
+        "RETENTION_STATE": str(folder / "state"),
+        "RETENTION_KEYS": str(folder / "keys" / "keys.json"),
+        "RETENTION_OPERATOR": "dora",
+        "RETENTION_MAX_SHARE": "1",
+        "RETENTION_SOURCES__APPLICATIONS__URL": mail.server.url(mail.user),
+        **{f"RETENTION_SOURCES__APPLICATIONS__OPTIONS__{name.upper()}": said for name, said in {**PATIENCE, **more}.items()},
+    }
+    return Installation(folder, environ, now=NOON)

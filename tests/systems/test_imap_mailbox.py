@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
-from tests.systems.imap_office import CANARY, FOLDER, LONG_AGO, PATIENCE, SOURCE, Mail, field
+from tests.systems.imap_office import CANARY, FOLDER, LONG_AGO, NOON, PATIENCE, SOURCE, Mail, field, installation
 from tests.systems.servers.dovecot import Dovecot, running_dovecot
 from tests.systems.servers.imap_proxy import ImapProxy
 from worker.core.facts import FieldType
@@ -22,9 +20,6 @@ from worker.core.sources import Field
 from worker.errors import ConfigurationError, SourceFailed
 from worker.ports import Changes, Key, KeyRange, Left, OpenSource, Undone
 
-PAGE = (Path(__file__).parents[2] / "docs" / "connectors" / "imap_mailbox.md").read_text(encoding="utf-8")
-POLICIES = re.findall(r"<!-- example: imap_mailbox -->\n```toml\n(.*?)```", PAGE, re.DOTALL)[0]
-NOON = dt.datetime(2026, 6, 30, 10, tzinfo=dt.UTC)
 _NUMBER = iter(range(10_000))
 
 
@@ -46,21 +41,6 @@ def opened() -> Iterator[Callable[..., OpenSource]]:
     yield make
     for each in sources:
         each.close()
-
-
-def installation(folder: Path, mail: Mail) -> Installation:
-    """Return an office whose applications arrive by mail."""
-    (folder / "policies.toml").write_text(POLICIES, encoding="utf-8")
-    environ = {
-        "RETENTION_POLICIES": str(folder / "policies.toml"),
-        "RETENTION_STATE": str(folder / "state"),
-        "RETENTION_KEYS": str(folder / "keys" / "keys.json"),
-        "RETENTION_OPERATOR": "dora",
-        "RETENTION_MAX_SHARE": "1",
-        "RETENTION_SOURCES__APPLICATIONS__URL": mail.server.url(mail.user),
-        **{f"RETENTION_SOURCES__APPLICATIONS__OPTIONS__{name.upper()}": said for name, said in PATIENCE.items()},
-    }
-    return Installation(folder, environ, now=NOON)
 
 
 def keys_of(source: OpenSource, selection: object = EVERYTHING) -> list[Key]:
