@@ -21,7 +21,7 @@ from connectors.imap.message import COLUMNS, DELETED, Message, headers_for, is_c
 from connectors.imap.reach import reach
 from connectors.imap.session import Session
 from connectors.patience import Again, InDoubt, Limits, Turns, repeated
-from worker.core.facts import Raw
+from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
 from worker.core.sources import Source
@@ -86,7 +86,12 @@ class Mailbox:
         return value(item, column, self.folder)
 
     def delete(self, item: Message) -> None:
-        """Remove a message for good; Gone, Refused (then it isn't marked any more, unless it was before), InDoubt."""
+        """Remove a message for good; Gone, Refused (then it isn't marked any more, unless it was before), InDoubt.
+
+        A message by two senders, or by one who can't be read, is nobody's whom a hold could protect: it is left for a person.
+        """
+        if any(self.value(item, each.column) is UNREADABLE for each in self._source.identifiers):
+            raise Refused("unreadable identifier")
         self.patiently(lambda: self._remove(item))
 
     def _remove(self, item: Message) -> None:

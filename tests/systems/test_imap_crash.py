@@ -57,5 +57,5 @@ def test_a_folder_that_is_numbered_anew_after_a_crash(mail: Mail, tmp_path: Path
     accepting = installation(tmp_path, mail, renumbered="accept")
     assert accepting("run").code in (0, 4)
     assert ([], 6) == (mail.uids(), len(mail.uids("Old")))
-    closed = [each for each in accepting.events("retention.batch_closed") if each["event.reason"] == "resolved_after_crash"]
-    assert [True] == [each.get("retention.presumed") for each in closed]
+    closed = [each for each in accepting.events("retention.batch_closed") if each["retention.batch_outcome"] == "resolved_after_crash"]
+    assert [(True, 4)] == [(each.get("retention.presumed"), each["retention.count"]) for each in closed]

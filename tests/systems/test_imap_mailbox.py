@@ -189,6 +189,17 @@ class TestWhatOthersDo:
             assert [(keys[0], Left.CHANGED)] == [(each.key, each.why) for each in batch.commit()]
         assert [(1, "Keep")] == mail.left()
 
+    def test_a_message_by_two_senders_is_left_for_a_person(self, mail: Mail, opened: Callable[..., OpenSource]) -> None:
+        """Where the subject can't be read no hold could be found, so the message stays and is named; a message by nobody goes."""
+        with mail.server.session(mail.user) as session:
+            for sender in (b"From: a@b.example, c@d.example\r\n", b"From: Anna\r\n", b"", b"From: a@b.example\r\n"):
+                session.append(FOLDER, "", LONG_AGO, sender + b"Subject: Hello\r\n\r\nHello")
+        source = opened(mail)
+        keys = keys_of(source)
+        undone = delete(source, keys)
+        assert [(key, Left.FAILED, "unreadable identifier") for key in keys[:2]] == [(each.key, each.why, each.answer) for each in undone]
+        assert [(1, ""), (2, "")] == mail.left()
+
     def test_a_message_that_others_expunged(self, mail: Mail, opened: Callable[..., OpenSource]) -> None:
         """A message that somebody else removed meanwhile is said to be gone, and is not counted as ours."""
         mail.arrive_all([("anna", LONG_AGO), ("bram", LONG_AGO)])
