@@ -12,9 +12,10 @@ import json
 import logging
 import ssl
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -23,6 +24,8 @@ from connectors.patience import Again, InDoubt, Limits, Turns, asked_for, repeat
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 
 __all__ = ["Address", "Answer", "InDoubt", "Limits", "Service", "Token", "address_of"]
+
+T = TypeVar("T")
 
 Method = Literal["GET", "OPTIONS", "PROPFIND", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -118,7 +121,11 @@ class Token(httpx.Auth):
 
 
 class Service:
-    """A service at one address. Threads may share it."""
+    """A service at one address. Threads may share it.
+
+    waits -- the header in which it says how many seconds it wants to be left alone, where that is another than Retry-After;
+    is_busy -- whether an answer asks for fewer requests, for services that don't say so with 429 alone.
+    """
 
     def __init__(
         self,
@@ -128,8 +135,12 @@ class Service:
         auth: httpx.Auth | None = None,
         limits: Limits | None = None,
         headers: Mapping[str, str] | None = None,
+        waits: str = "retry-after",
+        is_busy: Callable[[Answer], bool] | None = None,
     ) -> None:
         self._source = source
+        self._waits = waits
+        self._is_busy = is_busy or (lambda _: False)
         self._limits = limits or Limits()
         self._turns = Turns(self._limits.per_second)
         # The certificates that the machine trusts; neither .netrc nor a proxy that only the environment knows of.
@@ -164,6 +175,14 @@ class Service:
         return repeated(
             self._source, self._limits, lambda: self._once(method, path, params=params, content=content, headers=headers, writes=False)
         )
+
+    def streamed(self, path: str, params: Mapping[str, Any] | None, take: Callable[[Iterator[bytes]], T]) -> T | Answer:
+        """Ask for something too long to hold, and return what `take` makes of its pieces; the answer instead when it is no success.
+
+        Raises as `read`. When the connection breaks everything is asked for anew, so `take` may be called again and begins from the
+        beginning; it may stop before the end.
+        """
+        return repeated(self._source, self._limits, lambda: self._once_streamed(path, params, take))
 
     def write(
         self,
@@ -200,9 +219,24 @@ class Service:
     ) -> Answer:
         """Send a request once; Again when it may be sent again, InDoubt when that could do it twice."""
         self._turns.wait()
+        with self._faults_named(writes=writes):
+            got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
+        return self._judged(Answer(got.status_code, dict(got.headers), got.content), writes=writes)
+
+    def _once_streamed(self, path: str, params: Mapping[str, Any] | None, take: Callable[[Iterator[bytes]], T]) -> T | Answer:
+        """Send a request that reads once, and hand its answer over piece by piece; Again when it may be sent again."""
+        self._turns.wait()
+        with self._faults_named(writes=False), self._client.stream("GET", path, params=params) as got:
+            if got.is_success:
+                return take(got.iter_bytes())
+            return self._judged(Answer(got.status_code, dict(got.headers), got.read()), writes=False)
+
+    @contextmanager
+    def _faults_named(self, *, writes: bool) -> Iterator[None]:
+        """Turn what the library raises into Again, InDoubt or SourceFailed."""
         source = self._source
         try:
-            got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Again(SourceFailed(f"{source}: the service can't be reached ({type(error).__name__}).")) from None
         except httpx.TransportError as error:
@@ -211,22 +245,20 @@ class Service:
         except httpx.HTTPError as error:
             what = f"{source}: the service answered with something that is no HTTP ({type(error).__name__})"
             raise (InDoubt(f"{what} to a change.") if writes else SourceFailed(f"{what}.")) from None
-        return self._judged(Answer(got.status_code, dict(got.headers), got.content), writes=writes)
 
     def _judged(self, answer: Answer, *, writes: bool) -> Answer:
         """Return an answer, or raise what its status means."""
         source, status = self._source, answer.status
         if status == _UNAUTHORISED:
-            raise ConfigurationError(
-                f"{source}: the service refused the sign-in (HTTP 401). Set the user and the password or key in the source's settings anew."
-            )
-        if status == _TOO_MANY:
-            asked = asked_for(answer.headers)
-            what = f"{source}: the service asks for fewer requests (HTTP 429); try again later."
+            what = f"{source}: the service refused the sign-in ({answer.in_words('code')})"
+            raise ConfigurationError(f"{what}. Set the user and the password or key in the source's settings anew.")
+        if status == _TOO_MANY or self._is_busy(answer):
+            asked = asked_for(answer.headers, self._waits)
+            what = f"{source}: the service asks for fewer requests (HTTP {status}); try again later."
             raise Again(Retriable(what, retry_after=asked), asked)
         if status >= _SERVER_ERROR or status == _TIMED_OUT:
             what = f"{source}: the service answered with an error of its own (HTTP {status})"
-            raise InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."), asked_for(answer.headers))
+            raise InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."), asked_for(answer.headers, self._waits))
         if _REDIRECTION <= status < 400:
             raise ConfigurationError(f"{source}: the service sends elsewhere (HTTP {status}). Set its final address in the settings.")
         return answer

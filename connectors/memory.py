@@ -6,18 +6,18 @@ uses the same system.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 
 from connectors.matching import matcher
+from connectors.relations import relations_along, restricts, summary
 from worker.core.compiled import RELATION
-from worker.core.facts import Known, Raw
+from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
-from worker.core.sources import Aggregate, Function, Match, Relation, Source
+from worker.core.sources import Aggregate, Relation, Source
 from worker.errors import Changed, ConfigurationError, Problem, Skippable
 from worker.ports import Along, Changes, Key, KeyRange, Left, Level, Load, Resolution, Row, Shape, Undone
 
@@ -143,21 +143,12 @@ class MemoryReader:
         """Return (parent's key, row) for the relation's rows of some records."""
         table = self._tables[self._source.table]
         reached = [(key, table[key]) for key in keys if key in table]
-        for relation in self._along(path):
+        for relation in relations_along(self._source, path):
             reached = [(key, other) for key, record in reached for _, other in self._joined(relation, record)]
         theirs = self._sources.get(relation.source) if relation.source else None
         if theirs is None and relation.table == self._source.table:
             theirs = self._source
         return [(key, self._row(theirs, tuple(record[name] for name in relation.key), record, columns)) for key, record in reached]  # type: ignore[misc]
-
-    def _along(self, path: Sequence[str]) -> list[Relation]:
-        """Return the relations that a path leads through."""
-        relations = self._source.relations
-        found: list[Relation] = []
-        for name in path:
-            found.append(next(relation for relation in relations if relation.name == name))
-            relations = found[-1].children
-        return found
 
     def _joined(self, relation: Relation, record: Record) -> list[tuple[Key, Record]]:
         """Return the rows of a relation that belong to a record, in key order; an empty column belongs to nothing."""
@@ -184,21 +175,8 @@ class MemoryReader:
 
     def _summary(self, source: Source, aggregate: Aggregate, record: Record) -> Raw:
         """Return what is to be known about a relation's rows: their number, or (rows, empty, unreadable, lowest, highest)."""
-        rows = [
-            other
-            for _, other in self._joined(source.relation(aggregate.relation), record)
-            if all(_restricts(match, record, other) for match in aggregate.where)
-        ]
-        if aggregate.function in (Function.COUNT, Function.EXISTS) or aggregate.column is None or aggregate.reading is None:
-            return len(rows)
-        filled = [value for value in (other.get(aggregate.column) for other in rows) if value is not None and str(value).strip()]
-        days: list[tuple[dt.date, int]] = []
-        for position, value in enumerate(filled):
-            fact = aggregate.reading.fact(value, dt.date.max)
-            if isinstance(fact, Known) and isinstance(fact.value, dt.date):
-                days.append((fact.value, position))
-        lowest, highest = (filled[min(days)[1]], filled[max(days)[1]]) if days else (None, None)
-        return len(rows), len(rows) - len(filled), len(filled) - len(days), lowest, highest
+        rows = [other for _, other in self._joined(source.relation(aggregate.relation), record)]
+        return summary(aggregate, record.get, [other.get for other in rows])
 
 
 class MemoryService(MemorySource):
@@ -295,7 +273,7 @@ class MemoryBatch(MemoryReader):
 
     def _write_along(self, along: Along) -> None:
         """Delete or detach rows of a relation."""
-        relation = self._along(along.path)[-1]
+        relation = relations_along(self._source, along.path)[-1]
         for key in along.keys:
             if not along.detach:
                 self._delete(relation.table, key)
@@ -317,7 +295,9 @@ class MemoryBatch(MemoryReader):
                         if [record.get(name) for name in relation.own] == [other.get(name) for name in relation.theirs]
                     ]
                     for recount in relation.recount:
-                        other[recount.column] = sum(all(_restricts(match, other, record) for match in recount.where) for record in mine)
+                        other[recount.column] = sum(
+                            all(restricts(match, other.get, record.get) for match in recount.where) for record in mine
+                        )
                     self._touched.add((relation.table, parent))
 
     def _delete(self, table: str, key: Key) -> None:
@@ -390,7 +370,7 @@ class MemoryRequests(MemoryReader):
 
     def _write_along(self, along: Along, key: Key) -> None:
         """Delete or detach a row of a relation."""
-        relation = self._along(along.path)[-1]
+        relation = relations_along(self._source, along.path)[-1]
         if along.detach:
             self._tables[relation.table][key].update(dict.fromkeys(relation.theirs))
         else:
@@ -403,11 +383,3 @@ class MemoryRequests(MemoryReader):
     def _key(self, row: Row) -> Key:
         """Return a row's key."""
         return tuple(row[: len(self._source.key)])  # type: ignore[arg-type]
-
-
-def _restricts(match: Match, record: Record, other: Record) -> bool:
-    """Whether a row of a relation satisfies the restriction of an aggregate."""
-    value = other.get(match.column)
-    if match.differs_from is not None:
-        return value != record.get(match.differs_from)
-    return value in match.values or str(value) in [str(each) for each in match.values]

@@ -52,11 +52,14 @@ PATIENCE = ("attempts", "wait", "timeout", "per_second")
 """The options of a connection that say how patient and how gentle to be, of `Limits`."""
 
 
-def known_options(source: str, options: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """Return those of a connection's options with these names and a value; ConfigurationError for any besides and `PATIENCE`."""
-    unknown = sorted(options.keys() - {*names, *PATIENCE})
+def known_options(source: str, options: Mapping[str, str], names: tuple[str, ...], patience: tuple[str, ...] = PATIENCE) -> dict[str, str]:
+    """Return those of a connection's options with these names and a value; ConfigurationError for any besides.
+
+    patience -- those of `PATIENCE` that the connector heeds, which may be there too.
+    """
+    unknown = sorted(options.keys() - {*names, *patience})
     if unknown:
-        raise ConfigurationError(f"{source}: unknown options {', '.join(unknown)}; there are {', '.join((*names, *PATIENCE))}.")
+        raise ConfigurationError(f"{source}: unknown options {', '.join(unknown)}; there are {', '.join((*names, *patience))}.")
     return {name: said for name, said in options.items() if name in names and said}
 
 
@@ -106,7 +109,11 @@ def repeated(source: str, limits: Limits, send: Callable[[], T]) -> T:
 
 
 class Turns:
-    """Lets one request after the other go, so many a second at most; threads may share it. per_second -- 0 for no limit."""
+    """Lets one request after the other go, so many a second at most; threads may share it. per_second -- 0 for no limit.
+
+    Of a source that writes one record after the other one batch at a time is carried out, over all processes. So the limit holds over
+    all of them, when whoever comes back after a while leaves room for what another one may have sent a moment ago.
+    """
 
     def __init__(self, per_second: float) -> None:
         self._pause = 1 / per_second if per_second else 0.0
@@ -119,15 +126,20 @@ class Turns:
             return
         with self._turn:
             now = time.monotonic()
-            wait = self._next - now
-            self._next = max(now, self._next) + self._pause
+            rested = now - self._next > self._pause
+            start = now + self._pause if rested else max(now, self._next)
+            wait = start - now
+            self._next = start + self._pause
         if wait > 0:
             time.sleep(wait)
 
 
-def asked_for(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock."""
-    said = headers.get("retry-after", "").strip()
+def asked_for(headers: Mapping[str, str], name: str = "retry-after") -> float | None:
+    """Return how many seconds a service asked to wait, None when it didn't say. A moment is reckoned from the service's own clock.
+
+    name -- the header that the service says it in, where Retry-After is missing.
+    """
+    said = (headers.get("retry-after") or headers.get(name, "")).strip()
     if said.isdigit():
         return float(said)
     try:

@@ -37,6 +37,38 @@ def wordpress(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def laposta(source: Source, connection: Connection) -> OpenSource:
+    """Open a list at Laposta; see `connectors.laposta`."""
+    with _needing("rest"):
+        from connectors.laposta import open_source
+
+    return open_source(source, connection)
+
+
+def brevo(source: Source, connection: Connection) -> OpenSource:
+    """Open the contacts of an account at Brevo, or those in a list; see `connectors.brevo`."""
+    with _needing("rest"):
+        from connectors.brevo import open_source
+
+    return open_source(source, connection)
+
+
+def zoho_crm(source: Source, connection: Connection) -> OpenSource:
+    """Open the records of a module of Zoho CRM; see `connectors.zoho`."""
+    with _needing("rest"):
+        from connectors.zoho import open_source
+
+    return open_source(source, connection)
+
+
+def mailchimp(source: Source, connection: Connection) -> OpenSource:
+    """Open the members of a Mailchimp audience; see `connectors.mailchimp`."""
+    with _needing("rest"):
+        from connectors.mailchimp import open_source
+
+    return open_source(source, connection)
+
+
 def application_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of application files; see `connectors.application_files`."""
     from connectors.application_files import open_source

@@ -33,6 +33,7 @@ from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
 from worker.usecases.keykeeping import end_destruction
 from worker.usecases.machine import Machine
+from worker.usecases.resaying import lost_closings
 
 _COLLECT_AFTER = 100_000
 HELPER = "worker.helper"
@@ -74,7 +75,7 @@ def machine(
         ledger.confirm_keys(checks)
         known = set(keyring.checks())
         sources = _Sources(settings, schedule.sources)
-        trail = _Trail(settings, now, keyring)
+        trail = _Trail(settings, now, keyring, ledger)
         helpers = _Helpers(settings, schedule, now)
         joined = Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
         try:
@@ -235,10 +236,11 @@ def _to_standard_output(lines: bytes) -> None:
 class _Trail:
     """The audit file of this process, opened on first use."""
 
-    def __init__(self, settings: Settings, now: clock.Now, keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, now: clock.Now, keyring: Keyring, ledger: Ledger) -> None:
         self._settings = settings
         self._now = now
         self._keyring = keyring
+        self._ledger = ledger
         self._opening = Lock()
         self.opened: AuditTrail | None = None
 
@@ -252,6 +254,7 @@ class _Trail:
                     service_version=service_version(),
                     sign=signer(self._keyring).sign,
                     copy_to=None if self._settings.audit_output == "files" else _to_standard_output,
+                    resay=lost_closings(self._ledger),
                 )
             return self.opened
 

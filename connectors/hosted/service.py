@@ -6,12 +6,12 @@ No error text and no answer holds anything out of a record, nor an address with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
-from worker.core.sources import Source
+from worker.core.sources import Relation, Source
 from worker.errors import Problem
 from worker.ports import Key, KeyRange, Level
 
@@ -97,4 +97,48 @@ class Records(Protocol):
 
     def close(self) -> None:
         """Let go of every connection."""
+        ...  # pragma: no cover
+
+
+class Related(Protocol):
+    """The rows of one relation of a service's records. Every method may raise what those of `Records` may."""
+
+    def of(self, values: Sequence[Key]) -> Iterator[tuple[Key, Item]]:
+        """Yield (values, row) for every row whose columns `Relation.theirs` have one of these values, rows of one record by their keys.
+
+        As few requests as the service allows; a row that belongs to two of them comes twice.
+        """
+        ...  # pragma: no cover
+
+    def key(self, item: Item) -> Key:
+        """Return the key of a row."""
+        ...  # pragma: no cover
+
+    def value(self, item: Item, column: str) -> Raw:
+        """Return the value of a row's column, as `Records.value` does."""
+        ...  # pragma: no cover
+
+    def delete(self, item: Item) -> None:
+        """Delete a row; raises as `Records.delete`."""
+        ...  # pragma: no cover
+
+    def gone(self, item: Item) -> bool:
+        """Whether a row is gone, asked anew."""
+        ...  # pragma: no cover
+
+    def detach(self, item: Item) -> None:
+        """Let a row no longer belong to its record, and leave all else of it as it is; raises as `Records.delete`."""
+        ...  # pragma: no cover
+
+    def is_loose(self, item: Item) -> bool:
+        """Whether a row no longer belongs to the record it belonged to, asked anew."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Relating(Protocol):
+    """What a client offers besides when its records have relations; `Records.check` says which it knows, and what it can't do with them."""
+
+    def relation(self, relation: Relation) -> Related:
+        """Return the rows of a declared relation of the records, or of their rows; KeyError when there is no such thing."""
         ...  # pragma: no cover

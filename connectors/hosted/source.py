@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from connectors.hosted.service import Item, Records
-from connectors.hosted.writing import Settings, Writing
+from connectors.hosted.relatives import Relatives, values_of
+from connectors.hosted.service import Item, Records, Relating
+from connectors.hosted.writing import Job, Step, Writing
 from connectors.matching import matcher
+from connectors.relations import relations_along
 from worker.core.facts import Raw
 from worker.core.model import Policy
-from worker.core.select import Selection
+from worker.core.select import EVERYTHING, Selection
 from worker.core.sources import Source
-from worker.errors import Changed, ConfigurationError, Problem
-from worker.ports import Changes, Key, KeyRange, Load, Resolution, Row, Shape, Undone
+from worker.errors import Changed, Problem
+from worker.ports import Along, Changes, Key, KeyRange, Load, Resolution, Row, Shape, Undone
 
 _NO_LOAD = "a service shows neither replicas nor transactions; take the limit away"
 
@@ -26,8 +28,9 @@ class HostedSource:
     transactional = False
     lanes = 1
 
-    def __init__(self, source: Source, records: Records, *, batch_seconds: float) -> None:
+    def __init__(self, source: Source, records: Records, *, batch_seconds: float, siblings: Mapping[str, Source] | None = None) -> None:
         self.spec = source
+        self._siblings = siblings or {}
         self.level = records.level
         self.most: int | None = records.most
         self._records = records
@@ -35,11 +38,13 @@ class HostedSource:
 
     def problems(self, policy: Policy | None, schedule_sources: Mapping[str, Source]) -> tuple[list[Problem], list[Problem]]:  # noqa: ARG002
         """Return (what makes the source unusable, what a person should know) after asking the service what the account may do."""
-        return self._records.check(self.spec, policy)
+        problems, warnings = self._records.check(self.spec, policy)
+        return [*self._unknown_relations(), *problems], warnings
 
     def shape(self) -> Shape:
         """Return the columns that records have, those that the service's customer added included."""
-        return Shape(tuple(sorted(self._records.columns())))
+        referring = tuple(sorted(each.table for each in self.spec.relations if each.disposal))
+        return Shape(tuple(sorted(self._records.columns())), referring)
 
     def rights(self, policy: Policy | None, schedule_sources: Mapping[str, Source], account: str | None) -> list[str]:  # noqa: ARG002
         """Return in words what the account needs: services give rights by roles and keys, not by statements."""
@@ -52,7 +57,7 @@ class HostedSource:
     @contextmanager
     def reader(self) -> Iterator[HostedReader]:
         """Return a view for reading; a service has no snapshots, so a record is as it is when its page is read."""
-        yield HostedReader(self.spec, self._records)
+        yield HostedReader(self.spec, self._records, self._siblings)
 
     @contextmanager
     def batch(
@@ -65,7 +70,8 @@ class HostedSource:
         take: bool = False,  # noqa: ARG002
     ) -> Iterator[HostedBatch]:
         """Return a batch on a range of records."""
-        yield HostedBatch(self.spec, self._records, within, selection, columns, until=time.monotonic() + self._batch_seconds)
+        until = time.monotonic() + self._batch_seconds
+        yield HostedBatch(self.spec, self._records, self._siblings, (within, selection, columns), until=until)
 
     def resolve(self, batch_id: str, witness: Mapping[str, str]) -> Resolution | None:  # noqa: ARG002
         """Return None: only reading back can tell, record by record."""
@@ -78,84 +84,152 @@ class HostedSource:
         """Let go of the connections."""
         self._records.close()
 
+    def _unknown_relations(self) -> list[Problem]:
+        """Return what is declared of relations that this service's client can't do."""
+        found: list[Problem] = []
+        for relation in self.spec.relations:
+            where = f"{self.spec.name}.{relation.name}"
+            if not isinstance(self._records, Relating):
+                found.append(Problem(where, "this connector knows no relations; remove children, parents and facts over them"))
+            elif relation.recount:
+                found.append(Problem(where, "the service counts by itself what belongs to a record; remove the columns to recount"))
+        return found
+
 
 class HostedReader:
-    """Reads records page by page."""
+    """Reads records page by page, with what their relations say about a page's records where that is asked for."""
 
-    def __init__(self, source: Source, records: Records) -> None:
+    remembering = False
+
+    def __init__(self, source: Source, records: Records, siblings: Mapping[str, Source]) -> None:
         self._source = source
         self._records = records
+        self._relatives = relatives_of(source, records, siblings, remembering=self.remembering)
 
     def rows(self, selection: Selection, columns: Sequence[str], *, within: KeyRange | None = None) -> Iterator[list[Row]]:
         """Yield pages of rows in key order."""
-        for page in self._selected(selection, within):
-            yield [self._row(item, columns) for item in page]
+        for page in self._selected(selection, columns, within):
+            yield [self._row(item, worked_out, columns) for item, worked_out in page]
 
     def count(self, selection: Selection) -> int:
         """Return how many rows the selection holds."""
-        return sum(map(len, self._selected(selection, None)))
+        return sum(map(len, self._selected(selection, (), None)))
 
     def get(self, key: Key, columns: Sequence[str]) -> Row | None:
         """Return one record's row, or None."""
         item = self._records.get(key)
-        return None if item is None else self._row(item, columns)
+        return None if item is None else self._row(item, self._relatives.values({key: item}, columns)[key], columns)
 
-    def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:  # noqa: ARG002
-        """Refuse: these records have no relations."""
-        raise ConfigurationError(f"{self._source.name}: its connector knows no relations; remove children, parents and facts over them.")
+    def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
+        """Return (record's key, row of a relation) for the relation's rows of some records."""
+        relations = [each for each in self._source.relations if each.name in path[:1]]
+        by_key = bool(relations) and relations[0].own == self._source.key
+        return self._relatives.related(path, dict.fromkeys(keys) if by_key else self._items(keys), columns)
 
-    def _selected(self, selection: Selection, within: KeyRange | None) -> Iterator[list[Item]]:
-        """Yield pages of the records that a selection holds; no page is empty."""
+    def _items(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """Return records by their keys, without those that are gone."""
+        found = {key: self._records.get(key) for key in keys}
+        return {key: item for key, item in found.items() if item is not None}
+
+    def _selected(
+        self, selection: Selection, columns: Sequence[str], within: KeyRange | None
+    ) -> Iterator[list[tuple[Item, Mapping[str, Raw]]]]:
+        """Yield pages of the records that a selection holds, each with what was worked out about it; no page is empty."""
         matches = matcher(self._source, selection)
+        facts = {*columns, *(() if selection == EVERYTHING else (each.name for each in self._source.aggregates))}
         for page in self._records.pages(selection, within):
-            chosen = [item for item in page if self._is_within(item, within) and matches(partial(self._value, item))]
+            items = {key: item for item in page if self._is_within(key := self._records.key(item), within)}
+            worked_out = self._relatives.values(items, facts)
+            chosen: list[tuple[Item, Mapping[str, Raw]]] = [
+                (item, worked_out[key]) for key, item in items.items() if matches(partial(self._value, item, worked_out[key]))
+            ]
             if chosen:
                 yield chosen
 
-    def _is_within(self, item: Item, within: KeyRange | None) -> bool:
-        """Whether a record's key lies in a range."""
-        return within is None or within.first <= self._records.key(item) <= within.last
+    def _is_within(self, key: Key, within: KeyRange | None) -> bool:
+        """Whether a key lies in a range."""
+        return within is None or within.first <= key <= within.last
 
-    def _row(self, item: Item, columns: Sequence[str]) -> Row:
+    def _row(self, item: Item, worked_out: Mapping[str, Raw], columns: Sequence[str]) -> Row:
         """Return the key followed by the columns' values."""
-        return (*self._records.key(item), *(self._value(item, name) for name in columns))
+        return (*self._records.key(item), *values_of(self._source, self._records, item, worked_out, columns))
 
-    def _value(self, item: Item, name: str) -> Raw:
-        """Return the value of a field."""
-        return self._records.value(item, self._source.field(name).column)
+    def _value(self, item: Item, worked_out: Mapping[str, Raw], name: str) -> Raw:
+        """Return the value of a field, or of what was worked out."""
+        return next(values_of(self._source, self._records, item, worked_out, (name,)))
 
 
 class HostedBatch(HostedReader):
     """One unit of work on records; nothing is sent before it is committed."""
 
+    remembering = True
+
     def __init__(
-        self, source: Source, records: Records, within: KeyRange, selection: Selection, columns: Sequence[str], *, until: float
+        self,
+        source: Source,
+        records: Records,
+        siblings: Mapping[str, Source],
+        asked: tuple[KeyRange, Selection, Sequence[str]],
+        *,
+        until: float,
     ) -> None:
-        super().__init__(source, records)
+        super().__init__(source, records, siblings)
+        within, selection, columns = asked
+        self._siblings = siblings
         self._until = until
-        self._seen = {records.key(item): item for page in self._selected(selection, within) for item in page}
-        self.rows: list[Row] = [self._row(item, columns) for item in self._seen.values()]  # type: ignore[assignment]
+        self._seen: dict[Key, Item] = {}
+        self.rows: list[Row] = []  # type: ignore[assignment]
+        for page in self._selected(selection, columns, within):
+            self._seen |= {records.key(item): item for item, _ in page}
+            self.rows += [self._row(item, worked_out, columns) for item, worked_out in page]
+            self._relatives.keep(self._seen.keys())
+        for path in self._relatives.watched():
+            self._relatives.of(path, self._seen)
         self.witness: Mapping[str, str] = {}
-        self._jobs: dict[Key, Settings | None] = {}
+        self._jobs: list[Job] = []
+
+    def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
+        """Return the relation's rows of some records, of those of the batch as they were when it was read."""
+        if self._seen.keys() >= set(keys):
+            return self._relatives.related(path, {key: self._seen[key] for key in keys}, columns)
+        return super().related(path, keys, columns)
 
     def write(self, changes: Changes) -> None:
         """Check that the batch holds what it is told to write; Changed when it doesn't."""
-        if changes.along:
-            self.related((), (), ())
         parts = len(self._source.key)
-        jobs: dict[Key, dict[str, Raw] | None] = {}
+        settings: dict[Key, dict[str, Raw] | None] = {}
         for update in changes.updates:
             columns = [self._source.field(name).column for name in update.fields]
             for row in update.rows:
-                settings = jobs.setdefault(tuple(row[:parts]), {})  # type: ignore[arg-type]
-                assert settings is not None
-                settings.update(zip(columns, row[parts:], strict=True))
-        jobs |= dict.fromkeys(map(tuple, changes.delete))
-        if not jobs.keys() <= self._seen.keys() or (changes.whole and len(changes.delete) != len(self._seen)):
+                values = settings.setdefault(tuple(row[:parts]), {})  # type: ignore[arg-type]
+                assert values is not None
+                values.update(zip(columns, row[parts:], strict=True))
+        settings |= dict.fromkeys(map(tuple, changes.delete))
+        if not settings.keys() <= self._seen.keys() or (changes.whole and len(changes.delete) != len(self._seen)):
             raise Changed(f"{self._source.name}: the batch does not hold exactly the records to write; nothing was sent.")
-        self._jobs = dict(jobs)
+        jobs = {key: Job(key, self._seen[key], values) for key, values in settings.items()}
+        # What belongs to what goes before it, what goes before what is only cut loose.
+        for along in sorted(changes.along, key=lambda each: (-len(each.path), each.detach)):
+            self._add_along(jobs, along)
+        self._jobs = list(jobs.values())
 
     def commit(self) -> Sequence[Undone]:
         """Carry it out, one record after the other, and return what was not done."""
-        columns = sorted({field.column for field in self._source.fields})
-        return Writing(self._records, self._seen, columns).carry_out(self._jobs, until=self._until)
+        now = relatives_of(self._source, self._records, self._siblings)
+        return Writing(self._source, self._records, before=self._relatives, now=now).carry_out(self._jobs, until=self._until)
+
+    def _add_along(self, jobs: Mapping[Key, Job], along: Along) -> None:
+        """Add rows of a relation to what is to be done with their records; Changed when they are not theirs."""
+        relation = relations_along(self._source, along.path)[-1]
+        left = set(along.keys)
+        for key, its in self._relatives.of(along.path, {key: job.item for key, job in jobs.items()}).items():
+            for row in left & its.keys():
+                jobs[key].steps.append(Step(along.path, row, its[row], self._relatives.rows(relation), detach=along.detach))
+            left -= its.keys()
+        if left:
+            raise Changed(f"{self._source.name}: the batch did not read all rows that are to go along; nothing was sent.")
+
+
+def relatives_of(source: Source, records: Records, siblings: Mapping[str, Source], *, remembering: bool = False) -> Relatives:
+    """Return what belongs to the records of a source."""
+    return Relatives(source, records, records if isinstance(records, Relating) else None, siblings, remembering=remembering)

@@ -4,17 +4,21 @@ Threat model. Between the reading of a batch and its turn a record may be edited
 directly before it is written, and left when any declared column is not as it was decided on. A request may be carried out without an
 answer: it is read back, and only what is read is said. While the service can't be read after such a request nobody knows, and the error
 says so (`Batch.commit`). A service that can't be had any more before a request was sent has not done it: that record and all behind it are
-left for a later run.
+left for a later run. What belongs to a record goes before it, row by row; one that is refused keeps the record and all that is left of it.
+A row that came in since, went or says something else now is a change of the record.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from connectors.hosted.service import Gone, Item, Records, Refused
+from connectors.hosted.relatives import Path, Relatives
+from connectors.hosted.service import Gone, Item, Records, Refused, Related
 from connectors.patience import InDoubt
 from worker.core.facts import Raw
+from worker.core.sources import Source
 from worker.errors import RetentionError
 from worker.ports import Key, Left, Undone
 
@@ -24,74 +28,126 @@ Settings = Mapping[str, Raw]
 """New values by column."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A row of a relation that goes, or is cut loose, before its record; rows -- the client's rows of that relation."""
+
+    path: Path
+    key: Key
+    item: Item
+    rows: Related
+    detach: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done with one record as it was decided on: deleted (None), or given these values; steps come before that."""
+
+    key: Key
+    item: Item
+    settings: Settings | None = None
+    steps: list[Step] = field(default_factory=list)
+
+
 class Writing:
-    """The requests of one batch. seen -- the records as they were decided on; columns -- those that are compared."""
+    """The requests of one batch. before, now -- what belongs to its records, as it was decided on and as it is."""
 
-    def __init__(self, records: Records, seen: Mapping[Key, Item], columns: Sequence[str]) -> None:
+    def __init__(self, source: Source, records: Records, *, before: Relatives, now: Relatives) -> None:
         self._records = records
-        self._seen = seen
-        self._columns = columns
+        self._before = before
+        self._now = now
+        beside = {match.differs_from for each in source.aggregates for match in each.where if match.differs_from is not None}
+        self._columns = sorted({*beside, *(each.column for each in source.fields)})
 
-    def carry_out(self, jobs: Mapping[Key, Settings | None], *, until: float) -> list[Undone]:
-        """Delete (None) or set what stands behind each key; return what was not done. Begins with nothing after `until` (monotonic)."""
+    def carry_out(self, jobs: Sequence[Job], *, until: float) -> list[Undone]:
+        """Do one job after the other and return what was not done. Begins with nothing after `until` (monotonic)."""
         undone: list[Undone] = []
-        keys = list(jobs)
-        for number, key in enumerate(keys):
+        for number, job in enumerate(jobs):
             # After that somebody else may have been told to do this batch.
-            left = self._one(key, jobs[key]) if time.monotonic() <= until else (Left.BUSY, "")
-            if left is None:
-                continue
-            why, said = left
-            undone.append(Undone(key, why, answer=said))
-            if why is Left.BUSY:
-                return undone + [Undone(each, Left.BUSY) for each in keys[number + 1 :]]
+            left = self._one(job) if time.monotonic() <= until else _left(job, job.steps, Left.BUSY)
+            undone += left
+            if any(each.why is Left.BUSY for each in left):
+                return undone + [each for later in jobs[number + 1 :] for each in _left(later, later.steps, Left.BUSY)]
         return undone
 
-    def _one(self, key: Key, settings: Settings | None) -> tuple[Left, str] | None:
-        """Do what is to be done with one record, and return why it was not done."""
+    def _one(self, job: Job) -> list[Undone]:
+        """Do what is to be done with one record and what belongs to it; return what of it was not done."""
         try:
-            now = self._records.get(key)
-            if now is None:
-                return Left.GONE, ""
-            if not self._is_same(now, self._seen[key]):
-                return Left.CHANGED, ""
+            now = self._records.get(job.key)
+            why = Left.GONE if now is None else None if self._is_same(job, now) else Left.CHANGED
+        except Refused as refused:
+            return _left(job, job.steps, Left.FAILED, refused.answer)
+        except RetentionError:
+            return _left(job, job.steps, Left.BUSY)
+        if why is not None:
+            return _left(job, job.steps, why)
+        undone: list[Undone] = []
+        for number, step in enumerate(job.steps):
+            left, said = self._stepped(step)
+            if left is Left.GONE:
+                undone.append(Undone(step.key, left, step.path))
+            elif left is not None:
+                # The record stays with what it still has.
+                return undone + _left(job, job.steps[number:], left, said)
+        left, said = self._written(job, now)
+        return undone if left is None else [*undone, Undone(job.key, left, answer=said)]
+
+    def _is_same(self, job: Job, now: Item) -> bool:
+        """Whether a record, and what belongs to it, is as it was decided on."""
+        value, before = self._records.value, self._before
+        if any(value(now, each) != value(job.item, each) for each in self._columns):
+            return False
+        return all(
+            before.state(path, before.of(path, {job.key: job.item})[job.key])
+            == self._now.state(path, self._now.of(path, {job.key: now})[job.key])
+            for path in before.watched()
+        )
+
+    def _stepped(self, step: Step) -> tuple[Left | None, str]:
+        """Delete a row, or cut it loose; return why that was not done."""
+        rows, row = step.rows, step.item
+        if step.detach:
+            return _sent(lambda: rows.detach(row), lambda: rows.is_loose(row))
+        return _sent(lambda: rows.delete(row), lambda: rows.gone(row))
+
+    def _written(self, job: Job, now: Item) -> tuple[Left | None, str]:
+        """Delete a record, or set its values; return why that was not done."""
+        settings = job.settings
+        if settings is None:
+            return _sent(lambda: self._records.delete(now), lambda: self._records.gone(now))
+        return _sent(lambda: self._records.update(now, settings), lambda: self._has(job.key, settings))
+
+    def _has(self, key: Key, settings: Settings) -> bool:
+        """Whether what is read back is what was asked for."""
+        now = self._records.get(key)
+        return now is not None and self._records.has(now, settings)
+
+
+def _sent(send: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Left | None, str]:
+    """Send a request, and again while reading back shows that it was not carried out; return why it was not done.
+
+    What is gone after a request without an answer went by that request: some services show for a while what they have deleted.
+    """
+    in_doubt = False
+    for _ in range(_TRIES):
+        try:
+            send()
+        except InDoubt:
+            in_doubt = True
+        except Gone:
+            return (None if in_doubt else Left.GONE), ""
         except Refused as refused:
             return Left.FAILED, refused.answer
         except RetentionError:
             return Left.BUSY, ""
-        return self._written(key, now, settings)
+        else:
+            return None, ""
+        # What this raises leaves the batch open: nobody knows.
+        if is_done():
+            return None, ""
+    return Left.FAILED, "no answer, and not done"
 
-    def _is_same(self, now: Item, before: Item) -> bool:
-        """Whether a record is as it was decided on."""
-        value = self._records.value
-        return all(value(now, each) == value(before, each) for each in self._columns)
 
-    def _written(self, key: Key, item: Item, settings: Settings | None) -> tuple[Left, str] | None:
-        """Send the request, and again while reading back shows that it was not carried out."""
-        for _ in range(_TRIES):
-            try:
-                if settings is None:
-                    self._records.delete(item)
-                else:
-                    self._records.update(item, settings)
-            except InDoubt:
-                pass
-            except Gone:
-                return Left.GONE, ""
-            except Refused as refused:
-                return Left.FAILED, refused.answer
-            except RetentionError:
-                return Left.BUSY, ""
-            else:
-                return None
-            # What this raises leaves the batch open: nobody knows.
-            if self._is_done(key, item, settings):
-                return None
-        return Left.FAILED, "no answer, and not done"
-
-    def _is_done(self, key: Key, item: Item, settings: Settings | None) -> bool:
-        """Whether what is read back is what was asked for."""
-        if settings is None:
-            return self._records.gone(item)
-        now = self._records.get(key)
-        return now is not None and self._records.has(now, settings)
+def _left(job: Job, steps: Sequence[Step], why: Left, answer: str = "") -> list[Undone]:
+    """Return a record and these of its rows as not done."""
+    return [Undone(job.key, why, answer=answer), *(Undone(step.key, why, step.path) for step in steps)]

@@ -57,15 +57,9 @@ def _treated(source: Source, layout: Layout, sample: list[Dossier], policy: Poli
         if isinstance(layout.places.get(name), LastModified):
             hint = "Use a date out of the sidecar as start event."
             yield Problem(f"{source.name}.{name}", "treating a sidecar changes the date of the files, which this decision rests on.", hint)
-    if any(_has_documents(dossier) for dossier in sample):
+    if any(dossier.has_documents for dossier in sample):
         hint = "Delete dossiers as a whole: let all personal fields rest on the same purposes and declare the disposition delete."
         yield Problem(source.name, "dossiers hold documents, whose contents can't be treated while the record stays.", hint)
-
-
-def _has_documents(dossier: Dossier) -> bool:
-    """Whether anything but the sidecar is in a dossier; one that can't be listed may hold anything."""
-    sidecar = dossier.sidecar.path if dossier.sidecar is not None else None
-    return not dossier.trace or any(each.readable and each.path != sidecar for each in dossier.contents)
 
 
 def _columns(source: Source, layout: Layout, sample: list[Dossier]) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from worker.core.sources import Source
 from worker.errors import ConfigurationError
 from worker.ports import Connection, Level
 
+_UNPACED = ("attempts", "wait", "timeout")
 _S3 = ("endpoint", "region", "key", "secret", "token")
 
 
@@ -23,7 +24,7 @@ def open_s3(source: Source, connection: Connection) -> RemoteFiles:
         raise ConfigurationError(
             f"{source.name}: {_variable(source)}__URL has to be s3://bucket or s3://bucket/prefix; the keys are the options KEY and SECRET."
         )
-    options = known_options(source.name, connection.options, _S3)
+    options = known_options(source.name, connection.options, _S3, _UNPACED)
     if ("key" in options) is not ("secret" in options):
         raise ConfigurationError(f"{source.name}: set both options KEY and SECRET, or neither to use the machine's own role.")
     folder = folder_of(source, unquote(parts.path))
@@ -61,7 +62,7 @@ def open_sftp(source: Source, connection: Connection) -> RemoteFiles:
     parts = urlsplit(connection.url or "")
     if parts.scheme != "sftp" or not parts.hostname or not parts.username:
         raise ConfigurationError(f"{source.name}: {_variable(source)}__URL has to be sftp://user@host/path, with a password or without.")
-    options = known_options(source.name, connection.options, ("host_key", "key_file"))
+    options = known_options(source.name, connection.options, ("host_key", "key_file"), _UNPACED)
     if "host_key" not in options:
         raise ConfigurationError(
             f"{source.name}: set {_variable(source)}__OPTIONS__HOST_KEY; a host that nobody knows is not signed in to."

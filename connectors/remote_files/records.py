@@ -33,6 +33,12 @@ class Dossier:
     columns: tuple[str, ...] = ()
     readable: bool = True
 
+    @property
+    def has_documents(self) -> bool:
+        """Whether anything but its sidecar is in it, current or not; one that can't be listed may hold anything."""
+        sidecar = self.sidecar.path if self.sidecar is not None else None
+        return not self.trace or any(each.readable and each.path != sidecar for each in self.contents)
+
 
 class View:
     """The dossiers of a storage as they are when they are asked for."""

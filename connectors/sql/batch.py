@@ -10,12 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connectors.relations import relations_along
 from connectors.sql.columns import Selected, selected
 from connectors.sql.database import Database, DriverConnection
 from connectors.sql.expressions import Expression, Statement
 from connectors.sql.failures import Cause
 from connectors.sql.ranged import on_range
-from connectors.sql.related import related_rows, relations_along
+from connectors.sql.related import related_rows
 from connectors.sql.selection import Model, column_info, uses_rows
 from connectors.sql.tables import Kind
 from worker.core.select import Selection

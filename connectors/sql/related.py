@@ -6,24 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from connectors.relations import relations_along
 from connectors.sql.columns import selected
 from connectors.sql.database import Database, DriverConnection
 from connectors.sql.selection import Model
-from worker.core.sources import Relation, Source
+from worker.core.sources import Source
 from worker.ports import Key, Row
-
-
-def relations_along(source: Source, path: Sequence[str]) -> list[Relation]:
-    """Return the relations that a path leads through; KeyError when one does not exist."""
-    found: list[Relation] = []
-    relations = source.relations
-    for name in path:
-        following = next((each for each in relations if each.name == name), None)
-        if following is None:
-            raise KeyError(name)
-        found.append(following)
-        relations = following.children
-    return found
 
 
 def related_rows(

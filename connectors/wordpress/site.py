@@ -1,8 +1,7 @@
 """One site's comments over REST: paging that misses nothing while comments go, and what each answer means.
 
-WordPress can only page by an offset, and every deletion, our own too, moves what lies behind it. So pages overlap by a comment: a page is
-good when it begins at or before the last comment that was seen, and else the place of that comment is searched for again. `status=any`
-holds comments of every status; without it spam, trash, and the comments of a post in the trash would be missing.
+WordPress can only page by an offset, so `hosted.paging` reads the pages. `status=any` holds comments of every status; without it spam,
+trash, and the comments of a post in the trash would be missing.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from connectors.hosted.paging import Offsets
 from connectors.http import Answer, InDoubt, Service
 from connectors.wordpress.columns import ID, Comment
 from worker.errors import ConfigurationError, SourceFailed
@@ -33,27 +33,12 @@ class Site:
 
     def comments(self, fields: str, *, first: int = 0, last: int | None = None) -> Iterator[list[Comment]]:
         """Yield pages of comments in the order of their ids, from `first` through `last`, each once."""
-        seen = first - 1
-        start = self._place(seen) if first > 0 else 0
-        misses = 0
-        while True:
-            at = max(0, start - 1)
-            page, total = self._page(fields, at)
-            if at and (not page or page[0][ID] > seen):
-                # Comments before this place went: whatever lies between may have moved in front of it.
-                misses += 1
-                if misses > _PATIENCE:
-                    raise SourceFailed(f"{self._source}: comments went faster than they can be read; try again later.")
-                start = self._place(seen)
-                continue
-            misses = 0
-            new = [each for each in page if each[ID] > seen]
-            if new:
-                seen = new[-1][ID]
-                yield [each for each in new if last is None or each[ID] <= last]
-            if at + len(page) >= total or (last is not None and seen >= last):
-                return
-            start = at + len(page)
+
+        def listed(offset: int, most: int) -> tuple[list[Comment], int]:
+            return self._listed({"orderby": ID, "order": "asc", "offset": offset, "per_page": most, "_fields": fields})
+
+        remedy = "Give the account the rights of an editor, and look for a plug-in that changes WordPress' lists."
+        return Offsets(self._source, listed, lambda comment: int(comment[ID]), PAGE, remedy).pages(first=first, last=last)
 
     def count(self, **narrowed: str) -> int:
         """Return how many comments there are, of every status unless `status` says which."""
@@ -120,29 +105,6 @@ class Site:
         answer = self._service.read(f"{self._path}/users/me", {"context": "edit", "_fields": "capabilities"})
         said = self._object(answer).get("capabilities") if answer.is_success else None
         return frozenset(name for name, granted in said.items() if granted) if isinstance(said, dict) else frozenset()
-
-    def _place(self, seen: int) -> int:
-        """Return how many comments have an id up to `seen`."""
-        low, high = 0, self.count()
-        while low < high:
-            middle = (low + high) // 2
-            page, _ = self._listed({"orderby": ID, "order": "asc", "offset": middle, "per_page": 1, "_fields": ID})
-            if page and page[0][ID] <= seen:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def _page(self, fields: str, offset: int) -> tuple[list[Comment], int]:
-        """Return the comments from an offset on, and how many there are in all; SourceFailed when some of them are kept from us."""
-        for _ in range(_PATIENCE):
-            page, total = self._listed({"orderby": ID, "order": "asc", "offset": offset, "per_page": PAGE, "_fields": fields})
-            if len(page) >= min(PAGE, total - offset):
-                return page, total
-        raise SourceFailed(
-            f"{self._source}: WordPress counts comments that it doesn't show this account, so nobody can tell what is due. "
-            "Give the account the rights of an editor."
-        )
 
     def _listed(self, asked: Mapping[str, Any]) -> tuple[list[Comment], int]:
         """Return comments, and how many there are in all."""

@@ -57,10 +57,7 @@ class VerifierKey:
     def parse(cls, text: str) -> VerifierKey:
         """Read a key that was handed out. Raises ConfigurationError for anything else, a wrong hash too: one digit may be mistyped."""
         name, hashed, encoded = (*text.strip().split("+", 2), "", "")[:3]
-        try:
-            raw = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            raw = b""
+        raw = _decoded(encoded)
         if not _is_name(name) or raw[:1] != _ED25519 or len(raw) != 1 + _KEY_BYTES:
             raise ConfigurationError("That is no verifier key: it looks like name+1a2b3c4d+AQ... and is printed by `retention audit key`.")
         key = cls(name, raw[1:])
@@ -131,14 +128,20 @@ def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     signatures = []
     for line in lines[:-1].split("\n"):
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
-        try:
-            raw = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            raw = b""
+        raw = _decoded(encoded)
         if not line.startswith(_DASH) or not _is_name(name) or len(raw) <= _HASH_BYTES:
             raise BadNote("it is not a signed note")
         signatures.append((name, raw))
     return text, signatures
+
+
+def _decoded(encoded: str) -> bytes:
+    """Return the bytes behind base64, none when it is none or not written the one way that has no loose bits in its last character."""
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return raw if base64.b64encode(raw).decode() == encoded else b""
 
 
 def _is_name(name: str) -> bool:

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import methodcaller
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -36,6 +37,8 @@ _FROM_BRACE = re.compile(rb'\{".*')
 _LOG, _NEXT_LOG, _STDOUT = b'{"log":"', b'"}\n{"log":"', rb'\n","stream":"stdout","time":"'
 _MOST_TIME = 64
 _MESSAGE, _OWN_ESCAPED = b'"MESSAGE":"', rb"{\"n\":"
+_BEHIND = b' {"n":'
+_BEGINS, _BEGINS_ESCAPED, _LINES = methodcaller("startswith", _OWN), methodcaller("startswith", _OWN_ESCAPED), methodcaller("count", b"\n")
 _STREAM_ID = re.compile(rb'"_STREAM_ID":"([^"]*)"')
 _MARKS = (b'"salt"', b'"seal"', b'"leaf"')
 _PROCESS = re.compile(rb"(\S+\[\d+\]): ?$")
@@ -48,11 +51,15 @@ UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some lines of one lane: their bytes, each with its line feed but perhaps the last, and their line numbers in the file."""
+    """Some lines of one lane: their bytes, each with its line feed but perhaps the last, and their line numbers in the file.
+
+    own -- every one begins as the trail's lines do; False when nobody looked.
+    """
 
     lane: bytes
     data: bytes
     places: Sequence[int]
+    own: bool = False
 
 
 def blocks(path: Path, *, foreign: bool = False) -> Iterator[Block]:
@@ -109,7 +116,7 @@ class _Wrapping:
             yield from self._one_by_one(data, places)
             return
         for block in alike:
-            yield from (block,) if self._foreign else _own_of(block)
+            yield from (block,) if self._foreign or block.own else _own_of(block)
 
     def _one_by_one(self, data: bytes, places: Sequence[int]) -> Iterator[Block]:
         lanes: dict[bytes, tuple[list[bytes], list[int]]] = {}
@@ -214,40 +221,53 @@ def _of_journal(data: bytes, places: Sequence[int]) -> list[Block] | None:
         return None
     # Quotes in a text are escaped, so where a line of ours ends, in two braces, the first bare one does.
     messages = [part[: part.find(b'}}"') + 2] for part in parts[1:]]
-    blocks = _by_lane(lanes, messages, places, escaped=True)
-    return blocks if all(message.startswith(_OWN_ESCAPED) for message in messages) else None
+    return _by_lane(lanes, messages, places, escaped=True) if all(map(_BEGINS_ESCAPED, messages)) else None
 
 
 def _of_export(data: bytes, places: Sequence[int]) -> list[Block] | None:
     """Take entries of `journalctl -o export` apart when nothing else in them looks like ours."""
-    parts = data.split(_FIELD)
-    messages = [part[:end] if (end := part.find(b"\n")) >= 0 else part for part in parts[1:]]
+    before, *parts = data.split(_FIELD)
+    first = places[0] + before.count(b"\n") + 1
+    if before.startswith(_FIELD[1:]):
+        # The file was read up to this line of an entry.
+        parts.insert(0, before[len(_FIELD) - 1 :])
+        first = places[0]
+    messages = [part[:end] if (end := part.find(b"\n")) >= 0 else part for part in parts]
     if not messages or data.count(_BRACE) != b"\n".join(messages).count(_BRACE):
         return None
-    before = accumulate(1 + part.count(b"\n") for part in parts[:-1])
-    return _by_lane([b""], messages, [places[0] + lines for lines in before])
+    at = accumulate(map(_LINES, parts[:-1]), lambda place, lines: place + 1 + lines, initial=first)
+    return _by_lane([b""], messages, list(at))
 
 
 def _behind_text(data: bytes, places: Sequence[int]) -> list[Block]:
     """Return what stands behind a text in its line, as far as it may be ours."""
+    parts = data.split(_BEHIND)
+    cuts = [part.rfind(b"\n") for part in parts]
+    if len(parts) == len(places) + 1 and cuts[0] < 0 <= min(cuts[1:]):
+        # As many line feeds as parts behind the first, and each of these has one: so every line has its text and then one of ours.
+        messages = [_OWN + part[:cut] for cut, part in zip(cuts[1:], parts[1:], strict=True)]
+        texts = [part[cut + 1 :][-_MOST_NAME:] + b" " for cut, part in zip(cuts[:-1], parts[:-1], strict=True)]
+        found, at = texts, places
+    else:
+        found, messages, at = _each_behind_text(data, places)
+    known = {text: process.group(1) if (process := _PROCESS.search(text)) else b"" for text in {*found}}
+    return _by_lane([known[text] for text in found], messages, at) or []
+
+
+def _each_behind_text(data: bytes, places: Sequence[int]) -> tuple[list[bytes], list[bytes], list[int]]:
+    """Return (text, what begins with a brace behind it, line number) of every line that has such a thing."""
+    texts: list[bytes] = []
     messages: list[bytes] = []
-    lanes: list[bytes] = []
     at: list[int] = []
     place, before = places[0], 0
-    known: dict[bytes, bytes] = {}
     for found in _FROM_BRACE.finditer(data):
         start = data.rfind(b"\n", before, found.start()) + 1 or before
         place += data.count(b"\n", before, start)
         before = start
-        text = data[max(start, found.start() - _MOST_NAME) : found.start()]
-        lane = known.get(text)
-        if lane is None:
-            process = _PROCESS.search(text)
-            lane = known[text] = process.group(1) if process else b""
+        texts.append(data[max(start, found.start() - _MOST_NAME) : found.start()])
         messages.append(found.group())
-        lanes.append(lane)
         at.append(place)
-    return _by_lane(lanes, messages, at) or []
+    return texts, messages, at
 
 
 def _by_lane(lanes: Sequence[bytes], messages: Sequence[bytes], places: Sequence[int], *, escaped: bool = False) -> list[Block] | None:
@@ -266,7 +286,7 @@ def _by_lane(lanes: Sequence[bytes], messages: Sequence[bytes], places: Sequence
         data = _unescaped(own) if escaped else b"\n".join(own) + b"\n"
         if data is None:
             return None
-        blocks.append(Block(lane, data, at))
+        blocks.append(Block(lane, data, at, own=all(map(_BEGINS_ESCAPED if escaped else _BEGINS, own))))
     return blocks
 
 

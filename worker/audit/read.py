@@ -151,6 +151,18 @@ def segment(folder: Path, stream: str, first: int, count: int, *, root: str | No
     return [entry.payload for entry in _entries(path, piece) if entry.payload is not None]
 
 
+def since(folder: Path, stream: str, first: int) -> Iterator[Payload]:
+    """Yield the sealed events of a stream from the segment on that begins at line number `first`; Broken as for `segment`."""
+    path = next(folder.glob(f"audit-*-{stream}.jsonl"), None)
+    if path is None:
+        raise Broken(Damage.ABSENT, folder, 0, f"there is no file of stream {stream}")
+    with path.open("rb") as file:
+        until = sealed_end(file).offset
+        _seek(path, file, first)
+        for piece in _Strict(path, stream, first=first).pieces(file, until):
+            yield from (entry.payload for entry in _entries(path, piece) if entry.payload is not None)
+
+
 def check(folder: Path) -> Iterator[Broken]:
     """Read every file of the folder and yield what is broken; nothing when the trail is whole.
 

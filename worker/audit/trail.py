@@ -31,7 +31,7 @@ from typing import Self, TypeAlias
 import structlog
 
 from worker.audit.checkpoint import Checkpoint
-from worker.audit.endings import unfinished
+from worker.audit.endings import Ending, unfinished
 from worker.audit.events import Action
 from worker.audit.lines import (
     FIRST_PREVIOUS,
@@ -58,6 +58,8 @@ __all__ = ["SERVICE", "AuditTrail", "Segment", "room_for"]
 SERVICE = "retention-worker"
 Sign: TypeAlias = Callable[[str], str]
 """Makes a signed note of a text that consists of whole lines."""
+Resay: TypeAlias = Callable[[Path, Sequence[Ending]], Sequence[tuple[Action, Mapping[str, JsonValue]]]]
+"""Knows, from the folder and how files in it were left, the events that were lost with their ends although what they say holds."""
 _OPENING, _CLOSING = b"{}"
 _WHAT_NEXT = "Nothing was written to any system after this. Free the disk or mend the folder, and start again."
 
@@ -111,20 +113,21 @@ class AuditTrail:
         context: Mapping[str, str] | None = None,
         sign: Sign | None = None,
         copy_to: Callable[[bytes], None] | None = None,
+        resay: Resay | None = None,
     ) -> Self:
         """Start a stream in the folder (made with mode 0700 when missing) and say so in it, durably.
 
-        Records what earlier writers left torn or unclosed, unless that was recorded before. `now` answers the present
-        aware instant; `sign` makes a signed note of a text, and without it there are no checkpoints. `copy_to` is given the
-        bytes of every segment after the file has them; an OSError of it counts as a failed write. Raises
-        ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
+        Records what earlier writers left torn or unclosed, unless that was recorded before, and in the same segment what `resay` knows to
+        be lost with it. `now` answers the present aware instant; `sign` makes a signed note of a text, and without it there are no
+        checkpoints. `copy_to` is given the bytes of every segment after the file has them; an OSError of it counts as a failed write.
+        Raises ConfigurationError when the folder or an earlier file in it can't be used, AuditUnavailable
         when the first events can't be written.
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _only_opener(folder) as directory:
                 trail = cls._create(folder, now, sign, copy_to)
-                trail._begin(folder, service_version, context or {})  # noqa: SLF001 - the second half of construction
+                trail._begin(folder, service_version, context or {}, resay)  # noqa: SLF001 - the second half of construction
                 os.fsync(directory)
         except OSError as error:
             raise ConfigurationError(
@@ -164,10 +167,9 @@ class AuditTrail:
         while self._sign is not None and self._segment > self._signed:
             with self._appending:
                 checked = Checkpoint(self.stream, self._tree.size, self._tree.root())
-            said: dict[str, JsonValue] = {TIMESTAMP: instant(self._now()), "event.action": str(Action.CHECKPOINT), **self.context}
-            said |= {"retention.segments": checked.size, "retention.note": self._sign(checked.text())}
+            said = self._event(Action.CHECKPOINT, {"retention.segments": checked.size, "retention.note": self._sign(checked.text())})
             # A checkpoint covers everything before it, so it is made again when another thread wrote in between.
-            if self._append([payload(said)], at=checked.size) is not None:
+            if self._append([said], at=checked.size) is not None:
                 self._signed = checked.size + 1
         self.sync()
 
@@ -240,7 +242,7 @@ class AuditTrail:
             raise
         return cls(path, stream, descriptor, now=now, sign=sign, copy_to=copy_to)
 
-    def _begin(self, folder: Path, service_version: str, context: Mapping[str, str]) -> None:
+    def _begin(self, folder: Path, service_version: str, context: Mapping[str, str], resay: Resay | None) -> None:
         service = {"service.name": SERVICE, "service.version": service_version, "trace.id": self.stream}
         self.context = MappingProxyType({**service, **context})
         try:
@@ -255,9 +257,10 @@ class AuditTrail:
             )
             left = unfinished(folder)
             known = recorded_endings(folder) if left else set()
-            for ending in left:
-                if ending.identity not in known:
-                    self.emit(ending.action, ending.fields())
+            new = [each for each in left if each.identity not in known]
+            events = [*((each.action, each.fields()) for each in new), *(resay(folder, new) if resay is not None and new else ())]
+            if events:
+                self._append([self._event(action, fields) for action, fields in events])
             self.sync()
         except BaseException:
             self._abandon()
@@ -271,6 +274,10 @@ class AuditTrail:
         if twice:
             raise ValueError(f"an audit event says {min(twice)} twice")
         return {**head, **event}
+
+    def _event(self, action: Action, fields: Mapping[str, JsonValue]) -> bytes:
+        """Return the payload of an event of which only this module makes segments."""
+        return payload({TIMESTAMP: instant(self._now()), "event.action": str(action), **self.context, **fields})
 
     def _append(self, payloads: Sequence[bytes], *, at: int | None = None) -> Segment | None:
         """Put a segment at the end; None when it was meant as the one with the number `at` and another came first."""

@@ -80,6 +80,8 @@ def add(
         )
     for row in rows:
         session.show(f"Hold {row.hold_id} is in force.")
+    if scope == "subject":
+        session.show("See which records it keeps, for a mistyped name keeps none: retention explain --subject -")
     return 0
 
 

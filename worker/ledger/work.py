@@ -179,6 +179,13 @@ class Work(Queue):
         with self._read() as connection:
             return [BatchRow(**row) for row in connection.execute(wanted.order_by(*_walk(table))).mappings()]
 
+    def committed_in(self, stream: str, last: int) -> list[BatchRow]:
+        """Return the last committed batches with intents in a stream of the audit trail, in the order of these."""
+        table = schema.batches
+        wanted = select(*_BATCH).where(table.c.stream == stream, table.c.state == "committed").order_by(table.c.first.desc()).limit(last)
+        with self._read() as connection:
+            return [BatchRow(**row) for row in connection.execute(wanted).mappings()][::-1]
+
     def unfinished(self, run_id: str | None = None) -> list[BatchRow]:
         """Return the batches of one run, or of all, that are in no final state: pending or intended."""
         table = schema.batches

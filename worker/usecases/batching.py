@@ -438,8 +438,10 @@ class BatchWorker:
         self._say_skipped(attempt, skipped)
         excluded, stayed = (left_out.excluded, left_out.stayed) if left_out is not None else ([], [])
         fields = closing_fields(attempt, closing, digest=digest, count=sum(effects.values()), excluded=excluded)
+        # What the ledger could say again needs no flush of its own (see `resaying`).
+        plain = closing is Closing.COMMITTED and not skipped and not excluded
         self._machine.trail.emit(
-            Action.BATCH_CLOSED, {**fields, "retention.run": self._run_id, "retention.source": self._policy.source.name}, sync=True
+            Action.BATCH_CLOSED, {**fields, "retention.run": self._run_id, "retention.source": self._policy.source.name}, sync=not plain
         )
         known = {**effects, **({UNDONE: len(excluded)} if excluded else {})}
         state: BatchEnd = "committed" if closing is Closing.COMMITTED else "rolled_back"

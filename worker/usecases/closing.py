@@ -229,6 +229,10 @@ _SKIP_FINDINGS: Sequence[tuple[str, Any, str]] = (
 def _end(machine: Machine, result: RunResult, state: RunEnd, exit_code: int, reason: str = "") -> None:
     """End a run in the ledger and in the trail; when the trail can't be written any more the ledger alone says so."""
     result.state, result.exit_code = state, exit_code
+    run = machine.ledger.run(result.run_id)
+    if run is not None and run.state != "running":
+        # Whoever took this process for dead has said the end, out of the same ledger.
+        return
     counts = {name: _counts(outcome) for name, outcome in result.results.items()}
     totals: Counter[str] = Counter()
     for each in counts.values():

@@ -148,6 +148,8 @@ class Drain:
             self._write_down()
             # Written down together with the next lease, or right away when there is none.
             self._finished = (lease, as_outcome(done))
+        # Another process, elsewhere, may end the run as soon as the last batch is written down.
+        machine.trail.sync()
         self._write_down()
         self._give_up_when_stopped(name)
 

@@ -40,6 +40,7 @@ SOURCES = ("contacts", "invoices", "members")
 
 HURTS = {
     "worker process": 10,
+    "worker process frozen": 3,
     "worker": 3,
     "beat": 2,
     "source session": 4,
@@ -252,6 +253,8 @@ class Campaign:
         match kind:
             case "worker process":
                 return processes.kill_child(chance.choice(processes.names("worker")), chance.randrange(8))
+            case "worker process frozen":
+                return processes.freeze_child(chance.choice(processes.names("worker")), chance.randrange(8), chance.uniform(0.5, 6))
             case "worker" | "beat":
                 processes.kill(chance.choice(processes.names(kind)))
             case "source session":

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -91,6 +92,18 @@ class Crew:
             return True
         return False
 
+    def freeze_child(self, name: str, which: int, seconds: float) -> bool:
+        """Let time stand still for one process of a worker's pool, as on a machine that sleeps or swaps; False when there is none."""
+        found = self.children(name)
+        if not found:
+            return False
+        pid = found[which % len(found)]
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            threading.Timer(seconds, _thaw, (pid,)).start()
+            return True
+        return False
+
     def kill(self, name: str) -> None:
         """Kill a worker with its pool, or a beat, and start it again."""
         process = self._running[name]
@@ -132,6 +145,11 @@ class Crew:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self._running.clear()
+
+
+def _thaw(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.thoroughness import examples
 from tests.unit.audit.whole_files import RULE, Checked, File, kinds
+from worker.audit import packaging
 from worker.audit.broken import Damage
 from worker.audit.lanes import split
 from worker.audit.packaging import Block, _Wrapping, blocks
@@ -161,7 +162,9 @@ def test_a_block_and_its_lines_are_unwrapped_alike(one: File, two: File, tmp_pat
     wrapping = _Wrapping(_foreign=False)
     places = range(1, 1 + len(split(content)))
     by_line = [*wrapping._one_by_one(content, places), *wrapping.rest(places[-1])]
-    assert unwrapped(iter(by_line)) == unwrapped(blocks(tmp_path / "some.log"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(packaging, "_BLOCK", data.draw(st.sampled_from([1 << 20, 3_000, 700])))
+        assert unwrapped(iter(by_line)) == unwrapped(blocks(tmp_path / "some.log"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -9,9 +10,11 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
+from connectors import http
 from connectors.http import Answer, InDoubt, Limits, Service, Token, address_of
 from worker.errors import ConfigurationError, RetentionError, Retriable, SourceFailed
 
@@ -28,8 +31,10 @@ class Server:
     met: list[float] = field(default_factory=list)
     opened: list[Service] = field(default_factory=list)
 
-    def service(self, limits: Limits = FAST, auth: Token | None = None, url: str = "") -> Service:
-        self.opened.append(Service("people", url or self.url, limits=limits, auth=auth))
+    def service(
+        self, limits: Limits = FAST, auth: Token | None = None, url: str = "", is_busy: Callable[[Answer], bool] | None = None
+    ) -> Service:
+        self.opened.append(Service("people", url or self.url, limits=limits, auth=auth, is_busy=is_busy))
         return self.opened[-1]
 
 
@@ -151,6 +156,25 @@ def test_no_more_requests_a_second_than_allowed(server: Server) -> None:
     assert server.met[-1] - server.met[0] >= 4 / 20
 
 
+def test_requests_keep_their_distance_when_processes_take_turns(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services of one source that take turns, each in another process, stay below the limit together, however long a request takes."""
+    clock = SimpleNamespace(at=100.0, monotonic=lambda: clock.at, sleep=lambda seconds: setattr(clock, "at", clock.at + seconds))
+    monkeypatch.setattr(http, "time", clock)
+    sent: list[float] = []
+
+    def answer(_: BaseHTTPRequestHandler) -> tuple[int, Mapping[str, str], bytes]:
+        sent.append(clock.at)
+        clock.at += 0.01 * (len(sent) % 4)
+        return 200, {}, b"{}"
+
+    server.answer = answer
+    services = [server.service(Limits(per_second=20)) for _ in range(3)]
+    for turn in range(30):
+        for _ in range(2 + turn % 3):
+            services[turn % 3].read("/x")
+    assert min(later - sooner for sooner, later in itertools.pairwise(sent)) > 1 / 20 - 1e-9
+
+
 def test_no_error_shows_address_body_or_password(server: Server) -> None:
     """However an error is printed, nothing of the request or the answer is in it."""
     url = server.url.replace("://", f"://{SECRET}:{SECRET}@")
@@ -203,3 +227,58 @@ def test_what_is_no_address(url: str | None) -> None:
     """What can't be one is refused, by the name of the setting."""
     with pytest.raises(ConfigurationError, match="RETENTION_SOURCES__PEOPLE__URL"):
         address_of("people", url)
+
+
+def test_a_service_may_say_in_its_own_way_that_it_is_busy(server: Server) -> None:
+    """What a service takes for "fewer requests" is sent again, a change too, and is Retriable when patience ends."""
+    answers = iter([(403, {}, b""), (200, {}, b"{}")])
+    server.answer = lambda _: next(answers)
+    service = server.service(is_busy=lambda answer: answer.status == 403 and not answer.body)
+    assert 200 == service.write("POST", "/", body={}).status
+    server.answer = lambda _: (403, {}, b"")
+    with pytest.raises(Retriable, match="HTTP 403"):
+        service.read("/")
+    server.answer = lambda _: (403, {}, b"{}")
+    assert 403 == service.read("/").status
+
+
+def test_a_long_answer_is_read_piece_by_piece(server: Server) -> None:
+    """What takes the pieces gets all of them, may stop early, and is not called for an answer that is no success."""
+    server.answer = lambda _: (200, {}, b"x" * 300_000)
+    service = server.service()
+    assert 300_000 == service.streamed("/", None, lambda pieces: sum(map(len, pieces)))
+    assert b"x" == service.streamed("/", None, lambda pieces: next(pieces)[:1])
+    server.answer = lambda _: (404, {}, b"nothing")
+    answer = service.streamed("/", None, lambda _: pytest.fail("it is no success"))
+    assert (404, b"nothing") == (answer.status, answer.body)
+
+
+def test_a_long_answer_that_breaks_off_is_asked_for_anew(server: Server) -> None:
+    """When the connection breaks in the middle everything is taken again from the beginning, and never what came so far."""
+
+    def broken(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "900")
+        request.end_headers()
+        request.wfile.write(b"abc")
+
+    answers = iter([lambda _: (503, {}, b""), broken, lambda _: (200, {}, b"abcdef")])
+    server.answer = lambda request: next(answers)(request)
+    assert b"abcdef" == server.service().streamed("/", None, lambda pieces: b"".join(pieces))
+    assert 3 == len(server.met)
+    server.answer = broken
+    with pytest.raises(SourceFailed):
+        server.service().streamed("/", None, lambda pieces: b"".join(pieces))
+
+
+def test_a_service_may_name_its_wait_in_a_header_of_its_own(server: Server) -> None:
+    """Where the header has another name it counts when Retry-After is missing, and only then."""
+    server.answer = lambda _: (429, {"X-Reset": "500"}, b"")
+    server.opened.append(Service("people", server.url, limits=FAST, waits="x-reset"))
+    with pytest.raises(Retriable) as caught:
+        server.opened[-1].read("/")
+    assert 500 == caught.value.retry_after
+    server.answer = lambda _: (429, {"X-Reset": "500", "Retry-After": "700"}, b"")
+    with pytest.raises(Retriable) as caught:
+        server.opened[-1].read("/")
+    assert 700 == caught.value.retry_after

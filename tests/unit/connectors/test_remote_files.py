@@ -63,3 +63,10 @@ def test_wrong_options_are_said_without_their_values(options: dict[str, str]) ->
     with pytest.raises(ConfigurationError) as caught:
         plugins.s3_files(source(), Connection("s3://bucket", options=options))
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(("plugin", "url"), [("s3_files", "s3://bucket"), ("sftp_files", "sftp://user@host/path")])
+def test_an_option_that_would_do_nothing_is_refused(plugin: str, url: str) -> None:
+    """A limit of requests that nobody keeps is no setting: who sets it is told."""
+    with pytest.raises(ConfigurationError, match="unknown options per_second"):
+        getattr(plugins, plugin)(source(), Connection(url, options={"per_second": "5"}))

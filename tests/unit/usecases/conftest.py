@@ -27,6 +27,7 @@ from worker.usecases.applying import RunResult, apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
+from worker.usecases.resaying import lost_closings
 
 POLICIES = """
 version = 1
@@ -186,7 +187,13 @@ class Lab:
                 if not trails:
                     trails.append(
                         stack.enter_context(
-                            AuditTrail.open(settings.audit_folder, now=lambda: self.moment, service_version="0", context={})
+                            AuditTrail.open(
+                                settings.audit_folder,
+                                now=lambda: self.moment,
+                                service_version="0",
+                                context={},
+                                resay=lost_closings(ledger),
+                            )
                         )
                     )
                 return trails[0]

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.usecases.conftest import Killed, Lab
+from worker.audit.events import Action
+from worker.audit.read import Payload, read
 from worker.errors import Busy, ConfigurationError
 from worker.ledger.rows import OrderRow, RunRow
 from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
+from worker.usecases.closing import close
 from worker.usecases.draining import Drain
 from worker.usecases.machine import Machine
 from worker.usecases.planning import make_plan
@@ -55,6 +58,12 @@ def one_batch(machine: Machine, run_id: str, source: str) -> None:
     turns: Iterator[bool] = iter((True, False))
     with Drain(machine, run_id, go_on=lambda _: next(turns)) as drain:
         drain.source(source)
+
+
+def payloads(machine: Machine) -> list[Payload]:
+    """Return what this process has said in the trail."""
+    machine.trail.sync()
+    return [entry.payload for entry in read(machine.trail.path) if entry.payload is not None]
 
 
 class TestPace:
@@ -280,6 +289,19 @@ class TestLookingAfter:
             [result] = look_after(machine).ended
             assert (run_id, 4) == (result.run_id, result.exit_code)
             assert [] == list(look_after(machine).ended)
+
+    def test_a_closer_that_was_only_slow_says_nothing_twice(self, small: Lab) -> None:
+        """Whoever was taken for dead while it closed a run finds it ended, and the trail has one end of it."""
+        with small.machine() as machine:
+            run_id = begun(machine)
+            with Drain(machine, run_id) as drain:
+                drain.source("customers")
+                drain.source("invoices")
+            assert machine.ledger.close_order(run_id, "host:1:slow")
+            assert 1 == len(look_after(machine).ended)
+            close(machine, run_id)
+            ended = [each for each in payloads(machine) if each["event.action"] == Action.RUN_ENDED and each["retention.run"] == run_id]
+        assert 1 == len(ended)
 
     def test_a_batch_that_kills_its_workers_ends_with_its_source(self, small: Lab) -> None:
         """After three of them the source is given up in this run, and it ends as partial."""

@@ -1,0 +1,41 @@
+"""Members of a list at Laposta, over its API."""
+
+from __future__ import annotations
+
+import httpx
+
+from connectors.hosted import HostedSource
+from connectors.http import Service, address_of
+from connectors.laposta.account import Account
+from connectors.laposta.checks import declared
+from connectors.laposta.members import Members
+from connectors.patience import known_options, limits_of
+from worker.core.sources import Source
+from worker.errors import ConfigurationError
+from worker.ports import Connection
+
+__all__ = ["open_source"]
+
+GENTLE = "1"
+"""Requests a second unless the settings say otherwise. The limit is the account's, 30 or 120 a minute, and the website's sign-up form needs
+some of it."""
+
+
+def open_source(source: Source, connection: Connection) -> HostedSource:
+    """Open the list that is the source's table; ConfigurationError when the declaration or the address can't be right.
+
+    Nothing is asked of Laposta yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
+    """
+    problems = declared(source)
+    if problems:
+        raise ConfigurationError("\n".join(str(each) for each in problems))
+    address = address_of(source.name, connection.url)
+    key = address.user or address.password
+    if not key:
+        raise ConfigurationError(f"{source.name}: the address has no API key: https://KEY@api.laposta.nl/v2.")
+    known_options(source.name, connection.options, ())
+    limits = limits_of(source.name, {"per_second": GENTLE, **connection.options}, connection.batch_seconds)
+    service = Service(source.name, address.base, auth=httpx.BasicAuth(key, ""), limits=limits)
+    account = Account(source.name, service, source.table)
+    members = Members(source, account, encrypted=address.encrypted, pace=limits.per_second * connection.batch_seconds)
+    return HostedSource(source, members, batch_seconds=connection.batch_seconds)

@@ -1,0 +1,180 @@
+"""The members of a list at Laposta as records.
+
+Laposta gives out a list in one piece: no pages, no order, no filter but the state. It is read once for each look at it, and only keys and
+declared columns are held until it can be given out in order (`connectors.hosted.held`). Changing a member may not subscribe it again: the
+state of one that unsubscribed is sent along, and what comes back is looked at; the address of one that bounced or never confirmed
+isn't changed at all, because Laposta takes no such state. Whoever subscribes again between our last look and our request is unsubscribed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.hosted import Refused
+from connectors.hosted.held import Held
+from connectors.laposta import account as laposta
+from connectors.laposta.account import Account
+from connectors.laposta.checks import ACTIVE, COLUMNS, CUSTOM, EMAIL, ID, STATE, UNSUBSCRIBED, UNSUBSCRIBED_AT, check
+from connectors.patience import InDoubt
+from worker.core.facts import UNREADABLE, Raw
+from worker.core.model import Policy
+from worker.core.select import Selection
+from worker.core.sources import Source
+from worker.errors import Problem
+from worker.ports import Key, KeyRange, Level
+
+_PAGE = 500
+_MOST = 100
+_REQUESTS_A_RECORD = 6
+"""At most: the record and its history twice, the change, and reading it back."""
+
+
+@dataclass(slots=True)
+class Member:
+    """A member, as far as its columns are declared."""
+
+    id: str
+    state: str
+    values: Mapping[str, Any] = field(repr=False)
+    unsubscribed_at: Raw = field(default=None, repr=False)
+    asked: bool = False
+
+
+class Members:
+    """The members of one list. pace -- how many requests a batch may take, 0 for any number."""
+
+    level = Level.PERMANENT
+
+    def __init__(self, source: Source, account: Account, *, encrypted: bool, pace: float) -> None:
+        self._source = source
+        self._account = account
+        self._encrypted = encrypted
+        declared = {each.column for each in source.fields} - {ID, STATE, UNSUBSCRIBED_AT}
+        self._columns = sorted(declared)
+        # No hold can be placed while a batch is written, and none is to end for want of time.
+        self.most = max(1, min(_MOST, int(pace / 2 / _REQUESTS_A_RECORD))) if pace else _MOST
+        self._changed = ("", ACTIVE)
+
+    def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Member]]:  # noqa: ARG002
+        """Yield the members in the order of their ids; the whole list is read, and its declared columns are held, before the first."""
+        first, last = (None, None) if within is None else (str(within.first[0]), str(within.last[0]))
+
+        def take(members: Iterator[laposta.Member]) -> Held[str]:
+            held: Held[str] = Held()
+            for member in members:
+                key = member[ID]
+                if first is None or last is None or first <= key <= last:
+                    held.add(key, [member.get(STATE), *(_said(member, column) for column in self._columns)])
+            return held
+
+        for page in self._account.members(take).pages(_PAGE):
+            yield [Member(key, str(state), dict(zip(self._columns, values, strict=True))) for key, (state, *values) in page]
+
+    def get(self, key: Key) -> Member | None:
+        """Return one member as it is now."""
+        found = self._account.member(str(key[0]))
+        if found is None:
+            return None
+        return Member(found[ID], str(found.get(STATE)), {column: _said(found, column) for column in self._columns})
+
+    def key(self, item: Member) -> Key:
+        """Return a member's id, which Laposta made up and which says nothing about the person."""
+        return (item.id,)
+
+    def value(self, item: Member, column: str) -> Raw:
+        """Return the value of a column; for `@unsubscribed_at` the history of a member that unsubscribed is asked for, once."""
+        if column == ID:
+            return item.id
+        if column == STATE:
+            return item.state
+        if column == UNSUBSCRIBED_AT:
+            return self._unsubscribed_at(item)
+        said = item.values[column]
+        if said is None or said == "":
+            return None
+        return said if isinstance(said, str | int | float) else UNREADABLE
+
+    def delete(self, item: Member) -> None:
+        """Delete a member for good."""
+        self._account.delete(item.id)
+
+    def update(self, item: Member, settings: Mapping[str, Raw]) -> None:
+        """Set columns of a member; it is subscribed afterwards only if it was before."""
+        if EMAIL in settings and item.state not in (ACTIVE, UNSUBSCRIBED):
+            raise Refused("its address isn't changed in this state")
+        form = {_parameter(column): _text(new) for column, new in settings.items()}
+        if item.state == UNSUBSCRIBED:
+            form[STATE] = UNSUBSCRIBED
+        self._changed = (item.id, item.state)
+        now = self._account.change(item.id, form)
+        if self._is_resubscribed(item.id, str(now.get(STATE))):
+            # It is read back, and asked for again.
+            raise InDoubt(f"{self._source.name}: a change subscribed a member again.")
+
+    def gone(self, item: Member) -> bool:
+        """Whether a member can't be had any more."""
+        return self._account.member(item.id) is None
+
+    def has(self, item: Member, settings: Mapping[str, Raw]) -> bool:
+        """Whether a member has these values, and no state that a change of ours gave it."""
+        if self._is_resubscribed(item.id, item.state):
+            return False
+        return all(_text(self.value(item, column)) == _text(new) for column, new in settings.items())
+
+    def columns(self) -> Sequence[str]:
+        """Return the columns of every member, and the fields of the list."""
+        return [*COLUMNS, *(CUSTOM + str(each.get("custom_name")) for each in self._account.fields())]
+
+    def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what makes the source unusable, what a person should know)."""
+        return check(source, self._account, policy, encrypted=self._encrypted)
+
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return what the account needs: a key opens all of an account."""
+        said = [f"Laposta: {account} needs an API key of the account. Keys have no rights of their own: one opens every list."]
+        return [*said, "The worker changes and deletes members one by one; it never empties or deletes a list."] if writes else said
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._account.close()
+
+    def _is_resubscribed(self, member_id: str, state: str) -> bool:
+        """Whether a member that a change of ours was about is active now and was not before."""
+        changed, before = self._changed
+        return member_id == changed and state == ACTIVE and before != ACTIVE
+
+    def _unsubscribed_at(self, item: Member) -> Raw:
+        """Return when a member unsubscribed; None for one that didn't, unreadable when its history doesn't say."""
+        if item.state != UNSUBSCRIBED:
+            return None
+        if not item.asked:
+            events = self._account.events(item.id)
+            said = next((each.get("event_date_iso") for each in events if each.get("type") == UNSUBSCRIBED), None)
+            item.unsubscribed_at = said if isinstance(said, str) and said else UNREADABLE
+            item.asked = True
+        return item.unsubscribed_at
+
+
+def _said(member: laposta.Member, column: str) -> Any:
+    """Return what Laposta says in a column. A list without further fields has an empty array for them."""
+    if not column.startswith(CUSTOM):
+        return member.get(column)
+    custom = member.get("custom_fields")
+    return custom.get(column.removeprefix(CUSTOM)) if isinstance(custom, Mapping) else None if not custom else [custom]
+
+
+def _parameter(column: str) -> str:
+    """Return what a column is called in a request."""
+    return f"custom_fields[{column.removeprefix(CUSTOM)}]" if column.startswith(CUSTOM) else column
+
+
+def _text(value: Raw) -> str:
+    """Return a value as a form says it, nothing as an empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, dt.date) else str(value)

@@ -1,0 +1,211 @@
+"""An audience's members as the records of a source.
+
+Threat model. A permanent deletion can't be taken back, and Mailchimp never lets the address be imported again: it is sent for a member
+that was read again directly before, under the hash that was read with it. An update never holds a status, so it subscribes nobody; a
+member whose status is another one afterwards is reported. Pages come in no order of keys, so the records with the lowest keys are kept
+while a list is walked (`_HELD` of them at most, as bytes), given out in order, and the list is walked again for those behind them: no page
+is being read while its records are written. A member that is archived or brought back by somebody else while the lists are walked may be
+met only in the next run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+
+from connectors.hosted import HostedSource, Refused
+from connectors.http import Address, Service, address_of
+from connectors.mailchimp import checks, columns
+from connectors.mailchimp.audience import PAGE, Audience, is_busy
+from connectors.mailchimp.columns import ARCHIVED, KEY, STATUS, UNSUBSCRIBED, UNSUBSCRIBED_AT, Said
+from connectors.patience import known_options, limits_of
+from worker.core.facts import Raw
+from worker.core.model import Policy
+from worker.core.select import Selection
+from worker.core.sources import Source
+from worker.errors import ConfigurationError, Problem
+from worker.ports import Connection, Key, KeyRange, Level
+
+_HELD = 25_000
+_CHUNK = 200
+_A_PAGE = 10
+"""As many single members take about as long as a page of them."""
+_LARGE = _CHUNK * PAGE // _A_PAGE
+_FRESH = 1_800
+"""Seconds for which the keys of a large audience are remembered."""
+_API = "/3.0"
+
+
+def open_source(source: Source, connection: Connection) -> HostedSource:
+    """Open the members of the audience `table` at the connection's address; ConfigurationError when either can't be right.
+
+    Nothing is asked of Mailchimp yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
+    """
+    problems = checks.declared(source)
+    if problems:
+        raise ConfigurationError("\n".join(str(each) for each in problems))
+    address = address_of(source.name, connection.url)
+    known_options(source.name, connection.options, ())
+    _signs_in(source.name, address)
+    service = Service(
+        source.name,
+        address.base if urlsplit(address.base).path else address.base + _API,
+        auth=httpx.BasicAuth(address.user or "retention", address.password),
+        limits=limits_of(source.name, connection.options, connection.batch_seconds),
+        is_busy=is_busy,
+    )
+    return HostedSource(source, Members(source, service, encrypted=address.encrypted), batch_seconds=connection.batch_seconds)
+
+
+def _signs_in(source: str, address: Address) -> None:
+    """Refuse an address without a key, and a key of another data centre, which Mailchimp would refuse in unclear words."""
+    if not address.password:
+        raise ConfigurationError(f"{source}: the address has no API key: https://any:KEY-us21@us21.api.mailchimp.com/3.0.")
+    host = re.match(r"(\w+)\.api\.mailchimp\.com$", urlsplit(address.base).hostname or "")
+    key = re.search(r"-([a-z]+\d+)$", address.password)
+    if host and key and host[1] != key[1]:
+        raise ConfigurationError(f"{source}: the key is of the data centre {key[1]} and the address of {host[1]}. Use the key's.")
+
+
+@dataclass(slots=True)
+class Member:
+    """One member. said -- as Mailchimp told it; ended -- when it unsubscribed, once somebody has asked."""
+
+    said: Said = field(repr=False)
+    ended: tuple[str | None] | None = field(default=None, repr=False)
+
+
+class Members:
+    """The members of one audience, for `connectors.hosted`."""
+
+    most = _CHUNK
+
+    def __init__(self, source: Source, service: Service, *, encrypted: bool) -> None:
+        self._source = source
+        self._service = service
+        self._encrypted = encrypted
+        self._index: tuple[list[str], float] | None = None
+        self._archives = source.options.get("delete") == checks.ARCHIVE
+        self.level = Level.SOFT if self._archives else Level.PERMANENT
+        fields = columns.wanted([each.column for each in source.fields])
+        self._audience = Audience(source.name, service, source.table, fields, archives=self._archives)
+
+    def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Member]]:  # noqa: ARG002 - it can't be asked for
+        """Yield the members in the order of their keys; each walk through the lists ends before its records are given out.
+
+        A range of a large audience is not walked for but asked for, member by member: who came since its keys were listed is left out.
+        """
+        near = None if within is None else self._near(within)
+        if near is not None:
+            found = [self.get((key,)) for key in near]
+            yield [each for each in found if each is not None]
+            return
+        after: str | None = None
+        while True:
+            held, goes_on = self._lowest(after, within)
+            keys = sorted(held)
+            for start in range(0, len(keys), _CHUNK):
+                yield [Member(json.loads(held.pop(key))) for key in keys[start : start + _CHUNK]]
+            if not goes_on:
+                return
+            after = keys[-1]
+
+    def get(self, key: Key) -> Member | None:
+        """Return one member as it is now."""
+        said = self._audience.get(str(key[0]))
+        return None if said is None or not self._is_ours(said) else Member(said)
+
+    def key(self, item: Member) -> Key:
+        """Return the member's contact id, which nobody can derive from the address."""
+        return (str(item.said[KEY]),)
+
+    def value(self, item: Member, column: str) -> Raw:
+        """Return the value of a column."""
+        if column != UNSUBSCRIBED_AT:
+            return columns.value(item.said, column)
+        if item.said.get(STATUS) != UNSUBSCRIBED:
+            return None
+        if item.ended is None:
+            item.ended = (self._audience.unsubscribed_at(str(item.said[KEY])),)
+        return item.ended[0]
+
+    def delete(self, item: Member) -> None:
+        """Delete a member for good, or archive it where that was declared."""
+        if self._archives:
+            self._audience.archive(str(item.said[KEY]))
+        else:
+            self._audience.delete(item.said)
+
+    def update(self, item: Member, settings: Mapping[str, Raw]) -> None:
+        """Set columns of a member, never the address; Refused when Mailchimp says yes and doesn't do it."""
+        if columns.ADDRESS in settings:
+            raise Refused("an address is not treated")
+        after = self._audience.update(str(item.said[KEY]), columns.body(settings))
+        if after.get(STATUS) != item.said.get(STATUS):
+            raise Refused("HTTP 200 and another status")
+        if not columns.has(after, settings):
+            raise Refused("HTTP 200 and not taken over")
+
+    def gone(self, item: Member) -> bool:
+        """Whether a member isn't there any more, or is archived where that is what deleting means."""
+        return self.get(self.key(item)) is None
+
+    def has(self, item: Member, settings: Mapping[str, Raw]) -> bool:
+        """Whether a member has these values."""
+        return columns.has(item.said, settings)
+
+    def columns(self) -> Sequence[str]:
+        """Return the columns of members, the audience's own fields included."""
+        return (*columns.COLUMNS, UNSUBSCRIBED_AT, *(columns.MERGE + each for each in self._audience.merge_fields()))
+
+    def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
+        """Return (what makes the source unusable, what a person should know)."""
+        return checks.check(source, self._audience, policy, encrypted=self._encrypted)
+
+    def rights(self, account: str, *, writes: bool) -> list[str]:
+        """Return in words what the key's user needs."""
+        if not writes:
+            return [f"Mailchimp: {account} needs an API key of a user who may see the audience (viewer)."]
+        return [f"Mailchimp: {account} needs an API key of a user who may see the audience, change and delete its members (manager)."]
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._service.close()
+
+    def _near(self, within: KeyRange) -> list[str] | None:
+        """Return the keys of a range where it takes less to ask for each of them than to walk through all members, else None."""
+        if self._index is None or time.monotonic() > self._index[1]:
+            self._index = None
+            if self._audience.count() < _LARGE:
+                return None
+            self._index = (self._audience.keys(), time.monotonic() + _FRESH)
+        keys = self._index[0]
+        near = keys[bisect_left(keys, str(within.first[0])) : bisect_right(keys, str(within.last[0]))]
+        return near if len(near) * PAGE <= len(keys) * _A_PAGE else None
+
+    def _lowest(self, after: str | None, within: KeyRange | None) -> tuple[dict[str, bytes], bool]:
+        """Walk through the members once; return those with the lowest keys behind `after`, and whether there are others behind them."""
+        held: dict[str, bytes] = {}
+        limit: str | None = None
+        for said in self._audience.members():
+            key = said[KEY]
+            if (after is not None and key <= after) or (limit is not None and key > limit):
+                continue
+            if self._is_ours(said) and (within is None or within.first <= (key,) <= within.last):
+                held[key] = json.dumps(said).encode()
+                if len(held) > _HELD + _HELD // 8:
+                    lowest = sorted(held)[:_HELD]
+                    limit = lowest[-1]
+                    held = {each: held[each] for each in lowest}
+        return held, limit is not None
+
+    def _is_ours(self, said: Said) -> bool:
+        """Whether a member is a record: an archived one is not, where that is what deleting means."""
+        return not (self._archives and said.get(STATUS) == ARCHIVED)
