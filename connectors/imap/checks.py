@@ -23,9 +23,11 @@ def declared(source: Source) -> list[Problem]:
 
 
 def check(source: Source, policy: Policy | None, session: Session, folder: str) -> tuple[list[Problem], list[Problem]]:
-    """Return (what makes the source unusable, what a person should know)."""
+    """Return (what makes the source unusable, what a person should know); a source without a policy is only looked at."""
     special = session.special()
-    problems = [*_treatments(source, policy), *_rights(source, session, folder), *_labels(source, session, special, folder)]
+    problems: list[Problem] = []
+    if policy is not None:
+        problems = [*_treatments(source, policy), *_rights(source, session, folder), *_labels(source, session, special, folder)]
     session.open(folder, writable=False)
     return problems, [*_elsewhere(source, session, special, folder), *_marked(source, session), *_forgeable(source, policy)]
 
@@ -52,9 +54,9 @@ def _fields(source: Source) -> Iterator[Problem]:
             yield Problem(where, "this is a moment with its own offset.", 'Declare type = "timestamp", timezone = "offset".')
 
 
-def _treatments(source: Source, policy: Policy | None) -> Iterator[Problem]:
+def _treatments(source: Source, policy: Policy) -> Iterator[Problem]:
     """Find a policy that would change messages."""
-    if policy is not None and policy.treatable and not policy.only_deletes:
+    if policy.treatable and not policy.only_deletes:
         yield Problem(
             source.name, "messages are deleted and not treated.", 'Use the disposition "delete", and purposes that list every field.'
         )

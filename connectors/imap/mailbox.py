@@ -143,7 +143,7 @@ class Mailbox:
         return sorted({*COLUMNS, *filter(is_column, self._columns)})
 
     def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
-        """Return (what makes the source unusable, what a person should know); the folder is opened to write, and nothing is written."""
+        """Return (what makes the source unusable, what a person should know); nothing is written."""
         return self.patiently(lambda: check(source, policy, self._signed_in(), self.folder))
 
     def rights(self, account: str, *, writes: bool) -> list[str]:

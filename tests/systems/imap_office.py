@@ -13,6 +13,8 @@ from connectors.plugins import imap_mailbox
 from tests.acceptance.conftest import Installation
 from tests.systems.servers.dovecot import Dovecot
 from worker.core.facts import Empty, FieldType, Reading
+from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
+from worker.core.periods import Period, Term
 from worker.core.sources import Field, Identifier, Source
 from worker.ports import Connection, Key, OpenSource
 
@@ -44,6 +46,13 @@ SOURCE = Source(
         field("deleted", "flag.Deleted", FieldType.BOOLEAN),
     ),
 )
+
+
+def policy(start: str = "received_at", source: Source = SOURCE) -> Policy:
+    """Return a policy that deletes eight weeks after a day."""
+    term = Term(Period(weeks=8))
+    selection = Purpose("selection", LegalBasis.LEGITIMATE_INTERESTS, ("sender", "content"), StartEvent((start,)), term)
+    return Policy(source, (selection,), (Disposition((Step(DispositionKind.DELETE),)),), zone=ZONE)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.systems.imap_office import CANARY, LONG_AGO, Mail
+from tests.systems.imap_office import CANARY, LONG_AGO, Mail, policy
 from tests.systems.servers.dovecot import Dovecot
 from tests.systems.servers.imap_proxy import Fault, ImapProxy, is_write
 from worker.core.select import EVERYTHING
@@ -218,7 +218,7 @@ class TestWriting:
     def test_nothing_is_written_by_looking(self, mail: Mail, proxy: ImapProxy, source: OpenSource) -> None:
         """Reading, and all commands of a batch that is left, send nothing that changes a folder, and no message becomes seen."""
         keys = read(source)
-        source.problems(None, {})
+        source.problems(policy(), {})
         with source.batch("b", KeyRange(keys[0], keys[-1]), EVERYTHING, ()) as batch:
             batch.write(Changes(delete=keys))
         assert [] == proxy.writes()
@@ -234,7 +234,7 @@ def test_nothing_personal_or_secret_is_said(mail: Mail, proxy: ImapProxy, caplog
     acts: list[Callable[[], object]] = [
         lambda: read(source),
         lambda: said.extend(map(repr, delete(source, keys[:1]))),
-        lambda: source.problems(None, {}),
+        lambda: source.problems(policy(), {}),
     ]
     with caplog.at_level(logging.DEBUG):
         for answer in (None, f"NO [NOPERM] {CANARY}", f"BAD {CANARY}"):

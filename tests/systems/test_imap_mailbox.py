@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.events import wrong_events
-from tests.systems.imap_office import CANARY, FOLDER, LONG_AGO, NOON, PATIENCE, SOURCE, Mail, field, installation
+from tests.systems.imap_office import CANARY, FOLDER, LONG_AGO, NOON, PATIENCE, SOURCE, Mail, field, installation, policy
 from tests.systems.servers.dovecot import Dovecot, running_dovecot
 from tests.systems.servers.imap_proxy import ImapProxy
 from worker.core.facts import FieldType
@@ -248,10 +248,11 @@ class TestRights:
         ],
     )
     def test_rights_that_are_missing(self, mail: Mail, opened: Callable[..., OpenSource], rights: str, words: str, answer: str) -> None:
-        """An account that may look, or mark and not expunge, is a problem; a batch deletes nothing, says so, and leaves no mark."""
+        """An account that may look, or mark and not expunge, is a problem unless it only looks; a batch deletes nothing and says so."""
         self._only(mail, rights)
         source = opened(mail)
-        assert [True] == [words in each.what for each in source.problems(None, {})[0]]
+        assert [True] == [words in each.what for each in source.problems(policy(), {})[0]]
+        assert [] == source.problems(None, {})[0]
         undone = delete(source, keys_of(source))
         assert [(Left.FAILED, answer)] * 2 == [(each.why, each.answer) for each in undone]
         assert [(1, ""), (2, "")] == mail.left()
@@ -260,9 +261,16 @@ class TestRights:
         """The rights that the page names are enough."""
         self._only(mail, "lrte")
         source = opened(mail)
-        assert [] == source.problems(None, {})[0]
+        assert [] == source.problems(policy(), {})[0]
         assert [] == delete(source, keys_of(source))
         assert [] == mail.left()
+
+
+def test_a_period_that_runs_from_what_the_sender_wrote(mail: Mail, opened: Callable[..., OpenSource]) -> None:
+    """A period may run from the header Date, and the check says who writes that."""
+    source = opened(mail)
+    said = [[each.what for each in source.problems(policy(start), {})[1]] for start in ("received_at", "sent_at")]
+    assert [[], ["a period runs from @sent, which the sender writes as he likes."]] == said
 
 
 class TestServers:
@@ -274,7 +282,7 @@ class TestServers:
             mail = Mail(server, "old")
             mail.arrive("anna")
             source = opened(mail)
-            assert [True] == ["no UIDPLUS" in each.what for each in source.problems(None, {})[0]]
+            assert [True] == ["no UIDPLUS" in each.what for each in source.problems(policy(), {})[0]]
             (undone,) = delete(source, keys_of(source))
             assert (Left.FAILED, "IMAP without UIDPLUS") == (undone.why, undone.answer)
             assert [(1, "")] == mail.left()
@@ -283,8 +291,8 @@ class TestServers:
         """A server that calls itself Gmail is refused, but for its bin."""
         with running_dovecot(settings="\nimap_capability = +X-GM-EXT-1\n") as server:
             mail = Mail(server, "labels")
-            assert [True] == ["labels" in each.what for each in opened(mail).problems(None, {})[0]]
-            assert [] == opened(mail, replace(SOURCE, table="Trash")).problems(None, {})[0]
+            assert [True] == ["labels" in each.what for each in opened(mail).problems(policy(), {})[0]]
+            assert [] == opened(mail, replace(SOURCE, table="Trash")).problems(policy(), {})[0]
 
     @pytest.mark.parametrize("scheme", ["imaps", "imap+starttls"])
     def test_encrypted(self, mail: Mail, scheme: str) -> None:
