@@ -69,6 +69,14 @@ def mailchimp(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def mailman(source: Source, connection: Connection) -> OpenSource:
+    """Open members, left-over addresses or requests of a Mailman 3 over its REST API; see `connectors.mailman`."""
+    with _needing("rest"):
+        from connectors.mailman import open_source
+
+    return open_source(source, connection)
+
+
 def application_files(source: Source, connection: Connection) -> OpenSource:
     """Open a folder of application files; see `connectors.application_files`."""
     from connectors.application_files import open_source

@@ -134,6 +134,7 @@ class FaultProxy:
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Headers and body are two small packets; else the second waits 40 ms for a word about the first.
             disable_nagle_algorithm = True
 
             def _serve(self) -> None:

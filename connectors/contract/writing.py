@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from connectors.contract.cases import policies
 from connectors.contract.harness import AWKWARD, CANARY, COLUMNS, Contract, Harness, carry_out, everything, read, record, split
 from worker.core.conditions import Compare, Op
 from worker.core.select import EVERYTHING, Compares
@@ -65,20 +64,6 @@ class WritingContract(Contract):
             for name, value in values.items():
                 if (key, name) not in {(harness.key(1), each) for each in ("email", "name", "note")} | {(harness.key(3), "note")}:
                     assert value == after[key][name], name
-
-    def test_what_can_not_be_changed_is_left_and_named(self, harness: Harness, source: OpenSource) -> None:
-        """Where records can only be deleted a policy that treats is a problem, and what is told to change is named and as it was."""
-        if harness.treats:
-            pytest.skip("records of this system can be changed")
-        harness.fill({harness.key(number): record(number) for number in range(3)})
-        before = harness.dump()
-        keys, whole = everything(source)
-        assert all(bool(source.problems(each, {})[0]) is not each.only_deletes for each in policies(harness.source))
-        with source.batch("b", whole, EVERYTHING, ()) as batch:
-            batch.write(Changes(updates=[Update(("name",), [(*keys[1], None)])]))
-            undone = batch.commit()
-        assert [(keys[1], Left.FAILED)] == [(each.key, each.why) for each in undone]
-        assert before == harness.dump()
 
     def test_delete_and_update_in_one_batch(self, harness: Harness, source: OpenSource) -> None:
         """One batch may delete some records and treat others."""

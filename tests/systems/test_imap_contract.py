@@ -14,10 +14,13 @@ from email.header import decode_header, make_header
 import pytest
 
 from connectors.contract import COLUMNS, FIELDS, ConnectorContract, Harness, Record
+from connectors.contract.cases import policies
+from connectors.contract.harness import everything, record
 from connectors.plugins import imap_mailbox
 from tests.systems.servers.dovecot import MEMORY, Dovecot
+from worker.core.select import EVERYTHING
 from worker.core.sources import Source
-from worker.ports import Connection, Key, OpenSource
+from worker.ports import Changes, Connection, Key, Left, OpenSource, Update
 
 VALIDITY = 1_700_000_000
 PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10"}
@@ -106,3 +109,17 @@ class TestMessages(ConnectorContract):
     def harness(self, dovecot: Dovecot, request: pytest.FixtureRequest) -> FolderHarness:
         number = abs(hash(request.node.name))
         return FolderHarness(dovecot, f"u{number}@{MEMORY}")
+
+    def test_what_can_not_be_changed_is_left_and_named(self, harness: FolderHarness, source: OpenSource) -> None:
+        """A policy that treats is a problem, and a message that is to be changed all the same is named and as it was."""
+        harness.fill({harness.key(number): record(number) for number in range(3)})
+        before = harness.dump()
+        keys, whole = everything(source)
+        made = policies(harness.source)
+        assert [each.only_deletes for each in made] == [not source.problems(each, {})[0] for each in made]
+        assert {True, False} == {each.only_deletes for each in made}
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(updates=[Update(("name",), [(*keys[1], None)])]))
+            undone = batch.commit()
+        assert [(keys[1], Left.FAILED)] == [(each.key, each.why) for each in undone]
+        assert before == harness.dump()

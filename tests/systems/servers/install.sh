@@ -1,8 +1,8 @@
 #!/bin/bash
-# Installs what the tests on real systems need, by apt, and starts none of it.
+# Installs what the tests on real systems need, by apt and (Mailman) by pip, and starts none of it.
 #
 #   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Dovecot, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
-#                            systemd-analyze), and the code of WordPress under .servers/
+#                            systemd-analyze), the code of WordPress under .servers/, and Mailman in an environment of its own there
 #   install.sh bench-tools   what the benchmark compares itself with
 #
 # Does nothing, and asks apt nothing, when everything is there. As root, or by sudo where that asks for no password;
@@ -13,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 # Servers live in folders that a user's PATH often leaves out.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 wordpress=.servers/wordpress
+mailman=.servers/mailman
 missing=()
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -49,6 +50,18 @@ bench-tools)
     exit 2
     ;;
 esac
+
+# It needs other versions of libraries than this project, and is not among Debian's packages of every release.
+if [ "$1" = servers ] && [ ! -x $mailman/bin/runner ]; then
+    python=python3
+    if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
+    rm -rf $mailman
+    if ! "$python" -m venv $mailman || ! $mailman/bin/pip install --quiet 'mailman==3.3.10' 'sqlalchemy>=2,<2.1'; then
+        rm -rf $mailman
+        echo "Mailman could not be installed into $mailman by pip." >&2
+        exit 2
+    fi
+fi
 
 get_wordpress=
 if [ "$1" = servers ] && [ ! -e $wordpress/wp-includes/version.php ]; then get_wordpress=yes; fi

@@ -1,0 +1,51 @@
+"""Addresses that no membership goes by: what Mailman keeps of people who left, and of those who never came further than asking.
+
+An address is looked at again directly before it goes, and is no record any more when somebody has subscribed with it. Addresses of
+those who own the server or a domain are no records, nor are those for which a request for subscription waits: deciding on it needs them.
+"""
+
+from __future__ import annotations
+
+from connectors.mailman.checks import LEFTOVERS
+from connectors.mailman.records import Entries, Entry, found
+from connectors.mailman.server import ROLES, path_of, user_of
+from worker.core.facts import UNREADABLE, Raw
+
+
+class Leftovers(Entries):
+    """The left-over addresses of a whole Mailman."""
+
+    kind = LEFTOVERS
+
+    def _keys(self) -> list[str]:
+        left = set(self._server.listed("/addresses", "email"))
+        for list_id in self._server.listed("/lists", "list_id"):
+            left.difference_update(self._server.listed(f"/lists/{list_id}/requests", "token", "email").values())
+            for role in ROLES:
+                left.difference_update(self._server.listed(f"/lists/{list_id}/roster/{role}", "member_id", "email").values())
+        return sorted(left)
+
+    def _entry(self, key: str) -> Entry | None:
+        told = self._server.get(path_of(key))
+        if told is None or self._server.memberships(key):
+            return None
+        user = user_of(told)
+        return None if user and self._server.is_owner(user) else Entry(key, told)
+
+    def _asked(self, entry: Entry, column: str) -> Raw:
+        user = user_of(entry.told)
+        if column == "@user_memberships":
+            further = self._server.addresses(user) if user else []
+            return sum(len(self._server.memberships(each)) for each in further)
+        told = self._server.get(f"/users/{user}") if user else {}
+        return UNREADABLE if told is None else told.get("created_on")
+
+    def delete(self, item: Entry) -> None:
+        """Delete an address, with its user when that is the user's only one."""
+        user = user_of(item.told)
+        alone = user is not None and self._server.addresses(user) == [item.key]
+        found(self._server.delete(f"/users/{user}" if alone else path_of(item.key)))
+
+    def gone(self, item: Entry) -> bool:
+        """Whether the address is gone."""
+        return self._server.get(path_of(item.key)) is None

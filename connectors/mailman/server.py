@@ -1,0 +1,202 @@
+"""One Mailman over REST: listing that misses nobody while people come and go, and what each answer means.
+
+Mailman pages by number, in the order of addresses, and whoever unsubscribes moves all behind. A listing is believed when every page says
+the same total, as many entries were met, and the last one of each page still stands where it stood after the next page was read. Else it is
+made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from connectors.hosted import Gone, Refused
+from connectors.http import Answer, InDoubt, Service
+from worker.errors import ConfigurationError, SourceFailed
+
+T = TypeVar("T")
+
+Json = Mapping[str, Any]
+
+ROLES = ("member", "nonmember", "owner", "moderator")
+_PATIENCE = 5
+_KEYS = 10
+_HELD = 5_000
+_NOT_FOUND = 404
+_NO_CONTENT = 204
+
+
+class Server:
+    """The requests that are sent to one Mailman.
+
+    page -- how many entries are asked for at once, of keys ten times as many; held -- how many are held at most, keys not counted.
+    """
+
+    def __init__(self, source: str, service: Service, *, page: int, held: int = _HELD) -> None:
+        self._source = source
+        self._service = service
+        self._page = page
+        self._held = held
+
+    def listed(self, path: str, key: str, other: str | None = None) -> dict[str, str]:
+        """Return the keys of a collection, each with another attribute of the entry; key, other -- the names of their attributes."""
+        kept = other or key
+        # Of members Mailman tells the attributes that it is asked for, ten times as fast; of others always all.
+        fields = [key, kept] if "/roster/" in path else []
+        return self._believed(path, key, lambda entry: str(entry[kept]), page=self._page * _KEYS, fields=fields)
+
+    def whole(self, path: str, key: str) -> list[Json] | None:
+        """Return all entries of a collection; None when they are too many to be held."""
+        if self.total(path) > self._held:
+            return None
+        return list(self._believed(path, key, lambda entry: entry, page=self._page, fields=[]).values())
+
+    def total(self, path: str) -> int:
+        """Return how many entries a collection has."""
+        return self._part(path, {"count": 1, "page": 1})[0]
+
+    def entries(self, path: str, **params: str) -> list[Json]:
+        """Return all entries of a collection that is small."""
+        return self._part(path, params)[1]
+
+    def get(self, path: str) -> Json | None:
+        """Return what there is at a path; None only when Mailman itself says that there is nothing."""
+        answer = self._service.read(path)
+        return None if _is_none(answer) else self._told(answer)
+
+    def memberships(self, email: str) -> list[Json]:
+        """Return every membership that goes by an address, on any list and in any role."""
+        # A star is a wildcard there, so more may come back.
+        return [each for each in self.entries("/members/find", subscriber=email) if each.get("email") == email]
+
+    def addresses(self, user: str) -> list[str]:
+        """Return the addresses of a user; none of one who is gone."""
+        told = self.get(f"/users/{user}/addresses") or {}
+        return [str(each["email"]) for each in told.get("entries", [])]
+
+    def is_owner(self, user: str) -> bool:
+        """Whether a user owns the server or one of its domains, which would be left without."""
+        told = self.get(f"/users/{user}")
+        return user in self._domain_owners or (told is not None and told.get("is_server_owner") is True)
+
+    def delete(self, path: str) -> bool:
+        """Delete what there is at a path; False when there was nothing. Raises Refused, InDoubt."""
+        return self._done(self._service.write("DELETE", path))
+
+    def change(self, path: str, form: Mapping[str, str]) -> None:
+        """Set attributes of what there is at a path; raises Gone, Refused, InDoubt."""
+        if not self._done(self._service.write("PATCH", path, form=form)):
+            raise Gone
+
+    def decide(self, path: str, action: str) -> bool:
+        """Answer what waits for a moderator at a path; False when there was nothing. Raises Refused, InDoubt."""
+        return self._done(self._service.write("POST", path, form={"action": action}))
+
+    def end(self, list_id: str, email: str) -> bool:
+        """End the membership of an address on a list without a word to anybody; False when there was none. Raises Refused, InDoubt.
+
+        The way of a single membership (DELETE /members/ID) says goodbye to the member and tells the owners, as the list is set.
+        """
+        answer = self._service.write("DELETE", f"/lists/{list_id}/roster/member", form={"emails": [email]})
+        if not answer.is_success:
+            raise Refused(answer.in_words("title"))
+        ended = (_table(answer) or {}).get(email)
+        if not isinstance(ended, bool):
+            raise InDoubt(f"{self._source}: the answer to a change says nothing about it.")
+        return ended
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._service.close()
+
+    @cached_property
+    def _domain_owners(self) -> frozenset[str]:
+        hosts = [quote(str(each["mail_host"]), safe="") for each in self.entries("/domains")]
+        return frozenset(str(each["user_id"]) for host in hosts for each in self.entries(f"/domains/{host}/owners"))
+
+    def _believed(self, path: str, key: str, kept: Callable[[Json], T], *, page: int, fields: Sequence[str]) -> dict[str, T]:
+        """Return by its key what is kept of every entry, from a listing during which nothing moved."""
+        for _ in range(_PATIENCE):
+            found = self._pass(path, key, kept, page, fields)
+            if found is not None:
+                return found
+        raise SourceFailed(f"{self._source}: records came and went faster than they can be listed; try again later.")
+
+    def _pass(self, path: str, key: str, kept: Callable[[Json], T], size: int, fields: Sequence[str]) -> dict[str, T] | None:
+        """Return what one listing says, or None when entries moved meanwhile."""
+        found: dict[str, T] = {}
+        first, page, last = None, 1, None
+        while True:
+            total, entries = self._part(path, {"count": size, "page": page, "fields": fields})
+            first = total if first is None else first
+            if total != first or (last is not None and not self._stands(path, key, (page - 1) * size, last)):
+                return None
+            found.update((str(each[key]), kept(each)) for each in entries)
+            if page * size >= total:
+                return found if len(found) == total else None
+            if not entries:
+                return None
+            last, page = str(entries[-1][key]), page + 1
+
+    def _stands(self, path: str, key: str, number: int, last: str) -> bool:
+        """Whether the entry with a number still is the one that was met as that."""
+        _, entries = self._part(path, {"count": 1, "page": number})
+        return [last] == [str(each[key]) for each in entries]
+
+    def _part(self, path: str, params: Mapping[str, Any]) -> tuple[int, list[Json]]:
+        """Return the size of a collection, and the entries of one page of it."""
+        answer = self._service.read(path, {name: said for name, said in params.items() if said})
+        if _is_none(answer):
+            raise ConfigurationError(f"{self._source}: Mailman knows no {path.split('?')[0]}; set the table to the id of a list.")
+        told = self._told(answer)
+        total, entries = told.get("total_size"), told.get("entries", [])
+        if not isinstance(total, int) or not isinstance(entries, list):
+            raise SourceFailed(f"{self._source}: the answer of {path.split('/')[1]} is no list of Mailman's.")
+        return total, entries
+
+    def _told(self, answer: Answer) -> Json:
+        """Return what an answer to a reading request says; it is never empty."""
+        if not answer.is_success:
+            raise SourceFailed(f"{self._source}: Mailman doesn't show what it was asked for ({answer.in_words('title')}).")
+        told = _table(answer)
+        if told is None:
+            raise SourceFailed(f"{self._source}: what answers at the address is not Mailman's REST API.")
+        return told
+
+    def _done(self, answer: Answer) -> bool:
+        """Whether a change was made; False when there was nothing to change."""
+        if _is_none(answer):
+            return False
+        if not answer.is_success:
+            raise Refused(answer.in_words("title"))
+        if answer.status != _NO_CONTENT:
+            raise InDoubt(f"{self._source}: the answer to a change is not Mailman's.")
+        return True
+
+
+def _is_none(answer: Answer) -> bool:
+    """Whether it is Mailman that says there is nothing, and not something that stands before it."""
+    told = _table(answer) if answer.status == _NOT_FOUND else None
+    return told is not None and str(told.get("title", "")).startswith(str(_NOT_FOUND))
+
+
+def _table(answer: Answer) -> Json | None:
+    """Return the table that an answer holds."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def path_of(email: str) -> str:
+    """Return the path of an address."""
+    return f"/addresses/{quote(email, safe='@')}"
+
+
+def user_of(entry: Json) -> str | None:
+    """Return the id of the user whom a member or an address belongs to."""
+    link = entry.get("user")
+    return str(link).rsplit("/", 1)[-1] if link else None

@@ -1,0 +1,43 @@
+"""Requests to be put on a list that nobody confirmed or decided. Discarding one tells nobody; its address stays and is a left-over then.
+
+The key is the request's token, with which its owner can confirm it; like all keys it is shown nowhere.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from connectors.mailman.checks import REQUESTS, list_of
+from connectors.mailman.records import Entries, Entry, found
+
+
+class Requests(Entries):
+    """The requests for subscription of one list. Those for leaving it are no records: whoever asked wants them carried out."""
+
+    kind = REQUESTS
+
+    @property
+    def _path(self) -> str:
+        return f"/lists/{list_of(self._source)}/requests"
+
+    def _keys(self) -> list[str]:
+        return sorted(self._server.listed(self._path, "token"))
+
+    def _whole(self) -> list[Entry] | None:
+        waiting = self._server.whole(self._path, "token")
+        return None if waiting is None else [Entry(str(each["token"]), each) for each in waiting]
+
+    def _entry(self, key: str) -> Entry | None:
+        told = self._server.get(f"{self._path}/{quote(key, safe='')}")
+        # Mailman gives out any token's request, whatever list is asked.
+        if told is None or (told.get("list_id"), told.get("type")) != (list_of(self._source), "subscription"):
+            return None
+        return Entry(key, told)
+
+    def delete(self, item: Entry) -> None:
+        """Discard a request."""
+        found(self._server.decide(f"{self._path}/{quote(item.key, safe='')}", "discard"))
+
+    def gone(self, item: Entry) -> bool:
+        """Whether the request is gone."""
+        return self._entry(item.key) is None
