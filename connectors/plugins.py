@@ -37,6 +37,14 @@ def wordpress(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def tryton(source: Source, connection: Connection) -> OpenSource:
+    """Open the records of a model of a Tryton over its JSON-RPC; see `connectors.tryton`."""
+    with _needing("rest"):
+        from connectors.tryton import open_source
+
+    return open_source(source, connection)
+
+
 def laposta(source: Source, connection: Connection) -> OpenSource:
     """Open a list at Laposta; see `connectors.laposta`."""
     with _needing("rest"):

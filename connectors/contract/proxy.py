@@ -51,14 +51,19 @@ class FaultProxy:
     """A proxy in front of one service; `url` is where it listens, `seen` what came by and how it was answered (None: not at all).
 
     writes -- which requests write, by their method unless told otherwise; keeps_host -- the service is told the proxy's name as its own,
-    for services that sign what a client thinks it speaks to.
+    for services that sign what a client thinks it speaks to; keeps_encoding -- the service is told how the client takes its answers packed,
+    for services that pack them whoever asks.
     """
 
-    def __init__(self, service: str, writes: Callable[[Request], bool] | None = None, *, keeps_host: bool = False) -> None:
+    def __init__(
+        self, service: str, writes: Callable[[Request], bool] | None = None, *, keeps_host: bool = False, keeps_encoding: bool = False
+    ) -> None:
         parts = urlsplit(service)
         self._service = (parts.hostname or "", parts.port or 80)
         self._writes = writes or (lambda request: request.method in ("POST", "PUT", "PATCH", "DELETE"))
-        self._dropped = _HOP - {"host"} if keeps_host else _HOP
+        self._dropped = (
+            (_HOP | {"accept-encoding"}) - ({"host"} if keeps_host else set()) - ({"accept-encoding"} if keeps_encoding else set())
+        )
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self.seen: list[tuple[Request, int | None]] = []
@@ -170,7 +175,7 @@ class FaultProxy:
         """Hand a request to the service and return its answer."""
         connection = http.client.HTTPConnection(*self._service, timeout=60)
         try:
-            kept = {name: said for name, said in headers.items() if name.lower() not in {*self._dropped, "accept-encoding"}}
+            kept = {name: said for name, said in headers.items() if name.lower() not in self._dropped}
             connection.request(request.method, request.path, request.body or None, kept)
             answer = connection.getresponse()
             body = answer.read()

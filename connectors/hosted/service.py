@@ -31,6 +31,10 @@ class Gone(Exception):
     """The record isn't there any more."""
 
 
+class Stale(Exception):
+    """The service itself found that the record is no longer as it was read; nothing was done."""
+
+
 class Records(Protocol):
     """The records of one service, of one kind. Every method may raise Retriable, SourceFailed and ConfigurationError.
 
@@ -66,7 +70,8 @@ class Records(Protocol):
     def delete(self, item: Item) -> None:
         """Delete a record, as gone as `level` says, with all that the service keeps beside it under its own key.
 
-        Gone when it was not there, Refused when the service refuses, InDoubt when nobody knows; other errors say that nothing was done.
+        Gone when it was not there, Stale when the service found it changed, Refused when the service refuses, InDoubt when nobody knows;
+        other errors say that nothing was done.
         What is half done raises InDoubt: it is read back and done again.
         """
         ...  # pragma: no cover

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.hosted.relatives import Path, Relatives
-from connectors.hosted.service import Gone, Item, Records, Refused, Related
+from connectors.hosted.service import Gone, Item, Records, Refused, Related, Stale
 from connectors.patience import InDoubt
 from worker.core.facts import Raw
 from worker.core.sources import Source
@@ -136,6 +136,8 @@ def _sent(send: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Left |
             in_doubt = True
         except Gone:
             return (None if in_doubt else Left.GONE), ""
+        except Stale:
+            return Left.CHANGED, ""
         except Refused as refused:
             return Left.FAILED, refused.answer
         except RetentionError:

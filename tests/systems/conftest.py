@@ -14,6 +14,7 @@ from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
 from tests.systems.servers.redis import Redis, running_redis
 from tests.systems.servers.s3 import S3, running_s3
+from tests.systems.servers.tryton import Tryton, running_tryton
 from tests.systems.servers.wordpress import WordPress, running_wordpress
 
 
@@ -49,6 +50,13 @@ def redis_server() -> Iterator[Redis]:
 def dovecot() -> Iterator[Dovecot]:
     """Give a private IMAP server; every user name has a mailbox of its own."""
     with running_dovecot() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tryton() -> Iterator[Tryton]:
+    """Give a private Tryton with the module party and one for the contract; each test empties the tables that it fills."""
+    with running_tryton() as server:
         yield server
 
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Installs what the tests on real systems need, by apt and (Mailman) by pip, and starts none of it.
+# Installs what the tests on real systems need, by apt and (Mailman, Tryton) by pip, and starts none of it.
 #
 #   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Dovecot, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
-#                            systemd-analyze), the code of WordPress under .servers/, and Mailman in an environment of its own there
+#                            systemd-analyze), the code of WordPress under .servers/, Mailman and Tryton in environments of their own there
 #   install.sh bench-tools   what the benchmark compares itself with
 #
 # Does nothing, and asks apt nothing, when everything is there. As root, or by sudo where that asks for no password;
@@ -14,6 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 wordpress=.servers/wordpress
 mailman=.servers/mailman
+tryton=.servers/tryton
 missing=()
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -51,16 +52,23 @@ bench-tools)
     ;;
 esac
 
-# It needs other versions of libraries than this project, and is not among Debian's packages of every release.
-if [ "$1" = servers ] && [ ! -x $mailman/bin/runner ]; then
-    python=python3
+# in_environment FOLDER PROGRAM PACKAGES...: servers that need other versions of libraries than the worker does.
+in_environment() {
+    local folder=$1 program=$2 python=python3
+    shift 2
+    if [ -x "$folder/bin/$program" ]; then return; fi
     if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
-    rm -rf $mailman
-    if ! "$python" -m venv $mailman || ! $mailman/bin/pip install --quiet 'mailman==3.3.10' 'sqlalchemy>=2,<2.1'; then
-        rm -rf $mailman
-        echo "Mailman could not be installed into $mailman by pip." >&2
+    rm -rf "$folder"
+    if ! "$python" -m venv "$folder" || ! "$folder/bin/pip" install --quiet "$@"; then
+        rm -rf "$folder"
+        echo "$1 could not be installed into $folder by pip." >&2
         exit 2
     fi
+}
+
+if [ "$1" = servers ]; then
+    in_environment $mailman runner 'mailman==3.3.10' 'sqlalchemy>=2,<2.1'
+    in_environment $tryton trytond 'trytond>=8.2,<8.3' 'trytond-party>=8.2,<8.3'
 fi
 
 get_wordpress=
