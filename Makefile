@@ -75,5 +75,5 @@ $(INSTALLED): pyproject.toml
 	[ -x $(BIN)/python ] && [ -x $(BIN)/pip ] || "$$chosen" -m venv --clear .venv
 	@echo "Installing into .venv; this takes a minute or two the first time." >&2
 	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install -qq --editable '.[dashboard,rest,s3,sftp,webdav]' --group test --group lint --group demo
+	@$(BIN)/python -m pip install -qq --editable '.[dashboard,imap,rest,s3,sftp,webdav]' --group test --group lint --group demo
 	@touch $@

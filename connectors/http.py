@@ -12,7 +12,6 @@ import json
 import logging
 import ssl
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from connectors.patience import Again, InDoubt, Limits, asked_for, repeated
+from connectors.patience import Again, InDoubt, Limits, Turns, asked_for, repeated
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 
 __all__ = ["Address", "Answer", "InDoubt", "Limits", "Service", "Token", "address_of"]
@@ -143,9 +142,7 @@ class Service:
         self._waits = waits
         self._is_busy = is_busy or (lambda _: False)
         self._limits = limits or Limits()
-        self._pause = 1 / self._limits.per_second if self._limits.per_second else 0.0
-        self._turn = threading.Lock()
-        self._next = 0.0
+        self._turns = Turns(self._limits.per_second)
         # The certificates that the machine trusts; neither .netrc nor a proxy that only the environment knows of.
         self._client = httpx.Client(
             base_url=base,
@@ -221,14 +218,14 @@ class Service:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request once; Again when it may be sent again, InDoubt when that could do it twice."""
-        self._wait_for_turn()
+        self._turns.wait()
         with self._faults_named(writes=writes):
             got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
         return self._judged(Answer(got.status_code, dict(got.headers), got.content), writes=writes)
 
     def _once_streamed(self, path: str, params: Mapping[str, Any] | None, take: Callable[[Iterator[bytes]], T]) -> T | Answer:
         """Send a request that reads once, and hand its answer over piece by piece; Again when it may be sent again."""
-        self._wait_for_turn()
+        self._turns.wait()
         with self._faults_named(writes=False), self._client.stream("GET", path, params=params) as got:
             if got.is_success:
                 return take(got.iter_bytes())
@@ -265,20 +262,3 @@ class Service:
         if _REDIRECTION <= status < 400:
             raise ConfigurationError(f"{source}: the service sends elsewhere (HTTP {status}). Set its final address in the settings.")
         return answer
-
-    def _wait_for_turn(self) -> None:
-        """Wait until the next request may be sent.
-
-        Of a source that writes one record after the other one batch at a time is carried out, over all processes. So the limit holds over
-        all of them, when whoever comes back after a while leaves room for what another one may have sent a moment ago.
-        """
-        if not self._pause:
-            return
-        with self._turn:
-            now = time.monotonic()
-            rested = now - self._next > self._pause
-            start = now + self._pause if rested else max(now, self._next)
-            wait = start - now
-            self._next = start + self._pause
-        if wait > 0:
-            time.sleep(wait)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from email.utils import parsedate_to_datetime
@@ -104,6 +106,32 @@ def repeated(source: str, limits: Limits, send: Callable[[], T]) -> T:
     except Again as again:
         last = again.error
     raise last from None
+
+
+class Turns:
+    """Lets one request after the other go, so many a second at most; threads may share it. per_second -- 0 for no limit.
+
+    Of a source that writes one record after the other one batch at a time is carried out, over all processes. So the limit holds over
+    all of them, when whoever comes back after a while leaves room for what another one may have sent a moment ago.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._pause = 1 / per_second if per_second else 0.0
+        self._turn = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Return when the next request may be sent."""
+        if not self._pause:
+            return
+        with self._turn:
+            now = time.monotonic()
+            rested = now - self._next > self._pause
+            start = now + self._pause if rested else max(now, self._next)
+            wait = start - now
+            self._next = start + self._pause
+        if wait > 0:
+            time.sleep(wait)
 
 
 def asked_for(headers: Mapping[str, str], name: str = "retry-after") -> float | None:

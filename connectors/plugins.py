@@ -123,6 +123,14 @@ def log_files(source: Source, connection: Connection) -> OpenSource:
     return open_source(source, connection)
 
 
+def imap_mailbox(source: Source, connection: Connection) -> OpenSource:
+    """Open the messages of a folder of a mailbox; see `connectors.imap`."""
+    with _needing("imap"):
+        from connectors.imap import open_source
+
+    return open_source(source, connection)
+
+
 @contextmanager
 def _needing(extra: str) -> Iterator[None]:
     """Say which extra to install when something is missing that only some connectors need."""

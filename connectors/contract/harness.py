@@ -74,7 +74,7 @@ class Harness(ABC):
     selections -- how many random selections are tried; survives -- whether the system outlives the process, so that a crash can be
     tried; many -- with how many records it is tried that memory stays constant, 0 for none; bytes_a_key -- what the connector may keep of
     each of them while it reads (file systems don't sort); awkward_keys -- keys that are hard to write down; odd_dates -- texts that the
-    system can hold in a date field although they are no dates.
+    system can hold in a date field although they are no dates; treats -- whether records can be changed, and not only deleted.
     """
 
     source: Source
@@ -85,6 +85,7 @@ class Harness(ABC):
     bytes_a_key = 0
     awkward_keys: Sequence[Key] = ()
     odd_dates: Sequence[str] = ()
+    treats = True
 
     @abstractmethod
     def open(self) -> OpenSource:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.systems.servers.dovecot import Dovecot, running_dovecot
 from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
 from tests.systems.servers.redis import Redis, running_redis
@@ -42,6 +43,13 @@ def s3() -> Iterator[S3]:
 def redis_server() -> Iterator[Redis]:
     """Give a private Redis; empty it with `emptied`."""
     with running_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[Dovecot]:
+    """Give a private IMAP server; every user name has a mailbox of its own."""
+    with running_dovecot() as server:
         yield server
 
 

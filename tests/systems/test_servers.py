@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import imaplib
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.systems.servers.comments import Seed
+from tests.systems.servers.dovecot import Dovecot
 from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
 from tests.systems.servers.process import ServerMissingError, is_alive, program
@@ -131,6 +133,23 @@ class TestStopping:
         """A program that is not there raises, it never skips."""
         with pytest.raises(ServerMissingError, match="no-such-server is not installed: run make servers"):
             program("no-such-server")
+
+
+class TestDovecot:
+    def test_keeps_mailboxes_apart_and_refuses_strangers(self, dovecot: Dovecot) -> None:
+        """Every user has a mailbox of its own with a bin; a wrong password is refused."""
+        with dovecot.session("first") as session:
+            session.append("Applications", "", imaplib.Time2Internaldate(0), b"Subject: Hello\r\n\r\n")
+            assert any(b"\\Trash" in each for each in session.list()[1] if isinstance(each, bytes))
+        for user, count in (("first", b"1"), ("second", b"0")):
+            with dovecot.session(user) as session:
+                assert [count] == session.select("Applications", readonly=True)[1]
+        with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"), imaplib.IMAP4("127.0.0.1", dovecot.port) as session:
+            session.login("first", "not-it")
+
+    def test_does_not_run_as_root(self, dovecot: Dovecot) -> None:
+        """The server runs under an account of its own also where the tests run as root."""
+        assert Path("/proc", str(dovecot.pid)).stat().st_uid != 0
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what the tests on real systems need, by apt and (Mailman, Tryton) by pip, and starts none of it.
 #
-#   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
+#   install.sh servers       MariaDB, PostgreSQL, Redis, PHP, Dovecot, Chromium, lnav, what checks the files of deploy/ (promtool, logrotate,
 #                            systemd-analyze), the code of WordPress under .servers/, Mailman and Tryton in environments of their own there
 #   install.sh bench-tools   what the benchmark compares itself with
 #
@@ -41,6 +41,7 @@ servers)
     needs prometheus has promtool
     needs strace has strace
     needs systemd has systemd-analyze
+    needs dovecot-imapd has dovecot
     ;;
 bench-tools)
     needs percona-toolkit has pt-archiver

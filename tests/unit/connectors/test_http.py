@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connectors import http
+from connectors import patience
 from connectors.http import Answer, InDoubt, Limits, Service, Token, address_of
 from worker.errors import ConfigurationError, RetentionError, Retriable, SourceFailed
 
@@ -159,7 +159,7 @@ def test_no_more_requests_a_second_than_allowed(server: Server) -> None:
 def test_requests_keep_their_distance_when_processes_take_turns(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Services of one source that take turns, each in another process, stay below the limit together, however long a request takes."""
     clock = SimpleNamespace(at=100.0, monotonic=lambda: clock.at, sleep=lambda seconds: setattr(clock, "at", clock.at + seconds))
-    monkeypatch.setattr(http, "time", clock)
+    monkeypatch.setattr(patience, "time", clock)
     sent: list[float] = []
 
     def answer(_: BaseHTTPRequestHandler) -> tuple[int, Mapping[str, str], bytes]:
