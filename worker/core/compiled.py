@@ -28,7 +28,7 @@ _SUMMARY = 5
 _FEW_VARIANTS = frozenset({str, int, bool, dt.date, type(None)})
 _UTC_TEXT = len("2026-01-31 22:30:00")
 _FRACTION = re.compile(r"\.[0-9]{1,6}")
-_MINUTES = frozenset(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
+_MINUTES = frozenset(f" {hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
 _SECONDS = frozenset(f":{second:02}" for second in range(60))
 
 Row = Sequence[Raw]
@@ -76,7 +76,7 @@ class RowDecider:
         self._remembered: dict[object, Judged] = {}
         self._bits = [(1 << bit, place, is_treated) for bit, (_, place, is_treated) in enumerate(self._contents)]
         self._wide_bits = [(1 << bit, is_treated) for bit, (_, is_treated) in enumerate(self._in_rows, len(self._contents))]
-        self._by_identity: dict[tuple[int, int], tuple[Fact, Judged]] = {}
+        self._by_identity: dict[int, dict[int, tuple[Fact, Judged]]] = {}
 
     def facts(self, row: Row) -> dict[str, Fact]:
         """Return the deciding facts that a row states."""
@@ -107,13 +107,14 @@ class RowDecider:
             for bit, is_row_treated in self._wide_bits:
                 if not is_row_treated(row):
                     left |= bit
-            known = self._by_identity.get((id(fact), left))
+            by_fact = self._by_identity.setdefault(left, {})
+            known = by_fact.get(id(fact))
             if known is not None and known[0] is fact:
                 return known[1]
             judged = self._judge(row, standing, blocking)
-            if len(self._by_identity) >= _REMEMBERED:
-                self._by_identity.clear()
-            self._by_identity[id(fact), left] = (fact, judged)
+            if len(by_fact) >= _REMEMBERED:
+                by_fact.clear()
+            by_fact[id(fact)] = (fact, judged)
             return judged
         return self._judge(row, standing, blocking)
 
@@ -124,6 +125,13 @@ class RowDecider:
         # `judge` written out: the calls would cost as much as the look-ups.
         position, read = self._single
         bits, wide, known, judged = self._bits, self._wide_bits, self._by_identity, []
+        if not bits and not wide:
+            by_fact = known.setdefault(0, {})
+            for row in rows:
+                fact = read(row[position])
+                found = by_fact.get(id(fact))
+                judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
+            return judged
         for row in rows:
             fact = read(row[position])
             left = 0
@@ -133,7 +141,7 @@ class RowDecider:
             for bit, is_row_treated in wide:
                 if not is_row_treated(row):
                     left |= bit
-            found = known.get((id(fact), left))
+            found = known[left].get(id(fact)) if left in known else None
             judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
         return judged
 
@@ -253,17 +261,16 @@ def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
     changes: dict[Raw, tuple[Raw, Fact, Fact]] = {}
 
     def read(raw: Raw) -> Fact:
-        if type(raw) is dt.datetime and raw.tzinfo is None:
-            day, moment = raw.toordinal(), raw
-        elif (
+        if (
             type(raw) is str
-            and raw[10:11] == " "
-            and raw[11:16] in _MINUTES
-            and raw[16:_UTC_TEXT] in _SECONDS
-            and (len(raw) == _UTC_TEXT or _FRACTION.fullmatch(raw, _UTC_TEXT))
+            and raw[10:16] in _MINUTES
+            and (raw[16:] in _SECONDS or (raw[16:_UTC_TEXT] in _SECONDS and _FRACTION.fullmatch(raw, _UTC_TEXT)))
         ):
             # A fraction of a second sorts behind its second, so texts compare as the moments they name.
-            day, moment = raw[:10], raw  # type: ignore[assignment]
+            day: object = raw[:10]
+            moment: object = raw
+        elif type(raw) is dt.datetime and raw.tzinfo is None:
+            day, moment = raw.toordinal(), raw
         else:
             return reading.fact(raw, today)
         change = changes.get(day)

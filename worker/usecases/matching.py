@@ -18,7 +18,7 @@ from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, token
 from worker.core.sources import Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.core.treatments import is_pseudonym
+from worker.core.treatments import MARKER, is_pseudonym
 from worker.ledger.rows import HoldRow, RequestRow
 from worker.usecases.machine import Machine
 
@@ -34,8 +34,9 @@ def identifier_token(secret: bytes, kind: Identifier, value: object) -> bytes | 
 
 def identifier_form(kind: Identifier, value: object) -> str:
     """Return the canonical form of an identifier in a row; empty for nothing, and for a pseudonym."""
-    text = "" if value is None or value is UNREADABLE else str(value)
-    return "" if is_pseudonym(text) else canonical(kind, text)
+    # A text is looked for first because nearly all identifiers are one.
+    text = value if type(value) is str else "" if value is None or value is UNREADABLE else str(value)
+    return "" if text.startswith(MARKER) and is_pseudonym(text) else canonical(kind, text)
 
 
 def record_token(secret: bytes, source: str, key: Sequence[object]) -> bytes:
