@@ -82,6 +82,16 @@ def token(secret: bytes, *parts: str) -> bytes:
     return state.digest()
 
 
+def tokens(secret: bytes, *parts: str, last: Iterable[str]) -> list[bytes]:
+    """Return `token` of the same first parts with many last ones."""
+    copy, found = _begun(secret, parts).copy, []
+    for each in last:
+        state = copy()
+        state.update(each.encode())
+        found.append(state.digest())
+    return found
+
+
 @lru_cache(maxsize=64)
 def _begun(secret: bytes, parts: tuple[str, ...]) -> hashlib.blake2b:
     """Return the state that has taken in a key and all parts but the last: copying it costs half of making it again."""

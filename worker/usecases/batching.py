@@ -52,6 +52,7 @@ from worker.ports import (
     KeyRange,
     OpenSource,
     Resolution,
+    Row,
     Undone,
     Update,
 )
@@ -400,19 +401,20 @@ class BatchWorker:
         if self._policy.only_deletes:
             return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
-        by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-        treating: dict[tuple[str, ...], list[Callable[[Sequence[object]], object]]] = {}
+        by_fields: dict[tuple[str, ...], list[Verdict]] = {}
         for verdict, _, reason in work.acting:
-            if reason.action == DELETE:
-                continue
-            treats = treating.get(reason.fields)
-            if treats is None:
-                treats = treating[reason.fields] = [self._treaters[name].in_rows(self._judge.position)[0] for name in reason.fields]
-                by_fields[reason.fields] = []
-            row = verdict.row
-            by_fields[reason.fields].append((*verdict.key, *[treat(row) for treat in treats]))
-        updates = [Update(fields, rows) for fields, rows in by_fields.items()]
+            if reason.action != DELETE:
+                by_fields.setdefault(reason.fields, []).append(verdict)
+        updates = [Update(fields, self._treated(fields, verdicts)) for fields, verdicts in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
+
+    def _treated(self, fields: Sequence[str], verdicts: Sequence[Verdict]) -> list[Row]:
+        """Return, for every record, its key's parts and the new values of some fields."""
+        if not fields:
+            return [verdict.key for verdict in verdicts]
+        rows = [verdict.row for verdict in verdicts]
+        columns = [self._treaters[name].of_rows(self._judge.position)(rows) for name in fields]
+        return [(*verdict.key, *values) for verdict, values in zip(verdicts, zip(*columns, strict=True), strict=True)]
 
     def _leave_out(self, work: _Work, undone: Sequence[Undone]) -> None:
         """Take what the system left as it was out of what the batch will be said to have done."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from worker.clock import local_day
 from worker.core.canonical import canonical
 from worker.core.facts import UNREADABLE
 from worker.core.model import Policy
-from worker.core.refs import REFERENCE_BYTES, token
+from worker.core.refs import REFERENCE_BYTES, token, tokens
 from worker.core.sources import Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import MARKER, is_pseudonym
@@ -42,7 +42,26 @@ def identifier_form(kind: Identifier, value: object) -> str:
 def record_token(secret: bytes, source: str, key: Sequence[object]) -> bytes:
     """Return the keyed form of a record's key, for holds on one record and for aliases."""
     # One part for the whole key: what all records of a source have in common is then hashed once.
-    return token(secret, "record", source, "\x1f".join([f"{type(part).__name__}:{part}" for part in key]))
+    return token(secret, "record", source, _key_text(key))
+
+
+def identifier_tokens(secret: bytes, kind: Identifier, values: Iterable[object]) -> list[bytes | None]:
+    """Return `identifier_token` of many values."""
+    forms = [identifier_form(kind, value) for value in values]
+    found = tokens(secret, "identifier", last=forms)
+    return [own if form else None for own, form in zip(found, forms, strict=True)]
+
+
+def record_tokens(secret: bytes, source: str, keys: Iterable[Sequence[object]]) -> list[bytes]:
+    """Return `record_token` of many keys."""
+    return tokens(secret, "record", source, last=map(_key_text, keys))
+
+
+def _key_text(key: Sequence[object]) -> str:
+    """Return a record's key as a text: its type and value, part by part."""
+    if len(key) == 1 and type(key[0]) is int:
+        return f"int:{key[0]}"
+    return "\x1f".join([f"{type(part).__name__}:{part}" for part in key])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.refs import Referrer
+from worker.core.refs import Referrer, token, tokens
 
 _PART = st.integers() | st.text(max_size=8) | st.binary(max_size=8) | st.booleans()
 
@@ -16,3 +16,9 @@ def test_many_at_once_are_as_one_at_a_time(keys: list[tuple[object, ...]]) -> No
     referrer = Referrer(b"k" * 32, "contacts")
 
     assert [referrer.reference(key) for key in keys] == referrer.references(keys)
+
+
+@given(st.binary(min_size=1, max_size=64), st.lists(st.text(max_size=20), max_size=8))
+def test_tokens_of_many_are_the_tokens_of_each(secret: bytes, texts: list[str]) -> None:
+    """Holds and requests find what a batch kept of many identifiers at once."""
+    assert [token(secret, "identifier", text) for text in texts] == tokens(secret, "identifier", last=texts)
