@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 
-from worker import clock, registry
+from worker import clock, policyfile, registry
 from worker.audit.events import Action
 from worker.audit.note import Signer
 from worker.audit.trail import SERVICE, AuditTrail
@@ -28,7 +28,6 @@ from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
-from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
 from worker.usecases.keykeeping import end_destruction
@@ -61,7 +60,7 @@ def machine(
     returned_keys -- go on although keys that were destroyed are in the key file again: for whoever destroys them anew.
     """
     _collect_rarely()
-    schedule = schedule or load(settings.policies, connectors=registry.names())
+    schedule = schedule or policyfile.load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
     with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
