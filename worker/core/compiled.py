@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +25,7 @@ RELATION = "relation:"
 """In front of a relation's name: the column that counts the relation's rows."""
 
 _REMEMBERED = 100_000
+_KEPT = 4
 _SUMMARY = 5
 _FEW_VARIANTS = frozenset({str, int, bool, dt.date, type(None)})
 _UTC_TEXT = len("2026-01-31 22:30:00")
@@ -55,17 +57,50 @@ class Judged:
     because: str = ""
 
 
+class Memory:
+    """What was worked out for one policy on one day, shared by deciders that lay out their rows differently.
+
+    Threads may share it: what two of them work out at once is equal.
+    """
+
+    def __init__(self, policy: Policy, today: dt.date) -> None:
+        self.policy = policy
+        self.today = today
+        self.readers = {name: fact_reader(policy, name, today) for name in policy.deciding}
+        self.judged: dict[object, Judged] = {}
+        self.by_identity: dict[int, dict[int, tuple[Fact, Judged]]] = {}
+        """By which fields are untreated (bits) and the identity of the one fact that decides; with that fact, so that it lives on."""
+
+
+class Memories:
+    """The memories that were used last, few because each may be large; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Memory] = deque(maxlen=_KEPT)
+
+    def of(self, policy: Policy, today: dt.date) -> Memory:
+        """Return the memory of a policy, this very object, on a day."""
+        found = next((each for each in tuple(self._kept) if each.policy is policy and each.today == today), None)
+        if found is None:
+            found = Memory(policy, today)
+            self._kept.append(found)
+        return found
+
+
 class RowDecider:
     """Decides about rows of one source on one day.
 
     columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)` and `policy.outside`);
-    treaters -- by field name, for the treatable fields.
+    treaters -- by field name, for the treatable fields; memory -- of the same policy and day, its own by default.
     """
 
-    def __init__(self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater]) -> None:
+    def __init__(
+        self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater], memory: Memory | None = None
+    ) -> None:
         self.policy = policy
         self.today = today
-        self._readers = [(name, columns.index(name), fact_reader(policy, name, today)) for name in policy.deciding]
+        memory = memory or Memory(policy, today)
+        self._readers = [(name, columns.index(name), memory.readers[name]) for name in policy.deciding]
         self._single = (self._readers[0][1], self._readers[0][2]) if len(self._readers) == 1 else None
         treatable = [] if policy.only_deletes else policy.treatable
         plain = [field.name for field in treatable if not treaters[field.name].beside]
@@ -73,10 +108,10 @@ class RowDecider:
         # What looks at the whole row is kept apart, so that everything else goes on costing one look at one value.
         wide = [field.name for field in treatable if treaters[field.name].beside]
         self._in_rows = [(name, treaters[name].in_rows(columns.index)[1]) for name in wide]
-        self._remembered: dict[object, Judged] = {}
+        self._remembered = memory.judged
         self._bits = [(1 << bit, place, is_treated) for bit, (_, place, is_treated) in enumerate(self._contents)]
         self._wide_bits = [(1 << bit, is_treated) for bit, (_, is_treated) in enumerate(self._in_rows, len(self._contents))]
-        self._by_identity: dict[int, dict[int, tuple[Fact, Judged]]] = {}
+        self._by_identity = memory.by_identity
 
     def facts(self, row: Row) -> dict[str, Fact]:
         """Return the deciding facts that a row states."""
