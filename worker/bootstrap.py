@@ -11,7 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -75,12 +75,24 @@ def machine(
         sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now, keyring)
         helpers = _Helpers(settings, schedule, now)
-        joined = Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
+        joined = Machine(
+            settings,
+            schedule,
+            ledger,
+            keyring,
+            sources.open,
+            trail.open,
+            now,
+            faults or NoFaults(),
+            helpers=helpers.at_work,
+            expect_helpers=helpers.come_up,
+        )
         try:
             if begun is not None:
                 end_destruction(joined, begun)
             yield joined
         finally:
+            helpers.close()
             sources.close()
             try:
                 checks = keyring.checks()
@@ -171,26 +183,36 @@ class _Helpers:
     """Other processes of this machine that carry out batches of the same run, with an audit file of their own each.
 
     They are told what to do through a pipe, so that no secret stands on a command line, and stop by themselves when this process is gone.
-    They are started before there is anything to do, because it takes them a while to come up.
+    They are started before there is anything to do, because it takes them a while to come up: with `come_up` already while a plan is made.
     """
 
     def __init__(self, settings: Settings, schedule: Schedule, now: clock.Now) -> None:
         self._settings = settings
         self._schedule = schedule
         self._now = now
+        self._idle: list[subprocess.Popen[bytes]] = []
+
+    def come_up(self, count: int) -> None:
+        """Start so many helpers that `at_work` is going to use, or that go with this process when nothing comes of it."""
+        with suppress(OSError):
+            # A machine that has no room for one more process can still make a plan; whoever needs the helper then says so.
+            self._idle += [_started() for _ in range(self._possible(count) - len(self._idle))]
+
+    def close(self) -> None:
+        """End the helpers that were never used."""
+        idle, self._idle = self._idle, []
+        _ended(idle)
+
+    def _possible(self, count: int) -> int:
+        # Two processes that write their trails to one standard output could tear each other's lines.
+        return count if self._settings.audit_output == "files" else 0
 
     @contextmanager
     def at_work(self, count: int) -> Iterator[Callable[[str], None]]:
         """Have so many helpers while the block lasts, and give what sends them to a run, by its id; see `Machine`."""
-        # Two processes that write their trails to one standard output could tear each other's lines.
-        wanted = count if self._settings.audit_output == "files" else 0
-        # In a session of its own: Ctrl-C on a terminal reaches this process, which lets its helpers end their batch.
-        started = [
-            subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
-                [sys.executable, "-m", HELPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-            )
-            for _ in range(wanted)
-        ]
+        wanted = self._possible(count)
+        started, self._idle = self._idle[:wanted], self._idle[wanted:]
+        started += [_started() for _ in range(wanted - len(started))]
 
         def send(run_id: str) -> None:
             ahead = (self._now() - clock.now()).total_seconds()
@@ -200,14 +222,26 @@ class _Helpers:
         try:
             yield send
         finally:
-            for each in started:
-                # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
-                each.terminate()
-                _write(each, b"")
-            for each in started:
-                if each.wait() < 0 and each.returncode != -signal.SIGTERM:
-                    # What it was at was done by others, and the next process that starts records how its audit file ended.
-                    get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
+            _ended(started)
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """Start a helper, in a session of its own: Ctrl-C on a terminal reaches this process, which lets its helpers end their batch."""
+    return subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
+        [sys.executable, "-m", HELPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _ended(helpers: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Have helpers end, and wait until they have."""
+    for each in helpers:
+        # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
+        each.terminate()
+        _write(each, b"")
+    for each in helpers:
+        if each.wait() < 0 and each.returncode != -signal.SIGTERM:
+            # What it was at was done by others, and the next process that starts records how its audit file ended.
+            get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
 
 
 def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:
