@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from bench.databases import Database
 from bench.measure import Measure, Time, Wrong, confirm_deleted, confirm_treated, timed
 from bench.references import engine_of
 from worker import bootstrap
+from worker.core.compiled import Memories
 from worker.settings import load
 from worker.usecases.applying import RunResult, apply_plan
 from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
@@ -152,7 +154,9 @@ def _plan_and_apply(url: str, folder: Path, disposition: Disposition, due: int) 
         made, took = timed(lambda: planned(machine, due))
         yield PLAN, took
         approve(machine, made.path, "bench")
-        result, took = timed(lambda: apply_plan(machine, open_plan(machine, made.path)))
+        # `retention apply` is a process of its own, which does not remember what was decided when the plan was made.
+        forgetful = replace(machine, memories=Memories())
+        result, took = timed(lambda: apply_plan(forgetful, open_plan(forgetful, made.path)))
         confirm(result, due)
         yield APPLY, took
 

@@ -11,14 +11,14 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 
-from worker import clock, registry
+from worker import clock, policyfile, registry
 from worker.audit.events import Action
 from worker.audit.note import Signer
 from worker.audit.trail import SERVICE, AuditTrail
@@ -28,7 +28,6 @@ from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
-from worker.policyfile import load
 from worker.ports import Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
 from worker.usecases.keykeeping import end_destruction
@@ -63,7 +62,7 @@ def machine(
     returned_keys -- go on although keys that were destroyed are in the key file again: for whoever destroys them anew.
     """
     _collect_rarely()
-    schedule = schedule or load(settings.policies, connectors=registry.names())
+    schedule = schedule or policyfile.load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
     with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         in_use = ledger.settle_on_keys()
@@ -80,7 +79,18 @@ def machine(
         sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now, keyring, ledger)
         helpers = _Helpers(settings, schedule, now)
-        joined = Machine(settings, schedule, ledger, keyring, sources.open, trail.open, now, faults or NoFaults(), helpers=helpers.at_work)
+        joined = Machine(
+            settings,
+            schedule,
+            ledger,
+            keyring,
+            sources.open,
+            trail.open,
+            now,
+            faults or NoFaults(),
+            helpers=helpers.at_work,
+            expect_helpers=helpers.come_up,
+        )
         try:
             if begun is not None:
                 end_destruction(joined, begun)
@@ -89,6 +99,7 @@ def machine(
                 end_rotation(joined, rotation)
             yield joined
         finally:
+            helpers.close()
             sources.close()
             try:
                 checks = keyring.checks()
@@ -181,26 +192,36 @@ class _Helpers:
     """Other processes of this machine that carry out batches of the same run, with an audit file of their own each.
 
     They are told what to do through a pipe, so that no secret stands on a command line, and stop by themselves when this process is gone.
-    They are started before there is anything to do, because it takes them a while to come up.
+    They are started before there is anything to do, because it takes them a while to come up: with `come_up` already while a plan is made.
     """
 
     def __init__(self, settings: Settings, schedule: Schedule, now: clock.Now) -> None:
         self._settings = settings
         self._schedule = schedule
         self._now = now
+        self._idle: list[subprocess.Popen[bytes]] = []
+
+    def come_up(self, count: int) -> None:
+        """Start so many helpers that `at_work` is going to use, or that go with this process when nothing comes of it."""
+        with suppress(OSError):
+            # A machine that has no room for one more process can still make a plan; whoever needs the helper then says so.
+            self._idle += [_started() for _ in range(self._possible(count) - len(self._idle))]
+
+    def close(self) -> None:
+        """End the helpers that were never used."""
+        idle, self._idle = self._idle, []
+        _ended(idle)
+
+    def _possible(self, count: int) -> int:
+        # Two processes that write their trails to one standard output could tear each other's lines.
+        return count if self._settings.audit_output == "files" else 0
 
     @contextmanager
     def at_work(self, count: int) -> Iterator[Callable[[str], None]]:
         """Have so many helpers while the block lasts, and give what sends them to a run, by its id; see `Machine`."""
-        # Two processes that write their trails to one standard output could tear each other's lines.
-        wanted = count if self._settings.audit_output == "files" else 0
-        # In a session of its own: Ctrl-C on a terminal reaches this process, which lets its helpers end their batch.
-        started = [
-            subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
-                [sys.executable, "-m", HELPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-            )
-            for _ in range(wanted)
-        ]
+        wanted = self._possible(count)
+        started, self._idle = self._idle[:wanted], self._idle[wanted:]
+        started += [_started() for _ in range(wanted - len(started))]
 
         def send(run_id: str) -> None:
             ahead = (self._now() - clock.now()).total_seconds()
@@ -210,14 +231,26 @@ class _Helpers:
         try:
             yield send
         finally:
-            for each in started:
-                # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
-                each.terminate()
-                _write(each, b"")
-            for each in started:
-                if each.wait() < 0 and each.returncode != -signal.SIGTERM:
-                    # What it was at was done by others, and the next process that starts records how its audit file ended.
-                    get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
+            _ended(started)
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """Start a helper, in a session of its own: Ctrl-C on a terminal reaches this process, which lets its helpers end their batch."""
+    return subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
+        [sys.executable, "-m", HELPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _ended(helpers: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Have helpers end, and wait until they have."""
+    for each in helpers:
+        # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
+        each.terminate()
+        _write(each, b"")
+    for each in helpers:
+        if each.wait() < 0 and each.returncode != -signal.SIGTERM:
+            # What it was at was done by others, and the next process that starts records how its audit file ended.
+            get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
 
 
 def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from worker.errors import ConfigurationError, Refused
 
@@ -48,9 +48,8 @@ class Header:
     replay: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """What happens to records and why.
+class Reason(NamedTuple):
+    """What happens to records and why: a tuple, because thousands are read with every batch.
 
     why -- every purpose with its state; facts -- the keyed fingerprint of the facts that led to it; fields -- for treatments.
     """

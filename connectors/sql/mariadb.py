@@ -10,7 +10,7 @@ import pymysql
 import sqlalchemy as sa
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
-from pymysql.cursors import DictCursor, SSCursor
+from pymysql.cursors import DictCursor
 from sqlalchemy.engine import URL, Engine
 
 from connectors.sql.database import PAGE, DriverConnection
@@ -18,6 +18,7 @@ from connectors.sql.expressions import WHITESPACE, Exact, Expression, Statement,
 from connectors.sql.failures import Cause
 from connectors.sql.limits import Limits
 from connectors.sql.marker import MarkerDatabase
+from connectors.sql.packets import FastConnection, PageCursor
 from connectors.sql.storage import Value
 from connectors.sql.tables import ColumnInfo, Kind, Rows, TableInfo
 from connectors.sql.typed import TypedStorage
@@ -96,7 +97,7 @@ class MariaDB(MarkerDatabase):
         return _CAUSES.get(code, Cause.OTHER), str(code or type(error).__name__)
 
     def stream(self, connection: DriverConnection, statement: Statement) -> Iterator[list[Sequence[Any]]]:  # noqa: D102
-        cursor = SSCursor(connection)
+        cursor = PageCursor(connection)
         try:
             with self.guard:
                 cursor.execute(statement.sql, statement.parameters)
@@ -287,6 +288,10 @@ def mariadb_engine(url: URL, limits: Limits) -> Engine:
         pool_pre_ping=True,
         connect_args={"autocommit": True, "connect_timeout": 10, "conv": decoders},
     )
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _connect(_: object, __: object, arguments: Any, options: Any) -> FastConnection:
+        return FastConnection(*arguments, **options)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:

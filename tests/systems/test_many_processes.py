@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ from tests.systems.test_workers import celery, ended, workers
 from worker.audit.outcomes import outcomes
 from worker.audit.read import check
 from worker.usecases.applying import apply_plan
-from worker.usecases.approving import approve, open_plan
+from worker.usecases.approving import approve, approve_policy, approve_shape, open_plan
 from worker.usecases.draining import Drain
 from worker.usecases.pacing import pacer_of
 from worker.usecases.planning import make_plan
+from worker.usecases.running import run
 from worker.usecases.spreading import end_if_done, hand_over
 
 ROWS, DUE_EVERY = 6_000, 2
@@ -129,6 +131,41 @@ def test_helpers_of_one_command(url: str, tmp_path: Path, disposition: str) -> N
     assert EXPECTED[disposition] == left(url, disposition)
     assert len(audited(installation)) > 1
     installation.runs()
+
+
+def children() -> set[str]:
+    """Return the processes that this one started and that are still there."""
+    return set(Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.mark.parametrize("share", ["1", "0.1"])
+def test_helpers_come_up_while_a_night_is_planned(url: str, tmp_path: Path, share: str) -> None:
+    """They are asked for once, before the plan is done, and are gone afterwards, also when a brake lets nobody work."""
+    installation = firm(tmp_path / "firm", url, "delete", RETENTION_MAX_SHARE=share)
+    before, asked = children(), []
+
+    def plans() -> int:
+        return len([each for each in (installation.folder / "state").rglob("plan-*") if each.is_file() and each.suffix != ".part"])
+
+    with installation.machine() as machine:
+        approve_policy(machine, "contacts", "ann")
+        approve_shape(machine, "contacts", "ann")
+
+        def expect(count: int) -> None:
+            asked.append((count, plans()))
+            machine.expect_helpers(count)
+
+        night = run(replace(machine, expect_helpers=expect))
+
+    assert ([(2, 0)], 1) == (asked, plans())
+    assert before == children()
+    if share == "1":
+        assert night.result is not None
+        assert (0, DUE, DUE) == (night.result.exit_code, night.result.acted, night.result.verified)
+        assert len(audited(installation)) > 1
+    else:
+        assert ["max_share"] == [each.brake for each in night.tripped]
+        assert (ROWS, ROWS) == left(url, "delete")
 
 
 def apply_and_be_killed(installation: Firm, plan: Path) -> None:

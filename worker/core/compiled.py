@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,11 +25,12 @@ RELATION = "relation:"
 """In front of a relation's name: the column that counts the relation's rows."""
 
 _REMEMBERED = 100_000
+_KEPT = 4
 _SUMMARY = 5
 _FEW_VARIANTS = frozenset({str, int, bool, dt.date, type(None)})
 _UTC_TEXT = len("2026-01-31 22:30:00")
 _FRACTION = re.compile(r"\.[0-9]{1,6}")
-_MINUTES = frozenset(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
+_MINUTES = frozenset(f" {hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
 _SECONDS = frozenset(f":{second:02}" for second in range(60))
 
 Row = Sequence[Raw]
@@ -55,17 +57,50 @@ class Judged:
     because: str = ""
 
 
+class Memory:
+    """What was worked out for one policy on one day, shared by deciders that lay out their rows differently.
+
+    Threads may share it: what two of them work out at once is equal.
+    """
+
+    def __init__(self, policy: Policy, today: dt.date) -> None:
+        self.policy = policy
+        self.today = today
+        self.readers = {name: fact_reader(policy, name, today) for name in policy.deciding}
+        self.judged: dict[object, Judged] = {}
+        self.by_identity: dict[int, dict[int, tuple[Fact, Judged]]] = {}
+        """By which fields are untreated (bits) and the identity of the one fact that decides; with that fact, so that it lives on."""
+
+
+class Memories:
+    """The memories that were used last, few because each may be large; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Memory] = deque(maxlen=_KEPT)
+
+    def of(self, policy: Policy, today: dt.date) -> Memory:
+        """Return the memory of a policy, this very object, on a day."""
+        found = next((each for each in tuple(self._kept) if each.policy is policy and each.today == today), None)
+        if found is None:
+            found = Memory(policy, today)
+            self._kept.append(found)
+        return found
+
+
 class RowDecider:
     """Decides about rows of one source on one day.
 
     columns -- the names of the values in a row, key columns included (a superset of `fact_columns(policy)` and `policy.outside`);
-    treaters -- by field name, for the treatable fields.
+    treaters -- by field name, for the treatable fields; memory -- of the same policy and day, its own by default.
     """
 
-    def __init__(self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater]) -> None:
+    def __init__(
+        self, policy: Policy, today: dt.date, columns: Sequence[str], treaters: Mapping[str, Treater], memory: Memory | None = None
+    ) -> None:
         self.policy = policy
         self.today = today
-        self._readers = [(name, columns.index(name), fact_reader(policy, name, today)) for name in policy.deciding]
+        memory = memory or Memory(policy, today)
+        self._readers = [(name, columns.index(name), memory.readers[name]) for name in policy.deciding]
         self._single = (self._readers[0][1], self._readers[0][2]) if len(self._readers) == 1 else None
         treatable = [] if policy.only_deletes else policy.treatable
         plain = [field.name for field in treatable if not treaters[field.name].beside]
@@ -73,10 +108,10 @@ class RowDecider:
         # What looks at the whole row is kept apart, so that everything else goes on costing one look at one value.
         wide = [field.name for field in treatable if treaters[field.name].beside]
         self._in_rows = [(name, treaters[name].in_rows(columns.index)[1]) for name in wide]
-        self._remembered: dict[object, Judged] = {}
+        self._remembered = memory.judged
         self._bits = [(1 << bit, place, is_treated) for bit, (_, place, is_treated) in enumerate(self._contents)]
         self._wide_bits = [(1 << bit, is_treated) for bit, (_, is_treated) in enumerate(self._in_rows, len(self._contents))]
-        self._by_identity: dict[tuple[int, int], tuple[Fact, Judged]] = {}
+        self._by_identity = memory.by_identity
 
     def facts(self, row: Row) -> dict[str, Fact]:
         """Return the deciding facts that a row states."""
@@ -107,13 +142,14 @@ class RowDecider:
             for bit, is_row_treated in self._wide_bits:
                 if not is_row_treated(row):
                     left |= bit
-            known = self._by_identity.get((id(fact), left))
+            by_fact = self._by_identity.setdefault(left, {})
+            known = by_fact.get(id(fact))
             if known is not None and known[0] is fact:
                 return known[1]
             judged = self._judge(row, standing, blocking)
-            if len(self._by_identity) >= _REMEMBERED:
-                self._by_identity.clear()
-            self._by_identity[id(fact), left] = (fact, judged)
+            if len(by_fact) >= _REMEMBERED:
+                by_fact.clear()
+            by_fact[id(fact)] = (fact, judged)
             return judged
         return self._judge(row, standing, blocking)
 
@@ -124,6 +160,13 @@ class RowDecider:
         # `judge` written out: the calls would cost as much as the look-ups.
         position, read = self._single
         bits, wide, known, judged = self._bits, self._wide_bits, self._by_identity, []
+        if not bits and not wide:
+            by_fact = known.setdefault(0, {})
+            for row in rows:
+                fact = read(row[position])
+                found = by_fact.get(id(fact))
+                judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
+            return judged
         for row in rows:
             fact = read(row[position])
             left = 0
@@ -133,7 +176,7 @@ class RowDecider:
             for bit, is_row_treated in wide:
                 if not is_row_treated(row):
                     left |= bit
-            found = known.get((id(fact), left))
+            found = known[left].get(id(fact)) if left in known else None
             judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
         return judged
 
@@ -253,17 +296,16 @@ def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
     changes: dict[Raw, tuple[Raw, Fact, Fact]] = {}
 
     def read(raw: Raw) -> Fact:
-        if type(raw) is dt.datetime and raw.tzinfo is None:
-            day, moment = raw.toordinal(), raw
-        elif (
+        if (
             type(raw) is str
-            and raw[10:11] == " "
-            and raw[11:16] in _MINUTES
-            and raw[16:_UTC_TEXT] in _SECONDS
-            and (len(raw) == _UTC_TEXT or _FRACTION.fullmatch(raw, _UTC_TEXT))
+            and raw[10:16] in _MINUTES
+            and (raw[16:] in _SECONDS or (raw[16:_UTC_TEXT] in _SECONDS and _FRACTION.fullmatch(raw, _UTC_TEXT)))
         ):
             # A fraction of a second sorts behind its second, so texts compare as the moments they name.
-            day, moment = raw[:10], raw  # type: ignore[assignment]
+            day: object = raw[:10]
+            moment: object = raw
+        elif type(raw) is dt.datetime and raw.tzinfo is None:
+            day, moment = raw.toordinal(), raw
         else:
             return reading.fact(raw, today)
         change = changes.get(day)

@@ -25,6 +25,10 @@ PLACEHOLDERS = (dt.date(1900, 1, 1), dt.date(1970, 1, 1), dt.date(9999, 12, 31))
 class Unreadable:
     """Stands in a row for a value that is there, or may be, but can't be read: a damaged file is not an empty field."""
 
+    def __reduce__(self) -> str:
+        """Stay the one there is, also in a copy."""
+        return "UNREADABLE"
+
 
 UNREADABLE = Unreadable()
 

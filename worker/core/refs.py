@@ -8,7 +8,7 @@ facts used.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 _SEPARATOR = b"\x1f"
@@ -36,6 +36,19 @@ class Referrer:
         # Most keys are one whole number; written out here because this is the hot path.
         state.update(b"i%d" % first if type(first) is int and len(key) == 1 else _key_bytes(key))
         return state.hexdigest()
+
+    def references(self, keys: Iterable[Sequence[object]]) -> list[str]:
+        """Return the references of many records."""
+        # `reference` written out for keys of one whole number: the calls would cost half of it again.
+        copy, found = self._reference.copy, []
+        for key in keys:
+            if len(key) == 1 and type(key[0]) is int:
+                state = copy()
+                state.update(b"i%d" % key[0])
+                found.append(state.hexdigest())
+            else:
+                found.append(self.reference(key))
+        return found
 
     def subject(self, identifier: str) -> str:
         """Return the reference of a person by an identifier in its canonical form, 32 hexadecimal digits.
@@ -93,6 +106,19 @@ def _token(secret: bytes, parts: tuple[str, ...]) -> bytes:
     state = _begun(secret, parts[:-1]).copy()
     state.update(parts[-1].encode())
     return state.digest()
+
+
+def tokens(secret: Secret, *parts: str, last: Iterable[str]) -> list[bytes]:
+    """Return `token` of the same first parts with many last ones."""
+    first, *more = (secret,) if isinstance(secret, bytes) else secret
+    copy, found = _begun(first, parts).copy, []
+    for each in last:
+        state = copy()
+        state.update(each.encode())
+        found.append(state.digest())
+    for later in more:
+        found = [again(later, made) for made in found]
+    return found
 
 
 @lru_cache(maxsize=64)

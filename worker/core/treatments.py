@@ -11,7 +11,6 @@ that row are treated. Identifiers that were treated already are no identifiers a
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 import re
 import secrets
@@ -62,11 +61,26 @@ def _pseudonymiser(key: PseudonymKey, organisation: str, domain: str, field: str
     """Return `pseudonym` for the values of one field: what they have in common is put together once."""
     head = f"{organisation}\x1f{domain}\x1f{field}\x1f"
     front, back = f"{MARKER}-{key.id}-", f"@{domain}.invalid" if kind is Identifier.EMAIL else ""
-    secret = key.secret
+    mac = _mac(key.secret)
 
     def of(value: str) -> str:
         message = f"{head}{canonical(kind, value)}".encode(errors="surrogatepass")  # File names may hold lone surrogates.
-        return f"{front}{_base32(hmac.digest(secret, message, hashlib.sha256)[:16])}{back}"
+        return f"{front}{_base32(mac(message)[:16])}{back}"
+
+    return of
+
+
+def _mac(secret: bytes) -> Callable[[bytes], bytes]:
+    """Return HMAC-SHA-256 (RFC 2104) under one key. What depends on the key alone is worked out once, which leaves a third of the work."""
+    block = hashlib.sha256().block_size
+    padded = (hashlib.sha256(secret).digest() if len(secret) > block else secret).ljust(block, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+
+    def of(message: bytes) -> bytes:
+        within, around = inner.copy(), outer.copy()
+        within.update(message)
+        around.update(within.digest())
+        return around.digest()
 
     return of
 
@@ -124,6 +138,16 @@ class Treater:
         return lambda row: treat(row[own], *[row[each] for each in others]), lambda row: is_treated(
             row[own], *[row[each] for each in others]
         )
+
+    def of_rows(self, position: Callable[[str], int]) -> Callable[[Sequence[Sequence[Raw]]], list[Raw]]:
+        """Return what gives the new values of the field for many whole rows, in their order."""
+        if self.field.treatment is not None and self.field.treatment.kind is TreatmentKind.CLEAR:
+            return lambda rows: [None] * len(rows)
+        if self.beside:
+            treat_row, _ = self.in_rows(position)
+            return lambda rows: [treat_row(row) for row in rows]
+        treat, own = self.treat, position(self.field.name)
+        return lambda rows: [treat(row[own]) for row in rows]
 
 
 def treater(

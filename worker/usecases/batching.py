@@ -52,6 +52,7 @@ from worker.ports import (
     KeyRange,
     OpenSource,
     Resolution,
+    Row,
     Undone,
     Update,
 )
@@ -65,6 +66,7 @@ from worker.usecases.remembering import remembered
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, UNDONE, action, why
 
 _PAYLOAD_BYTES = 900
+_REMEMBERED = 20_000
 
 CHANGED, HELD, GONE, FAILED, BUSY, CHILDREN = "changed", "held", "gone", "failed", "busy", "children"
 SKIPS = (CHANGED, HELD, GONE, FAILED, BUSY)
@@ -165,6 +167,7 @@ class BatchWorker:
         self._gathered = gathered
         self._judge = self._new_judge()
         self._referrer = Referrer(ref_secret, policy.source.name)
+        self._now: dict[Judged, tuple[str | None, str]] = {}
         self._treaters = machine.treaters(policy)
         # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
         alone = self._judge.plain and policy.only_deletes
@@ -307,19 +310,18 @@ class BatchWorker:
         """Compare what was re-read with what was planned, and sort the records by what happens to them."""
         work = _Work()
         acting, skipped = work.acting, work.skipped
-        reference_of, reasons = self._referrer.reference, planned.reasons
-        now: dict[Judged, tuple[str | None, str]] = {}
-        for verdict in self._judge.judge(batch.rows, batch.related):
-            reference = reference_of(verdict.key)
+        reasons = planned.reasons
+        verdicts = self._judge.judge(batch.rows, batch.related)
+        # Records that share their facts share what was judged of them, and in a plan the reason.
+        agreed: dict[Judged, Reason] = {}
+        for verdict, reference in zip(verdicts, self._referrer.references([each.key for each in verdicts]), strict=True):
             position = records.get(reference)
             if position is None:
                 continue
             reason = reasons[position]
             judged = verdict.judged
-            found = now.get(judged)
-            if found is None:
-                found = now[judged] = (action(judged.decision), self._referrer.fingerprint(judged.evidence))
-            if found == (reason.action, reason.facts):
+            if agreed.get(judged) is reason or self._says(judged) == (reason.action, reason.facts):
+                agreed[judged] = reason
                 acting.append((verdict, reference, reason))
             else:
                 outcome = judged.decision.outcome
@@ -336,6 +338,15 @@ class BatchWorker:
             skipped.extend(_Skipped(reference, GONE) for reference in records if reference not in seen)
         self._take_children(work, batch, attempt)
         return work
+
+    def _says(self, judged: Judged) -> tuple[str | None, str]:
+        """Return (what is done, fingerprint of the facts used) as a plan would say it, remembered from batch to batch."""
+        found = self._now.get(judged)
+        if found is None:
+            if len(self._now) >= _REMEMBERED:
+                self._now.clear()
+            found = self._now[judged] = (action(judged.decision), self._referrer.fingerprint(judged.evidence))
+        return found
 
     def _take_children(self, work: _Work, batch: Batch, attempt: str) -> None:
         """Add the rows that go, or are cut loose, with the records that are deleted or pseudonymised: deepest first."""
@@ -390,19 +401,20 @@ class BatchWorker:
         if self._policy.only_deletes:
             return Changes([verdict.key for verdict, _, _ in work.acting], (), work.along, whole=whole)
         deletes = [verdict.key for verdict, _, reason in work.acting if reason.action == DELETE]
-        by_fields: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-        treating: dict[tuple[str, ...], list[Callable[[Sequence[object]], object]]] = {}
+        by_fields: dict[tuple[str, ...], list[Verdict]] = {}
         for verdict, _, reason in work.acting:
-            if reason.action == DELETE:
-                continue
-            treats = treating.get(reason.fields)
-            if treats is None:
-                treats = treating[reason.fields] = [self._treaters[name].in_rows(self._judge.position)[0] for name in reason.fields]
-                by_fields[reason.fields] = []
-            row = verdict.row
-            by_fields[reason.fields].append((*verdict.key, *[treat(row) for treat in treats]))
-        updates = [Update(fields, rows) for fields, rows in by_fields.items()]
+            if reason.action != DELETE:
+                by_fields.setdefault(reason.fields, []).append(verdict)
+        updates = [Update(fields, self._treated(fields, verdicts)) for fields, verdicts in by_fields.items()]
         return Changes(deletes, updates, work.along, whole=whole and not updates)
+
+    def _treated(self, fields: Sequence[str], verdicts: Sequence[Verdict]) -> list[Row]:
+        """Return, for every record, its key's parts and the new values of some fields."""
+        if not fields:
+            return [verdict.key for verdict in verdicts]
+        rows = [verdict.row for verdict in verdicts]
+        columns = [self._treaters[name].of_rows(self._judge.position)(rows) for name in fields]
+        return [(*verdict.key, *values) for verdict, values in zip(verdicts, zip(*columns, strict=True), strict=True)]
 
     def _leave_out(self, work: _Work, undone: Sequence[Undone]) -> None:
         """Take what the system left as it was out of what the batch will be said to have done."""

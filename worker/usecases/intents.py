@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from worker.audit.events import Action
@@ -48,11 +48,11 @@ class IntentLines:
         said = ("" if source.transactional else _NOT_LOCKED, f"{shared}: {_GATHERED}" if shared else "")
         self._not_locked = "; ".join(each for each in said if each)
         self._referrer = Referrer(ref_secret, policy.source.name)
-        self._tails: dict[tuple[str, dt.date, str, tuple[str, ...], Standing], str] = {}
+        self._tails: dict[tuple[str, dt.date, str, tuple[str, ...]], str] = {}
         self._treatments = {each.name: str(each.treatment.kind) for each in policy.treatable if each.treatment is not None}
 
     def records(
-        self, attempt: str, acting: Iterable[tuple[Verdict, str, Reason]], identifiers: Sequence[tuple[int, Identifier]]
+        self, attempt: str, acting: Sequence[tuple[Verdict, str, Reason]], identifiers: Sequence[tuple[int, Identifier]]
     ) -> list[bytes]:
         """Return one line per (verdict, reference, reason). identifiers -- where in a verdict's row the person's identifiers stand."""
         fixed = {
@@ -72,48 +72,41 @@ class IntentLines:
         heads: dict[str, str] = {}
         halves: dict[int | tuple[int, Standing], tuple[str, str]] = {}
         lines: list[bytes] = []
-        whom = self._whom(identifiers)
-        for verdict, reference, reason in acting:
+        whom = self._whom([verdict.row for verdict, _, _ in acting], identifiers)
+        for (verdict, reference, reason), who in zip(acting, whom, strict=True):
             standing = verdict.standing
             group = id(reason) if standing is NOTHING else (id(reason), standing)
             found = halves.get(group)
             if found is None:
-                if reason.action not in heads:
+                known = self._tails.get(_said(reason)) if standing is NOTHING else None
+                if known is None or reason.action not in heads:
                     words = self._words(verdict.judged.decision, standing, reason)
-                    heads[reason.action] = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')[0]
-                said = (reason.action, reason.due, reason.why, reason.fields, standing)
-                after = self._tails.get(said)
-                if after is None:
-                    words = self._words(verdict.judged.decision, standing, reason)
-                    after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')[2]
-                    after = _with(after, self._touching(standing, reason))
-                    if len(self._tails) >= _REMEMBERED:
-                        self._tails.clear()
-                    self._tails[said] = after
-                found = halves[group] = heads[reason.action], after
-            lines.append(f'{found[0]}{reference}"{whom(verdict.row)}{found[1]}'.encode("ascii"))
+                    before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')
+                    heads[reason.action] = before
+                    known = _with(after, self._touching(standing, reason))
+                    if standing is NOTHING:
+                        self._remember(reason, known)
+                found = halves[group] = heads[reason.action], known
+            lines.append(f'{found[0]}{reference}"{who}{found[1]}'.encode("ascii"))
         return lines
 
-    def _whom(self, identifiers: Sequence[tuple[int, Identifier]]) -> Callable[[Row], str]:
-        """Return a function that renders the member that says whom a row is about, empty where it says nobody."""
-        if not identifiers:
-            return lambda _: ""
-        if len(identifiers) > 1:
+    def _remember(self, reason: Reason, tail: str) -> None:
+        """Keep what a reason says of records for which nothing stands: it comes again in other batches."""
+        if len(self._tails) >= _REMEMBERED:
+            self._tails.clear()
+        self._tails[_said(reason)] = tail
 
-            def several(row: Row) -> str:
-                subjects = self.subjects(row, identifiers)
-                return ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""
-
-            return several
-        # Most people are known by one identifier, and this is asked for every record. Hexadecimal digits are their own JSON.
-        ((place, kind),) = identifiers
-        subject = self._referrer.subject
-
-        def one(row: Row) -> str:
-            form = identifier_form(kind, row[place])
-            return f',"retention.subjects":["{subject(form)}"]' if form else ""
-
-        return one
+    def _whom(self, rows: Sequence[Row], identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
+        """Return, for every row, the rendered member that says whom it is about, empty where it says nobody."""
+        # Hexadecimal digits are their own JSON.
+        if len(identifiers) == 1:
+            # Most people are known by one identifier, and this is asked for every record.
+            ((place, kind),) = identifiers
+            subject = self._referrer.subject
+            forms = [identifier_form(kind, row[place]) for row in rows]
+            return [f',"retention.subjects":["{subject(form)}"]' if form else "" for form in forms]
+        found = [self.subjects(row, identifiers) for row in rows] if identifiers else [[]] * len(rows)
+        return [',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else "" for subjects in found]
 
     def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
         """Return the references of the person a row is about, one per identifier that is not empty."""
@@ -178,6 +171,11 @@ class IntentLines:
             "retention.batch": attempt,
             "retention.source": source,
         }
+
+
+def _said(reason: Reason) -> tuple[str, dt.date, str, tuple[str, ...]]:
+    """Return what the line of a record says of its reason."""
+    return reason.action, reason.due, reason.why, reason.fields
 
 
 @lru_cache(maxsize=256)

@@ -116,7 +116,7 @@ class Judge:
         layout = (*self.policy.source.key, *self.columns, *self._outside.names, *shared, *(each.name for each in self._remaining))
         # The key's column names may equal field names: the fields stand behind them, so they are looked up from the end.
         treaters = self._machine.treaters(self.policy)
-        self._decider = RowDecider(self.policy, today, _Layout(layout), treaters)
+        self._decider = RowDecider(self.policy, today, _Layout(layout), treaters, self._machine.memories.of(self.policy, today))
         # The same person has the same pseudonym, so whoever was pseudonymised before is still told from the others.
         self._pseudonymisers = {
             name: each.treat

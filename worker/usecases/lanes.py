@@ -58,7 +58,7 @@ def apart(policy: Policy, source: OpenSource) -> bool:
 def lanes_of(policy: Policy, source: OpenSource) -> int:
     """Return how many batches of a source one process works on at once.
 
-    One where records are only deleted: the server is done with that at once, and a second lane would work out all decisions again.
+    One where records are only deleted: the server is done with that at once, so a second lane would have nothing to wait for.
     """
     return source.lanes if apart(policy, source) and not policy.only_deletes else 1
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from worker.audit.trail import AuditTrail
 from worker.clock import Now, local_day, monotonic, sleep
+from worker.core.compiled import Memories
 from worker.core.model import Policy, Schedule
 from worker.core.sources import Source, TreatmentKind
 from worker.core.treatments import PseudonymKey, Treater, treater
@@ -25,7 +26,8 @@ class Machine:
 
     monotonic, sleep -- how waiting is measured and done: seconds that never go back, and a call that returns after so many of them.
     helpers -- a context in which there are so many other processes, and which gives what sends them to the batches of a run, by its id.
-    Afterwards they have ended the batch they were at, and themselves.
+    Afterwards they have ended the batch they were at, and themselves. expect_helpers -- has so many come up that will be asked for soon.
+    memories -- what was decided in this process; a plan, the lanes that carry it out and reading back decide about the same days.
     """
 
     settings: Settings
@@ -39,6 +41,8 @@ class Machine:
     monotonic: Callable[[], float] = monotonic
     sleep: Callable[[float], None] = sleep
     helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
+    expect_helpers: Callable[[int], None] = field(default=lambda _count: None)
+    memories: Memories = field(default_factory=Memories, repr=False, compare=False)
 
     @property
     def operator(self) -> str:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from worker.clock import local_day
 from worker.core.canonical import canonical
 from worker.core.facts import UNREADABLE
 from worker.core.model import Policy
-from worker.core.refs import REFERENCE_BYTES, Secret, token
+from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
 from worker.core.sources import Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.core.treatments import is_pseudonym
+from worker.core.treatments import MARKER, is_pseudonym
 from worker.ledger.rows import HoldRow, RequestRow
 from worker.usecases.machine import Machine
 
@@ -34,14 +35,34 @@ def identifier_token(secret: Secret, kind: Identifier, value: object) -> bytes |
 
 def identifier_form(kind: Identifier, value: object) -> str:
     """Return the canonical form of an identifier in a row; empty for nothing, and for a pseudonym."""
-    text = "" if value is None or value is UNREADABLE else str(value)
-    return "" if is_pseudonym(text) else canonical(kind, text)
+    # A text is looked for first because nearly all identifiers are one.
+    text = value if type(value) is str else "" if value is None or value is UNREADABLE else str(value)
+    return "" if text.startswith(MARKER) and is_pseudonym(text) else canonical(kind, text)
 
 
 def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
     """Return the keyed form of a record's key, for holds on one record and for aliases."""
     # One part for the whole key: what all records of a source have in common is then hashed once.
-    return token(secret, "record", source, "\x1f".join([f"{type(part).__name__}:{part}" for part in key]))
+    return token(secret, "record", source, _key_text(key))
+
+
+def identifier_tokens(secret: Secret, kind: Identifier, values: Iterable[object]) -> list[bytes | None]:
+    """Return `identifier_token` of many values."""
+    forms = [identifier_form(kind, value) for value in values]
+    found = tokens(secret, "identifier", last=forms)
+    return [own if form else None for own, form in zip(found, forms, strict=True)]
+
+
+def record_tokens(secret: Secret, source: str, keys: Iterable[Sequence[object]]) -> list[bytes]:
+    """Return `record_token` of many keys."""
+    return tokens(secret, "record", source, last=map(_key_text, keys))
+
+
+def _key_text(key: Sequence[object]) -> str:
+    """Return a record's key as a text: its type and value, part by part."""
+    if len(key) == 1 and type(key[0]) is int:
+        return f"int:{key[0]}"
+    return "\x1f".join([f"{type(part).__name__}:{part}" for part in key])
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,14 @@ class StandingIndex:
         """Whether something stands for a person or for one record, and not for the source or a category as a whole."""
         return bool(self.by_identifier or self.by_record)
 
+    @cached_property
+    def of_anybody(self) -> Standing:
+        """What stands for a record whose person can't be read: it may be about anybody, so it is kept for all who are held, erased for none."""
+        every = [*self.by_identifier.values()]
+        holds = dict.fromkeys(hold for each in every for hold in each.holds if hold.released_on is None)
+        requests = dict.fromkeys(request for each in every for request in each.requests if request.kind is RequestKind.RESTRICT)
+        return Standing(tuple(holds), tuple(requests))
+
     def of_person(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
         """Return what stands for the person a record is about, or for the record itself, given its identifier fields."""
         return replace(self, everywhere=NOTHING).touching(source, key, values) if self.of_persons else NOTHING
@@ -93,9 +122,12 @@ class StandingIndex:
             found.append(self.by_record.get(record_token(self.secret, source, key), NOTHING))
         if self.by_identifier:
             for name, kind in self.identifiers:
-                own = identifier_token(self.secret, kind, values.get(name))
+                said = values.get(name)
+                own = identifier_token(self.secret, kind, said)
                 if own is not None:
                     found.append(self.by_identifier.get(own, NOTHING))
+                elif said is UNREADABLE:
+                    found.append(self.of_anybody)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
         requests = dict.fromkeys(request for standing in found for request in standing.requests)
         return Standing(tuple(holds), tuple(requests)) if holds or requests else NOTHING

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from worker.core.sources import Identifier
 from worker.ledger.rows import HighWater, Suppressed, Tombstones
 from worker.planfile import Reason
 from worker.usecases.gathering import departure, high_water
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_token, record_token
+from worker.usecases.matching import identifier_tokens, record_tokens
 from worker.usecases.reporting import DELETE
 from worker.usecases.suppressing import suppressed
 from worker.usecases.tombstones import buried
@@ -43,18 +42,19 @@ def _aliases(judge: Judge, acting: Acting) -> bytes:
         return b""
     kinds = {each.name: each.identifier for each in judge.policy.source.identifiers if each.identifier is not None}
     secret, source = judge.standing.secret, judge.policy.source.name
-    treated: dict[tuple[str, ...], list[tuple[int, Identifier]]] = {}
-    pairs: list[bytes] = []
+    treated: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict, _, reason in acting:
-        own: bytes | None = None
-        places = treated.get(reason.fields)
-        if places is None:
-            places = treated[reason.fields] = [(judge.position(name), kinds[name]) for name in reason.fields if name in kinds]
-        for place, kind in places:
-            token = identifier_token(secret, kind, verdict.row[place])
-            if token is not None:
-                own = own or record_token(secret, source, verdict.key)
-                pairs += (own, token)
+        treated.setdefault(reason.fields, []).append(verdict)
+    pairs: list[bytes] = []
+    for fields, verdicts in treated.items():
+        for name in fields:
+            if name not in kinds:
+                continue
+            place = judge.position(name)
+            found = identifier_tokens(secret, kinds[name], [verdict.row[place] for verdict in verdicts])
+            named = [(verdict.key, token) for verdict, token in zip(verdicts, found, strict=True) if token is not None]
+            own = record_tokens(secret, source, [key for key, _ in named])
+            pairs += [mine + token for mine, (_, token) in zip(own, named, strict=True)]
     return b"".join(pairs)
 
 

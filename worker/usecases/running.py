@@ -5,11 +5,12 @@ Nothing is written before every brake has let it pass.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
 from worker.errors import Refused
-from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL, Progress, RunResult, carry_out
+from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL, Progress, RunResult, carry_out, helpers_worth
 from worker.usecases.approving import open_plan
 from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
 from worker.usecases.machine import Machine
@@ -40,7 +41,7 @@ class NightRun:
 def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
     """Plan and apply under the brakes; see `plan_under_brakes`."""
     begun = machine.monotonic()
-    night = plan_under_brakes(machine, sources=sources, full=full)
+    night = plan_under_brakes(machine, sources=sources, full=full, progress=_Expecting(machine).read)
     if night.plan is None or night.tripped:
         return night
     result = carry_out(machine, open_plan(machine, night.plan.path), kind="run", begun=begun, progress=progress)
@@ -50,7 +51,26 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
     return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine))
 
 
-def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False) -> NightRun:
+class _Expecting:
+    """Has helpers come up while the plan is still being read, as soon as it looks like work for them: that takes them most of a second.
+
+    What is read is mostly what is due; where it is not, a process comes up for nothing.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._read: Counter[str] = Counter()
+        self._asked = machine.settings.tranche is not None or machine.settings.approval == "always"
+
+    def read(self, source: str, count: int) -> None:
+        """Note that so many more records of a source were read."""
+        self._read[source] += count
+        if not self._asked and (worth := helpers_worth(self._machine, {source: self._read[source]})):
+            self._asked = True
+            self._machine.expect_helpers(worth)
+
+
+def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
     """Make the plan of a night and hold it against the brakes; it may be carried out when none tripped.
 
     With `approval = always` the plan is made and waits for a person. A brake that concerns the whole run, or any source, stops the run
@@ -67,7 +87,7 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
             say(machine, tripped)
             machine.trail.emit(Action.CLOCK_SUSPECT, {"event.reason": tripped[0].what}, sync=True)
             return NightRun(None, None, tripped)
-        plan = make_plan(machine, sources=sources, full=full, progress=None)
+        plan = make_plan(machine, sources=sources, full=full, progress=progress)
         tripped = plan_brakes(machine, plan)
     if machine.settings.approval == "always" and any(plan.acting.values()):
         tripped.append(

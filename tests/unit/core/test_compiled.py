@@ -27,7 +27,7 @@ from tests.strategies import (
     todays,
 )
 from tests.thoroughness import examples
-from worker.core.compiled import RowDecider, aggregate_fact, fact_columns, fact_reader
+from worker.core.compiled import Memories, RowDecider, aggregate_fact, fact_columns, fact_reader
 from worker.core.decide import decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Raw, Reading, Unknown
 from worker.core.model import SEEN, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
@@ -73,6 +73,43 @@ def test_agrees_with_decide(data: st.DataObject, policy: Policy, today: dt.date,
         for stands in (NOTHING, standing):
             expected = decide(facts, policy, stands, today, untreated=untreated, blocking=blocking)
             assert expected == decider.decide(row, stands, blocking)
+
+
+@settings(RULE, max_examples=examples(25))
+@given(st.data(), policies(), todays)
+def test_what_is_shared_between_layouts_changes_nothing(data: st.DataObject, policy: Policy, today: dt.date) -> None:
+    """A plan and the batches that carry it out ask for other columns; with one memory each decides as it would with its own."""
+    columns = ("id", *fact_columns(policy), *policy.outside)
+    treaters = {field.name: treater(field, ORGANISATION, KEYS, fields=policy.source.fields) for field in policy.treatable}
+    rows = data.draw(rows_for(policy, columns, 6))
+    memories = Memories()
+    for layout in (columns, tuple(reversed(columns)), columns):
+        laid_out = [tuple(dict(zip(columns, row, strict=True))[name] for name in layout) for row in rows]
+        alone = RowDecider(policy, today, layout, treaters)
+        shared = RowDecider(policy, today, layout, treaters, memories.of(policy, today))
+        expected = [alone.decide(row) for row in laid_out]
+        assert expected == [each.decision for each in shared.judge_plain(laid_out)]
+        assert expected == [each.decision for each in shared.judge_plain(laid_out)]
+
+
+def test_a_memory_is_of_one_policy_and_one_day() -> None:
+    """Nothing that was decided by another policy, or on another day, is ever taken for what is decided now."""
+    memories = Memories()
+    policy, other = policy_of(stamp(AMSTERDAM)), policy_of(stamp(AMSTERDAM))
+    first = memories.of(policy, TODAY)
+
+    assert first is memories.of(policy, TODAY)
+    assert 4 == len(
+        {
+            id(each)
+            for each in (
+                first,
+                memories.of(other, TODAY),
+                memories.of(policy, TODAY + dt.timedelta(days=1)),
+                memories.of(other, dt.date.max),
+            )
+        }
+    )
 
 
 def policy_of(*starts: Field, steps: tuple[Step, ...] = (Step(DispositionKind.DELETE),)) -> Policy:
