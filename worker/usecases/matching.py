@@ -103,7 +103,7 @@ class StandingIndex:
 
     @cached_property
     def of_anybody(self) -> Standing:
-        """What stands for a record whose person can't be read: it may be about anybody, so it is kept for all who are held, erased for none."""
+        """What stands where the person can't be read: it may be anybody, so the record is kept for all who are held, erased for none."""
         every = [*self.by_identifier.values()]
         holds = dict.fromkeys(hold for each in every for hold in each.holds if hold.released_on is None)
         requests = dict.fromkeys(request for each in every for request in each.requests if request.kind is RequestKind.RESTRICT)
