@@ -1,8 +1,8 @@
 """What the connector uses of Zoho CRM's API, version 8, in our own words. Nothing of it was tried against Zoho itself.
 
 Held against Zoho's OpenAPI files (record, coql, fields, modules, recycle_bin, notes, attachments, related_records) two things contradict
-them, on purpose. They know no status 204 for a query, a record, its notes and the list of deleted records, though Zoho's help pages say
-that nothing found is answered so; the connector takes the files' error with 200 for the same. And they call `ids` required where
+them, on purpose. They know no status 204 for a query, a record, its notes and the list of deleted records, which other calls of the same
+API answer when nothing is found; the connector takes the files' error with 200 for the same. And they call `ids` required where
 attachments are listed, which can't be, since the list is where ids come from. What the fake answers with 401 is in none of the files.
 """
 
