@@ -103,9 +103,7 @@ def test_no_more_requests_than_allowed_whoever_sends_them(
     planned = len(proxy.times)
     with (
         celery(firm, "beat", "-s", str(tmp_path / "beat-schedule"), "--pidfile="),
-        celery(
-            firm, "worker", "--concurrency=3", "--without-mingle", "--without-gossip", DIE_AT=AFTER_CLOSE, DIE_IN=4, DIED=tmp_path / "died"
-        ),
+        celery(firm, "worker", "--concurrency=3", "--without-mingle", "--without-gossip", **dies),
     ):
         run = ended(firm, run_id)
     assert ("done", 0) == (run.state, run.exit_code)
