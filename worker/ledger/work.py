@@ -247,9 +247,12 @@ class Work(Queue):
             yield from ((row.alias_id, row.blob) for row in found)
             last = found[-1].alias_id
 
-    def high_water(self, source: str, field: str) -> Iterator[bytes]:
-        """Yield the kept blobs of a field's days in the order they were kept, with no transaction left open."""
-        table = schema.high_water
+    def high_water(self, source: str, field: str, *, effective: bool = False) -> Iterator[bytes]:
+        """Yield the kept blobs of a field's days in the order they were kept, with no transaction left open.
+
+        effective -- only those of batches that took effect; else also what a batch said that did not, or that is not yet over.
+        """
+        table, batches = schema.high_water, schema.batches
         last = 0
         while True:
             wanted = (
@@ -258,6 +261,8 @@ class Work(Queue):
                 .order_by(table.c.high_water_id)
                 .limit(20)
             )
+            if effective:
+                wanted = wanted.join_from(table, batches, batches.c.batch_id == table.c.batch_id).where(*took_effect())
             with self._read() as connection:
                 found = connection.execute(wanted).all()
             if not found:

@@ -218,7 +218,8 @@ def _remember(machine: Machine, index: SubjectIndex, shared: SharedFact) -> None
             index.add((pair, NOTHING) for pair in _pairs(blob))
     for member in shared.members:
         for day in member.days:
-            for blob in machine.ledger.high_water(member.source, day.name):
+            # A day that a record states is as true when the batch was rolled back; that the record went is not.
+            for blob in machine.ledger.high_water(member.source, day.name, effective=member.going):
                 index.add(unpacked(blob))
 
 
