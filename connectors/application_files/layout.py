@@ -1,8 +1,8 @@
 """Where the facts of a dossier stand: in its sidecar, in a shared index, in its name, or in the date of its files.
 
 A field's column says where its value comes from: `@name` is the folder's name, `@path` the same behind the declared `prefix`, `@modified`
-the latest change of any file in it, the name of a group in `name_pattern` is that part of the folder's name, and anything else is a column of
-the index or a key of the sidecar (`applicant.email` is the key `email` in the table `applicant`).
+the latest change of any file in it, the name of a group in `name_pattern` is that part of the folder's name, and anything else is a column
+of the index or a key of the sidecar (`applicant.email` is the key `email` in the table `applicant`).
 
 A dossier is a folder, or with `unit = "file"` a single file: what other programs put down under a name that stands in a table of theirs.
 """
