@@ -219,7 +219,7 @@ def _remember(machine: Machine, index: SubjectIndex, shared: SharedFact) -> None
     for member in shared.members:
         for day in member.days:
             # A day that a record states is as true when the batch was rolled back; that the record went is not.
-            for blob in machine.ledger.high_water(member.source, day.name, effective=member.going):
+            for blob in machine.ledger.high_water(member.source, day.name, undone=not member.going):
                 index.add(unpacked(blob))
 
 
