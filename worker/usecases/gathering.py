@@ -242,11 +242,14 @@ def high_water(
     records -- key, and by name the members' identifiers and what they look at.
     """
     days: dict[str, dict[tuple[bytes, ...], Seen]] = defaultdict(dict)
+    alike: dict[tuple[Field, ...], list[Member]] = defaultdict(list)
     for member in members:
-        tokens = Tokens(secret, source.name, member.identifiers)
+        alike[member.identifiers].append(member)
+    for identifiers, those in alike.items():
+        tokens = Tokens(secret, source.name, identifiers)
         for key, values in records:
             own = tuple(tokens.of(key, values))
-            for name, what in says(member, 0, values, today).items():
+            for name, what in (each for member in those for each in says(member, 0, values, today).items()):
                 if what.there or len(own) > 1:
                     days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
