@@ -30,6 +30,9 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
         if shape.gone is not None:
             going = (_going(text, (*path, "gone", number), file, sources, complaints) for number, text in enumerate(shape.gone))
             members = tuple(dict.fromkeys(each for each in going if each is not None))
+            if shape.none is Empty.NOT_APPLICABLE:
+                what = "lets go what no record was ever seen to name: one wrong letter in how things are named, and that is everything"
+                complaints.warn((*path, "none"), what, "Look at the first plan closely, and keep `max_share` low.")
             found.append(SharedFact(name, members, shape.none or Empty.UNKNOWN, label(shape.label)))
             continue
         latest = shape.latest or []

@@ -311,3 +311,12 @@ def test_what_can_not_be_gone(old: str, new: str, path: str, said: str) -> None:
     assert old in GONE_TEXT
     problems = check_text(GONE_TEXT.replace(old, new, 1), "policies.toml").problems
     assert True in [path in each.where and said in str(each) for each in problems], [str(each) for each in problems]
+
+
+def test_what_nobody_was_seen_to_name() -> None:
+    """Whoever lets go what has no record is told what a mistake would cost; otherwise it is kept, and nothing need be said."""
+    said = [str(each) for each in check_text(GONE_TEXT, "policies.toml").warnings]
+    text = GONE_TEXT.replace('"people.email"]', '"people.email"]\nnone = "not_applicable"', 1)
+    more = [str(each) for each in check_text(text, "policies.toml").warnings]
+    assert [] == [each for each in said if "one wrong letter" in each]
+    assert [True] == ["facts.went.none" in each for each in more if "one wrong letter" in each]
