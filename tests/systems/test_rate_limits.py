@@ -98,14 +98,12 @@ def test_no_more_requests_than_allowed_whoever_sends_them(
             "RETENTION_SOURCES__CONTACTS__OPTIONS__PER_SECOND": str(A_SECOND),
         },
     )
-    dies = {"DIE_AT": AFTER_CLOSE, "DIE_IN": 4, "DIED": tmp_path / "died"}
+    died, quiet = tmp_path / "died", ("--without-mingle", "--without-gossip")
     run_id = handed_over(firm)
     planned = len(proxy.times)
     with (
         celery(firm, "beat", "-s", str(tmp_path / "beat-schedule"), "--pidfile="),
-        celery(
-            firm, "worker", "--concurrency=3", "--without-mingle", "--without-gossip", DIE_AT=AFTER_CLOSE, DIE_IN=4, DIED=tmp_path / "died"
-        ),
+        celery(firm, "worker", "--concurrency=3", *quiet, DIE_AT=AFTER_CLOSE, DIE_IN=4, DIED=died),
     ):
         run = ended(firm, run_id)
     assert ("done", 0) == (run.state, run.exit_code)
