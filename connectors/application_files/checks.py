@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from itertools import islice
 
-from connectors.application_files.layout import LastModified, Layout, Stated
+from connectors.application_files.layout import LastModified, Layout, Stated, Unit
 from connectors.application_files.records import Dossier, View, read_kept
 from connectors.application_files.removal import unfinished
 from connectors.batchfolder import WORKING
@@ -96,7 +96,7 @@ def _treated(source: Source, layout: Layout, root: int, view: View, policy: Poli
 
 
 def _has_documents(root: int, dossier: Dossier) -> bool:
-    """Whether anything but the sidecar is in a dossier; one that can't be listed may hold anything."""
+    """Whether anything but the sidecar is in a dossier; one that can't be listed, or is itself a document, may hold anything."""
     if not dossier.present:
         return False
     try:
@@ -128,8 +128,16 @@ def _surroundings(source: Source, layout: Layout, root: int, view: View, sample:
     links = sum(is_link for name, _, is_link in listed if not name.startswith("."))
     if links:
         yield Problem(source.name, f"{links} entries are links; they are not followed, and only the link itself would go.")
-    stray = sum(not (is_folder or is_link) for name, is_folder, is_link in listed if not name.startswith(".") and name != layout.index)
-    if stray:
+    files = layout.unit is Unit.FILE
+    stray = sum(
+        not is_link and is_folder is files
+        for name, is_folder, is_link in listed
+        if not name.startswith(".") and name != layout.index and name not in layout.other_folders
+    )
+    if stray and files:
+        what = f"{stray} folders lie beside the files; no policy reaches what is in them."
+        yield Problem(source.name, what, "Declare a source for each of them, or remove them.")
+    elif stray:
         yield Problem(
             source.name, f"{stray} files lie beside the dossiers; no policy reaches them.", "Put them into a dossier or remove them."
         )

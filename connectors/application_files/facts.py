@@ -34,8 +34,8 @@ def _value(layout: Layout, place: Place, key: str, said: documents.Document, lat
     match place:
         case Stated(path):
             return documents.value(said, path)
-        case WholeName():
-            return key
+        case WholeName(prefix):
+            return prefix + key
         case LastModified():
             return latest if latest is not None else UNREADABLE
         case NamePart(group):

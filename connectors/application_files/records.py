@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from connectors.application_files import documents, index
 from connectors.application_files.facts import field_values, said_in
-from connectors.application_files.layout import KEPT, Layout
+from connectors.application_files.layout import KEPT, Layout, Unit
 from connectors.batchfolder import WORKING
 from connectors.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
 from worker.core.facts import Raw
@@ -59,12 +59,12 @@ class View:
         self.index = _read_index(layout, root)
 
     def keys(self, within: KeyRange | None = None) -> list[str]:
-        """Return the keys of all dossiers in order: folders, links in the place of folders, and lines of the index without a folder."""
+        """Return the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one."""
         others = self._layout.other_folders
         found = {
             key_of(name)
             for name, is_folder, is_link in entries(self._root)
-            if (is_folder or is_link) and not name.startswith(".") and name not in others and name != self._layout.index
+            if self._layout.is_dossier(name, is_folder=is_folder, is_link=is_link)
         }
         if self.index is not None:
             found.update(key for key in self.index.by_key if name_of(key) and key not in others)
@@ -85,10 +85,20 @@ class View:
         name = name_of(key)
         if not name or name in self._layout.other_folders:
             return None
-        present = exists(self._root, name)
+        present = self._is_there(name)
         if not present and (self.index is None or key not in self.index.by_key):
             return None
         return self.read(self._root, name, key, present=present)
+
+    def _is_there(self, name: str) -> bool:
+        """Whether the root has an entry of that name; where dossiers are files, one that is no folder and not the index."""
+        if self._layout.unit is Unit.FOLDER:
+            return exists(self._root, name)
+        try:
+            about = os.lstat(name, dir_fd=self._root)
+        except FileNotFoundError:
+            return False
+        return self._layout.is_dossier(name, is_folder=stat.S_ISDIR(about.st_mode), is_link=stat.S_ISLNK(about.st_mode))
 
     def read(self, folder: int, name: str, key: str, *, present: bool) -> Dossier:
         """Return the dossier that stands in a folder under a name, which is another one than its own while it waits to be removed."""

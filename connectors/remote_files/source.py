@@ -22,7 +22,7 @@ from worker.ports import Changes, Key, KeyRange, Level, Load, Resolution, Row, S
 
 _PAGE = 100
 _BATCH = 50
-_NOT_HERE = ("index", "index_key", "index_delimiter", "shared")
+_NOT_HERE = ("index", "index_key", "index_delimiter", "shared", "unit")
 _NO_LOAD = "files have neither replicas nor transactions; take the limit away"
 
 

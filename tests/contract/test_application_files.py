@@ -1,4 +1,4 @@
-"""Application files keep the contract, with sidecars in JSON and TOML and with a shared index."""
+"""Application files keep the contract, with sidecars in JSON and TOML, with a shared index, and where each is a single file."""
 
 from __future__ import annotations
 
@@ -155,6 +155,40 @@ class IndexHarness(FilesHarness):
         (self.root / "index.csv").write_bytes(b"\xef\xbb\xbf" + text.getvalue().encode())
 
 
+class SingleFilesHarness(IndexHarness):
+    """Single files that one index tells about; folders and the files in them are beside the point."""
+
+    options: Mapping[str, str] = {"unit": "file", **IndexHarness.options}
+
+    def fill(self, records: Mapping[Key, Record]) -> None:
+        self.lines = {key: dict(record) for key, record in records.items()}
+        self._save()
+        (self.root / "beside").mkdir(exist_ok=True)
+        (self.root / "beside" / "letter.txt").touch()
+        for file in self._folders():
+            file.unlink()
+        for key in records:
+            self._folder(key).write_text("Dear reader")
+
+    def dump(self) -> dict[Key, dict[str, object]]:
+        assert ["letter.txt"] == [each.name for each in (self.root / "beside").iterdir()]
+        for file in self._folders():
+            assert "Dear reader" == file.read_text()
+        return super().dump()
+
+    def disturb(self, key: Key, record: Record | None) -> bool:
+        if record is None:
+            del self.lines[key]
+            self._folder(key).unlink()
+        else:
+            self.lines[key] = dict(record)
+        self._save()
+        return True
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self.root.iterdir() if path.is_file() and path.name != "index.csv"]
+
+
 def _written(value: object) -> object:
     """Return a value as JSON and CSV hold it."""
     return value.isoformat(sep=" ") if isinstance(value, dt.datetime) else value.isoformat() if isinstance(value, dt.date) else value
@@ -182,3 +216,11 @@ class TestIndex(ConnectorContract):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> FilesHarness:
         return IndexHarness(tmp_path)
+
+
+class TestSingleFiles(ConnectorContract):
+    """With an index, and a file for each dossier."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> FilesHarness:
+        return SingleFilesHarness(tmp_path)

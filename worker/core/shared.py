@@ -57,7 +57,8 @@ def says(member: Member, position: int, values: Mapping[str, Raw], today: dt.dat
     counts = evaluate(member.when, facts) if member.when is not None else Truth.TRUE
     match counts:
         case Truth.TRUE:
-            return {day.name: seen(day.reading.fact(values[day.name], today), position) for day in member.days}
+            # No column holds the day on which a record goes: while it can be read, it has not gone.
+            return {day.name: seen(day.reading.fact(None if member.going else values[day.name], today), position) for day in member.days}
         case Truth.FALSE:
             return {day.name: NOTHING for day in member.days}
         case Truth.UNKNOWN:

@@ -199,13 +199,18 @@ class Consent:
     label: Label = UNLABELLED
 
 
+GONE = "gone:"
+"""Begins the name of a day that no column holds: the one on which the record itself goes. Before that it has not happened yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """Records of one source that a shared fact is taken from.
 
     days -- the fields that are looked at; identifiers -- those by which the records are joined to a subject; when -- only records for which
     it is true count, None for all; facts -- the fields that it asks for. All fields without what only the source's own policy needs
-    (treatments), so that a change of that is no change of the fact. Days with different conditions are members of their own.
+    (treatments), so that a change of that is no change of the fact. Days with different conditions are members of their own, and so is
+    each field by which a record that goes was known (`going`).
     """
 
     source: str
@@ -216,14 +221,22 @@ class Member:
     facts: tuple[Field, ...] = ()
 
     @property
+    def going(self) -> bool:
+        """Whether the day that counts is the one on which the record itself goes."""
+        return any(each.name.startswith(GONE) for each in self.days)
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The fields that have to be read to know what a record says."""
-        return tuple(dict.fromkeys(each.name for each in (*self.days, *self.facts)))
+        """The fields that have to be read to know what a record says, and about whom where its subject fields don't tell."""
+        read = self.identifiers if self.going else self.days
+        return tuple(dict.fromkeys(each.name for each in (*read, *self.facts)))
 
 
 @dataclass(frozen=True, slots=True)
 class SharedFact:
     """The latest day over the records of several sources about one subject (last contact over quotes, mails and calls).
+
+    Over members that are `going` it is the day on which the last record of something went, and not yet while there is one.
 
     none -- what it means that no member has a record about the subject; label -- what people call it.
     """
@@ -232,6 +245,11 @@ class SharedFact:
     members: tuple[Member, ...]
     none: Empty = Empty.UNKNOWN
     label: Label = UNLABELLED
+
+    @property
+    def going(self) -> bool:
+        """Whether it is the day on which records went."""
+        return any(each.going for each in self.members)
 
     @property
     def absences(self) -> frozenset[Empty]:

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from worker.errors import RetentionError
 from worker.ledger import schema
@@ -247,9 +247,12 @@ class Work(Queue):
             yield from ((row.alias_id, row.blob) for row in found)
             last = found[-1].alias_id
 
-    def high_water(self, source: str, field: str) -> Iterator[bytes]:
-        """Yield the kept blobs of a field's days in the order they were kept, with no transaction left open."""
-        table = schema.high_water
+    def high_water(self, source: str, field: str, *, undone: bool = True) -> Iterator[bytes]:
+        """Yield the kept blobs of a field's days in the order they were kept, with no transaction left open.
+
+        undone -- also those of batches that came to nothing; without them, what is not over yet counts as if it had been done.
+        """
+        table, batches = schema.high_water, schema.batches
         last = 0
         while True:
             wanted = (
@@ -258,6 +261,9 @@ class Work(Queue):
                 .order_by(table.c.high_water_id)
                 .limit(20)
             )
+            if not undone:
+                came_to_something = or_(batches.c.state == "intended", and_(*took_effect()))
+                wanted = wanted.join_from(table, batches, batches.c.batch_id == table.c.batch_id).where(came_to_something)
             with self._read() as connection:
                 found = connection.execute(wanted).all()
             if not found:

@@ -12,7 +12,7 @@ from worker.core.declarations import Attestation, Gap, PeriodicReview
 from worker.core.facts import Empty
 from worker.core.model import Disposition, Policy, Purpose, Schedule, StartEvent, StateEnd, Step
 from worker.core.periods import NO_TIME, Anchor, FiscalYear, Term
-from worker.core.sources import Consent, Mark, Member, SharedFact, Source
+from worker.core.sources import GONE, Consent, Mark, Member, SharedFact, Source
 from worker.policyfile.normalform import differing
 from worker.policyfile.retention import condition_in_words, earlier_in_words, purpose_in_words, start_in_words
 
@@ -109,8 +109,8 @@ def _said(value: Any) -> str:
         case Consent(_, given, withdrawn):
             return f"given {given}" + (f", withdrawn {withdrawn}" if withdrawn is not None else "")
         case SharedFact(_, members, none):
-            days = ", ".join(f"{member.source}.{day.name}{_where(member)}" for member in members for day in member.days)
-            return f"the latest of {days}{_without(none)}"
+            days = ", ".join(f"{member.source}.{day.name.removeprefix(GONE)}{_where(member)}" for member in members for day in member.days)
+            return f"the {'end' if value.going else 'latest'} of {days}{_without(none)}"
         case Mark(_, mark, reading):
             planned = ", days ahead are meant" if reading.planned else ""
             return f"the mark {mark}{_without(reading.empty)}{planned}"

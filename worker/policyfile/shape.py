@@ -235,9 +235,10 @@ DayOfSource = Annotated[
 
 
 class SharedFactShape(Shape):
-    """A fact over several sources: the latest day over all records about one subject."""
+    """A fact over several sources: the latest day over all records about one subject, or the day on which the last of them went."""
 
-    latest: Annotated[list[DayOfSource], Field(min_length=1)] = described("The day fields that are looked at: source.field.")
+    latest: Annotated[list[DayOfSource], Field(min_length=1)] | None = optional("The day fields that are looked at: source.field.")
+    gone: Texts | None = optional("Instead of `latest`, the fields by which something is named: source.field.")
     none: EmptyMeans | None = optional("What it means that no source has a record about the subject; unknown unless said otherwise.")
     label: LabelShape = usually(LabelShape(), _LABEL)
 

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from worker.core.conditions import Condition, facts_of
-from worker.core.facts import Empty, FieldType
-from worker.core.sources import Disposal, Field, Member, Relation, SharedFact, Source
+from worker.core.facts import Empty, FieldType, Reading
+from worker.core.sources import GONE, Disposal, Field, Member, Relation, SharedFact, Source
 from worker.policyfile.conditions import RESERVED, condition
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.shape import CountedShape, FileShape
-from worker.policyfile.sources import fact_names, label
+from worker.policyfile.sources import IDENTIFIERS, fact_names, label
 
 _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 
@@ -25,8 +25,19 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
         path: Path = ("facts", name)
         if name in RESERVED:
             complaints.problem(path, f"a fact can't be called {name!r}, which has a meaning of its own in conditions")
+        if (shape.latest is None) is (shape.gone is None):
+            complaints.problem(path, "needs one of `latest` (days are looked at) and `gone` (whether there still is a record)")
+        if shape.gone is not None:
+            going = (_going(text, (*path, "gone", number), file, sources, complaints) for number, text in enumerate(shape.gone))
+            members = tuple(dict.fromkeys(each for each in going if each is not None))
+            if shape.none is Empty.NOT_APPLICABLE:
+                what = "lets go what no record was ever seen to name: one wrong letter in how things are named, and that is everything"
+                complaints.warn((*path, "none"), what, "Look at the first plan closely, and keep `max_share` low.")
+            found.append(SharedFact(name, members, shape.none or Empty.UNKNOWN, label(shape.label)))
+            continue
+        latest = shape.latest or []
         days: dict[tuple[str, Condition | None], list[Field]] = {}
-        for number, each in enumerate(shape.latest):
+        for number, each in enumerate(latest):
             text, place = (
                 (each.field, (*path, "latest", number, "field")) if isinstance(each, CountedShape) else (each, (*path, "latest", number))
             )
@@ -36,7 +47,7 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
             source = sources[text.partition(".")[0]]
             when = _counts(each, (*path, "latest", number, "where"), source, complaints) if isinstance(each, CountedShape) else None
             first, counted = counting.setdefault(text, (name, when))
-            if text in (other.field if isinstance(other, CountedShape) else other for other in shape.latest[:number]):
+            if text in (other.field if isinstance(other, CountedShape) else other for other in latest[:number]):
                 complaints.problem(place, f"{text!r} is listed twice")
             elif counted != when:
                 # Records that were disposed of are remembered by the field alone, whatever took their day.
@@ -44,8 +55,8 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
                 complaints.problem(place, what, "Give both the same condition.")
             else:
                 days.setdefault((source.name, when), []).append(day)
-        members = (_member(sources[source], when, tuple(of)) for (source, when), of in days.items())
-        found.append(SharedFact(name, tuple(members), shape.none or Empty.UNKNOWN, label(shape.label)))
+        counted_days = (_member(sources[source], when, tuple(of)) for (source, when), of in days.items())
+        found.append(SharedFact(name, tuple(counted_days), shape.none or Empty.UNKNOWN, label(shape.label)))
     return tuple(found)
 
 
@@ -73,8 +84,27 @@ def _counts(shape: CountedShape, place: Path, source: Source, complaints: Compla
     return when
 
 
-def _day(text: str, place: Path, sources: Mapping[str, Source], complaints: Complaints) -> Field | None:
-    """Return the day field that `source.field` names, without what only its own source needs; None when there is none that can be used."""
+def _going(text: str, place: Path, file: FileShape, sources: Mapping[str, Source], complaints: Complaints) -> Member | None:
+    """Return the records that know something by the field that `source.field` names; None when there is none that can be used."""
+    field = _named(text, place, sources, complaints)
+    if field is None:
+        return None
+    source = sources[text.partition(".")[0]]
+    about = ("sources", source.name, "fields", field.name)
+    kind = IDENTIFIERS.get(file.sources[source.name].fields[field.name].type)
+    if kind is None:
+        complaints.problem(place, f"{text!r} is a {field.reading.type.value}; things are known by text, email or phone", about=about)
+        return None
+    if field.treatment is not None:
+        what = f"{text!r} has a treatment, after which nobody could tell any more what its record names"
+        complaints.problem(place, what, "Leave the treatment out, or name another field.", about=about)
+        return None
+    day = Field(GONE + field.name, field.column, Reading(FieldType.DATE, Empty.NOT_YET, field.reading.zone))
+    return Member(source.name, source.table, (day,), _bare((replace(field, identifier=kind),)))
+
+
+def _named(text: str, place: Path, sources: Mapping[str, Source], complaints: Complaints) -> Field | None:
+    """Return the field that `source.field` names; None, having complained, when there is none."""
     document = complaints.document
     name, dot, field = text.partition(".")
     if not (name and dot and field):
@@ -82,10 +112,19 @@ def _day(text: str, place: Path, sources: Mapping[str, Source], complaints: Comp
         return None
     if not complaints.known(place, "source", name, sources, document.names(("sources",))):
         return None
-    source, about = sources[name], ("sources", name, "fields", field)
-    if not complaints.known(place, "field", field, [each.name for each in source.fields], document.names(about[:3])):
+    source = sources[name]
+    if not complaints.known(place, "field", field, [each.name for each in source.fields], document.names(("sources", name, "fields"))):
         return None
-    found = source.field(field)
+    return source.field(field)
+
+
+def _day(text: str, place: Path, sources: Mapping[str, Source], complaints: Complaints) -> Field | None:
+    """Return the day field that `source.field` names, without what only its own source needs; None when there is none that can be used."""
+    found = _named(text, place, sources, complaints)
+    if found is None:
+        return None
+    name = text.partition(".")[0]
+    source, about = sources[name], ("sources", name, "fields", found.name)
     if found.reading.type not in _DAYS:
         days = [f"{name}.{each.name}" for each in source.fields if each.reading.type in _DAYS]
         hint = nearest(text, days) or (f"Days: {', '.join(days)}." if days else "")
@@ -124,6 +163,7 @@ def with_shared(file: FileShape, sources: Mapping[str, Source], facts: tuple[Sha
                 continue
             if not source.identifiers:
                 _complain_of_nobody(place, source.name, complaints)
+            _check_uses(by_name[name], source, place, complaints)
         shared = tuple(each for each in facts if each.name in uses or each.members_of(source.name))
         own = {*(each.name for each in source.fields), *(each.name for each in source.aggregates)}
         for each in (each for each in shared if each.name in own):
@@ -133,6 +173,18 @@ def with_shared(file: FileShape, sources: Mapping[str, Source], facts: tuple[Sha
         for path, relation in _deleted(("sources", source.name, "children"), source.relations):
             _check_days_are_kept(path, relation, source, found, complaints)
     return found
+
+
+def _check_uses(shared: SharedFact, source: Source, place: Path, complaints: Complaints) -> None:
+    """Check that the day on which records went is asked for by something else, which can be known by the same kind of value."""
+    if not shared.going:
+        return
+    if shared.members_of(source.name):
+        complaints.problem(place, f"{shared.name!r} is the day on which records of {source.name!r} went: none that is there has one")
+    kinds = {each.identifier for member in shared.members for each in member.identifiers}
+    if shared.members and source.identifiers and kinds.isdisjoint(each.identifier for each in source.identifiers):
+        what = f"the subject fields of {source.name!r} are of another type than the fields by which {shared.name!r} is known"
+        complaints.problem(place, what, "Give both the same `type`.")
 
 
 def _deleted(path: Path, relations: tuple[Relation, ...]) -> Iterator[tuple[Path, Relation]]:

@@ -40,7 +40,8 @@ _READ_AS = {
     "date": FieldType.DATE,
     "timestamp": FieldType.TIMESTAMP,
 }
-_IDENTIFIERS = {"email": Identifier.EMAIL, "phone": Identifier.PHONE, "text": Identifier.TEXT}
+IDENTIFIERS = {"email": Identifier.EMAIL, "phone": Identifier.PHONE, "text": Identifier.TEXT}
+"""How the values of a field are compared where they recognise something, by the field's type; other types can't."""
 _DAYS = ("date", "timestamp")
 _ZONE_HINT = "Name the zone in which they are stored, such as 'UTC', or 'offset' when every value has its own."
 
@@ -162,7 +163,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
     if shape.type in ("email", "phone") and shape.treatment == "pseudonym" and not is_subject:
         what = f"is treated as plain text, because this {shape.type} does not recognise the subject"
         complaints.warn(path, what, "Name it in `subject`, so that its pseudonym is made from the canonical form.")
-    identifier = _IDENTIFIERS.get(shape.type) if is_subject else None
+    identifier = IDENTIFIERS.get(shape.type) if is_subject else None
     treatment = read_treatment(name, shape, source, of)
     return Field(
         name,
@@ -200,7 +201,7 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
     declared = complaints.document.names((*path, "fields"))
     for number, name in enumerate(shape.subject):
         place = (*path, "subject", number)
-        if complaints.known(place, "field", name, shape.fields, declared) and shape.fields[name].type not in _IDENTIFIERS:
+        if complaints.known(place, "field", name, shape.fields, declared) and shape.fields[name].type not in IDENTIFIERS:
             complaints.problem(place, f"{name!r} is a {shape.fields[name].type}; a subject is recognised by text, email or phone")
     if not shape.subject and not any(parent.same_subject for parent in shape.parents.values()):
         complaints.warn(path, "has no subject fields, so holds and requests of a person will not find its records", "Declare `subject`.")

@@ -22,7 +22,7 @@ from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Secret
 from worker.core.select import EVERYTHING
 from worker.core.shared import NOTHING, Seen, fact_of, left_behind, says, together
-from worker.core.sources import Field, SharedFact, Source
+from worker.core.sources import Field, Member, SharedFact, Source
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import RECORD, HighWater
 from worker.ports import Key
@@ -32,6 +32,9 @@ from worker.usecases.subjects import SubjectIndex
 
 _DAY_BYTES = 4
 _ENTRY = REFERENCE_BYTES + _DAY_BYTES
+
+Positioned = Sequence[tuple[int, Member]]
+"""Members of a fact with their positions among all of them."""
 _SAME_RECORD = 1 << 31
 """Set in an entry's day: its token belongs to the same record as the entry before."""
 _DID_NOT_COUNT = 1 << 30
@@ -96,7 +99,7 @@ class Joined:
         index = self._gathered.indexes.get(shared.name)
         if index is None:
             return Unknown(self._gathered.unknown.get(shared.name, "not gathered"))
-        what = together(index.seen(tokens), _said(shared, self._source, values, self._gathered.today))
+        what = together(index.seen(tokens), _said(_positioned(shared, self._source), values, self._gathered.today))
         if not what.there and not self._tokens.identify(values):
             return Unknown("nothing to find its subject by")
         # One object for one value, by which the decider finds its decision again.
@@ -130,9 +133,13 @@ class Tokens:
         return [each for each in tokens if each is not None]
 
 
-def _said(shared: SharedFact, source: str, values: Mapping[str, Raw], today: dt.date) -> Seen:
-    """Return what one record of a source says; nothing where the source is no member."""
-    members = [(position, each) for position, each in enumerate(shared.members) if each.source == source]
+def _positioned(shared: SharedFact, source: str) -> Positioned:
+    """Return the members of a fact that are records of a source, each with its position."""
+    return [(position, each) for position, each in enumerate(shared.members) if each.source == source]
+
+
+def _said(members: Positioned, values: Mapping[str, Raw], today: dt.date) -> Seen:
+    """Return what one record says to these members; nothing where there is none."""
     return together(*(what for position, each in members for what in says(each, position, values, today).values()))
 
 
@@ -179,9 +186,10 @@ def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, 
     """Take in all records of a source; returns why nobody can tell whom they are about, an empty text when all is well."""
     secret, today = how
     source, members = machine.schedule.sources[name], shared.members_of(name)
-    tokens = Tokens(secret, source.name, members[0].identifiers)
-    width, names = len(source.key), [each.name for each in members[0].identifiers]
+    known_by = [(Tokens(secret, source.name, each), _among(shared, name, each)) for each in {member.identifiers for member in members}]
+    width, names = len(source.key), list(dict.fromkeys(each.name for member in members for each in member.identifiers))
     columns = tuple(dict.fromkeys((*names, *(column for member in members for column in member.columns))))
+    names_somebody = False
     with machine.open_source(source).reader() as reader:
         for page in reader.rows(EVERYTHING, columns):
             told: list[tuple[Sequence[bytes], Seen]] = []
@@ -190,9 +198,17 @@ def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, 
                 if any(isinstance(values[name], Unreadable) for name in names):
                     # It may be about anybody, and the latest of all.
                     return f"a record of {source.name} can't be read"
-                told.append((tokens.of(row[:width], values), _said(shared, name, values, today)))  # type: ignore[arg-type]
+                for tokens, among in known_by:
+                    told.append((tokens.of(row[:width], values), _said(among, values, today)))  # type: ignore[arg-type]
+                    names_somebody = names_somebody or tokens.identify(values)
             index.add(told)
-    return ""
+    # A table that was emptied, or is being filled again, must not look like one whose records all went their way.
+    return f"no record of {source.name} names anything" if shared.going and not names_somebody else ""
+
+
+def _among(shared: SharedFact, source: str, identifiers: tuple[Field, ...]) -> Positioned:
+    """Return the members of a fact in a source that know their records by these fields."""
+    return [each for each in _positioned(shared, source) if each[1].identifiers == identifiers]
 
 
 def _remember(machine: Machine, index: SubjectIndex, shared: SharedFact) -> None:
@@ -202,7 +218,8 @@ def _remember(machine: Machine, index: SubjectIndex, shared: SharedFact) -> None
             index.add((pair, NOTHING) for pair in _pairs(blob))
     for member in shared.members:
         for day in member.days:
-            for blob in machine.ledger.high_water(member.source, day.name):
+            # A day that a record states is as true when the batch was rolled back; that the record went is not.
+            for blob in machine.ledger.high_water(member.source, day.name, undone=not member.going):
                 index.add(unpacked(blob))
 
 
@@ -216,18 +233,23 @@ def _pairs(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
 # --- What stays of records that go ------------------------------------------------------------------------------------------------------
 
 
-def high_water(source: Source, secret: Secret, today: dt.date, records: Iterable[tuple[Key, Mapping[str, Raw]]]) -> list[HighWater]:
-    """Return what has to be kept of records that are disposed of today, one for each day field that shared facts take from their source.
+def high_water(
+    source: Source, members: Iterable[Member], secret: Secret, today: dt.date, records: Sequence[tuple[Key, Mapping[str, Raw]]]
+) -> list[HighWater]:
+    """Return what has to be kept of records that are disposed of today, one for each day field that these members take from their source.
 
     A record that does not count leaves no day. Where it has several identifiers it leaves these, so that what they join stays joined.
-    records -- key, and by name the source's identifiers and what its contributing members look at.
+    records -- key, and by name the members' identifiers and what they look at.
     """
-    tokens = Tokens(secret, source.name, source.identifiers)
     days: dict[str, dict[tuple[bytes, ...], Seen]] = defaultdict(dict)
-    for key, values in records:
-        own = tuple(tokens.of(key, values))
-        for member in source.contributing:
-            for name, what in says(member, 0, values, today).items():
+    alike: dict[tuple[Field, ...], list[Member]] = defaultdict(list)
+    for member in members:
+        alike[member.identifiers].append(member)
+    for identifiers, those in alike.items():
+        tokens = Tokens(secret, source.name, identifiers)
+        for key, values in records:
+            own = tuple(tokens.of(key, values))
+            for name, what in (each for member in those for each in says(member, 0, values, today).items()):
                 if what.there or len(own) > 1:
                     days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]

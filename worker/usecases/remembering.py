@@ -32,8 +32,11 @@ def remembered(
 ) -> tuple[bytes, tuple[HighWater, ...], tuple[Tombstones, ...], tuple[Suppressed, ...]]:
     """Return (aliases, high-water marks, tombstones, what is suppressed) of a batch."""
     deleted = [(judge, [verdict for verdict, _, reason in acting if reason.action == DELETE]), *leaving]
-    days = _days([(judge, [verdict for verdict, _, _ in acting]), *leaving])
-    return _aliases(judge, acting), (*days, *_gone(machine, deleted)), _tombstones(machine, deleted), _suppressed(machine, deleted)
+    days = _days([(judge, [verdict for verdict, _, _ in acting]), *leaving], going=False)
+    # A record that is treated stays, so nobody may ever take it for one that went.
+    went = _days(deleted, going=True)
+    kept = (*days, *went, *_gone(machine, deleted))
+    return _aliases(judge, acting), kept, _tombstones(machine, deleted), _suppressed(machine, deleted)
 
 
 def _aliases(judge: Judge, acting: Acting) -> bytes:
@@ -58,14 +61,14 @@ def _aliases(judge: Judge, acting: Acting) -> bytes:
     return b"".join(pairs)
 
 
-def _days(disposed: Leaving) -> list[HighWater]:
-    """Return the days that other sources' facts go on to count."""
+def _days(disposed: Leaving, *, going: bool) -> list[HighWater]:
+    """Return the days that other sources' facts go on to count: those on which the records went, or those that stand in them."""
     return [
         each
         for judge, verdicts in disposed
-        if judge.policy.source.contributing
+        if (members := [each for each in judge.policy.source.contributing if each.going is going])
         for each in high_water(
-            judge.policy.source, judge.standing.secret, judge.today, ((verdict.key, judge.values(verdict)) for verdict in verdicts)
+            judge.policy.source, members, judge.standing.secret, judge.today, [(verdict.key, judge.values(verdict)) for verdict in verdicts]
         )
     ]
 

@@ -122,6 +122,19 @@ def test_what_a_person_should_know(tmp_path: Path) -> None:
     assert not [name for name in ("Jan", "Piet", "Kees") if name in warnings]
 
 
+def test_what_lies_beside_single_files(tmp_path: Path) -> None:
+    """Folders beside files that are dossiers are counted: no policy reaches what is in them."""
+    fields = (Field("name", "@name", TEXT, personal=True), Field("ended_on", "@path", TEXT))
+    assert "holds no dossier" in checked(tmp_path, fields, options={"unit": "file"})[1]
+    (tmp_path / "Jan.pdf").write_text("x")
+    (tmp_path / "2025").mkdir()
+    problems, warnings = checked(tmp_path, fields, options={"unit": "file"})
+    assert not problems
+    assert "1 folders lie beside the files; no policy reaches what is in them." in warnings
+    assert "1 files lie beside" not in warnings
+    assert "Jan" not in warnings
+
+
 def test_the_working_folder_must_be_one(tmp_path: Path) -> None:
     """Something else with the name of the working folder is refused."""
     (tmp_path / ".retention-removed").symlink_to("/")

@@ -137,6 +137,43 @@ def test_what_is_a_dossier(tmp_path: Path) -> None:
     assert {"a", "link", "shared"} == set(rows(tmp_path))
 
 
+def test_a_dossier_that_is_a_single_file(tmp_path: Path) -> None:
+    """Files are dossiers, and links in their place; folders, hidden files and what is in them are none; the path is as tables say it."""
+    for name in ("ab12.pdf", ".hidden"):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (1_600_000_000, 1_600_000_000))
+    sidecar(tmp_path, "2025", "{}")
+    (tmp_path / "link.pdf").symlink_to(tmp_path / "2025")
+    fields = (Field("path", "@path", TEXT), Field("name", "@name", TEXT), Field("changed", "@modified", MOMENT))
+    found = rows(tmp_path, fields, unit="file", prefix="attachments/")
+    assert {"ab12.pdf", "link.pdf"} == set(found)
+    assert ("attachments/ab12.pdf", "ab12.pdf", dt.datetime.fromtimestamp(1_600_000_000, dt.UTC)) == found["ab12.pdf"]
+    source = open_source(
+        Source("attachments", "application_files", ".", ("file",), fields, options={"unit": "file"}), Connection(path=tmp_path)
+    )
+    with source.reader() as reader:
+        assert [None, None] == [reader.get((name,), ()) for name in ("2025", ".hidden")]
+        assert ("link.pdf", "link.pdf") == reader.get(("link.pdf",), ("path",))
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "column", "said"),
+    [
+        ({"unit": "files"}, "@name", "is one of `folder`"),
+        ({"unit": "file", "sidecar": "a.json"}, "@name", "a file holds neither a sidecar"),
+        ({"unit": "file", "shared": "../shared"}, "@name", "a file holds neither a sidecar"),
+        ({"unit": "file"}, "applicant.email", "nothing states it"),
+    ],
+)
+def test_what_a_single_file_does_not_have(tmp_path: Path, options: dict[str, str], column: str, said: str) -> None:
+    """A file has no sidecar, so nothing but its name and its date says anything."""
+    source = Source("attachments", "application_files", ".", ("file",), (Field("x", column, TEXT),), options=options)
+    with pytest.raises(Problems) as caught:
+        open_source(source, Connection(path=tmp_path))
+    assert said in str(caught.value)
+
+
 def test_lines_of_an_index(tmp_path: Path) -> None:
     """A dossier's line gives its facts; no line, several, or one that doesn't fit the header, is unreadable; a line alone is a record."""
     for name in ("a", "b", "c", "d"):

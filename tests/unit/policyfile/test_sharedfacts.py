@@ -9,6 +9,7 @@ import pytest
 from worker.core.conditions import Compare, Op
 from worker.core.facts import Empty
 from worker.core.model import Schedule
+from worker.core.sources import Identifier
 from worker.policyfile import loads
 from worker.policyfile.changes import changes
 from worker.policyfile.loading import check_text
@@ -263,3 +264,59 @@ def test_an_approval_covers_it(change: tuple[str, str], expected: set[str]) -> N
     """A changed fact is another version of every policy that uses it, and of no other; order changes nothing."""
     before, after = digests(), digests(change)
     assert expected == {name for name in before if before[name] != after[name]}
+
+
+# --- When the last record went --------------------------------------------------------------------------------------------------------
+
+GONE_TEXT = TEXT.replace("[sources.people]", '[facts.went]\ngone = ["mails.box", "people.email"]\n\n[sources.people]', 1)
+GONE_TEXT = GONE_TEXT.replace('sent_on = { type = "date" }', 'sent_on = { type = "date" }\nbox = { type = "email" }', 1)
+GONE_TEXT = GONE_TEXT.replace('uses = ["last_contact"]', 'uses = ["last_contact", "went"]', 1)
+
+
+def test_the_day_on_which_records_went() -> None:
+    """Each field is a member that knows its records by it, subject or not; nothing but that field is read, and no day."""
+    schedule = loads(GONE_TEXT, "policies.toml")
+    _, went = schedule.facts
+    assert (True, Empty.UNKNOWN, {Empty.UNKNOWN, Empty.NOT_YET}) == (went.going, went.none, went.absences)
+    assert [("mails", ("box",), Identifier.EMAIL), ("people", ("email",), Identifier.EMAIL)] == [
+        (each.source, each.columns, each.identifiers[0].identifier) for each in went.members
+    ]
+    assert {"people": 2, "mails": 2, "letters": 2, "logs": 0} == {name: len(each.shared) for name, each in schedule.sources.items()}
+
+
+def test_a_change_of_it_is_told() -> None:
+    """What is compared is named in the words of the policy file."""
+    text = GONE_TEXT.replace('start = "last_contact"\nkeep = "P2Y"\n', 'start = "went"\nkeep = "P2Y"\n')
+    before = loads(text, "policies.toml").policies[2]
+    (line,) = changes(before, loads(text.replace('"mails.box", ', ""), "policies.toml").policies[2])
+    assert line.endswith("the end of mails.box, people.email -> the end of people.email")
+
+
+WRONG_GOING = [
+    ('"mails.box"', '"mails.bax"', "went.gone", "there is no field \"bax\". Did you mean 'box'?"),
+    ('"mails.box"', '"mails"', "went.gone", "must name a source and its field"),
+    ('"mails.box"', '"mails.sent_on"', "went.gone", "'mails.sent_on' is a date; things are known by text, email or phone"),
+    ('box = { type = "email" }', 'box = { type = "email", treatment = "clear" }', "went.gone", "'mails.box' has a treatment, after which"),
+    ('gone = ["mails.box", "people.email"]', "", "facts.went", "needs one of `latest`"),
+    ('gone = ["', 'latest = ["mails.sent_on"]\ngone = ["', "facts.went", "needs one of `latest`"),
+    ('[sources.letters.fields]\nemail = { type = "email"', '[sources.letters.fields]\nemail = { type = "text"', "uses", "of another type"),
+    ('table = "people"\n', 'table = "people"\nuses = ["went"]\n', "people.uses", "records of 'people' went: none that is there has one"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "path", "said"), WRONG_GOING, ids=lambda value: str(value)[:30])
+def test_what_can_not_be_gone(old: str, new: str, path: str, said: str) -> None:
+    """A thing is known by a text that stays as it is, and asks for the end of other records than its own."""
+    assert () == check_text(GONE_TEXT, "policies.toml").problems
+    assert old in GONE_TEXT
+    problems = check_text(GONE_TEXT.replace(old, new, 1), "policies.toml").problems
+    assert True in [path in each.where and said in str(each) for each in problems], [str(each) for each in problems]
+
+
+def test_what_nobody_was_seen_to_name() -> None:
+    """Whoever lets go what has no record is told what a mistake would cost; otherwise it is kept, and nothing need be said."""
+    said = [str(each) for each in check_text(GONE_TEXT, "policies.toml").warnings]
+    text = GONE_TEXT.replace('"people.email"]', '"people.email"]\nnone = "not_applicable"', 1)
+    more = [str(each) for each in check_text(text, "policies.toml").warnings]
+    assert [] == [each for each in said if "one wrong letter" in each]
+    assert [True] == ["facts.went.none" in each for each in more if "one wrong letter" in each]
