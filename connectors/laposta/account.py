@@ -37,6 +37,11 @@ def is_id(text: object) -> bool:
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
+def _is_member(said: Any) -> bool:
+    """Whether something is a member: it has an id, and a state, on which periods rest."""
+    return isinstance(said, dict) and is_id(said.get("member_id")) and isinstance(said.get("state"), str)
+
+
 class Account:
     """One list of an account."""
 
@@ -105,7 +110,9 @@ class Account:
 
     def delete(self, member_id: str) -> None:
         """Delete a member for good; Gone, Refused, InDoubt."""
-        self._done(self._service.write("DELETE", self._path(member_id), params={"list_id": self._list}), member_id)
+        member = self._done(self._service.write("DELETE", self._path(member_id), params={"list_id": self._list}), member_id)
+        if member["state"] != _DELETED:
+            raise InDoubt(f"{self._source}: the answer to a deletion is about a member that is there.")
 
     def _path(self, member_id: str) -> str:
         """Return the address of one member."""
@@ -127,8 +134,8 @@ class Account:
 
         try:
             for number, said in enumerate(ijson.items(ijson.from_iter(kept()), "data.item", use_float=True), start=1):  # noqa: B007
-                member = said.get("member") if isinstance(said, dict) else None
-                if not isinstance(member, dict) or not is_id(member.get("member_id")):
+                member = said.get("member") if isinstance(said, dict) else {}
+                if not _is_member(member):
                     raise self._foreign()
                 if member.get("state") != _DELETED:
                     yield member
@@ -151,8 +158,8 @@ class Account:
             said = answer.json()
         except ValueError:
             said = None
-        member = said.get("member") if isinstance(said, dict) else None
-        if not isinstance(member, dict) or member.get("member_id") != member_id:
+        member = said.get("member") if isinstance(said, dict) else {}
+        if not _is_member(member) or member["member_id"] != member_id:
             raise otherwise(f"{self._source}: what answers there is not Laposta, or it speaks of another member.")
         return member
 

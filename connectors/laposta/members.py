@@ -31,6 +31,9 @@ _MOST = 100
 _REQUESTS_A_RECORD = 6
 """At most: the record and its history twice, the change, and reading it back."""
 
+_LEFT_OUT: tuple[()] = ()
+"""Stands for a value that Laposta doesn't tell; as no single value it is unreadable."""
+
 
 @dataclass(slots=True)
 class Member:
@@ -67,7 +70,7 @@ class Members:
             for member in members:
                 key = member[ID]
                 if first is None or last is None or first <= key <= last:
-                    held.add(key, [member.get(STATE), *(_said(member, column) for column in self._columns)])
+                    held.add(key, [member[STATE], *(_said(member, column) for column in self._columns)])
             return held
 
         for page in self._account.members(take).pages(_PAGE):
@@ -78,7 +81,7 @@ class Members:
         found = self._account.member(str(key[0]))
         if found is None:
             return None
-        return Member(found[ID], str(found.get(STATE)), {column: _said(found, column) for column in self._columns})
+        return Member(found[ID], found[STATE], {column: _said(found, column) for column in self._columns})
 
     def key(self, item: Member) -> Key:
         """Return a member's id, which Laposta made up and which says nothing about the person."""
@@ -110,7 +113,7 @@ class Members:
             form[STATE] = UNSUBSCRIBED
         self._changed = (item.id, item.state)
         now = self._account.change(item.id, form)
-        if self._is_resubscribed(item.id, str(now.get(STATE))):
+        if self._is_resubscribed(item.id, now[STATE]):
             # It is read back, and asked for again.
             raise InDoubt(f"{self._source.name}: a change subscribed a member again.")
 
@@ -152,18 +155,33 @@ class Members:
             return None
         if not item.asked:
             events = self._account.events(item.id)
-            said = next((each.get("event_date_iso") for each in events if each.get("type") == UNSUBSCRIBED), None)
-            item.unsubscribed_at = said if isinstance(said, str) and said else UNREADABLE
+            item.unsubscribed_at = _latest([each.get("event_date_iso") for each in events if each.get("type") == UNSUBSCRIBED])
             item.asked = True
         return item.unsubscribed_at
 
 
+def _latest(moments: Sequence[Any]) -> Raw:
+    """Return the latest moment, in whatever order they were told; unreadable when there is none, or one that is no moment."""
+    try:
+        return max(moments, key=_moment)
+    except (TypeError, ValueError):
+        return UNREADABLE
+
+
+def _moment(said: str) -> dt.datetime:
+    """Return a moment; ValueError when it has no offset from UTC."""
+    moment = dt.datetime.fromisoformat(said)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
+
+
 def _said(member: laposta.Member, column: str) -> Any:
-    """Return what Laposta says in a column. A list without further fields has an empty array for them."""
+    """Return what Laposta says in a column; what it leaves out is not empty. A list without fields has an empty array for them."""
     if not column.startswith(CUSTOM):
-        return member.get(column)
-    custom = member.get("custom_fields")
-    return custom.get(column.removeprefix(CUSTOM)) if isinstance(custom, Mapping) else None if not custom else [custom]
+        return member.get(column, _LEFT_OUT)
+    custom = member.get("custom_fields", _LEFT_OUT)
+    return custom.get(column.removeprefix(CUSTOM)) if isinstance(custom, Mapping) else None if custom == [] else _LEFT_OUT
 
 
 def _parameter(column: str) -> str:
