@@ -38,8 +38,8 @@ def is_id(text: object) -> bool:
 
 
 def _is_member(said: Any) -> bool:
-    """Whether something is a member: it has an id, and a state, on which periods rest."""
-    return isinstance(said, dict) and is_id(said.get("member_id")) and isinstance(said.get("state"), str)
+    """Whether something is a member: it has an id, a state, on which periods rest, and the address by which holds find it."""
+    return isinstance(said, dict) and is_id(said.get("member_id")) and all(isinstance(said.get(each), str) for each in ("state", "email"))
 
 
 class Account:

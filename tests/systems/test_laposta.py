@@ -284,9 +284,11 @@ class TestListing:
             rows = [row for page in reader.rows(EVERYTHING, (names[left_out],)) for row in page]
             assert [("m1", UNREADABLE)] == rows == [reader.get(("m1",), (names[left_out],))]
 
-    def test_a_member_without_a_state(self, proxy: FaultProxy, opened: Open) -> None:
-        """Members without a state are not Laposta's; they are not in a state that nobody is in, which could end a period."""
-        said: dict[str, object] = {"member": {"member_id": "m1", "status": "active", "email": "a@b.example", "custom_fields": {}}}
+    @pytest.mark.parametrize("left_out", ["state", "email"])
+    def test_a_member_without_a_state(self, proxy: FaultProxy, opened: Open, left_out: str) -> None:
+        """Members without a state, which could end a period, or without the address that holds are matched on, are not Laposta's."""
+        member: dict[str, object] = {"member_id": "m1", "state": "active", "email": "a@b.example", "custom_fields": {}}
+        said = {"member": {name: value for name, value in member.items() if name != left_out}}
         with opened().reader() as reader:
             proxy.reading(200, body=json.dumps({"data": [said]}).encode(), times=1)
             with pytest.raises(SourceFailed):
