@@ -15,13 +15,14 @@ from urllib.parse import quote
 
 from connectors.hosted import Gone, Refused
 from connectors.http import Answer, InDoubt, Service
-from connectors.mailchimp.columns import ARCHIVED, HASH, KEY, Said
+from connectors.mailchimp.columns import ADDRESS, ARCHIVED, HASH, KEY, STATUS, Said
 from worker.errors import ConfigurationError, SourceFailed
 
 PAGE = 1000
 """The most that Mailchimp gives in one answer."""
 
 _MOST_FIELDS = 100
+_ALWAYS = (KEY, STATUS, ADDRESS)
 _PATIENCE = 5
 _OK, _DONE, _FORBIDDEN, _NOT_FOUND = 200, 204, 403, 404
 
@@ -50,7 +51,7 @@ class Audience:
         if self._is_missing(answer):
             return None
         said = self._object(answer, "the account may not read members")
-        if said.get(KEY) != key:
+        if said.get(KEY) != key or not _is_member(said, self._fields):
             raise SourceFailed(f"{self._source}: Mailchimp answered with another member than was asked for.")
         return said
 
@@ -64,12 +65,12 @@ class Audience:
         said = self._object(answer, "the account may not read the activity of members").get("activity")
         if not isinstance(said, list):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of activities.")
-        did = [each for each in said if isinstance(each, dict) and each.get("action") == "unsub" and each.get("timestamp")]
-        moments = [str(each["timestamp"]) for each in did]
+        if not all(isinstance(each, dict) and each.get("action") and each.get("timestamp") for each in said):
+            return "?"
         try:
-            return max(moments, key=datetime.fromisoformat, default=None)
-        except (ValueError, TypeError):
             # What is no moment with an offset makes the fact unknown, so the member is kept and reported.
+            return max((str(each["timestamp"]) for each in said if each["action"] == "unsub"), key=datetime.fromisoformat, default=None)
+        except (ValueError, TypeError):
             return "?"
 
     def update(self, key: str, body: Mapping[str, Any]) -> Said:
@@ -163,7 +164,7 @@ class Audience:
             )
         said = self._object(answer, "the account may not read members")
         page, total = said.get("members"), said.get("total_items")
-        if not isinstance(page, list) or not isinstance(total, int) or not all(_is_member(each) for each in page):
+        if not isinstance(page, list) or not isinstance(total, int) or not all(_is_member(each, fields) for each in page):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of members (a proxy, a notice?).")
         return page, total
 
@@ -211,9 +212,9 @@ class Audience:
         return said
 
 
-def _is_member(said: object) -> bool:
-    """Whether this is a member with a key."""
-    return isinstance(said, dict) and isinstance(said.get(KEY), str) and bool(said[KEY])
+def _is_member(said: object, fields: Sequence[str]) -> bool:
+    """Whether this is a member, with a key, and, where they were asked for, a status and the address that holds are matched on."""
+    return isinstance(said, dict) and all(isinstance(said.get(each), str) and bool(said[each]) for each in _ALWAYS if each in fields)
 
 
 def is_busy(answer: Answer) -> bool:
