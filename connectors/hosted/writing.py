@@ -140,6 +140,9 @@ def _sent(send: Callable[[], None], is_done: Callable[[], bool], *, deletes: boo
         except Refused as refused:
             return Left.FAILED, refused.answer
         except RetentionError:
+            if in_doubt:
+                # What was read back may be old: some services show for a while what they have deleted.
+                raise
             return Left.BUSY, ""
         else:
             return None, ""
