@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import ijson
 
@@ -37,7 +37,7 @@ def is_id(text: object) -> bool:
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
-def _is_member(said: Any) -> bool:
+def _is_member(said: object) -> TypeGuard[dict[str, Any]]:
     """Whether something is a member: it has an id, a state, on which periods rest, and the address by which holds find it."""
     return isinstance(said, dict) and is_id(said.get("member_id")) and all(isinstance(said.get(each), str) for each in ("state", "email"))
 
