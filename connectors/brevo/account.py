@@ -98,11 +98,8 @@ class Account:
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         """Return the object that an answer holds; SourceFailed when it holds none."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise self._foreign()
         return said
 

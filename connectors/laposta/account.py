@@ -154,11 +154,7 @@ class Account:
 
     def _of(self, answer: Answer, member_id: str, otherwise: type[SourceFailed | InDoubt]) -> Member:
         """Return the member that an answer is about, or raise that it is about something else."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        member = said.get("member") if isinstance(said, dict) else {}
+        member = (answer.object() or {}).get("member")
         if not _is_member(member) or member["member_id"] != member_id:
             raise otherwise(f"{self._source}: what answers there is not Laposta, or it speaks of another member.")
         return member
@@ -175,11 +171,8 @@ class Account:
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         """Return the object that an answer holds; SourceFailed when it holds none."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise self._foreign()
         return said
 
@@ -199,11 +192,7 @@ class Account:
 
 def _error(answer: Answer) -> Mapping[str, Any]:
     """Return what an answer says about a mistake; nothing when it says nothing."""
-    try:
-        said = answer.json()
-    except ValueError:
-        said = None
-    error = said.get("error") if isinstance(said, dict) else None
+    error = (answer.object() or {}).get("error")
     return error if isinstance(error, dict) else {}
 
 

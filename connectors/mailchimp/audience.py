@@ -24,6 +24,7 @@ PAGE = 1000
 _MOST_FIELDS = 100
 _ALWAYS = (KEY, STATUS, ADDRESS)
 _PATIENCE = 5
+_MISSING = "Resource Not Found"
 _OK, _DONE, _FORBIDDEN, _NOT_FOUND = 200, 204, 403, 404
 
 
@@ -77,11 +78,8 @@ class Audience:
         """Set fields of a member, required ones too, and return the member as Mailchimp has it then."""
         answer = self._service.write("PATCH", self._member(key), params={"skip_merge_validation": "true"}, body=body)
         self._refused(answer)
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if answer.status != _OK or not isinstance(said, dict) or said.get(KEY) != key:
+        said = answer.object()
+        if answer.status != _OK or said is None or said.get(KEY) != key:
             raise InDoubt(f"{self._source}: the answer to a change is not Mailchimp's own.")
         return said
 
@@ -189,13 +187,8 @@ class Audience:
 
     def _is_missing(self, answer: Answer) -> bool:
         """Whether Mailchimp itself says that there is no such member; any other 404 may come from anything on the way."""
-        if answer.status != _NOT_FOUND:
-            return False
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        return isinstance(said, dict) and said.get("status") == _NOT_FOUND
+        said = answer.object() or {}
+        return answer.status == said.get("status") == _NOT_FOUND and said.get("title") == _MISSING
 
     def _object(self, answer: Answer, forbidden: str) -> dict[str, Any]:
         """Return the object that an answer holds; ConfigurationError for a refusal, SourceFailed when it holds none."""
@@ -203,11 +196,8 @@ class Audience:
             raise ConfigurationError(
                 f"{self._source}: {forbidden} ({answer.in_words('title')}). Use the key of a user who may, at its own data centre."
             )
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not answer.is_success or not isinstance(said, dict):
+        said = answer.object()
+        if not answer.is_success or said is None:
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp (HTTP {answer.status}).")
         return said
 
@@ -219,9 +209,4 @@ def _is_member(said: object, fields: Sequence[str]) -> bool:
 
 def is_busy(answer: Answer) -> bool:
     """Whether an answer asks for fewer requests: a 403 without Mailchimp's JSON comes from the guard in front of it."""
-    if answer.status != _FORBIDDEN:
-        return False
-    try:
-        return not isinstance(answer.json(), dict)
-    except ValueError:
-        return True
+    return answer.status == _FORBIDDEN and answer.object() is None

@@ -219,11 +219,8 @@ class Crm:
         """Return the object of a successful answer; ConfigurationError when Zoho refuses, SourceFailed when something else speaks."""
         if not answer.is_success:
             raise self._refused(answer)
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise self._stranger(answer)
         return said
 
@@ -248,11 +245,8 @@ def code_of(answer: Answer, member: str) -> str:
 
 def _result(answer: Answer, member: str) -> Record | None:
     """Return what an answer says about the one record it is about, or about the request as a whole; None when it says neither."""
-    try:
-        said = answer.json()
-    except ValueError:
-        return None
-    if not isinstance(said, dict):
+    said = answer.object()
+    if said is None:
         return None
     rows: Sequence[Any] | None = said.get(member)
     if isinstance(rows, list) and rows:

@@ -375,6 +375,16 @@ class TestOwnWays:
         assert one in fake.members
         source.close()
 
+    @pytest.mark.parametrize("body", [b'{"status": 404, "error": "Not Found", "path": "/3.0"}', b'{"status": 404}', b"<html>Not found"])
+    def test_not_found_by_something_on_the_way(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], body: bytes) -> None:
+        """What a gateway doesn't find is not gone, also where it says so in JSON: only Mailchimp's own words count."""
+        source = opened_at(fake, proxy)
+        with source.reader() as reader:
+            proxy.reading(404, body=body)
+            with pytest.raises(SourceFailed):
+                reader.get((next(iter(kinds)),), ())
+        source.close()
+
     @pytest.mark.parametrize("left_out", ["status", "email_address"])
     def test_what_is_left_out_is_an_error(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], left_out: str) -> None:
         """Members of whom Mailchimp doesn't tell the status, or the address that holds are matched on, are an error of the source."""
