@@ -10,10 +10,11 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from worker.clock import local_day
 from worker.core.canonical import canonical
-from worker.core.facts import UNREADABLE
+from worker.core.facts import UNREADABLE, Unreadable
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, token
 from worker.core.sources import Identifier, Source
@@ -70,6 +71,12 @@ class StandingIndex:
         standings = (self.everywhere, *self.by_identifier.values(), *self.by_record.values())
         return any(request.kind in ending for standing in standings for request in standing.requests)
 
+    @cached_property
+    def _of_anybody(self) -> Standing:
+        """The holds in force on persons."""
+        holds = (hold for standing in self.by_identifier.values() for hold in standing.holds if hold.released_on is None)
+        return Standing(tuple(dict.fromkeys(holds)))
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The fields that must be read to match a record; none when nothing is matched by identifier."""
@@ -85,7 +92,10 @@ class StandingIndex:
         return replace(self, everywhere=NOTHING).touching(source, key, values) if self.of_persons else NOTHING
 
     def touching(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
-        """Return what stands for one record, given its identifier fields."""
+        """Return what stands for one record, given its identifier fields.
+
+        One that can't be read may be anybody's: then every hold in force on a person holds the record. No request ends anything by it.
+        """
         if self.empty:
             return NOTHING
         found = [self.everywhere]
@@ -96,6 +106,8 @@ class StandingIndex:
                 own = identifier_token(self.secret, kind, values.get(name))
                 if own is not None:
                     found.append(self.by_identifier.get(own, NOTHING))
+                elif isinstance(values.get(name), Unreadable):
+                    found.append(self._of_anybody)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
         requests = dict.fromkeys(request for standing in found for request in standing.requests)
         return Standing(tuple(holds), tuple(requests)) if holds or requests else NOTHING
