@@ -87,6 +87,8 @@ class Contacts:
         """Take a contact off the list, or delete it from the account for good."""
         if self._leaves:
             self._account.change(item[ID], {"unlinkListIds": [self._list]})
+            if not self._is_off(item):
+                raise Refused("HTTP 204 ignored")
             return
         if self._list is not None and len(self._lists(item)) > 1:
             raise Refused("in other lists too")
@@ -150,6 +152,13 @@ class Contacts:
         if not isinstance(lists, list):
             raise SourceFailed(f"{self._source.name}: Brevo doesn't say in which lists contacts are, so nobody can tell whose they are.")
         return lists
+
+    def _is_off(self, item: Contact) -> bool:
+        """Whether a contact that was taken off the list is off it; InDoubt when nobody can tell."""
+        try:
+            return self.gone(item)
+        except RetentionError:
+            raise InDoubt(f"{self._source.name}: nobody knows whether a contact left its list.") from None
 
     def _seen_after(self, number: int, blocks: Mapping[str, bool]) -> Contact:
         """Return a contact as it is after a change, blocked as before; InDoubt when nobody can tell: it is read back and changed anew."""

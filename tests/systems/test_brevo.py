@@ -202,6 +202,14 @@ class TestLists:
         assert ((1,), Left.FAILED, "in other lists too") == (undone.key, undone.why, undone.answer)
         assert [1] == list(vendor.contacts)
 
+    def test_a_membership_that_stays_is_not_deleted(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
+        """Brevo says 204 to what it ignores: a contact that is on the list afterwards isn't said to have left it."""
+        vendor.add(1, "a@example.example", (7, 8))
+        source = opened(source_of(table="7", delete="membership"))
+        proxy.writing(204)
+        (undone,) = deleted(source, (1,))
+        assert (Left.FAILED, "HTTP 204 ignored") == (undone.why, undone.answer)
+
     def test_lists_that_are_not_told(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
         """When Brevo no longer says in which lists a contact is, none is left out of a plan and none is said to have left its list."""
         vendor.add(1, "a@example.example", (7,))
