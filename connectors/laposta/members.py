@@ -79,9 +79,7 @@ class Members:
     def get(self, key: Key) -> Member | None:
         """Return one member as it is now."""
         found = self._account.member(str(key[0]))
-        if found is None:
-            return None
-        return Member(found[ID], found[STATE], {column: _said(found, column) for column in self._columns})
+        return None if found is None else self._read(found)
 
     def key(self, item: Member) -> Key:
         """Return a member's id, which Laposta made up and which says nothing about the person."""
@@ -112,10 +110,13 @@ class Members:
         if item.state == UNSUBSCRIBED:
             form[STATE] = UNSUBSCRIBED
         self._changed = (item.id, item.state)
-        now = self._account.change(item.id, form)
-        if self._is_resubscribed(item.id, now[STATE]):
+        now = self._read(self._account.change(item.id, form))
+        if self._is_resubscribed(item.id, now.state):
             # It is read back, and asked for again.
             raise InDoubt(f"{self._source.name}: a change subscribed a member again.")
+        if not self.has(now, settings):
+            # Laposta leaves out without a word what doesn't suit a field.
+            raise Refused("HTTP 200 ignored")
 
     def gone(self, item: Member) -> bool:
         """Whether a member can't be had any more."""
@@ -125,7 +126,7 @@ class Members:
         """Whether a member has these values, and no state that a change of ours gave it."""
         if self._is_resubscribed(item.id, item.state):
             return False
-        return all(_text(self.value(item, column)) == _text(new) for column, new in settings.items())
+        return all(_same(self.value(item, column), new) for column, new in settings.items())
 
     def columns(self) -> Sequence[str]:
         """Return the columns of every member, and the fields of the list."""
@@ -143,6 +144,10 @@ class Members:
     def close(self) -> None:
         """Let go of the connections."""
         self._account.close()
+
+    def _read(self, member: laposta.Member) -> Member:
+        """Return a member as far as its columns are declared."""
+        return Member(member[ID], member[STATE], {column: _said(member, column) for column in self._columns})
 
     def _is_resubscribed(self, member_id: str, state: str) -> bool:
         """Whether a member that a change of ours was about is active now and was not before."""
@@ -187,6 +192,12 @@ def _said(member: laposta.Member, column: str) -> Any:
 def _parameter(column: str) -> str:
     """Return what a column is called in a request."""
     return f"custom_fields[{column.removeprefix(CUSTOM)}]" if column.startswith(CUSTOM) else column
+
+
+def _same(said: Raw, new: Raw) -> bool:
+    """Whether a value is what was sent; an address may come back in small letters, a day with a time."""
+    told, sent = _text(said).strip().casefold(), _text(new).strip().casefold()
+    return told.startswith(sent) if isinstance(new, dt.date) else told == sent
 
 
 def _text(value: Raw) -> str:

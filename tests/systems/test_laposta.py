@@ -137,6 +137,13 @@ class TestStates:
         assert [] == treated(opened(), ("m1", PSEUDONYM))
         assert "unsubscribed" == vendor.members["m1"]["state"]
 
+    def test_what_laposta_ignores_is_not_done(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
+        """A success whose answer tells the old value is no change, and said to be none."""
+        vendor.add("m1", "zoe@example.example", voornaam="Zoë")
+        proxy.writing(200, body=json.dumps({"member": vendor.members["m1"]}).encode())
+        (undone,) = treated(opened(), ("m1", None), fields=("first_name",))
+        assert (Left.FAILED, "HTTP 200 ignored") == (undone.why, undone.answer)
+
     @pytest.mark.parametrize("state", ["cleaned", "unconfirmed"])
     def test_a_state_that_cant_be_sent(self, vendor: Laposta, proxy: FaultProxy, state: str, opened: Open) -> None:
         """The address of a member in a state that Laposta takes from nobody is not changed; its other fields are."""
