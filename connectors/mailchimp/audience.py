@@ -134,6 +134,12 @@ class Audience:
         fewest: int | None = None
         while True:
             page, total = self._page(asked, fields, at, PAGE)
+            if page and at + len(page) > total:
+                # A list ends where the count says; a count that is too low would end it early.
+                steps += 1
+                if steps > _PATIENCE:
+                    raise SourceFailed(f"{self._source}: Mailchimp shows more members than it counts; try again later.")
+                continue
             fewest = total if fewest is None else min(fewest, total)
             if at and not (page and page[0][KEY] in before):
                 # Somebody before this place went: whoever lies between may have moved in front of it.

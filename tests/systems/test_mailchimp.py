@@ -232,6 +232,16 @@ class TestPaging:
         with pytest.raises(SourceFailed, match="doesn't show"):
             keys(source)
 
+    @pytest.mark.parametrize("total", [0, 2])
+    def test_members_who_are_shown_and_not_counted(self, fake: Mailchimp, proxy: FaultProxy, total: int) -> None:
+        """A count that is lower than what is shown is an error: the list would end there, and who lies behind would be kept for ever."""
+        source = opened_at(fake, proxy)
+        page = [{"contact_id": f"c{number}", "id": "h", "email_address": "a@b.example", "status": "subscribed"} for number in range(3)]
+        proxy.reading(200, body=json.dumps({"members": page, "total_items": total}).encode())
+        with pytest.raises(SourceFailed, match="more members than it counts"):
+            keys(source)
+        source.close()
+
     def test_a_batch_of_a_large_audience_is_asked_for(self, fake: Mailchimp, proxy: FaultProxy) -> None:
         """Of a large audience a batch takes a request for each of its members, not a walk through all; it holds what is there now."""
         fake.members.clear()
