@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from connectors.hosted import Gone, HostedSource, Refused
+from connectors.hosted.opening import refuse
 from connectors.http import Address, Service, address_of
 from connectors.mailchimp import checks, columns
 from connectors.mailchimp.audience import PAGE, Audience, is_busy
@@ -48,9 +49,7 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
 
     Nothing is asked of Mailchimp yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
     """
-    problems = checks.declared(source)
-    if problems:
-        raise ConfigurationError("\n".join(str(each) for each in problems))
+    refuse(checks.declared(source))
     address = address_of(source.name, connection.url)
     known_options(source.name, connection.options, ())
     _signs_in(source.name, address)
