@@ -31,6 +31,7 @@ _MOST = 100
 _REQUESTS_A_RECORD = 6
 """At most: the record and its history twice, the change, and reading it back."""
 
+_ENDS = (UNSUBSCRIBED, "subscribed")
 _LEFT_OUT: tuple[()] = ()
 """Stands for a value that Laposta doesn't tell; as no single value it is unreadable."""
 
@@ -159,8 +160,10 @@ class Members:
         if item.state != UNSUBSCRIBED:
             return None
         if not item.asked:
-            events = self._account.events(item.id)
-            item.unsubscribed_at = _latest([each.get("event_date_iso") for each in events if each.get("type") == UNSUBSCRIBED])
+            told = [(each.get("type"), each.get("event_date_iso")) for each in self._account.events(item.id) if each.get("type") in _ENDS]
+            # Who was back after the latest unsubscribing has left since in a way that the history doesn't tell.
+            latest = _latest([moment for _, moment in told])
+            item.unsubscribed_at = latest if (UNSUBSCRIBED, latest) in told else UNREADABLE
             item.asked = True
         return item.unsubscribed_at
 

@@ -367,6 +367,13 @@ class TestHistory:
         with opened(source_of(LEFT_AT)).reader() as reader:
             assert ("m1", "2026-05-01T01:00:00+02:00") == reader.get(("m1",), ("left_at",))
 
+    def test_an_earlier_subscription_is_another(self, vendor: Laposta, opened: Open) -> None:
+        """Who subscribed again and is unsubscribed now without an event left later than the history says: the old day ends nothing."""
+        vendor.add("m1", "zoe@example.example")
+        vendor.unsubscribe("m1", "2021-05-01T10:00:00+02:00")
+        vendor.events["m1"].append(("subscribed", "2022-05-01T10:00:00+02:00"))
+        assert [("m1", UNREADABLE)] == self.rows(opened)
+
     def test_a_history_that_does_not_say(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
         """Somebody who is unsubscribed without a day is unknown, whatever an empty day was declared to mean."""
         vendor.add("m1", "a@example.example", "unsubscribed")
