@@ -55,13 +55,18 @@ class Answer:
         """Return the body as JSON says it; ValueError when it is none."""
         return json.loads(self.body)
 
-    def in_words(self, *members: str) -> str:
-        """Return the status and the service's own word for it, the first of these members of a JSON body: `HTTP 403 rest_cannot_edit`."""
+    def object(self) -> dict[str, Any] | None:
+        """Return the object that the body is as JSON says it; None when it is something else."""
         try:
             said = self.json()
         except ValueError:
-            said = None
-        words = [said[name] for name in members if isinstance(said, dict) and name in said]
+            return None
+        return said if isinstance(said, dict) else None
+
+    def in_words(self, *members: str) -> str:
+        """Return the status and the service's own word for it, the first of these members of a JSON body: `HTTP 403 rest_cannot_edit`."""
+        said = self.object() or {}
+        words = [said[name] for name in members if name in said]
         plain = next((str(each) for each in words if str(each).replace("_", "").isalnum() and len(str(each)) <= _WORD), "")
         return f"HTTP {self.status} {plain}".rstrip()
 

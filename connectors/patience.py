@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import TypeVar
 
 import stamina
@@ -51,6 +52,8 @@ class Limits:
 PATIENCE = ("attempts", "wait", "timeout", "per_second")
 """The options of a connection that say how patient and how gentle to be, of `Limits`."""
 
+_MAY_BE_0 = ("wait", "per_second")
+
 
 def known_options(source: str, options: Mapping[str, str], names: tuple[str, ...], patience: tuple[str, ...] = PATIENCE) -> dict[str, str]:
     """Return those of a connection's options with these names and a value; ConfigurationError for any besides.
@@ -77,6 +80,11 @@ def limits_of(source: str, options: Mapping[str, str], batch_seconds: float) -> 
         }
     except ValueError:
         raise ConfigurationError(f"{source}: the options {', '.join(sorted(given))} are numbers.") from None
+    unfit = sorted(
+        name for name, number in numbers.items() if not (isfinite(number) and (number > 0 or (not number and name in _MAY_BE_0)))
+    )
+    if unfit:
+        raise ConfigurationError(f"{source}: the options {', '.join(unfit)} are numbers above nothing.")
     limits = Limits(**numbers)  # type: ignore[arg-type]
     return replace(limits, budget=min(limits.budget, batch_seconds / 2))
 

@@ -6,10 +6,10 @@ from connectors.brevo.account import Account
 from connectors.brevo.checks import declared, list_of
 from connectors.brevo.contacts import Contacts
 from connectors.hosted import HostedSource
-from connectors.http import Service, address_of
+from connectors.hosted.opening import address_with_key, refuse
+from connectors.http import Service
 from connectors.patience import known_options, limits_of
 from worker.core.sources import Source
-from worker.errors import ConfigurationError
 from worker.ports import Connection
 
 __all__ = ["open_source"]
@@ -20,13 +20,8 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
 
     Nothing is asked of Brevo yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
     """
-    problems = declared(source)
-    if problems:
-        raise ConfigurationError("\n".join(str(each) for each in problems))
-    address = address_of(source.name, connection.url)
-    key = address.user or address.password
-    if not key:
-        raise ConfigurationError(f"{source.name}: the address has no API key: https://KEY@api.brevo.com/v3.")
+    refuse(declared(source))
+    address, key = address_with_key(source, connection, "https://KEY@api.brevo.com/v3")
     known_options(source.name, connection.options, ())
     limits = limits_of(source.name, connection.options, connection.batch_seconds)
     service = Service(source.name, address.base, limits=limits, headers={"api-key": key}, waits="x-sib-ratelimit-reset")

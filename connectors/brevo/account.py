@@ -20,6 +20,8 @@ Contact = Mapping[str, Any]
 _BY_ID = {"identifierType": "contact_id"}
 _NO_CONTENT, _NOT_FOUND = 204, 404
 _MISSING = "document_not_found"
+_OTHER_WAYS = ("SMS", "WHATSAPP", "LANDLINE_NUMBER", "EXT_ID")
+"""What identifies a contact that has no address."""
 
 
 class Account:
@@ -96,11 +98,8 @@ class Account:
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         """Return the object that an answer holds; SourceFailed when it holds none."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise self._foreign()
         return said
 
@@ -117,8 +116,10 @@ class Account:
 
 
 def _is_contact(said: object) -> bool:
-    """Whether something is a contact: it has a number, flags, and lists."""
-    return isinstance(said, dict) and isinstance(said.get("id"), int) and isinstance(said.get("attributes", {}), dict)
+    """Whether something is a contact: it has a number, attributes, and an address, by which holds find it, or another way to reach it."""
+    if not isinstance(said, dict) or type(said.get("id")) is not int or not isinstance(said.get("attributes"), dict):
+        return False
+    return "email" in said or any(said["attributes"].get(each) for each in _OTHER_WAYS)
 
 
 def _is_an_attribute(said: object) -> bool:

@@ -52,6 +52,7 @@ def check(source: Source, account: Account, policy: Policy | None, *, encrypted:
     problems = [] if attributes is None else [*_attributes(source, attributes)]
     if policy is not None:
         problems += [problem for each in policy.treatable for problem in _treatment(source, each, attributes or {})]
+        problems += _unseen(source, policy) if attributes is None else ()
     if page and not isinstance(page[0].get("listIds"), list) and list_of(source) is not None:
         problems.append(Problem(source.name, "Brevo doesn't say in which lists contacts are.", f'Declare table = "{ALL}".'))
     return problems, list(_worth_knowing(source, attributes, encrypted=encrypted))
@@ -87,6 +88,14 @@ def _attributes(source: Source, attributes: Mapping[str, str]) -> Iterator[Probl
             near = difflib.get_close_matches(name.upper(), attributes, n=1)
             hint = f"Did you mean {ATTRIBUTE}{near[0]}?" if near else "Its attributes are named as Brevo shows them, in capital letters."
             yield Problem(f"{source.name}.{field.name}", f"the account has no attribute {name!r}.", hint)
+
+
+def _unseen(source: Source, policy: Policy) -> Iterator[Problem]:
+    """Find what is decided by attributes that may have been renamed: Brevo leaves out what is empty, and what isn't there any more."""
+    for field in source.fields:
+        if field.column.startswith(ATTRIBUTE) and field.name in policy.deciding:
+            what = "it decides, and Brevo doesn't show this account's attributes, so nobody can tell whether it is empty or was renamed."
+            yield Problem(f"{source.name}.{field.name}", what, "Use a key that may see them.")
 
 
 def _treatment(source: Source, field: Field, attributes: Mapping[str, str]) -> Iterator[Problem]:

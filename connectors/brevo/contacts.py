@@ -22,7 +22,7 @@ from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
 from worker.core.sources import Source
-from worker.errors import Problem, RetentionError
+from worker.errors import Problem, RetentionError, SourceFailed
 from worker.ports import Key, KeyRange, Level
 
 PAGE = 1000
@@ -72,9 +72,11 @@ class Contacts:
     def value(self, item: Contact, column: str) -> Raw:
         """Return the value of a column."""
         if column.startswith(ATTRIBUTE):
-            said = item.get("attributes", {}).get(column.removeprefix(ATTRIBUTE))
+            # An attribute that isn't set is left out; `check` looks whether there is such an attribute.
+            said = item["attributes"].get(column.removeprefix(ATTRIBUTE))
         elif column in COLUMNS:
-            said = item.get(column)
+            # The address is missing where there is none; anything else that Brevo tells no more is not empty.
+            said = item.get(column, None if column == EMAIL else UNREADABLE)
         else:
             raise KeyError(column)
         if said is None or said == "":
@@ -85,8 +87,10 @@ class Contacts:
         """Take a contact off the list, or delete it from the account for good."""
         if self._leaves:
             self._account.change(item[ID], {"unlinkListIds": [self._list]})
+            if not self._is_off(item):
+                raise Refused("HTTP 204 ignored")
             return
-        if self._list is not None and len(_lists(item)) > 1:
+        if self._list is not None and len(self._lists(item)) > 1:
             raise Refused("in other lists too")
         self._account.delete(item[ID])
 
@@ -132,12 +136,29 @@ class Contacts:
 
     def _packed(self, contact: Contact) -> Contact:
         """Return what has to be held of a contact: its lists and blocks, and what is declared."""
-        attributes = {name: said for name, said in contact.get("attributes", {}).items() if ATTRIBUTE + name in self._columns}
-        return {**{name: contact.get(name) for name in (*COLUMNS, "listIds") if name in self._columns}, "attributes": attributes}
+        attributes = {name: said for name, said in contact["attributes"].items() if ATTRIBUTE + name in self._columns}
+        return {
+            **{name: contact[name] for name in (*COLUMNS, "listIds") if name in self._columns and name in contact},
+            "attributes": attributes,
+        }
 
     def _is_ours(self, contact: Contact) -> bool:
         """Whether a contact is a record of the source."""
-        return self._list is None or self._list in _lists(contact)
+        return self._list is None or self._list in self._lists(contact)
+
+    def _lists(self, contact: Contact) -> Sequence[Any]:
+        """Return the lists that a contact is in; SourceFailed when Brevo doesn't say: then nobody can tell that it left one."""
+        lists = contact.get("listIds")
+        if not isinstance(lists, list):
+            raise SourceFailed(f"{self._source.name}: Brevo doesn't say in which lists contacts are, so nobody can tell whose they are.")
+        return lists
+
+    def _is_off(self, item: Contact) -> bool:
+        """Whether a contact that was taken off the list is off it; InDoubt when nobody can tell."""
+        try:
+            return self.gone(item)
+        except RetentionError:
+            raise InDoubt(f"{self._source.name}: nobody knows whether a contact left its list.") from None
 
     def _seen_after(self, number: int, blocks: Mapping[str, bool]) -> Contact:
         """Return a contact as it is after a change, blocked as before; InDoubt when nobody can tell: it is read back and changed anew."""
@@ -162,12 +183,6 @@ class Contacts:
 def _is_blocked(contact: Contact, blocks: Mapping[str, bool]) -> bool:
     """Whether a contact has these blocks."""
     return all(contact.get(flag) is True for flag in blocks)
-
-
-def _lists(contact: Contact) -> Sequence[Any]:
-    """Return the lists that a contact is in."""
-    lists = contact.get("listIds")
-    return lists if isinstance(lists, list) else []
 
 
 def _sent(value: Raw) -> Any:

@@ -102,7 +102,8 @@ class Offsets:
             if any(later <= sooner for sooner, later in pairwise(numbers)):
                 what = f"{self._source}: the records don't come in the order of their numbers, so some could be missed."
                 raise SourceFailed(f"{what} {self._remedy}".rstrip())
-            if len(page) >= min(size, total - offset):
+            if min(size, total - offset) <= len(page) and (not page or offset + len(page) <= total):
                 return page, total
-        what = f"{self._source}: the service counts records that it doesn't show, so nobody can tell what is due."
+        # It ends where the count says; a count that is too low would end it early.
+        what = f"{self._source}: the service counts records that it doesn't show, or shows more than it counts: some might be missed."
         raise SourceFailed(f"{what} {self._remedy}".rstrip())

@@ -63,6 +63,8 @@ class Records(Protocol):
     def value(self, item: Item, column: str) -> Raw:
         """Return the value of a column: None for nothing, `UNREADABLE` for what is no single value; KeyError for what is no column.
 
+        What the service always tells and this time leaves out was renamed: it is unreadable, or SourceFailed, and never nothing, which
+        could make something due. Where it leaves out what is empty, `check` finds a column that isn't there.
         Where it takes a request of its own (a history, say) the client asks once for each record.
         """
         ...  # pragma: no cover

@@ -108,13 +108,13 @@ class Writing:
         rows, row = step.rows, step.item
         if step.detach:
             return _sent(lambda: rows.detach(row), lambda: rows.is_loose(row))
-        return _sent(lambda: rows.delete(row), lambda: rows.gone(row))
+        return _sent(lambda: rows.delete(row), lambda: rows.gone(row), deletes=True)
 
     def _written(self, job: Job, now: Item) -> tuple[Left | None, str]:
         """Delete a record, or set its values; return why that was not done."""
         settings = job.settings
         if settings is None:
-            return _sent(lambda: self._records.delete(now), lambda: self._records.gone(now))
+            return _sent(lambda: self._records.delete(now), lambda: self._records.gone(now), deletes=True)
         return _sent(lambda: self._records.update(now, settings), lambda: self._has(job.key, settings))
 
     def _has(self, key: Key, settings: Settings) -> bool:
@@ -123,10 +123,11 @@ class Writing:
         return now is not None and self._records.has(now, settings)
 
 
-def _sent(send: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Left | None, str]:
+def _sent(send: Callable[[], None], is_done: Callable[[], bool], *, deletes: bool = False) -> tuple[Left | None, str]:
     """Send a request, and again while reading back shows that it was not carried out; return why it was not done.
 
-    What is gone after a request without an answer went by that request: some services show for a while what they have deleted.
+    What is gone after a deletion without an answer went by that deletion: some services show for a while what they have deleted. What is
+    gone after a change without an answer went by somebody else's hand.
     """
     in_doubt = False
     for _ in range(_TRIES):
@@ -135,12 +136,15 @@ def _sent(send: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Left |
         except InDoubt:
             in_doubt = True
         except Gone:
-            return (None if in_doubt else Left.GONE), ""
+            return (None if in_doubt and deletes else Left.GONE), ""
         except Stale:
             return Left.CHANGED, ""
         except Refused as refused:
             return Left.FAILED, refused.answer
         except RetentionError:
+            if in_doubt:
+                # What was read back may be old: some services show for a while what they have deleted.
+                raise
             return Left.BUSY, ""
         else:
             return None, ""

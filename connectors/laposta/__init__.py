@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx
 
 from connectors.hosted import HostedSource
-from connectors.http import Service, address_of
+from connectors.hosted.opening import address_with_key, refuse
+from connectors.http import Service
 from connectors.laposta.account import Account
 from connectors.laposta.checks import declared
 from connectors.laposta.members import Members
 from connectors.patience import known_options, limits_of
 from worker.core.sources import Source
-from worker.errors import ConfigurationError
 from worker.ports import Connection
 
 __all__ = ["open_source"]
@@ -26,13 +26,8 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
 
     Nothing is asked of Laposta yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
     """
-    problems = declared(source)
-    if problems:
-        raise ConfigurationError("\n".join(str(each) for each in problems))
-    address = address_of(source.name, connection.url)
-    key = address.user or address.password
-    if not key:
-        raise ConfigurationError(f"{source.name}: the address has no API key: https://KEY@api.laposta.nl/v2.")
+    refuse(declared(source))
+    address, key = address_with_key(source, connection, "https://KEY@api.laposta.nl/v2")
     known_options(source.name, connection.options, ())
     limits = limits_of(source.name, {"per_second": GENTLE, **connection.options}, connection.batch_seconds)
     service = Service(source.name, address.base, auth=httpx.BasicAuth(key, ""), limits=limits)

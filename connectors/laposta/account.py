@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import ijson
 
@@ -35,6 +35,11 @@ _FIRST_PIECES = 4096
 def is_id(text: object) -> bool:
     """Whether something can be the id of a member or a list."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def _is_member(said: object) -> TypeGuard[dict[str, Any]]:
+    """Whether something is a member: it has an id, a state, on which periods rest, and the address by which holds find it."""
+    return isinstance(said, dict) and is_id(said.get("member_id")) and all(isinstance(said.get(each), str) for each in ("state", "email"))
 
 
 class Account:
@@ -105,7 +110,9 @@ class Account:
 
     def delete(self, member_id: str) -> None:
         """Delete a member for good; Gone, Refused, InDoubt."""
-        self._done(self._service.write("DELETE", self._path(member_id), params={"list_id": self._list}), member_id)
+        member = self._done(self._service.write("DELETE", self._path(member_id), params={"list_id": self._list}), member_id)
+        if member["state"] != _DELETED:
+            raise InDoubt(f"{self._source}: the answer to a deletion is about a member that is there.")
 
     def _path(self, member_id: str) -> str:
         """Return the address of one member."""
@@ -127,8 +134,8 @@ class Account:
 
         try:
             for number, said in enumerate(ijson.items(ijson.from_iter(kept()), "data.item", use_float=True), start=1):  # noqa: B007
-                member = said.get("member") if isinstance(said, dict) else None
-                if not isinstance(member, dict) or not is_id(member.get("member_id")):
+                member = said.get("member") if isinstance(said, dict) else {}
+                if not _is_member(member):
                     raise self._foreign()
                 if member.get("state") != _DELETED:
                     yield member
@@ -147,12 +154,8 @@ class Account:
 
     def _of(self, answer: Answer, member_id: str, otherwise: type[SourceFailed | InDoubt]) -> Member:
         """Return the member that an answer is about, or raise that it is about something else."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        member = said.get("member") if isinstance(said, dict) else None
-        if not isinstance(member, dict) or member.get("member_id") != member_id:
+        member = (answer.object() or {}).get("member")
+        if not _is_member(member) or member["member_id"] != member_id:
             raise otherwise(f"{self._source}: what answers there is not Laposta, or it speaks of another member.")
         return member
 
@@ -168,11 +171,8 @@ class Account:
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         """Return the object that an answer holds; SourceFailed when it holds none."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise self._foreign()
         return said
 
@@ -192,11 +192,7 @@ class Account:
 
 def _error(answer: Answer) -> Mapping[str, Any]:
     """Return what an answer says about a mistake; nothing when it says nothing."""
-    try:
-        said = answer.json()
-    except ValueError:
-        said = None
-    error = said.get("error") if isinstance(said, dict) else None
+    error = (answer.object() or {}).get("error")
     return error if isinstance(error, dict) else {}
 
 

@@ -31,6 +31,10 @@ _MOST = 100
 _REQUESTS_A_RECORD = 6
 """At most: the record and its history twice, the change, and reading it back."""
 
+_ENDS = (UNSUBSCRIBED, "subscribed")
+_LEFT_OUT: tuple[()] = ()
+"""Stands for a value that Laposta doesn't tell; as no single value it is unreadable."""
+
 
 @dataclass(slots=True)
 class Member:
@@ -67,7 +71,7 @@ class Members:
             for member in members:
                 key = member[ID]
                 if first is None or last is None or first <= key <= last:
-                    held.add(key, [member.get(STATE), *(_said(member, column) for column in self._columns)])
+                    held.add(key, [member[STATE], *(_said(member, column) for column in self._columns)])
             return held
 
         for page in self._account.members(take).pages(_PAGE):
@@ -76,9 +80,7 @@ class Members:
     def get(self, key: Key) -> Member | None:
         """Return one member as it is now."""
         found = self._account.member(str(key[0]))
-        if found is None:
-            return None
-        return Member(found[ID], str(found.get(STATE)), {column: _said(found, column) for column in self._columns})
+        return None if found is None else self._read(found)
 
     def key(self, item: Member) -> Key:
         """Return a member's id, which Laposta made up and which says nothing about the person."""
@@ -109,10 +111,13 @@ class Members:
         if item.state == UNSUBSCRIBED:
             form[STATE] = UNSUBSCRIBED
         self._changed = (item.id, item.state)
-        now = self._account.change(item.id, form)
-        if self._is_resubscribed(item.id, str(now.get(STATE))):
+        now = self._read(self._account.change(item.id, form))
+        if self._is_resubscribed(item.id, now.state):
             # It is read back, and asked for again.
             raise InDoubt(f"{self._source.name}: a change subscribed a member again.")
+        if not self.has(now, settings):
+            # Laposta leaves out without a word what doesn't suit a field.
+            raise Refused("HTTP 200 ignored")
 
     def gone(self, item: Member) -> bool:
         """Whether a member can't be had any more."""
@@ -122,7 +127,7 @@ class Members:
         """Whether a member has these values, and no state that a change of ours gave it."""
         if self._is_resubscribed(item.id, item.state):
             return False
-        return all(_text(self.value(item, column)) == _text(new) for column, new in settings.items())
+        return all(_same(self.value(item, column), new) for column, new in settings.items())
 
     def columns(self) -> Sequence[str]:
         """Return the columns of every member, and the fields of the list."""
@@ -141,6 +146,10 @@ class Members:
         """Let go of the connections."""
         self._account.close()
 
+    def _read(self, member: laposta.Member) -> Member:
+        """Return a member as far as its columns are declared."""
+        return Member(member[ID], member[STATE], {column: _said(member, column) for column in self._columns})
+
     def _is_resubscribed(self, member_id: str, state: str) -> bool:
         """Whether a member that a change of ours was about is active now and was not before."""
         changed, before = self._changed
@@ -151,24 +160,47 @@ class Members:
         if item.state != UNSUBSCRIBED:
             return None
         if not item.asked:
-            events = self._account.events(item.id)
-            said = next((each.get("event_date_iso") for each in events if each.get("type") == UNSUBSCRIBED), None)
-            item.unsubscribed_at = said if isinstance(said, str) and said else UNREADABLE
+            told = [(each.get("type"), each.get("event_date_iso")) for each in self._account.events(item.id) if each.get("type") in _ENDS]
+            # Who was back after the latest unsubscribing has left since in a way that the history doesn't tell.
+            latest = _latest([moment for _, moment in told])
+            item.unsubscribed_at = latest if (UNSUBSCRIBED, latest) in told else UNREADABLE
             item.asked = True
         return item.unsubscribed_at
 
 
+def _latest(moments: Sequence[Any]) -> Raw:
+    """Return the latest moment, in whatever order they were told; unreadable when there is none, or one that is no moment."""
+    try:
+        return max(moments, key=_moment)
+    except (TypeError, ValueError):
+        return UNREADABLE
+
+
+def _moment(said: str) -> dt.datetime:
+    """Return a moment; ValueError when it has no offset from UTC."""
+    moment = dt.datetime.fromisoformat(said)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
+
+
 def _said(member: laposta.Member, column: str) -> Any:
-    """Return what Laposta says in a column. A list without further fields has an empty array for them."""
+    """Return what Laposta says in a column; what it leaves out is not empty. A list without fields has an empty array for them."""
     if not column.startswith(CUSTOM):
-        return member.get(column)
-    custom = member.get("custom_fields")
-    return custom.get(column.removeprefix(CUSTOM)) if isinstance(custom, Mapping) else None if not custom else [custom]
+        return member.get(column, _LEFT_OUT)
+    custom = member.get("custom_fields", _LEFT_OUT)
+    return custom.get(column.removeprefix(CUSTOM)) if isinstance(custom, Mapping) else None if custom == [] else _LEFT_OUT
 
 
 def _parameter(column: str) -> str:
     """Return what a column is called in a request."""
     return f"custom_fields[{column.removeprefix(CUSTOM)}]" if column.startswith(CUSTOM) else column
+
+
+def _same(said: Raw, new: Raw) -> bool:
+    """Whether a value is what was sent; an address may come back in small letters, a day with a time."""
+    told, sent = _text(said).strip().casefold(), _text(new).strip().casefold()
+    return told.startswith(sent) if isinstance(new, dt.date) else told == sent
 
 
 def _text(value: Raw) -> str:

@@ -15,14 +15,16 @@ from urllib.parse import quote
 
 from connectors.hosted import Gone, Refused
 from connectors.http import Answer, InDoubt, Service
-from connectors.mailchimp.columns import ARCHIVED, HASH, KEY, Said
+from connectors.mailchimp.columns import ADDRESS, ARCHIVED, HASH, KEY, STATUS, Said
 from worker.errors import ConfigurationError, SourceFailed
 
 PAGE = 1000
 """The most that Mailchimp gives in one answer."""
 
 _MOST_FIELDS = 100
+_ALWAYS = (KEY, STATUS, ADDRESS)
 _PATIENCE = 5
+_MISSING = "Resource Not Found"
 _OK, _DONE, _FORBIDDEN, _NOT_FOUND = 200, 204, 403, 404
 
 
@@ -50,7 +52,7 @@ class Audience:
         if self._is_missing(answer):
             return None
         said = self._object(answer, "the account may not read members")
-        if said.get(KEY) != key:
+        if said.get(KEY) != key or not _is_member(said, self._fields):
             raise SourceFailed(f"{self._source}: Mailchimp answered with another member than was asked for.")
         return said
 
@@ -64,23 +66,20 @@ class Audience:
         said = self._object(answer, "the account may not read the activity of members").get("activity")
         if not isinstance(said, list):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of activities.")
-        did = [each for each in said if isinstance(each, dict) and each.get("action") == "unsub" and each.get("timestamp")]
-        moments = [str(each["timestamp"]) for each in did]
+        if not all(isinstance(each, dict) and each.get("action") and each.get("timestamp") for each in said):
+            return "?"
         try:
-            return max(moments, key=datetime.fromisoformat, default=None)
-        except (ValueError, TypeError):
             # What is no moment with an offset makes the fact unknown, so the member is kept and reported.
+            return max((str(each["timestamp"]) for each in said if each["action"] == "unsub"), key=datetime.fromisoformat, default=None)
+        except (ValueError, TypeError):
             return "?"
 
     def update(self, key: str, body: Mapping[str, Any]) -> Said:
         """Set fields of a member, required ones too, and return the member as Mailchimp has it then."""
         answer = self._service.write("PATCH", self._member(key), params={"skip_merge_validation": "true"}, body=body)
         self._refused(answer)
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if answer.status != _OK or not isinstance(said, dict) or said.get(KEY) != key:
+        said = answer.object()
+        if answer.status != _OK or said is None or said.get(KEY) != key:
             raise InDoubt(f"{self._source}: the answer to a change is not Mailchimp's own.")
         return said
 
@@ -135,6 +134,12 @@ class Audience:
         fewest: int | None = None
         while True:
             page, total = self._page(asked, fields, at, PAGE)
+            if page and at + len(page) > total:
+                # A list ends where the count says; a count that is too low would end it early.
+                steps += 1
+                if steps > _PATIENCE:
+                    raise SourceFailed(f"{self._source}: Mailchimp shows more members than it counts; try again later.")
+                continue
             fewest = total if fewest is None else min(fewest, total)
             if at and not (page and page[0][KEY] in before):
                 # Somebody before this place went: whoever lies between may have moved in front of it.
@@ -163,7 +168,7 @@ class Audience:
             )
         said = self._object(answer, "the account may not read members")
         page, total = said.get("members"), said.get("total_items")
-        if not isinstance(page, list) or not isinstance(total, int) or not all(_is_member(each) for each in page):
+        if not isinstance(page, list) or not isinstance(total, int) or not all(_is_member(each, fields) for each in page):
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp's list of members (a proxy, a notice?).")
         return page, total
 
@@ -188,13 +193,8 @@ class Audience:
 
     def _is_missing(self, answer: Answer) -> bool:
         """Whether Mailchimp itself says that there is no such member; any other 404 may come from anything on the way."""
-        if answer.status != _NOT_FOUND:
-            return False
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        return isinstance(said, dict) and said.get("status") == _NOT_FOUND
+        said = answer.object() or {}
+        return answer.status == said.get("status") == _NOT_FOUND and said.get("title") == _MISSING
 
     def _object(self, answer: Answer, forbidden: str) -> dict[str, Any]:
         """Return the object that an answer holds; ConfigurationError for a refusal, SourceFailed when it holds none."""
@@ -202,25 +202,17 @@ class Audience:
             raise ConfigurationError(
                 f"{self._source}: {forbidden} ({answer.in_words('title')}). Use the key of a user who may, at its own data centre."
             )
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not answer.is_success or not isinstance(said, dict):
+        said = answer.object()
+        if not answer.is_success or said is None:
             raise SourceFailed(f"{self._source}: what answers there is not Mailchimp (HTTP {answer.status}).")
         return said
 
 
-def _is_member(said: object) -> bool:
-    """Whether this is a member with a key."""
-    return isinstance(said, dict) and isinstance(said.get(KEY), str) and bool(said[KEY])
+def _is_member(said: object, fields: Sequence[str]) -> bool:
+    """Whether this is a member, with a key, and, where they were asked for, a status and the address that holds are matched on."""
+    return isinstance(said, dict) and all(isinstance(said.get(each), str) and bool(said[each]) for each in _ALWAYS if each in fields)
 
 
 def is_busy(answer: Answer) -> bool:
     """Whether an answer asks for fewer requests: a 403 without Mailchimp's JSON comes from the guard in front of it."""
-    if answer.status != _FORBIDDEN:
-        return False
-    try:
-        return not isinstance(answer.json(), dict)
-    except ValueError:
-        return True
+    return answer.status == _FORBIDDEN and answer.object() is None

@@ -8,6 +8,7 @@ an empty text is no value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from worker.core.facts import UNREADABLE, Raw
@@ -63,6 +64,10 @@ PERSONAL = (
 )
 """Columns that say something about a person in every audience."""
 
+_OPTIONAL = frozenset({"unsubscribe_reason", "sms_phone_number", "sms_subscription_status", "last_note"})
+"""What Mailchimp tells only of members who have it; all else it always tells, as an empty text if need be."""
+_OPTED_IN = ("timestamp_signup", "timestamp_opt")
+
 WRITABLE = frozenset({"language", "ip_signup", "ip_opt"})
 """What may be written besides merge fields. Not the address: under a new one mail could be sent again, and the old one barred no more."""
 
@@ -79,13 +84,20 @@ def is_writable(name: str) -> bool:
 
 def wanted(columns: Sequence[str]) -> tuple[str, ...]:
     """Return what Mailchimp is asked for, and nothing more, so that these columns can be read."""
-    return tuple(sorted({KEY, HASH, STATUS, *(each for each in columns if each != UNSUBSCRIBED_AT)}))
+    beside = _OPTED_IN if UNSUBSCRIBED_AT in columns else ()
+    return tuple(sorted({KEY, HASH, STATUS, *beside, *(each for each in columns if each != UNSUBSCRIBED_AT)}))
 
 
 def value(said: Said, column: str) -> Raw:
-    """Return the value of a column; None for nothing. Tags, and an address of several lines, become one text; KeyError for no column."""
+    """Return the value of a column; None for nothing. Tags, and an address of several lines, become one text; KeyError for no column.
+
+    What Mailchimp always tells and here leaves out is unreadable: it was renamed, and is not empty.
+    """
     if not is_column(column) or column == UNSUBSCRIBED_AT:
         raise KeyError(column)
+    first = column.split(".", 1)[0]
+    if first not in said and first not in _OPTIONAL:
+        return UNREADABLE
     found: Any = said
     for step in column.split(".", 1):
         found = found.get(step) if isinstance(found, Mapping) else None
@@ -98,6 +110,21 @@ def value(said: Said, column: str) -> Raw:
     if found is None or found == "":
         return None
     return found if isinstance(found, str | int | float) else UNREADABLE
+
+
+def ended(said: Said, unsubscribed_at: str | None) -> Raw:
+    """Return when a member who is unsubscribed did that, by what the activity says; None when it is about an earlier subscription.
+
+    Who opted in again later, and was then unsubscribed by somebody else, has no activity that says when.
+    """
+    opted = [value(said, each) for each in _OPTED_IN]
+    if unsubscribed_at is None or UNREADABLE in opted:
+        return unsubscribed_at and UNREADABLE
+    try:
+        left = datetime.fromisoformat(unsubscribed_at)
+        return None if any(datetime.fromisoformat(str(each)) > left for each in opted if each is not None) else unsubscribed_at
+    except (TypeError, ValueError):
+        return UNREADABLE
 
 
 def body(settings: Mapping[str, Raw]) -> dict[str, Any]:

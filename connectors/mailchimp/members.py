@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from connectors.hosted import HostedSource, Refused
+from connectors.hosted import Gone, HostedSource, Refused
+from connectors.hosted.opening import refuse
 from connectors.http import Address, Service, address_of
 from connectors.mailchimp import checks, columns
 from connectors.mailchimp.audience import PAGE, Audience, is_busy
@@ -48,9 +49,7 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
 
     Nothing is asked of Mailchimp yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
     """
-    problems = checks.declared(source)
-    if problems:
-        raise ConfigurationError("\n".join(str(each) for each in problems))
+    refuse(checks.declared(source))
     address = address_of(source.name, connection.url)
     known_options(source.name, connection.options, ())
     _signs_in(source.name, address)
@@ -79,7 +78,7 @@ class Member:
     """One member. said -- as Mailchimp told it; ended -- when it unsubscribed, once somebody has asked."""
 
     said: Said = field(repr=False)
-    ended: tuple[str | None] | None = field(default=None, repr=False)
+    ended: tuple[Raw] | None = field(default=None, repr=False)
 
 
 class Members:
@@ -133,15 +132,21 @@ class Members:
         if item.said.get(STATUS) != UNSUBSCRIBED:
             return None
         if item.ended is None:
-            item.ended = (self._audience.unsubscribed_at(str(item.said[KEY])),)
+            item.ended = (columns.ended(item.said, self._audience.unsubscribed_at(str(item.said[KEY]))),)
         return item.ended[0]
 
     def delete(self, item: Member) -> None:
         """Delete a member for good, or archive it where that was declared."""
         if self._archives:
             self._audience.archive(str(item.said[KEY]))
-        else:
+            return
+        try:
             self._audience.delete(item.said)
+        except Gone:
+            # Its hash is that of the address: under a new one it is still there.
+            if self.get(self.key(item)) is not None:
+                raise Refused("HTTP 404 for its address") from None
+            raise
 
     def update(self, item: Member, settings: Mapping[str, Raw]) -> None:
         """Set columns of a member, never the address; Refused when Mailchimp says yes and doesn't do it."""

@@ -52,14 +52,17 @@ def wanted(columns: Sequence[str]) -> str:
 
 
 def value(comment: Comment, column: str) -> Raw:
-    """Return the value of a column: None for nothing, unreadable for what is no single value."""
+    """Return the value of a column: None for nothing, unreadable for what is no single value, or is left out of the answer.
+
+    WordPress tells every column of every comment, and all comment meta that is registered.
+    """
     if column.startswith(META):
         meta = comment.get("meta")
-        said = meta.get(column.removeprefix(META)) if isinstance(meta, Mapping) else None
+        said = meta.get(column.removeprefix(META), UNREADABLE) if isinstance(meta, Mapping) else UNREADABLE
     else:
-        said = comment.get(column)
+        said = comment.get(column, UNREADABLE)
         if column == CONTENT and isinstance(said, Mapping):
-            said = said.get("raw")
+            said = said.get("raw", UNREADABLE)
     if said is None or said == "":
         return None
     return said if isinstance(said, str | int | float) else UNREADABLE

@@ -129,11 +129,8 @@ class Site:
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         """Return the object that an answer holds; SourceFailed when it holds none."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise SourceFailed(f"{self._source}: what answers there is not WordPress (a cache, a notice, another site?).")
         return said
 
@@ -145,10 +142,7 @@ def is_about(answer: Answer, code: str) -> bool:
 
 def confirmed(answer: Answer, source: str) -> dict[str, Any]:
     """Return what WordPress said when it did what it was asked to; InDoubt when something else speaks in its place."""
-    try:
-        said = answer.json()
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
+    said = answer.object()
+    if said is None:
         raise InDoubt(f"{source}: the answer to a change is not WordPress' own.")
     return said

@@ -9,6 +9,7 @@ from functools import partial
 
 import httpx
 
+from connectors.hosted.opening import refuse
 from connectors.http import Service, address_of
 from connectors.matching import matcher
 from connectors.patience import known_options, limits_of
@@ -35,9 +36,7 @@ def open_source(source: Source, connection: Connection) -> WordPressComments:
 
     Nothing is asked of the site yet. The connection's options `attempts`, `wait`, `timeout` and `per_second` say how patient to be.
     """
-    problems = declared(source)
-    if problems:
-        raise ConfigurationError("\n".join(str(each) for each in problems))
+    refuse(declared(source))
     address = address_of(source.name, connection.url)
     if not address.user or not address.password:
         raise ConfigurationError(

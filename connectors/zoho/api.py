@@ -120,11 +120,11 @@ class Crm:
 
     def delete_note(self, key: int) -> None:
         """Move a note into the recycle bin; raises as `delete`."""
-        self._done(self._write("DELETE", f"{BASE}/Notes/{key}"), "data")
+        self._done(self._write("DELETE", f"{BASE}/Notes/{key}"), "data", key)
 
     def delete_attachment(self, module: str, parent: int, key: int) -> None:
         """Delete a record's attachment; raises as `delete`."""
-        self._done(self._write("DELETE", f"{BASE}/{module}/{parent}/Attachments/{key}"), "data")
+        self._done(self._write("DELETE", f"{BASE}/{module}/{parent}/Attachments/{key}"), "data", key)
 
     def module(self, module: str) -> Record:
         """Return what Zoho says about a module, and what the user of the token may do in it."""
@@ -137,16 +137,16 @@ class Crm:
     def delete(self, module: str, key: int) -> None:
         """Move a record into the recycle bin, without workflows. KeyError when Zoho knows no such record; Refused, InDoubt."""
         answer = self._write("DELETE", f"{BASE}/{module}/{key}", params={"wf_trigger": "false"})
-        self._done(answer, "data")
+        self._done(answer, "data", key)
 
     def purge(self, key: int) -> str:
         """Take a record out of the recycle bin for good; return Zoho's word, `SCHEDULED` when it happens later. Raises as `delete`."""
-        return self._done(self._write("DELETE", f"{BASE}/settings/recycle_bin/{key}"), "recycle_bin")
+        return self._done(self._write("DELETE", f"{BASE}/settings/recycle_bin/{key}"), "recycle_bin", key)
 
     def update(self, module: str, key: int, values: Mapping[str, Any]) -> None:
         """Set fields of a record, without workflows, and nothing else. Raises as `delete`."""
         body = {"data": [{"id": str(key), **values}], "trigger": []}
-        self._done(self._write("PUT", f"{BASE}/{module}/{key}", body=body), "data")
+        self._done(self._write("PUT", f"{BASE}/{module}/{key}", body=body), "data", key)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -203,11 +203,11 @@ class Crm:
             raise self._stranger(answer)
         return bool(rows)
 
-    def _done(self, answer: Answer, member: str) -> str:
-        """Return Zoho's word for one record that was written; else say what became of it."""
+    def _done(self, answer: Answer, member: str, key: int) -> str:
+        """Return Zoho's word for one record that was written; else say what became of it. An answer about another one says nothing."""
         result = _result(answer, member)
         code = code_of(answer, member)
-        if answer.is_success and result is None:
+        if answer.is_success and (result is None or (result.get("status") == "success" and _about(result) not in (None, str(key)))):
             raise InDoubt(f"{self._source}: the answer to a change is not Zoho's own.")
         if answer.is_success and result is not None and result.get("status") == "success" and code in ("SUCCESS", SCHEDULED):
             return code
@@ -219,11 +219,8 @@ class Crm:
         """Return the object of a successful answer; ConfigurationError when Zoho refuses, SourceFailed when something else speaks."""
         if not answer.is_success:
             raise self._refused(answer)
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise self._stranger(answer)
         return said
 
@@ -248,16 +245,19 @@ def code_of(answer: Answer, member: str) -> str:
 
 def _result(answer: Answer, member: str) -> Record | None:
     """Return what an answer says about the one record it is about, or about the request as a whole; None when it says neither."""
-    try:
-        said = answer.json()
-    except ValueError:
-        return None
-    if not isinstance(said, dict):
+    said = answer.object()
+    if said is None:
         return None
     rows: Sequence[Any] | None = said.get(member)
     if isinstance(rows, list) and rows:
         return rows[0] if isinstance(rows[0], dict) and "code" in rows[0] else None
     return said if "code" in said else None
+
+
+def _about(result: Record) -> str | None:
+    """Return the id of the record that a result is about; None when it doesn't say."""
+    details = result.get("details")
+    return str(details["id"]) if isinstance(details, dict) and "id" in details else None
 
 
 def _names_a_part(result: Record | None) -> bool:

@@ -52,10 +52,11 @@ def column(said: Mapping[str, Any]) -> Column:
 
 
 def value(record: Record, name: str) -> Raw:
-    """Return the value of a field: of a lookup the id of what it leads to, unreadable what is no single value."""
-    if record.get(BINNED):
-        return UNREADABLE
-    said = record.get(name)
+    """Return the value of a field: of a lookup the id of what it leads to, unreadable what is no single value, or left out.
+
+    Zoho says null for what is empty in a field that was asked for.
+    """
+    said = UNREADABLE if record.get(BINNED) else record.get(name, UNREADABLE)
     if isinstance(said, Mapping) and isinstance(said.get(ID), str):
         return str(said[ID])
     if said is None or said == "":

@@ -138,11 +138,8 @@ class SignIn(httpx.Auth):
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         """Return the object that an answer holds; SourceFailed when it holds none."""
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+        said = answer.object()
+        if said is None:
             raise SourceFailed(f"{self._source}: what answers at the sign-in is not Zoho's (HTTP {answer.status}).")
         return said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.hosted import HostedSource
+from connectors.hosted.opening import refuse
 from connectors.http import Service, address_of
 from connectors.patience import known_options, limits_of
 from connectors.zoho.api import MOST, Credits, Crm
@@ -25,9 +26,7 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
     `spare`, how many of the office's it leaves; `page`, how many records a query gives (2000, for 3 credits); `attempts`, `wait`, `timeout`
     and `per_second`, how patient and how gentle to be.
     """
-    problems = declared(source)
-    if problems:
-        raise ConfigurationError("\n".join(str(each) for each in problems))
+    refuse(declared(source))
     address = address_of(source.name, connection.url)
     if address.user or address.password:
         raise ConfigurationError(f"{source.name}: the address is https://accounts.zoho.eu or another region's; secrets are options.")

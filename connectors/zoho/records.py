@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connectors.hosted import Gone, Item, Refused, Related
+from connectors.http import InDoubt
 from connectors.zoho import checks
 from connectors.zoho.api import MOST, Crm
 from connectors.zoho.columns import BINNED, ID, Column, column, has, ordered, sent, value
@@ -22,7 +23,7 @@ from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.select import EVERYTHING, NOTHING, Selection
 from worker.core.sources import Relation, Source
-from worker.errors import Problem, SourceFailed
+from worker.errors import Problem, RetentionError, SourceFailed
 from worker.ports import Key, KeyRange, Level
 
 _BATCH = 100
@@ -96,14 +97,22 @@ class ZohoRecords:
         self._removal.remove(key, lambda: self._crm.delete(self._module, key), lambda: self._crm.exists(self._module, key))
 
     def update(self, item: Item, settings: Mapping[str, Raw]) -> None:
-        """Set fields of a record."""
+        """Set fields of a record. Zoho leaves out without a word what the account may not write: so it is read back."""
         self._crm.credits.need(_CHANGE_COSTS)
+        key = self.key(item)
         try:
             self._crm.update(self._module, int(item[ID]), sent(settings))
         except KeyError as unknown:
-            if self.get(self.key(item)) is None:
+            if self.get(key) is None:
                 raise Gone from None
             raise Refused(str(unknown.args[0])) from None
+        try:
+            now = self.get(key)
+        except RetentionError:
+            # The change itself was made, so nothing else may be said of it.
+            raise InDoubt(f"{self._source.name}: nobody knows what became of a change.") from None
+        if now is not None and not has(now, settings):
+            raise Refused("HTTP 200 ignored")
 
     def gone(self, item: Item) -> bool:
         """Whether a record is in no list any more, and not in the recycle bin either when that is what deleting means here."""

@@ -125,7 +125,11 @@ class LookedUpRows(Rows):
         """Yield the records that lead to each of these, in the order of their ids."""
         for start in range(0, len(values), _TOGETHER):
             asked = {str(each[0]): each for each in values[start : start + _TOGETHER]}
-            yield from ((asked[str(value(row, self._lookup))], row) for row in self._leading_to(list(asked)))
+            for row in self._leading_to(list(asked)):
+                owner = asked.get(str(value(row, self._lookup)))
+                if owner is None:
+                    raise SourceFailed(f"{self._module}: Zoho gave a record that doesn't lead where it was asked for.")
+                yield owner, row
 
     def detach(self, item: Item) -> None:
         """Empty the lookup."""

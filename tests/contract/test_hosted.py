@@ -224,6 +224,33 @@ def refuse(table: str, key: Key, why: Exception, told: str, about: Key) -> None:
         raise why
 
 
+def test_a_record_that_went_was_not_changed(harness: HostedHarness, source: OpenSource) -> None:
+    """When a change gets no answer and somebody else deletes the record meanwhile, nobody says that it was changed: it is gone."""
+    key = harness.key(0)
+
+    def lost(table: str, about: Key) -> None:
+        if harness.tables[table].pop(about, None) is not None:
+            raise InDoubt("no answer")
+
+    harness.meddling.before = lost
+    undone = carried_out(source, Changes(updates=[Update(("name",), [(*key, "x")])]))
+    assert [(key, Left.GONE)] == [(each.key, each.why) for each in undone]
+
+
+def test_what_is_shown_after_it_went_is_in_doubt(harness: HostedHarness, source: OpenSource) -> None:
+    """A deletion without an answer that shows only later may have been carried out: when it can't be sent again nobody says it wasn't."""
+    key = harness.key(0)
+    answers: list[Exception] = [Retriable("busy"), InDoubt("no answer")]
+
+    def answered(table: str, about: Key) -> None:
+        if answers:
+            raise answers.pop()
+
+    harness.meddling.before = answered
+    with pytest.raises(Retriable, match="busy"):
+        carried_out(source, Changes(delete=[key], along=ALL_ALONG))
+
+
 def test_rows_go_before_their_record(harness: HostedHarness, source: OpenSource) -> None:
     """Rows that go are deleted first, then others are cut loose, and the record goes last, each by a request of its own."""
     key = harness.key(0)

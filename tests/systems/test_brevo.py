@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
 from tests.vendors.brevo import KEY, Brevo
 from worker.audit.outcomes import outcomes
-from worker.core.facts import Empty, FieldType
+from worker.core.facts import UNREADABLE, Empty, FieldType
 from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
 from worker.core.periods import Period, Term
 from worker.core.select import EVERYTHING
@@ -202,6 +202,31 @@ class TestLists:
         assert ((1,), Left.FAILED, "in other lists too") == (undone.key, undone.why, undone.answer)
         assert [1] == list(vendor.contacts)
 
+    def test_a_membership_that_stays_is_not_deleted(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
+        """Brevo says 204 to what it ignores: a contact that is on the list afterwards isn't said to have left it."""
+        vendor.add(1, "a@example.example", (7, 8))
+        source = opened(source_of(table="7", delete="membership"))
+        proxy.writing(204)
+        (undone,) = deleted(source, (1,))
+        assert (Left.FAILED, "HTTP 204 ignored") == (undone.why, undone.answer)
+
+    def test_lists_that_are_not_told(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
+        """When Brevo no longer says in which lists a contact is, none is left out of a plan and none is said to have left its list."""
+        vendor.add(1, "a@example.example", (7,))
+        untold = {name: said for name, said in vendor.contacts[1].items() if name != "listIds"}
+        source = opened(source_of(table="7", delete="membership"))
+        _, whole = everything(source)
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(delete=[(1,)]))
+            proxy.writing(None, times=1)
+            proxy.reading(200, after=1, body=json.dumps(untold).encode())
+            with pytest.raises(SourceFailed):
+                batch.commit()
+        proxy.heal()
+        proxy.reading(200, body=json.dumps({"count": 1, "contacts": [untold]}).encode())
+        with source.reader() as reader, pytest.raises(SourceFailed):
+            reader.count(EVERYTHING)
+
     @pytest.mark.parametrize("source", [source_of(table="7"), source_of(table="7", delete="all"), source_of(delete="membership")])
     def test_what_deleting_means_is_declared(self, opened: Open, source: Source) -> None:
         """A list that does not say what deleting means is refused; nothing is deleted by default."""
@@ -276,6 +301,20 @@ class TestPages:
             assert [] == list(batch.commit())
         assert (None, True) == (vendor.contacts.get(8), vendor.contacts[9]["emailBlacklisted"])
 
+    @pytest.mark.parametrize("order", ["", "any"])
+    def test_what_is_left_out_is_not_empty(self, proxy: FaultProxy, opened: Open, order: str) -> None:
+        """A value that Brevo tells no more, under that name, is unreadable: empty it could make something due."""
+        proxy.reading(200, body=b'{"count": 1, "contacts": [{"id": 1, "email": "a@b.example", "attributes": {}}]}')
+        options = {"order": order} if order else {}
+        with opened(Source("people", "brevo", "contacts", ("id",), FIELDS, options=options)).reader() as reader:
+            assert [[(1, "a@b.example", None, UNREADABLE)]] == list(reader.rows(EVERYTHING, ("email", "first_name", "blocked")))
+
+    def test_a_contact_without_an_address(self, proxy: FaultProxy, opened: Open) -> None:
+        """A contact may have a telephone number instead."""
+        proxy.reading(200, body=b'{"count": 1, "contacts": [{"id": 1, "attributes": {"SMS": "31612345678"}}]}')
+        with opened().reader() as reader:
+            assert [[(1, None, "31612345678")]] == list(reader.rows(EVERYTHING, ("email", "phone")))
+
     def test_contacts_that_are_counted_and_not_shown(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
         """A page that is shorter than it has to be is asked for again, and then an error: no source just ends early."""
         proxy.reading(200, body=b'{"count": 3, "contacts": []}')
@@ -283,7 +322,16 @@ class TestPages:
             everything(opened())
 
     @pytest.mark.parametrize(
-        "body", [b"{}", b"[]", b'{"count": 1}', b'{"contacts": []}', b'{"count": 1, "contacts": [{"email": "a@b.example"}]}']
+        "body",
+        [
+            b"{}",
+            b"[]",
+            b'{"count": 1}',
+            b'{"contacts": []}',
+            b'{"count": 1, "contacts": [{"email": "a@b.example"}]}',
+            b'{"count": 1, "contacts": [{"id": 1, "email": "a@b.example", "fields": {}}]}',
+            b'{"count": 1, "contacts": [{"id": 1, "mail": "a@b.example", "attributes": {}}]}',
+        ],
     )
     def test_what_is_no_page(self, proxy: FaultProxy, opened: Open, body: bytes) -> None:
         """An answer that is something else is an error and never an empty account."""
@@ -344,6 +392,14 @@ class TestCheck:
         problems, warnings = self.problems(opened, source_of())
         assert "" == problems
         assert "doesn't show this account's attributes" in warnings
+
+    def test_what_decides_has_to_be_seen(self, vendor: Brevo, opened: Open) -> None:
+        """An attribute that decides and can't be looked up is a problem: renamed, it would look empty and might make something due."""
+        vendor.attributes = None
+        made = policy_of(source_of(*FIELDS, Field("last", "attributes.LAST", reading(FieldType.DATE, Empty.NOT_APPLICABLE))))
+        purpose = replace(made.purposes[0], start=StartEvent(("last",)))
+        problems, _ = opened(made.source).problems(replace(made, purposes=(purpose,)), {})
+        assert ["people.last"] == [each.where for each in problems]
 
     @pytest.mark.parametrize(
         ("declared", "said"),

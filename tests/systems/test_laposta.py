@@ -137,6 +137,13 @@ class TestStates:
         assert [] == treated(opened(), ("m1", PSEUDONYM))
         assert "unsubscribed" == vendor.members["m1"]["state"]
 
+    def test_what_laposta_ignores_is_not_done(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
+        """A success whose answer tells the old value is no change, and said to be none."""
+        vendor.add("m1", "zoe@example.example", voornaam="Zoë")
+        proxy.writing(200, body=json.dumps({"member": vendor.members["m1"]}).encode())
+        (undone,) = treated(opened(), ("m1", None), fields=("first_name",))
+        assert (Left.FAILED, "HTTP 200 ignored") == (undone.why, undone.answer)
+
     @pytest.mark.parametrize("state", ["cleaned", "unconfirmed"])
     def test_a_state_that_cant_be_sent(self, vendor: Laposta, proxy: FaultProxy, state: str, opened: Open) -> None:
         """The address of a member in a state that Laposta takes from nobody is not changed; its other fields are."""
@@ -224,6 +231,17 @@ class TestGone:
         with pytest.raises(ConfigurationError, match="no list"):
             everything(opened(source_of(table="Another1")))
 
+    def test_an_answer_about_a_member_that_is_there(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
+        """An answer to a deletion that tells the member as it was proves nothing: it is read back, and asked for again."""
+        vendor.add("m1", "zoe@example.example")
+        source = opened()
+        _, whole = everything(source)
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(delete=[("m1",)]))
+            proxy.writing(200, body=json.dumps({"member": vendor.members["m1"]}).encode(), times=1)
+            assert [] == list(batch.commit())
+        assert {} == vendor.members
+
 
 class TestListing:
     """The whole list is one answer: all of it is read, or it is an error."""
@@ -261,6 +279,30 @@ class TestListing:
             assert [("m1", None), ("m2", UNREADABLE), ("m4", None), ("m5", UNREADABLE)] == rows
             proxy.reading(200, body=json.dumps(told[2]).encode(), times=1)
             assert reader.get(("m3",), ("state",)) is None
+
+    @pytest.mark.parametrize("left_out", ["ip", "custom_fields", "signup_date_iso"])
+    def test_what_is_left_out_is_not_empty(self, vendor: Laposta, opened: Open, left_out: str) -> None:
+        """A value that Laposta tells no more, under that name, is unreadable: empty it could make something due."""
+        vendor.add("m1", "zoe@example.example", voornaam="Zoë")
+        del vendor.members["m1"][left_out]
+        signed_up = Field("signed_up", "signup_date_iso", reading(FieldType.TIMESTAMP, Empty.NOT_APPLICABLE))
+        names = {"ip": "ip", "custom_fields": "first_name", "signup_date_iso": "signed_up"}
+        with opened(source_of(*FIELDS, signed_up, Field("ip", "ip", TEXT, personal=True))).reader() as reader:
+            rows = [row for page in reader.rows(EVERYTHING, (names[left_out],)) for row in page]
+            assert [("m1", UNREADABLE)] == rows == [reader.get(("m1",), (names[left_out],))]
+
+    @pytest.mark.parametrize("left_out", ["state", "email"])
+    def test_a_member_without_a_state(self, proxy: FaultProxy, opened: Open, left_out: str) -> None:
+        """Members without a state, which could end a period, or without the address that holds are matched on, are not Laposta's."""
+        member: dict[str, object] = {"member_id": "m1", "state": "active", "email": "a@b.example", "custom_fields": {}}
+        said = {"member": {name: value for name, value in member.items() if name != left_out}}
+        with opened().reader() as reader:
+            proxy.reading(200, body=json.dumps({"data": [said]}).encode(), times=1)
+            with pytest.raises(SourceFailed):
+                list(reader.rows(EVERYTHING, ("state",)))
+            proxy.reading(200, body=json.dumps(said).encode(), times=2)
+            with pytest.raises(SourceFailed):
+                reader.get(("m1",), ("state",))
 
     def test_every_state_is_a_record(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
         """Active, unsubscribed, unconfirmed and cleaned members are records."""
@@ -315,6 +357,22 @@ class TestHistory:
         vendor.members["m2"]["state"] = "active"
         assert [("m1", "2026-05-18T14:30:00+02:00"), ("m2", None)] == self.rows(opened)
         assert [] == [request.path for request, _ in proxy.seen if "m2/history" in request.path]
+
+    def test_in_whatever_order(self, vendor: Laposta, opened: Open) -> None:
+        """The latest counts too where the history comes in another order than it was asked for: an earlier one would be due too early."""
+        vendor.add("m1", "zoe@example.example")
+        vendor.unsubscribe("m1", "2026-05-01T01:00:00+02:00")
+        vendor.unsubscribe("m1", "2021-05-01T10:00:00+02:00")
+        vendor.events["m1"].append(("subscribed", "2021-04-01T10:00:00+02:00"))
+        with opened(source_of(LEFT_AT)).reader() as reader:
+            assert ("m1", "2026-05-01T01:00:00+02:00") == reader.get(("m1",), ("left_at",))
+
+    def test_an_earlier_subscription_is_another(self, vendor: Laposta, opened: Open) -> None:
+        """Who subscribed again and is unsubscribed now without an event left later than the history says: the old day ends nothing."""
+        vendor.add("m1", "zoe@example.example")
+        vendor.unsubscribe("m1", "2021-05-01T10:00:00+02:00")
+        vendor.events["m1"].append(("subscribed", "2022-05-01T10:00:00+02:00"))
+        assert [("m1", UNREADABLE)] == self.rows(opened)
 
     def test_a_history_that_does_not_say(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
         """Somebody who is unsubscribed without a day is unknown, whatever an empty day was declared to mean."""

@@ -21,6 +21,7 @@ from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
 from tests.vendors.mailchimp import KEY, LIST, BarredError, Mailchimp, md5
 from worker.audit.outcomes import outcomes
+from worker.core.facts import UNREADABLE
 from worker.core.select import EVERYTHING
 from worker.core.sources import Source
 from worker.errors import ConfigurationError, SourceFailed
@@ -231,6 +232,16 @@ class TestPaging:
         with pytest.raises(SourceFailed, match="doesn't show"):
             keys(source)
 
+    @pytest.mark.parametrize("total", [0, 2])
+    def test_members_who_are_shown_and_not_counted(self, fake: Mailchimp, proxy: FaultProxy, total: int) -> None:
+        """A count that is lower than what is shown is an error: the list would end there, and who lies behind would be kept for ever."""
+        source = opened_at(fake, proxy)
+        page = [{"contact_id": f"c{number}", "id": "h", "email_address": "a@b.example", "status": "subscribed"} for number in range(3)]
+        proxy.reading(200, body=json.dumps({"members": page, "total_items": total}).encode())
+        with pytest.raises(SourceFailed, match="more members than it counts"):
+            keys(source)
+        source.close()
+
     def test_a_batch_of_a_large_audience_is_asked_for(self, fake: Mailchimp, proxy: FaultProxy) -> None:
         """Of a large audience a batch takes a request for each of its members, not a walk through all; it holds what is there now."""
         fake.members.clear()
@@ -342,11 +353,15 @@ class TestOwnWays:
         ("said", "expected"),
         [
             (["2024-03-01T23:30:00-02:00", "2024-03-02T00:10:00+00:00"], "2024-03-01T23:30:00-02:00"),
-            (["yesterday", "2024-03-02T00:10:00+00:00"], "?"),
+            (["yesterday", "2024-03-02T00:10:00+00:00"], UNREADABLE),
+            (["", "2024-03-02T00:10:00+00:00"], UNREADABLE),
+            (["2020-12-31T23:30:00+00:00"], None),
             ([], None),
         ],
     )
-    def test_the_latest_of_several(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], said: list[str], expected: str) -> None:
+    def test_the_latest_of_several(
+        self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], said: list[str], expected: object
+    ) -> None:
         """The latest moment counts, whatever its offset; when one of them is no moment, it is unknown."""
         one = next(contact for contact, kind in kinds.items() if kind == "left lately")
         activity = [{"action": "unsub", "timestamp": each} for each in said]
@@ -355,6 +370,44 @@ class TestOwnWays:
             fault = proxy.reading(200, body=json.dumps({"activity": activity}).encode(), after=1)
             assert (one, expected) == reader.get((one,), ("unsubscribed_at",))
         assert 2 == fault.met
+        source.close()
+
+    def test_an_address_that_changed_is_not_gone(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str]) -> None:
+        """Under another address a member has another hash: what isn't found by the old one isn't said to be gone, nor deleted."""
+        source = opened_at(fake, proxy)
+        one = next(iter(kinds))
+        for faults in (0, 1):
+            proxy.writing(None, times=faults)
+            proxy.writing(404, body=b'{"title": "Resource Not Found", "status": 404}', times=1)
+            said = write(source, Changes(delete=[(one,)]))
+            assert [(Left.FAILED, "HTTP 404 for its address")] == [(each.why, each.answer) for each in said]
+            proxy.heal()
+        assert one in fake.members
+        source.close()
+
+    @pytest.mark.parametrize("body", [b'{"status": 404, "error": "Not Found", "path": "/3.0"}', b'{"status": 404}', b"<html>Not found"])
+    def test_not_found_by_something_on_the_way(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], body: bytes) -> None:
+        """What a gateway doesn't find is not gone, also where it says so in JSON: only Mailchimp's own words count."""
+        source = opened_at(fake, proxy)
+        with source.reader() as reader:
+            proxy.reading(404, body=body)
+            with pytest.raises(SourceFailed):
+                reader.get((next(iter(kinds)),), ())
+        source.close()
+
+    @pytest.mark.parametrize("left_out", ["status", "email_address"])
+    def test_what_is_left_out_is_an_error(self, fake: Mailchimp, proxy: FaultProxy, kinds: dict[str, str], left_out: str) -> None:
+        """Members of whom Mailchimp doesn't tell the status, or the address that holds are matched on, are an error of the source."""
+        source = opened_at(fake, proxy)
+        one = next(iter(kinds))
+        told = {name: said for name, said in fake.members[one].items() if name != left_out}
+        with source.reader() as reader:
+            proxy.reading(200, body=json.dumps({"members": [told], "total_items": 1}).encode(), times=1)
+            with pytest.raises(SourceFailed):
+                reader.count(EVERYTHING)
+            proxy.reading(200, body=json.dumps(told).encode(), times=2)
+            with pytest.raises(SourceFailed):
+                reader.get((one,), ())
         source.close()
 
     def test_the_hash_of_an_address_is_no_key(self) -> None:

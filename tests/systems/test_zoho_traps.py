@@ -97,6 +97,14 @@ def deleted(source: OpenSource, *numbers: int, along: tuple[Along, ...] = ()) ->
         return list(batch.commit())
 
 
+def changed(source: OpenSource, number: int, name: str) -> list[Undone]:
+    """Give a record another name and return what was not done."""
+    whole = everything(source)[1]
+    with source.batch("b", whole, EVERYTHING, ()) as batch:
+        batch.write(Changes(updates=[Update(("name",), [(ORIGIN + number, name)])]))
+        return list(batch.commit())
+
+
 class TestBin:
     """Deleted is what the recycle bin doesn't hold."""
 
@@ -274,6 +282,17 @@ class TestChildren:
 class TestLookups:
     """Records of another module are found by whatever field of the record their lookup shares."""
 
+    def test_a_row_that_leads_elsewhere(self, place: Place) -> None:
+        """Rows whose lookup isn't in the answer, or leads elsewhere, are an error of the source and belong to no record."""
+        deals = Relation("deals", "Contacts", ("id",), ("Email",), ("id",), Disposal.DELETE)
+        source = place.open(replace(SOURCE, relations=(deals,)))
+        with source.reader() as reader:
+            reader.get((ORIGIN + 1,), ("name",))
+            for row in ({"id": str(ORIGIN + 7)}, {"id": str(ORIGIN + 7), "Email": str(ORIGIN + 2)}):
+                place.proxy.any(200, body=json.dumps({"data": [row], "info": {"more_records": False}}).encode(), times=1)
+                with pytest.raises(SourceFailed, match="doesn't lead"):
+                    reader.related(("deals",), [(ORIGIN + 1,)], ())
+
     def test_a_field_that_is_not_declared(self, place: Place) -> None:
         """A relation over a field that no policy needs is read all the same: without it a record would seem to have no rows."""
         zoho = place.zoho
@@ -317,6 +336,34 @@ class TestAnswers:
             undone = list(batch.commit())
         assert [((ORIGIN + 1,), "HTTP 200 MANDATORY_NOT_FOUND")] == [(each.key, each.answer) for each in undone]
         assert ["Name 1", "new"] == [place.zoho.modules["Contacts"][ORIGIN + n]["Last_Name"] for n in (1, 2)]
+
+    @pytest.mark.parametrize(("about", "said"), [(1, "HTTP 200 ignored"), (2, "no answer, and not done")])
+    def test_a_change_that_was_not_made(self, place: Place, about: int, said: str) -> None:
+        """A success that changed nothing, or that is about another record, is read back, and nobody says that it was done."""
+        source = place.open()
+        told = {"code": "SUCCESS", "details": {"id": str(ORIGIN + about)}, "message": "m", "status": "success"}
+        place.proxy.about(lambda request: request.method == "PUT", 200, body=json.dumps({"data": [told]}).encode())
+        (undone,) = changed(source, 1, "removed")
+        assert (Left.FAILED, said) == (undone.why, undone.answer)
+
+    def test_what_became_of_a_change_cant_be_seen(self, place: Place) -> None:
+        """When Zoho is gone right after a change nobody says that nothing happened: the batch stays open."""
+        source = place.open()
+        whole = everything(source)[1]
+        with source.batch("b", whole, EVERYTHING, ()) as batch:
+            batch.write(Changes(updates=[Update(("name",), [(ORIGIN + 1, "removed")])]))
+            place.proxy.about(lambda request: "coql" in request.path, None, after=1)
+            with pytest.raises((Retriable, SourceFailed)):
+                batch.commit()
+        assert "removed" == place.zoho.modules["Contacts"][ORIGIN + 1]["Last_Name"]
+
+    def test_what_is_left_out_is_not_empty(self, place: Place) -> None:
+        """A field that was asked for and isn't in the answer is unreadable: empty it could make something due."""
+        said = {"data": [{"id": str(ORIGIN + 1), "Last_Name": "Name 1", "Email": None}], "info": {"more_records": False}}
+        source = place.open()
+        with source.reader() as reader:
+            place.proxy.any(200, body=json.dumps(said).encode(), after=1)
+            assert [[(ORIGIN + 1, "Name 1", None, UNREADABLE)]] == list(reader.rows(EVERYTHING, ("name", "email", "seen_on")))
 
     def test_a_record_that_went_between_reading_and_writing(self, place: Place) -> None:
         """A record that somebody deletes between our last look and our request is gone, by nobody's failure."""

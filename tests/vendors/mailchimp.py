@@ -231,6 +231,8 @@ def _cut(said: Mapping[str, Any], wanted: list[list[str]]) -> dict[str, Any]:
             continue
         if len(steps) == 1:
             made[steps[0]] = said[steps[0]]
-        elif isinstance(said[steps[0]], Mapping) and steps[1] in said[steps[0]]:
-            made.setdefault(steps[0], {})[steps[1]] = said[steps[0]][steps[1]]
+        elif isinstance(said[steps[0]], Mapping):
+            found = made.setdefault(steps[0], {})
+            if steps[1] in said[steps[0]]:
+                found[steps[1]] = said[steps[0]][steps[1]]
     return made

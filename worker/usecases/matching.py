@@ -14,7 +14,7 @@ from functools import cached_property
 
 from worker.clock import local_day
 from worker.core.canonical import canonical
-from worker.core.facts import UNREADABLE
+from worker.core.facts import UNREADABLE, Unreadable
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
 from worker.core.sources import Identifier, Source
@@ -114,7 +114,10 @@ class StandingIndex:
         return replace(self, everywhere=NOTHING).touching(source, key, values) if self.of_persons else NOTHING
 
     def touching(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
-        """Return what stands for one record, given its identifier fields."""
+        """Return what stands for one record, given its identifier fields.
+
+        One that can't be read may be anybody's: then every hold in force on a person holds the record. No request ends anything by it.
+        """
         if self.empty:
             return NOTHING
         found = [self.everywhere]
@@ -126,7 +129,7 @@ class StandingIndex:
                 own = identifier_token(self.secret, kind, said)
                 if own is not None:
                     found.append(self.by_identifier.get(own, NOTHING))
-                elif said is UNREADABLE:
+                elif isinstance(said, Unreadable):
                     found.append(self.of_anybody)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
         requests = dict.fromkeys(request for standing in found for request in standing.requests)

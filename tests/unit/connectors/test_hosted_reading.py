@@ -80,6 +80,18 @@ class TestOffsets:
             listing.pages(20)
         assert 5 == listing.asked
 
+    @pytest.mark.parametrize("total", [0, 3, 5])
+    def test_a_count_that_is_too_low_is_an_error(self, total: int) -> None:
+        """A listing that shows more than it counts is an error: it would end early, and what lies behind would be kept for ever."""
+
+        def listed(offset: int, most: int) -> tuple[list[int], int]:
+            return list(range(1, 10))[offset : offset + most], total
+
+        with pytest.raises(SourceFailed, match="more than it counts"):
+            list(Offsets("people", listed, lambda each: each, 4).pages())
+        with pytest.raises(SourceFailed, match="not all are shown"):
+            Offsets("people", listed, lambda each: each, 4).held(lambda each: [each])
+
     def test_what_comes_out_of_order_is_an_error(self) -> None:
         """Numbers that don't grow are an error, also when they are the same."""
         for page in ([3, 2, 1], [1, 1, 2]):

@@ -16,6 +16,7 @@ import pytest
 
 from connectors import patience
 from connectors.http import Answer, InDoubt, Limits, Service, Token, address_of
+from connectors.patience import limits_of
 from worker.errors import ConfigurationError, RetentionError, Retriable, SourceFailed
 
 SECRET = "Canary-secret"
@@ -282,3 +283,14 @@ def test_a_service_may_name_its_wait_in_a_header_of_its_own(server: Server) -> N
     with pytest.raises(Retriable) as caught:
         server.opened[-1].read("/")
     assert 700 == caught.value.retry_after
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("attempts", "0"), ("attempts", "-1"), ("timeout", "0"), ("timeout", "nan"), ("wait", "-1"), ("wait", "inf"), ("per_second", "-1")],
+)
+def test_patience_that_makes_no_sense(name: str, said: str) -> None:
+    """A limit below nothing would be none at all, so it is refused before anything is sent."""
+    with pytest.raises(ConfigurationError, match=name):
+        limits_of("people", {name: said}, 300)
+    assert 0 == limits_of("people", {"per_second": "0", "wait": "0"}, 300).per_second

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.http import Answer
 from connectors.mailchimp.audience import is_busy
-from connectors.mailchimp.columns import COLUMNS, HASH, body, has, value, wanted
+from connectors.mailchimp.columns import COLUMNS, HASH, body, ended, has, value, wanted
 from worker.core.facts import UNREADABLE
 
 MEMBER = {
@@ -21,6 +21,7 @@ MEMBER = {
     },
     "location": {"latitude": 52.1},
     "tags": [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}],
+    "email_client": "",
     "source": ["what", {"is": "this"}],
     "language": {"a": {"b": "c"}},
 }
@@ -55,6 +56,31 @@ def test_what_is_no_column(column: str) -> None:
         value(MEMBER, column)
 
 
+@pytest.mark.parametrize("column", ["timestamp_opt", "language", "email_address", "merge_fields.FNAME", "location.region"])
+def test_what_is_left_out_is_not_empty(column: str) -> None:
+    """What Mailchimp tells of every member, and under that name no more, is unreadable: empty it could make something due."""
+    assert UNREADABLE == value({"status": "subscribed"}, column)
+
+
+@pytest.mark.parametrize(
+    ("opted", "left", "expected"),
+    [
+        ("2021-01-10T12:00:00+00:00", "2024-03-01T12:00:00+00:00", "2024-03-01T12:00:00+00:00"),
+        ("2021-01-10T12:00:00+00:00", "2019-03-01T12:00:00+00:00", None),
+        ("2021-01-10T12:00:00+00:00", "2021-01-10T13:00:00+02:00", None),
+        ("2021-01-10T12:00:00+00:00", None, None),
+        ("", "2019-03-01T12:00:00+00:00", "2019-03-01T12:00:00+00:00"),
+        ("2021-01-10T12:00:00", "2019-03-01T12:00:00+00:00", UNREADABLE),
+        ("yesterday", "2019-03-01T12:00:00+00:00", UNREADABLE),
+        ("2021-01-10T12:00:00+00:00", "?", UNREADABLE),
+    ],
+)
+def test_an_earlier_subscription_is_another(opted: str, left: str | None, expected: object) -> None:
+    """Who opted in after unsubscribing has ended that subscription, and not the one that ended since: it isn't due by it."""
+    assert expected == ended({"timestamp_signup": "", "timestamp_opt": opted}, left)
+    assert (UNREADABLE if left else None) == ended({"timestamp_signup": ""}, left)
+
+
 def test_what_can_not_be_read_is_not_empty() -> None:
     """A value of a kind that nobody knows is unreadable."""
     assert UNREADABLE == value({"status": object()}, "status")
@@ -62,7 +88,8 @@ def test_what_can_not_be_read_is_not_empty() -> None:
 
 def test_what_is_asked_for() -> None:
     """Only what is declared, with what is needed to write; the hash is read and is no column."""
-    assert ("contact_id", "id", "merge_fields.FNAME", "status") == wanted(["merge_fields.FNAME", "status", "@unsubscribed_at"])
+    assert ("contact_id", "id", "merge_fields.FNAME", "status") == wanted(["merge_fields.FNAME", "status"])
+    assert ("contact_id", "id", "status", "timestamp_opt", "timestamp_signup") == wanted(["@unsubscribed_at"])
     assert HASH not in COLUMNS
 
 
