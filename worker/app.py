@@ -218,7 +218,7 @@ def sweep() -> None:
             heartbeat(machine, each)
         todo = look_after(machine)
         for names, day in todo.ticks:
-            begin_night.apply_async((list(names), day.isoformat()), expires=_STALE_SECONDS)
+            _send(begin_night, (list(names), day.isoformat()), expires=_STALE_SECONDS)
         for run_id, free in todo.batches.items():
             _wake(run_id, free, expires=_STALE_SECONDS)
         _say_ended(todo)
@@ -230,7 +230,21 @@ def _wake(run_id: str, free: Any, **options: Any) -> None:
     """Send a message for each batch that could be begun."""
     for source, count in free.items():
         for _ in range(count):
-            drain.apply_async((run_id, source), queue=queue_of(source), **options)
+            if not _send(drain, (run_id, source), queue=queue_of(source), **options):
+                return
+
+
+def _send(task: Any, args: tuple[Any, ...], **options: Any) -> bool:
+    """Send a message and return whether it was sent; one that was not, the next sweep sends.
+
+    While the broker is away or begins anew, the libraries that reach it fail in more ways than their own errors.
+    """
+    try:
+        task.apply_async(args, **options)
+    except Exception as error:  # noqa: BLE001 - as it says above
+        log.get_logger().warning("retention.message_not_sent", task=task.name, why=type(error).__name__)
+        return False
+    return True
 
 
 def _say_ended(todo: ToDo) -> None:

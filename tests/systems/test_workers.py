@@ -278,3 +278,16 @@ def dumped(server: Redis) -> list[dict[str, Any]]:
 
     with redis.Redis(host="127.0.0.1", port=server.port, password=server.password) as client:
         return [json.loads(each) for name in client.keys("*") if client.type(name) == b"list" for each in client.lrange(name, 0, -1)]
+
+
+@pytest.mark.parametrize("stumbles", ["", "it.drain.apply_async = lambda *_, **__: None.missing; "], ids=["away", "begins anew"])
+def test_messages_that_cannot_be_sent_are_left_to_the_next_sweep(firm: Firm, stumbles: str) -> None:
+    """While the broker is away, or its library stumbles as it begins anew, a task does the rest of its work and nothing is amiss."""
+    handed_over(firm)
+    environ = {**os.environ, **firm.variables(), "PYTHONPATH": str(ROOT), "RETENTION_BROKER": "redis://127.0.0.1:1/0"}
+    code = f"import worker.app as it; it._set_up_logging(); {stumbles}it.sweep(); it._close()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=firm.folder, env=environ, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    assert "retention.message_not_sent" in done.stderr
+    assert "retention.task_failed" not in done.stderr
