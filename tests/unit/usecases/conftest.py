@@ -17,6 +17,7 @@ import pytest
 
 from connectors.memory import Memory, MemorySource
 from tests.events import wrong_events
+from tests.statements import compiled_once
 from worker.audit.outcomes import outcomes
 from worker.audit.trail import AuditTrail
 from worker.keys import Keyring
@@ -180,7 +181,7 @@ class Lab:
             shutil.copy(migrated_ledger(), made)
         schedule = loads(self.policies, "policies.toml", connectors=["memory"])
         with ExitStack() as stack:
-            ledger = stack.enter_context(Ledger.open(settings.ledger_url, now=lambda: self.moment))
+            ledger = stack.enter_context(compiled_once(Ledger.open(settings.ledger_url, now=lambda: self.moment)))
             trails: list[AuditTrail] = []
 
             def trail() -> AuditTrail:
