@@ -1,4 +1,4 @@
-"""What was compiled for one ledger serves the next: a test that opens a ledger per process it plays would compile everything again each time."""
+"""What was compiled for one ledger serves the next, as a test that plays several processes would compile all of it again for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from worker.ledger.ledger import Ledger
 
 _first: list[Engine] = []
-"""The engine of the first ledger on SQLite. Statements are remembered by their dialect, so the others take that over with what it compiled."""
+"""The engine of the first ledger on SQLite. Statements are remembered by their dialect, so the others take over both."""
 
 
 def compiled_once(ledger: Ledger) -> Ledger:
