@@ -9,12 +9,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _QUICK = "QUICK" in os.environ
-_LEAST = 8
+_LEAST = 6
 
 
 def examples(count: int) -> int:
     """Return how many examples to try where a thorough run tries `count`."""
-    return max(_LEAST, count // 4) if _QUICK else count
+    return min(count, max(_LEAST, count // 10)) if _QUICK else count
+
+
+def size(count: int) -> int:
+    """Return how large something is to be that a thorough run makes of `count` parts, such as the signs of a text."""
+    return count // 20 if _QUICK else count
 
 
 def some(values: Iterable[T]) -> list[T]:

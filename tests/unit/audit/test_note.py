@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from worker.audit.checkpoint import Checkpoint, Head, anchor_text, parse_anchor
 from worker.audit.note import BadNote, Signer, VerifierKey, opened, text_of
 from worker.errors import ConfigurationError
@@ -45,7 +46,7 @@ def test_a_signature_has_one_spelling() -> None:
         opened(NOTE.replace("nAM=", "nAN="), [VerifierKey.parse(PUBLIC)])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_no_changed_note_opens(data: st.DataObject) -> None:
     """Whatever character of text or signature is changed, the note is refused."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import RULE
-from tests.thoroughness import examples
+from tests.thoroughness import examples, size
 from worker.core.folding import folded
 from worker.core.naming import found_in, own
 from worker.core.scrubbing import Scrubber, tells
@@ -224,8 +224,8 @@ def test_found_in_order_without_overlap() -> None:
 )
 def test_a_megabyte(unit: str) -> None:
     """A text of a million signs, made to be slow, takes seconds and not minutes, and settles."""
-    size = examples(10**6)
-    text = (unit * (size // len(unit) + 1))[:size]
+    signs = size(10**6)
+    text = (unit * (signs // len(unit) + 1))[:signs]
     before = time.process_time()
     result = DUTCH.scrubbed(text, PERSON)
     assert time.process_time() - before < 30

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.statements import compiled_once
 from worker.ledger import BatchRow, HoldRow, Ledger, PlanRow, RequestRow, RunRow
 
 START = dt.datetime(2026, 3, 1, 2, 0, tzinfo=dt.UTC)
@@ -50,7 +51,7 @@ def ledger(url: str, blank: Path, clock: Clock) -> Iterator[Ledger]:
     path = Path(url.removeprefix("sqlite:///"))
     path.parent.mkdir()
     shutil.copy(blank, path)
-    with Ledger.open(url, now=clock, lock_wait=2) as opened:
+    with compiled_once(Ledger.open(url, now=clock, lock_wait=2)) as opened:
         yield opened
 
 

@@ -17,8 +17,10 @@ import pytest
 
 from connectors.memory import Memory, MemorySource
 from tests.events import wrong_events
+from tests.statements import compiled_once
 from worker.audit.outcomes import outcomes
 from worker.audit.trail import AuditTrail
+from worker.core.model import Schedule
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
 from worker.policyfile import loads
@@ -178,9 +180,9 @@ class Lab:
         made = settings.state / "ledger.sqlite"
         if not made.exists():
             shutil.copy(migrated_ledger(), made)
-        schedule = loads(self.policies, "policies.toml", connectors=["memory"])
+        schedule = schedule_of(self.policies)
         with ExitStack() as stack:
-            ledger = stack.enter_context(Ledger.open(settings.ledger_url, now=lambda: self.moment))
+            ledger = stack.enter_context(compiled_once(Ledger.open(settings.ledger_url, now=lambda: self.moment)))
             trails: list[AuditTrail] = []
 
             def trail() -> AuditTrail:
@@ -226,6 +228,12 @@ class Lab:
         return sorted((str(each.action), str(each.payload["retention.record"])) for each in outcomes(self.folder / "state" / "audit"))
 
 
+@lru_cache
+def schedule_of(policies: str) -> Schedule:
+    """Return what a policy file says, read once: nothing changes it."""
+    return loads(policies, "policies.toml", connectors=["memory"])
+
+
 @lru_cache(maxsize=1)
 def migrated_ledger() -> Path:
     """Return an empty ledger, made once: making it takes longer than most tests."""
@@ -244,7 +252,21 @@ def customers(*rows: tuple[int, str, str, str]) -> dict[tuple[int], dict[str, ob
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     """Return a laboratory with a handful of customers."""
-    lab = Lab(tmp_path)
+    return furnished(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unhurt(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Return such a laboratory after a run that nothing happened to; for looking at only."""
+    lab = furnished(tmp_path_factory.mktemp("unhurt"))
+    with lab.machine() as machine:
+        lab.plan_and_apply(machine)
+    return lab
+
+
+def furnished(folder: Path) -> Lab:
+    """Return a laboratory with a handful of customers, their invoices, and notes about them."""
+    lab = Lab(folder)
     lab.memory.tables["customers"] = customers(
         (1, "Long gone", "gone@canary.example", "2020-01-01 10:00:00"),
         (2, "Seen lately", "lately@canary.example", "2026-01-01 10:00:00"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thoroughness import examples
 from tests.unit.usecases.conftest import customers
 from worker.errors import Refused, Retriable, SourceFailed
 from worker.ports import Load
@@ -272,7 +273,7 @@ class TestLoad:
         busy_lab.environ |= {"RETENTION_SOURCES__CUSTOMERS__MAX_LAG": "10", "RETENTION_MAX_PAUSE": "1", "RETENTION_PACE": "3"}
         with busy_lab.machine() as machine:
 
-            @settings(max_examples=60, deadline=None)
+            @settings(max_examples=examples(60), deadline=None)
             @given(st.lists(st.booleans(), max_size=30), st.floats(0, 40))
             def whatever(loads: list[bool], took: float) -> None:
                 busy_lab.time.slept.clear()
