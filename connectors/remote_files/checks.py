@@ -15,7 +15,7 @@ from worker.core.sources import Source
 from worker.errors import Problem
 
 _SAMPLE = 100
-"""How many dossiers, the first in key order, are looked into; the plan looks into all."""
+"""How many dossiers, the first in key order, are looked into where a glance is enough; the plan looks into all."""
 
 
 def check(source: Source, layout: Layout, storage: Storage, view: View, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
@@ -27,7 +27,7 @@ def check(source: Source, layout: Layout, storage: Storage, view: View, policy: 
     problems = [
         *problems,
         *_declared(source, layout),
-        *(_treated(source, layout, sample, policy) if policy is not None and writes else ()),
+        *(_treated(source, layout, view, policy) if policy is not None and writes else ()),
     ]
     return problems, [*known, *_columns(source, layout, sample), *_surroundings(source, names, sample)]
 
@@ -47,7 +47,7 @@ def _writes_fields(policy: Policy) -> bool:
     return bool(policy.treatable) and (not policy.uniform or DispositionKind.PSEUDONYMISE in kinds)
 
 
-def _treated(source: Source, layout: Layout, sample: list[Dossier], policy: Policy) -> Iterator[Problem]:
+def _treated(source: Source, layout: Layout, view: View, policy: Policy) -> Iterator[Problem]:
     """Find what can't be treated in a dossier that stays."""
     for field in policy.treatable:
         if not isinstance(layout.places[field.name], Stated):
@@ -57,7 +57,8 @@ def _treated(source: Source, layout: Layout, sample: list[Dossier], policy: Poli
         if isinstance(layout.places.get(name), LastModified):
             hint = "Use a date out of the sidecar as start event."
             yield Problem(f"{source.name}.{name}", "treating a sidecar changes the date of the files, which this decision rests on.", hint)
-    if any(dossier.has_documents for dossier in sample):
+    # All of them are looked at: what is said to be treated must not keep in a document what is due.
+    if any(dossier.has_documents for dossier in view.dossiers()):
         hint = "Delete dossiers as a whole: let all personal fields rest on the same purposes and declare the disposition delete."
         yield Problem(source.name, "dossiers hold documents, whose contents can't be treated while the record stays.", hint)
 

@@ -122,9 +122,6 @@ class Removal:
             return Left.FAILED, "its facts can not be read"
         if not sidecar.current:
             return Left.FAILED, "only earlier versions are left"
-        if dossier.has_documents:
-            # Said to be treated, it would keep in its documents what is due.
-            return Left.FAILED, "holds documents that can not be treated"
         try:
             new = changed(sidecar.path, dossier.content, settings)
         except UnreadableDocument:
