@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from worker.ledger import schema
 from worker.ledger.connect import Store, values
 from worker.ledger.rows import Intent, Suppressed
-from worker.ledger.tombstones import took_effect
+from worker.ledger.tombstones import in_effect, took_effect
 
 _TOKEN_BYTES = 16
 _ENTRY_BYTES = 2 * _TOKEN_BYTES
@@ -38,26 +38,8 @@ class Suppressions(Store):
 
         run_id -- only what this run added.
         """
-        table, batches = schema.suppressions, schema.batches
-        last = 0
-        while True:
-            wanted = (
-                select(table.c.suppression_id, *(table.c[name] for name in _KEPT), table.c.batch_id, batches.c.run_id)
-                .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
-                .where(table.c.source == source, table.c.ends_on >= today, table.c.suppression_id > last, *took_effect())
-                .order_by(table.c.suppression_id)
-                .limit(20)
-            )
-            if run_id is not None:
-                wanted = wanted.where(batches.c.run_id == run_id)
-            with self._read() as connection:
-                found = connection.execute(wanted).mappings().all()
-            if not found:
-                return
-            for row in found:
-                kept = dict(row)
-                last = kept.pop("suppression_id")
-                yield Suppressed(**kept)
+        for kept in in_effect(self, schema.suppressions, "suppression_id", _KEPT, (source, today, run_id)):
+            yield Suppressed(**kept)
 
     def suppressing(self, today: dt.date) -> dict[str, Listed]:
         """Return how much is suppressed on a local day, by source; none that is without any."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from worker.ledger import schema
 from worker.ledger.connect import Store, values
@@ -19,6 +19,36 @@ _TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 _KEPT = ("source", "facts", "erasure", "day", "ends_on", "records", "blob", "still")
 
 
+def in_effect(
+    store: Store, table: Table, number: str, names: Sequence[str], wanted: tuple[str, dt.date, str | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield rows of a table that keeps something for each batch: of those that took effect, oldest first, no transaction left open.
+
+    number -- the column by which they are in order; names -- the columns, besides batch and run; wanted -- of which source, what has not
+    ended on which local day, and of which run (None: of all).
+    """
+    batches, (source, today, run_id) = schema.batches, wanted
+    last = 0
+    while True:
+        asked = (
+            select(table.c[number], *(table.c[name] for name in names), table.c.batch_id, batches.c.run_id)
+            .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
+            .where(table.c.source == source, table.c.ends_on >= today, table.c[number] > last, *took_effect())
+            .order_by(table.c[number])
+            .limit(20)
+        )
+        if run_id is not None:
+            asked = asked.where(batches.c.run_id == run_id)
+        with store._read() as connection:  # noqa: SLF001 - part of the store, shared by two of its halves
+            found = connection.execute(asked).mappings().all()
+        if not found:
+            return
+        for row in found:
+            kept = dict(row)
+            last = kept.pop(number)
+            yield kept
+
+
 class Graveyard(Store):
     """The tombstones. They are kept in the transaction of their batch's intent, and count only when the batch took effect."""
 
@@ -27,26 +57,8 @@ class Graveyard(Store):
 
         run_id -- only those of this run.
         """
-        table, batches = schema.tombstones, schema.batches
-        last = 0
-        while True:
-            wanted = (
-                select(table.c.tombstone_id, *(table.c[name] for name in _KEPT), table.c.batch_id, batches.c.run_id)
-                .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
-                .where(table.c.source == source, table.c.ends_on >= today, table.c.tombstone_id > last, *took_effect())
-                .order_by(table.c.tombstone_id)
-                .limit(20)
-            )
-            if run_id is not None:
-                wanted = wanted.where(batches.c.run_id == run_id)
-            with self._read() as connection:
-                found = connection.execute(wanted).mappings().all()
-            if not found:
-                return
-            for row in found:
-                kept = {**row, "facts": tuple(row["facts"])}
-                last = kept.pop("tombstone_id")
-                yield Tombstones(**kept)
+        for kept in in_effect(self, schema.tombstones, "tombstone_id", _KEPT, (source, today, run_id)):
+            yield Tombstones(**{**kept, "facts": tuple(kept["facts"])})
 
     def watched(self, today: dt.date) -> dict[str, int]:
         """Return of how many records there are tombstones on a local day, by source; none that is without any."""
