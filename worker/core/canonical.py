@@ -7,6 +7,7 @@ migration of what was kept under the old one.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 import idna
 
@@ -33,6 +34,14 @@ def canonical(kind: Identifier, value: str) -> str:
         case Identifier.TEXT:
             text = " ".join(text.casefold().split())
     return f"{VERSION}:{kind.value}:{text}" if text else ""
+
+
+def canonicals(kind: Identifier, values: Iterable[str]) -> list[str]:
+    """Return `canonical` of many values."""
+    if kind is not Identifier.EMAIL:
+        return [canonical(kind, value) for value in values]
+    # The short way written out: the calls would cost more than what they do.
+    return [_EMAIL + text if value.isascii() and (text := value.strip().lower()) else canonical(kind, value) for value in values]
 
 
 def _email(text: str) -> str:

@@ -13,7 +13,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from worker.errors import LeaseLost, RetentionError
 from worker.ledger import schema
@@ -29,6 +29,44 @@ _OPEN = ("waiting", "leased")
 _LEFT = ("waiting", "left")
 _ORDER = columns(schema.orders, OrderRow)
 _SOURCE = columns(schema.run_sources, RunSourceRow)
+
+# What is asked for every batch is built once. A batch's own row is read and written without what it holds, whose size is the batch's.
+_work, _orders, _sources = schema.work.c, schema.orders.c, schema.run_sources.c
+_ORDER_NOW = select(_orders.phase, _orders.at_most, _orders.acted).where(_orders.run_id == bindparam("of_run"))
+_SOURCE_NOW = (
+    select(_sources.lanes, _sources.after, _sources.failed)
+    .where(_sources.run_id == bindparam("of_run"), _sources.source == bindparam("of_source"))
+    .with_for_update()
+)
+_LEASED = select(_work.source).where(_work.run_id == bindparam("of_run"), _work.state == "leased", _work.leased_until > bindparam("at"))
+_OF_SOURCE = (
+    select(_work.batch_id, _work.number, _work.token, _work.tries)
+    .where(_work.run_id == bindparam("of_run"), _work.source == bindparam("of_source"))
+    .order_by(_work.number)
+    .limit(1)
+)
+_LAPSED = _OF_SOURCE.where(_work.state == "leased", _work.leased_until <= bindparam("at"))
+_WAITING = _OF_SOURCE.where(_work.state == "waiting")
+_THIS = (_work.run_id == bindparam("of_run"), _work.batch_id == bindparam("of_batch"))
+_HAS = (*_THIS, _work.token == bindparam("with_token"), _work.state == "leased")
+_LEASE_NOW = select(_work.token, _work.state, _work.leased_until).where(*_THIS)
+_TAKE = (
+    update(schema.work)
+    .where(*_THIS)
+    .values(
+        state="leased",
+        token=bindparam("to_token"),
+        tries=bindparam("to_tries"),
+        worker=bindparam("to_worker"),
+        leased_until=bindparam("until"),
+    )
+)
+_RENEW = update(schema.work).where(*_HAS).values(leased_until=bindparam("until"))
+_FINISH = update(schema.work).where(*_HAS).values(state="done", outcome=bindparam("came_to"), leased_until=None)
+_COUNT = update(schema.orders).where(_orders.run_id == bindparam("of_run")).values(acted=_orders.acted + bindparam("more"))
+_BODY = select(schema.parcels.c.body).where(
+    schema.parcels.c.run_id == bindparam("of_run"), schema.parcels.c.batch_id == bindparam("of_batch")
+)
 
 
 class Queue(Store):
@@ -51,20 +89,22 @@ class Queue(Store):
         with self._write() as connection:
             if sources:
                 connection.execute(insert(schema.run_sources), [values(each) for each in sources])
-        page: list[dict[str, Any]] = []
+        page: list[WorkRow] = []
         size = 0
         for each in batches:
-            page.append({**values(each), "state": "waiting", "tries": 0})
+            page.append(each)
             size += len(each.body)
             if size >= _PAGE_BYTES:
                 self._add(page)
                 page, size = [], 0
         self._add(page)
 
-    def _add(self, page: list[dict[str, Any]]) -> None:
+    def _add(self, page: Sequence[WorkRow]) -> None:
         if page:
             with self._write() as connection:
-                connection.execute(insert(schema.work), page)
+                connection.execute(insert(schema.work), [{**_apart(each), "state": "waiting", "tries": 0} for each in page])
+                bodies = [{"run_id": each.run_id, "batch_id": each.batch_id, "body": each.body} for each in page]
+                connection.execute(insert(schema.parcels), bodies)
 
     def open_order(self, run_id: str, said: Mapping[str, Any]) -> None:
         """Let workers take the batches of a run that was prepared."""
@@ -83,60 +123,43 @@ class Queue(Store):
         many batches of the source are being carried out as may be at once, while sources that come first have batches left, when the run's
         limit is reached, and when the source was given up. Batches whose lease has run out come first.
         """
-        work = schema.work
         with self._write() as connection:
             if finished is not None:
                 self._finish(connection, *finished)
             now = self._instant(connection)
             if not self._may_lease(connection, run_id, source, now):
                 return None
-            turn = (
-                select(work)
-                .where(work.c.run_id == run_id, work.c.source == source)
-                .where((work.c.state == "waiting") | ((work.c.state == "leased") & (work.c.leased_until <= now)))
-                .order_by(work.c.number)
-                .limit(1)
-            )
-            row = connection.execute(turn).first()
+            place = {"of_run": run_id, "of_source": source}
+            row = connection.execute(_LAPSED, {**place, "at": now}).first() or connection.execute(_WAITING, place).first()
             if row is None:
                 return None
             lease = Lease(run_id, row.batch_id, source, row.number, row.token + 1, row.tries + 1, worker)
-            connection.execute(
-                update(work)
-                .where(work.c.run_id == run_id, work.c.batch_id == row.batch_id)
-                .values(state="leased", token=lease.token, tries=lease.tries, worker=worker, leased_until=now + self._lasting())
-            )
-            return lease, bytes(row.body)
+            this = {"of_run": run_id, "of_batch": row.batch_id}
+            taken = {"to_token": lease.token, "to_tries": lease.tries, "to_worker": worker, "until": now + self._lasting()}
+            connection.execute(_TAKE, {**this, **taken})
+            return lease, bytes(connection.execute(_BODY, this).scalar_one())
 
     def _may_lease(self, connection: Connection, run_id: str, source: str, now: dt.datetime) -> bool:
         """Whether one more batch of a source may be carried out; its row stays locked until the transaction ends."""
-        orders, sources, work = schema.orders, schema.run_sources, schema.work
-        wanted = select(orders.c.phase, orders.c.at_most, orders.c.acted).where(orders.c.run_id == run_id)
-        order = connection.execute(wanted).first()
+        order = connection.execute(_ORDER_NOW, {"of_run": run_id}).first()
         if order is None or order.phase != "open":
             return False
         if order.at_most is not None:
             # With a limit every batch is counted before the next one begins, whatever its source.
-            order = connection.execute(wanted.with_for_update()).first()
+            order = connection.execute(_ORDER_NOW.with_for_update(), {"of_run": run_id}).first()
             if order is None or order.acted >= order.at_most:
                 return False
-        row = connection.execute(
-            select(sources.c.lanes, sources.c.after, sources.c.failed)
-            .where(sources.c.run_id == run_id, sources.c.source == source)
-            .with_for_update()
-        ).first()
+        row = connection.execute(_SOURCE_NOW, {"of_run": run_id, "of_source": source}).first()
         if row is None or row.failed is not None:
             return False
-        running = (work.c.state == "leased") & (work.c.leased_until > now)
-        counted = select(
-            func.count(case((running, 1))),
-            func.count(case((running & (work.c.source == source), 1))),
-            func.count(case((work.c.source.in_(row.after), 1))),
-        ).where(work.c.run_id == run_id, work.c.state.in_(_OPEN))
-        all_running, own_running, before = connection.execute(counted).one()
-        if before or (order.at_most is not None and all_running):
-            return False
-        return bool(own_running < row.lanes)
+        if row.after:
+            work = schema.work
+            before = select(work.c.batch_id).where(work.c.run_id == run_id, work.c.source.in_(row.after), work.c.state.in_(_OPEN)).limit(1)
+            if connection.execute(before).first() is not None:
+                return False
+        # Few are leased, however many wait: only those are counted.
+        running = [each.source for each in connection.execute(_LEASED, {"of_run": run_id, "at": now})]
+        return not (order.at_most is not None and running) and running.count(source) < row.lanes
 
     def renew(self, lease: Lease) -> None:
         """Have a lease last its whole time from now on. Raises LeaseLost."""
@@ -145,10 +168,8 @@ class Queue(Store):
 
     def confirm(self, lease: Lease) -> None:
         """Raise LeaseLost unless a lease still counts. Ask directly before the commit that it protects."""
-        work = schema.work
         with self._read() as connection:
-            wanted = select(work.c.token, work.c.state, work.c.leased_until).where(*_is(lease))
-            row = connection.execute(wanted).first()
+            row = connection.execute(_LEASE_NOW, {"of_run": lease.run_id, "of_batch": lease.batch_id}).first()
             if row is None or (row.token, row.state) != (lease.token, "leased") or row.leased_until <= self._instant(connection):
                 raise _lost(lease)
 
@@ -184,7 +205,7 @@ class Queue(Store):
             left = update(work).where(work.c.run_id == run_id, work.c.source == source)
             now = self._instant(connection)
             idle = (work.c.state == "waiting") | ((work.c.state == "leased") & (work.c.leased_until <= now))
-            connection.execute(left.where(idle).values(state="set_aside", body=b""))
+            connection.execute(left.where(idle).values(state="set_aside"))
             return first
 
     def leave(self, run_id: str, source: str) -> None:
@@ -192,7 +213,7 @@ class Queue(Store):
         work = schema.work
         with self._write() as connection:
             waiting = update(work).where(work.c.run_id == run_id, work.c.source == source, work.c.state == "waiting")
-            connection.execute(waiting.values(state="left", body=b""))
+            connection.execute(waiting.values(state="left"))
 
     def set_aside_lapsed(self, run_id: str) -> int:
         """Set aside the batches of given-up sources whose lease ran out: nobody takes them any more, and no run may wait for them for ever.
@@ -204,7 +225,7 @@ class Queue(Store):
             given_up = select(sources.c.source).where(sources.c.run_id == run_id, sources.c.failed.is_not(None))
             now = self._instant(connection)
             lapsed = update(work).where(work.c.run_id == run_id, work.c.state == "leased", work.c.leased_until <= now)
-            done = connection.execute(lapsed.where(work.c.source.in_(given_up)).values(state="set_aside", body=b"", leased_until=None))
+            done = connection.execute(lapsed.where(work.c.source.in_(given_up)).values(state="set_aside", leased_until=None))
             return done.rowcount
 
     def set_aside(self, lease: Lease) -> None:
@@ -212,7 +233,7 @@ class Queue(Store):
         work = schema.work
         with self._write() as connection:
             held = update(work).where(*_is(lease), work.c.token == lease.token, work.c.state == "leased")
-            connection.execute(held.values(state="set_aside", body=b"", leased_until=None))
+            connection.execute(held.values(state="set_aside", leased_until=None))
 
     # --- Ending -----------------------------------------------------------------------------------------------------------------------
 
@@ -267,6 +288,7 @@ class Queue(Store):
 
     def _end_order(self, connection: Connection, run_id: str) -> None:
         """Forget the batches of a run that ends."""
+        connection.execute(delete(schema.parcels).where(schema.parcels.c.run_id == run_id))
         connection.execute(delete(schema.work).where(schema.work.c.run_id == run_id))
         connection.execute(update(schema.orders).where(schema.orders.c.run_id == run_id).values(phase="ended"))
 
@@ -344,21 +366,16 @@ class Queue(Store):
     # --- Parts ------------------------------------------------------------------------------------------------------------------------
 
     def _finish(self, connection: Connection, lease: Lease, outcome: Outcome) -> None:
-        work, orders = schema.work, schema.orders
-        held = update(work).where(*_is(lease), work.c.token == lease.token, work.c.state == "leased")
-        if connection.execute(held.values(state="done", outcome=outcome, body=b"", leased_until=None)).rowcount == 0:
+        if connection.execute(_FINISH, {**_held(lease), "came_to": outcome}).rowcount == 0:
             raise _lost(lease)
-        acted = int(outcome.get("acted", 0))
-        connection.execute(update(orders).where(orders.c.run_id == lease.run_id).values(acted=orders.c.acted + acted))
+        connection.execute(_COUNT, {"of_run": lease.run_id, "more": int(outcome.get("acted", 0))})
 
     def _lasting(self) -> dt.timedelta:
         return dt.timedelta(seconds=self.lease_seconds)
 
     def _renew(self, connection: Connection, lease: Lease) -> None:
-        work = schema.work
         until = self._instant(connection) + self._lasting()
-        held = update(work).where(*_is(lease), work.c.token == lease.token, work.c.state == "leased")
-        if connection.execute(held.values(leased_until=until)).rowcount == 0:
+        if connection.execute(_RENEW, {**_held(lease), "until": until}).rowcount == 0:
             raise _lost(lease)
 
     def _instant(self, connection: Connection) -> dt.datetime:
@@ -371,6 +388,16 @@ class Queue(Store):
 
 def _turns(run_id: str) -> Any:
     return select(*_SOURCE).where(schema.run_sources.c.run_id == run_id).order_by(schema.run_sources.c.position)
+
+
+def _held(lease: Lease) -> dict[str, Any]:
+    """Return what `_HAS` asks for."""
+    return {"of_run": lease.run_id, "of_batch": lease.batch_id, "with_token": lease.token}
+
+
+def _apart(row: WorkRow) -> dict[str, Any]:
+    """Return a planned batch without what it holds."""
+    return {name: value for name, value in values(row).items() if name != "body"}
 
 
 def _is(lease: Lease) -> tuple[Any, ...]:

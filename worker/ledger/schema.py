@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -241,7 +241,6 @@ work = Table(
     Column("source", String(200), nullable=False),
     Column("number", Integer, nullable=False),
     Column("planned", Integer, nullable=False),
-    Column("body", LargeBinary, nullable=False),
     Column("state", String(20), nullable=False),
     Column("token", Integer, nullable=False),
     Column("tries", Integer, nullable=False),
@@ -252,6 +251,16 @@ work = Table(
     ForeignKeyConstraint(["run_id", "source"], ["run_sources.run_id", "run_sources.source"]),
     # The order in which a source's batches are taken.
     Index("ix_work_turn", "run_id", "source", "state", "number"),
+)
+
+# What a batch holds stands apart from who has it: the one is large and never changes, the other is small and changes all the time.
+parcels = Table(
+    "parcels",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("batch_id", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["run_id", "batch_id"], ["work.run_id", "work.batch_id"]),
 )
 
 nights = Table(

@@ -22,7 +22,7 @@ from worker.planfile import Reason
 from worker.ports import Key, OpenSource, Row
 from worker.usecases.judging import Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_form
+from worker.usecases.matching import identifier_form, identifier_forms
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT
 
 _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
@@ -102,11 +102,10 @@ class IntentLines:
         if len(identifiers) == 1:
             # Most people are known by one identifier, and this is asked for every record.
             ((place, kind),) = identifiers
-            subject = self._referrer.subject
-            forms = [identifier_form(kind, row[place]) for row in rows]
-            return [f',"retention.subjects":["{subject(form)}"]' if form else "" for form in forms]
-        found = [self.subjects(row, identifiers) for row in rows] if identifiers else [[]] * len(rows)
-        return [',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else "" for subjects in found]
+            found = self._referrer.subjects(identifier_forms(kind, [row[place] for row in rows]))
+            return [f',"retention.subjects":["{subject}"]' if subject else "" for subject in found]
+        named = [self.subjects(row, identifiers) for row in rows] if identifiers else [[]] * len(rows)
+        return [',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else "" for subjects in named]
 
     def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
         """Return the references of the person a row is about, one per identifier that is not empty."""

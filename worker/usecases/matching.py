@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from worker.clock import local_day
-from worker.core.canonical import canonical
+from worker.core.canonical import canonical, canonicals
 from worker.core.facts import UNREADABLE, Unreadable
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
@@ -23,6 +23,7 @@ from worker.core.treatments import MARKER, is_pseudonym
 from worker.ledger.rows import HoldRow, RequestRow
 from worker.usecases.machine import Machine
 
+_MARK = len(MARKER)
 CASE_FIELD = "case_field"
 """The option of a source that names the field holding a record's case number."""
 
@@ -35,9 +36,19 @@ def identifier_token(secret: Secret, kind: Identifier, value: object) -> bytes |
 
 def identifier_form(kind: Identifier, value: object) -> str:
     """Return the canonical form of an identifier in a row; empty for nothing, and for a pseudonym."""
-    # A text is looked for first because nearly all identifiers are one.
-    text = value if type(value) is str else "" if value is None or value is UNREADABLE else str(value)
-    return "" if text.startswith(MARKER) and is_pseudonym(text) else canonical(kind, text)
+    return canonical(kind, _text_of(value))
+
+
+def identifier_forms(kind: Identifier, values: Iterable[object]) -> list[str]:
+    """Return `identifier_form` of many values."""
+    # Nearly all are texts that don't look like a pseudonym.
+    return canonicals(kind, [value if type(value) is str and value[:_MARK] != MARKER else _text_of(value) for value in values])
+
+
+def _text_of(value: object) -> str:
+    """Return what may be an identifier as a text; empty for nothing, and for a pseudonym."""
+    text = "" if value is None or value is UNREADABLE else str(value)
+    return "" if text.startswith(MARKER) and is_pseudonym(text) else text
 
 
 def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
@@ -48,7 +59,7 @@ def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
 
 def identifier_tokens(secret: Secret, kind: Identifier, values: Iterable[object]) -> list[bytes | None]:
     """Return `identifier_token` of many values."""
-    forms = [identifier_form(kind, value) for value in values]
+    forms = identifier_forms(kind, values)
     found = tokens(secret, "identifier", last=forms)
     return [own if form else None for own, form in zip(found, forms, strict=True)]
 

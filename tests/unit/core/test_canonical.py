@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import RULE
-from worker.core.canonical import VERSION, canonical
+from worker.core.canonical import VERSION, canonical, canonicals
 from worker.core.sources import Identifier
 
 
@@ -60,3 +60,9 @@ def test_a_form_is_its_own_form(address: str) -> None:
     """Bringing an address into its form twice changes nothing, and case never matters."""
     form = canonical(Identifier.EMAIL, address)
     assert form == canonical(Identifier.EMAIL, form.removeprefix("c1:email:")) == canonical(Identifier.EMAIL, address.swapcase())
+
+
+@given(st.sampled_from(Identifier), st.lists(st.text(max_size=12) | st.emails(), max_size=8))
+def test_many_at_once_are_as_one_at_a_time(kind: Identifier, values: list[str]) -> None:
+    """What a batch keeps of many people is what a hold on one of them is compared with."""
+    assert [canonical(kind, value) for value in values] == canonicals(kind, values)

@@ -18,6 +18,14 @@ def test_many_at_once_are_as_one_at_a_time(keys: list[tuple[object, ...]]) -> No
     assert [referrer.reference(key) for key in keys] == referrer.references(keys)
 
 
+@given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=8), max_size=8))
+def test_people_of_many_records_are_named_as_those_of_one(identifiers: list[str]) -> None:
+    """`audit find` finds a person by one identifier, whatever the batch was; an empty one names nobody. File names hold lone surrogates."""
+    referrer = Referrer(b"k" * 32, "contacts")
+
+    assert [referrer.subject(each) if each else "" for each in identifiers] == referrer.subjects(identifiers)
+
+
 _SECRET = st.binary(min_size=1, max_size=64)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.usecases.conftest import Lab
 from worker.core.facts import UNREADABLE
 from worker.core.sources import Identifier
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.usecases.matching import StandingIndex, identifier_token
+from worker.usecases.matching import StandingIndex, identifier_form, identifier_forms, identifier_token
 from worker.usecases.standing import add_hold, add_request, release_hold
 
 SECRET = b"s" * 32
@@ -68,3 +70,12 @@ def test_a_request_of_one_person_does_nothing_to_a_record_of_nobody_knows_whom(l
         add_request(machine, kind="erase", identifiers=["lately@canary.example"], verified_by="ann", received_on=dt.date(2026, 6, 1))
         lab.plan_and_apply(machine)
     assert 2 in lab.table("customers")
+
+
+_PSEUDONYM = "p1-p-3f9a2c-" + "a" * 26
+
+
+@given(st.sampled_from(Identifier), st.lists(st.text(max_size=8) | st.sampled_from([None, UNREADABLE, 612, "p1", _PSEUDONYM]), max_size=8))
+def test_forms_of_many_are_the_forms_of_each(kind: Identifier, values: list[object]) -> None:
+    """Whoever a batch names in the trail is who a single record would name: nobody for nothing, and for a pseudonym."""
+    assert [identifier_form(kind, value) for value in values] == identifier_forms(kind, values)
