@@ -45,6 +45,28 @@ def had(ledger: Ledger, source: str = "crm", worker: str = "a") -> Lease:
     return found
 
 
+def test_a_run_that_was_open_when_the_worker_was_upgraded_goes_on(url: str, ledger: Ledger, rows: Rows, clock: Clock) -> None:
+    """What its batches hold is brought over, who has one still has it, and what was done is not done again."""
+    opened(ledger, rows)
+    done, held = had(ledger), had(ledger, worker="b")
+    ledger.finish(done, DONE)
+    with ledger._writing.begin() as connection:
+        for statement in (
+            "ALTER TABLE work ADD COLUMN body BLOB NOT NULL DEFAULT x''",
+            "UPDATE work SET body = (SELECT body FROM parcels WHERE parcels.batch_id = work.batch_id) WHERE state <> 'done'",
+            "DROP TABLE parcels",
+            "UPDATE alembic_version SET version_num = '0009'",
+        ):
+            connection.exec_driver_sql(statement)
+
+    with Ledger.open(url, now=clock) as upgraded:
+        upgraded.confirm(held)
+        found = upgraded.lease("run-1", "crm", worker="c")
+        assert found is not None
+        assert ("p-crm-2", b"body") == (found[0].batch_id, found[1])
+        assert [("crm", DONE)] == upgraded.outcomes_of("run-1")
+
+
 class TestTaking:
     def test_in_turn_each_once_with_its_body(self, queue: Ledger) -> None:
         """Batches go out in the plan's order, each to one worker, with what has to be known."""
