@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
+from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -103,7 +104,12 @@ def _write_ahead(cursor: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    try:
+        # By the driver itself: SQLAlchemy's account of a statement takes longer than this one.
+        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    except sqlite3.Error as error:
+        raise OperationalError("BEGIN", None, error) from error
 
 
 _LIMITS = {
@@ -178,13 +184,18 @@ def put(connection: Connection, table: Table, row: dict[str, Any], *, keep: Coll
 
     Returns False when it was left alone.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(row)
+    changed = tuple(name for name in row if name not in keep) if replace else None
+    done = connection.execute(_upsert(connection.dialect.name, table, changed), row)
+    return replace or done.rowcount == 1
+
+
+@functools.cache
+def _upsert(dialect: str, table: Table, changed: tuple[str, ...] | None) -> Executable:
+    """Return what `put` executes, built once. changed -- the columns that an existing row takes over; None leaves it alone."""
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     keys = [column.name for column in table.primary_key]
-    if not replace:
+    if changed is None:
         # Asked for, because the count of an insert is thrown away otherwise.
-        careful = statement.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
-        return connection.execute(careful).rowcount == 1
-    changed = {name: statement.excluded[name] for name in row if name not in keys and name not in keep}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
-    return True
+        return statement.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
+    taken = {name: statement.excluded[name] for name in changed if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=taken)
