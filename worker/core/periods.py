@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 _PATTERN = re.compile(r"P(?=\d)(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?", re.ASCII)
 NEVER = dt.date.max
@@ -230,7 +231,7 @@ class Term:
 
     def cutoff(self, today: dt.date) -> dt.date | None:
         """Return the latest start day whose due day lies before today, or None: `start <= cutoff` if and only if `due(start) < today`."""
-        return cutoff(self.due, today)
+        return _cutoff(self, today)
 
 
 def _ends_month(day: dt.date) -> bool:
@@ -248,3 +249,9 @@ def cutoff(due: Callable[[dt.date], dt.date], today: dt.date) -> dt.date | None:
         else:
             high = middle
     return dt.date.fromordinal(low) if low else None
+
+
+@lru_cache(maxsize=1024)
+def _cutoff(term: Term, today: dt.date) -> dt.date | None:
+    """Return the cutoff of a term, which every selection of a run asks for again."""
+    return cutoff(term.due, today)

@@ -26,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from worker.errors import ConfigurationError, LedgerUnreachable, RetentionError
 
 _BUSY_SECONDS = 10
-_WRITES = "ledger_writes"
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 
 def parse(url: str) -> URL:
@@ -57,7 +57,6 @@ def connect(url: URL) -> Engine:
         _make_file(Path(url.database or ""))
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
     else:
         engine = create_engine(
             url, hide_parameters=True, pool_pre_ping=True, connect_args={"keepalives_idle": 30, "keepalives_interval": 10}
@@ -102,14 +101,13 @@ def _write_ahead(cursor: Any) -> None:
             return
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
+def _begin_sqlite(connection: Connection, how: str) -> None:
     driver: Any = connection.connection.driver_connection
     try:
         # By the driver itself: SQLAlchemy's account of a statement takes longer than this one.
-        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        driver.execute(how)
     except sqlite3.Error as error:
-        raise OperationalError("BEGIN", None, error) from error
+        raise OperationalError(how, None, error) from error
 
 
 _LIMITS = {
@@ -136,19 +134,27 @@ class Store:
 
     def __init__(self, engine: Engine, now: Callable[[], dt.datetime]) -> None:
         self._engine = engine
-        self._writing = engine.execution_options(**{_WRITES: True})
         self._now = now
 
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
         """Look at one consistent state."""
-        with explained(), self._engine.begin() as connection:
+        with explained(), self._transaction(_READ) as connection:
             yield connection
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
         """Change everything in the block or nothing; durable when the block has ended."""
-        with explained(), self._writing.begin() as connection:
+        with explained(), self._transaction(_WRITE) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, how: str = _WRITE) -> Iterator[Connection]:
+        """Begin, and commit unless an error comes; errors come as SQLAlchemy's. how -- what begins it on SQLite."""
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Not by an event of the engine: as soon as it has one, every statement asks for others.
+                _begin_sqlite(connection, how)
             yield connection
 
 
