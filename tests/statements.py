@@ -17,6 +17,6 @@ def compiled_once(ledger: Ledger) -> Ledger:
     if not _first:
         _first.append(ledger._engine)
     shared: Any = _first[0]
-    for engine in (ledger._engine, ledger._writing):
-        engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache
+    own: Any = ledger._engine
+    own.dialect, own._compiled_cache = shared.dialect, shared._compiled_cache
     return ledger

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -129,7 +129,17 @@ class Malformed(ValueError):
 
 def document(proof: Proof) -> dict[str, Any]:
     """Return a proof as JSON's types."""
-    return {"format": FORMAT, **asdict(proof)}
+    streams = [
+        {**_told(each), "segments": [_told(one) for one in each.segments], "links": [_told(one) for one in each.links]}
+        for each in proof.streams
+    ]
+    lists = {"references": [_told(each) for each in proof.references], "streams": streams, "events": [_told(each) for each in proof.events]}
+    return {"format": FORMAT, **_told(proof), **lists}
+
+
+def _told(part: Proof | Reference | ProvenStream | ProvenSegment | ProvenEvent) -> dict[str, Any]:
+    """Return the members of one part of a proof, in their order; what they hold in turn stays as it is."""
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}
 
 
 def rendered(proof: Proof) -> bytes:
@@ -244,7 +254,7 @@ def _number(found: object) -> int:
 
 def _hex(found: object, size: int) -> str:
     text = _text(found)
-    if len(text) != 2 * size or not set(text) <= set("0123456789abcdef"):
+    if len(text) != 2 * size or text.strip("0123456789abcdef"):
         raise Malformed(f"something is not {2 * size} hexadecimal digits where they belong")
     return text
 

@@ -190,6 +190,13 @@ class Policy:
         more = (purpose.since, *(name for each in consents for name in (each.given, each.withdrawn)))
         return tuple(names | dict.fromkeys(name for name in more if name is not None))
 
+    def deciding_of(self, purpose: Purpose) -> tuple[str, ...]:
+        """Return the names of the facts that tell a purpose's state, each once; those of a purpose that it extends are not among them."""
+        names = dict.fromkeys(self.days_of(purpose))
+        names.update(dict.fromkeys(facts_of(purpose.start.condition) if isinstance(purpose.start, StateEnd) else ()))
+        names.update(dict.fromkeys(facts_of(purpose.when)))
+        return tuple(names)
+
     @cached_property
     def purposes_of(self) -> dict[str, tuple[int, ...]]:
         """For every personal field that does not follow its record: the positions of the purposes that list it."""
@@ -226,9 +233,7 @@ class Policy:
         """The names of all facts that clocks, consents and conditions use, each once, in a fixed order."""
         names: dict[str, None] = {}
         for purpose in self.purposes:
-            names.update(dict.fromkeys(self.days_of(purpose)))
-            names.update(dict.fromkeys(facts_of(purpose.start.condition) if isinstance(purpose.start, StateEnd) else ()))
-            names.update(dict.fromkeys(facts_of(purpose.when)))
+            names.update(dict.fromkeys(self.deciding_of(purpose)))
         for disposition in self.dispositions:
             names.update(dict.fromkeys(facts_of(disposition.when)))
         if self.reviews:

@@ -16,11 +16,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 _PATTERN = re.compile(r"P(?=\d)(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?", re.ASCII)
 NEVER = dt.date.max
 """The due day of something that never falls due: no day lies after it."""
 _ONE_DAY = dt.timedelta(days=1)
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _length(year: int, month: int) -> int:
+    """Return the number of days of a month; `calendar.monthrange` looks for its first weekday as well, which takes far longer."""
+    return _LENGTHS[month - 1] + (month == 2 and calendar.isleap(year))
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -65,7 +72,7 @@ class Period:
         month += 1
         if year > dt.MAXYEAR:
             return NEVER
-        last = calendar.monthrange(year, month)[1]
+        last = _length(year, month)
         day = last if month_end and self.whole_months else min(start.day, last)
         try:
             return dt.date(year, month, day) + dt.timedelta(days=7 * self.weeks + self.days)
@@ -118,11 +125,11 @@ class FiscalYear:
     @property
     def month_end(self) -> bool:
         """Whether the fiscal year ends with a month."""
-        return self.day >= calendar.monthrange(2023, self.month)[1]
+        return self.day >= _length(2023, self.month)
 
     def end(self, year: int) -> dt.date:
         """Return the regular end of the fiscal year that ends in a calendar year."""
-        return dt.date(year, self.month, calendar.monthrange(year, self.month)[1] if self.month_end else self.day)
+        return dt.date(year, self.month, _length(year, self.month) if self.month_end else self.day)
 
     def end_after(self, day: dt.date) -> dt.date:
         """Return the end of the fiscal year that holds a day; NEVER beyond the calendar."""
@@ -192,7 +199,7 @@ class Term:
             case Anchor.DAY:
                 return start
             case Anchor.END_OF_MONTH:
-                return start.replace(day=calendar.monthrange(start.year, start.month)[1])
+                return start.replace(day=_length(start.year, start.month))
             case Anchor.END_OF_CALENDAR_YEAR:
                 return start.replace(month=12, day=31)
             case Anchor.END_OF_FISCAL_YEAR:
@@ -224,12 +231,12 @@ class Term:
 
     def cutoff(self, today: dt.date) -> dt.date | None:
         """Return the latest start day whose due day lies before today, or None: `start <= cutoff` if and only if `due(start) < today`."""
-        return cutoff(self.due, today)
+        return _cutoff(self, today)
 
 
 def _ends_month(day: dt.date) -> bool:
     """Whether a day is the last of its month."""
-    return day.day == calendar.monthrange(day.year, day.month)[1]
+    return day.day == _length(day.year, day.month)
 
 
 def cutoff(due: Callable[[dt.date], dt.date], today: dt.date) -> dt.date | None:
@@ -242,3 +249,9 @@ def cutoff(due: Callable[[dt.date], dt.date], today: dt.date) -> dt.date | None:
         else:
             high = middle
     return dt.date.fromordinal(low) if low else None
+
+
+@lru_cache(maxsize=1024)
+def _cutoff(term: Term, today: dt.date) -> dt.date | None:
+    """Return the cutoff of a term, which every selection of a run asks for again."""
+    return cutoff(term.due, today)

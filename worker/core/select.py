@@ -175,8 +175,9 @@ def _field_due(policy: Policy, positions: Iterable[int], today: dt.date, extra: 
 def _ended(source: Source, purpose: Purpose, today: dt.date, extra: Period) -> Selection:
     """Select records for which a purpose has ended by its own period or by a withdrawal of a consent that was given."""
     consents = source.consents_named(purpose.consents)
-    last = cutoff(extra.after, today)
-    withdrawn = [OnOrBefore(each.withdrawn, last) for each in consents if each.withdrawn is not None and last is not None]
+    ends_of = [each.withdrawn for each in consents if each.withdrawn is not None]
+    last = cutoff(extra.after, today) if ends_of else None
+    withdrawn = [OnOrBefore(name, last) for name in ends_of if last is not None]
     ends = _any([_over(source, purpose, today, extra), *withdrawn])
     return _all([_may_be(purpose.when, wanted=True, today=today), *(_there(each.given) for each in consents), ends])
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Integer, Select, bindparam, insert, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
 from worker.ledger.connect import Store, columns, put, values
 from worker.ledger.rows import Approval, PlanRow, Shape
+
+_SHAPES, _PLANS, _VERSIONS = schema.shapes.c, schema.plans.c, schema.policy_versions.c
+_APPROVED_POLICY = select(_VERSIONS.approved_by, _VERSIONS.approved_at)
+_APPROVED_POLICY = _APPROVED_POLICY.where(_VERSIONS.source == bindparam("of"), _VERSIONS.digest == bindparam("known_by"))
+_SHAPE = select(*columns(schema.shapes, Shape)).where(_SHAPES.source == bindparam("of")).order_by(_SHAPES.shape_id.desc()).limit(1)
+_NEWEST_PLANS = (
+    select(*columns(schema.plans, PlanRow)).order_by(_PLANS.made_at.desc(), _PLANS.plan_id.desc()).limit(bindparam("most", type_=Integer))
+)
+_PLAN = select(*columns(schema.plans, PlanRow)).where(_PLANS.plan_id == bindparam("of"))
+_APPROVED_PLAN = select(_PLANS.approved_by, _PLANS.approved_at).where(_PLANS.plan_id == bindparam("of"))
 
 
 class Approvals(Store):
@@ -31,32 +41,28 @@ class Approvals(Store):
 
     def approved_policy(self, source: str, policy_digest: str) -> Approval | None:
         """Return who approved this version of the source's policy, or None."""
-        table = schema.policy_versions
-        wanted = select(table.c.approved_by, table.c.approved_at).where(table.c.source == source, table.c.digest == policy_digest)
-        return self._approval(wanted)
+        return self._approval(_APPROVED_POLICY, {"of": source, "known_by": policy_digest})
 
     def approve_shape(self, source: str, digest: str, listing: Any, by: str) -> None:
         """Keep a person's yes to the columns and child tables that a source has now. listing -- a JSON value."""
         row = {"source": source, "digest": digest, "listing": listing, "by": by, "at": self._now()}
         with self._write() as connection:
-            connection.execute(insert(schema.shapes).values(row))
+            connection.execute(insert(schema.shapes), row)
 
     def approved_shape(self, source: str) -> Shape | None:
         """Return the shape of the source that was approved last, or None."""
-        table = schema.shapes
-        wanted = select(*columns(table, Shape)).where(table.c.source == source).order_by(table.c.shape_id.desc()).limit(1)
         with self._read() as connection:
-            row = connection.execute(wanted).mappings().first()
+            row = connection.execute(_SHAPE, {"of": source}).mappings().first()
         return None if row is None else Shape(**row)
 
     def add_plan(self, plan: PlanRow) -> None:
         """Keep a plan that was made; its id must be new."""
         with self._write() as connection:
-            connection.execute(insert(schema.plans).values(values(plan)))
+            connection.execute(insert(schema.plans), values(plan))
 
     def plan(self, plan_id: str) -> PlanRow | None:
         """Return a plan, or None."""
-        return next(iter(self._plans(select(*columns(schema.plans, PlanRow)).where(schema.plans.c.plan_id == plan_id))), None)
+        return next(iter(self._plans(_PLAN, {"of": plan_id})), None)
 
     def latest_plan(self) -> PlanRow | None:
         """Return the plan that was made last, or None."""
@@ -64,9 +70,7 @@ class Approvals(Store):
 
     def plans(self, limit: int) -> list[PlanRow]:
         """Return the plans that were made last, newest first."""
-        table = schema.plans
-        newest = select(*columns(table, PlanRow)).order_by(table.c.made_at.desc(), table.c.plan_id.desc()).limit(limit)
-        return self._plans(newest)
+        return self._plans(_NEWEST_PLANS, {"most": limit})
 
     def approve_plan(self, plan_id: str, by: str) -> Approval:
         """Keep a person's yes to a plan. Raises ConfigurationError when the ledger doesn't know the plan."""
@@ -81,14 +85,13 @@ class Approvals(Store):
 
     def plan_approval(self, plan_id: str) -> Approval | None:
         """Return who approved the plan last, or None."""
-        table = schema.plans
-        return self._approval(select(table.c.approved_by, table.c.approved_at).where(table.c.plan_id == plan_id))
+        return self._approval(_APPROVED_PLAN, {"of": plan_id})
 
-    def _plans(self, wanted: Any) -> list[PlanRow]:
+    def _plans(self, wanted: Select[Any], of: dict[str, Any]) -> list[PlanRow]:
         with self._read() as connection:
-            return [PlanRow(**row) for row in connection.execute(wanted).mappings()]
+            return [PlanRow(**row) for row in connection.execute(wanted, of).mappings()]
 
-    def _approval(self, wanted: Any) -> Approval | None:
+    def _approval(self, wanted: Select[Any], of: dict[str, Any]) -> Approval | None:
         with self._read() as connection:
-            row = connection.execute(wanted).first()
+            row = connection.execute(wanted, of).first()
         return None if row is None or row.approved_at is None else Approval(row.approved_by, row.approved_at)

@@ -7,12 +7,24 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, insert, or_, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
 from worker.ledger.connect import Store, columns, put, values
 from worker.ledger.rows import AcceptedFinding, DoneReview, FindingKind, FindingRow, OpenFinding
+
+_FOUND = schema.findings.c
+_GONE = (
+    update(schema.findings)
+    .where(_FOUND.gone_at.is_(None), _FOUND.run_id != bindparam("run"), _FOUND.source.in_(bindparam("covered", expanding=True)))
+    .where(or_(_FOUND.kind.not_in(bindparam("kept", expanding=True)), _FOUND.digest.in_(bindparam("over", expanding=True))))
+    .values(gone_at=bindparam("gone"))
+)
+_OPEN = select(schema.findings).where(_FOUND.gone_at.is_(None)).order_by(_FOUND.source, _FOUND.policy, _FOUND.kind, _FOUND.detail)
+_ACCEPTED = select(*columns(schema.accepted_findings, AcceptedFinding)).order_by(
+    schema.accepted_findings.c.expires_on, schema.accepted_findings.c.digest
+)
 
 
 class Attention(Store):
@@ -45,17 +57,13 @@ class Attention(Store):
                 }
                 put(connection, table, row, keep=("first_seen",))
             # Compared by run, not by this call: a run reports in several steps.
-            looked_at = (table.c.gone_at.is_(None), table.c.run_id != run_id, table.c.source.in_(sorted(covered)))
-            findable = or_(table.c.kind.not_in(sorted(kept)), table.c.digest.in_(sorted(each.digest for each in over)))
-            connection.execute(update(table).where(*looked_at, findable).values(gone_at=at))
+            over_now = {"covered": sorted(covered), "kept": sorted(kept), "over": sorted(each.digest for each in over)}
+            connection.execute(_GONE, {"run": run_id, "gone": at, **over_now})
 
     def open_findings(self) -> list[OpenFinding]:
         """Return the findings that are not over, by source, policy, kind and reason."""
-        table = schema.findings
-        wanted = select(table).where(table.c.gone_at.is_(None))
-        order = (table.c.source, table.c.policy, table.c.kind, table.c.detail)
         with self._read() as connection:
-            return [_open(row) for row in connection.execute(wanted.order_by(*order)).mappings()]
+            return [_open(row) for row in connection.execute(_OPEN).mappings()]
 
     def accept_finding(self, digest: str, owner: str, reason: str, expires_on: dt.date, max_count: int) -> None:
         """Keep a person's decision to live with a finding through a day and up to a count; a later one replaces it.
@@ -71,10 +79,8 @@ class Attention(Store):
 
     def accepted(self) -> list[AcceptedFinding]:
         """Return all acceptances, also those that are over, the first to expire first."""
-        table = schema.accepted_findings
-        wanted = select(*columns(table, AcceptedFinding)).order_by(table.c.expires_on, table.c.digest)
         with self._read() as connection:
-            return [AcceptedFinding(**row) for row in connection.execute(wanted).mappings()]
+            return [AcceptedFinding(**row) for row in connection.execute(_ACCEPTED).mappings()]
 
     def add_done(self, declaration: str, day: dt.date, by: str, note: str | None) -> None:
         """Keep that somebody did a declared review."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
+from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -25,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from worker.errors import ConfigurationError, LedgerUnreachable, RetentionError
 
 _BUSY_SECONDS = 10
-_WRITES = "ledger_writes"
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 
 def parse(url: str) -> URL:
@@ -56,7 +57,6 @@ def connect(url: URL) -> Engine:
         _make_file(Path(url.database or ""))
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
     else:
         engine = create_engine(
             url, hide_parameters=True, pool_pre_ping=True, connect_args={"keepalives_idle": 30, "keepalives_interval": 10}
@@ -101,9 +101,13 @@ def _write_ahead(cursor: Any) -> None:
             return
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begin_sqlite(connection: Connection, how: str) -> None:
+    driver: Any = connection.connection.driver_connection
+    try:
+        # By the driver itself: SQLAlchemy's account of a statement takes longer than this one.
+        driver.execute(how)
+    except sqlite3.Error as error:
+        raise OperationalError(how, None, error) from error
 
 
 _LIMITS = {
@@ -130,19 +134,27 @@ class Store:
 
     def __init__(self, engine: Engine, now: Callable[[], dt.datetime]) -> None:
         self._engine = engine
-        self._writing = engine.execution_options(**{_WRITES: True})
         self._now = now
 
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
         """Look at one consistent state."""
-        with explained(), self._engine.begin() as connection:
+        with explained(), self._transaction(_READ) as connection:
             yield connection
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
         """Change everything in the block or nothing; durable when the block has ended."""
-        with explained(), self._writing.begin() as connection:
+        with explained(), self._transaction(_WRITE) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, how: str = _WRITE) -> Iterator[Connection]:
+        """Begin, and commit unless an error comes; errors come as SQLAlchemy's. how -- what begins it on SQLite."""
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Not by an event of the engine: as soon as it has one, every statement asks for others.
+                _begin_sqlite(connection, how)
             yield connection
 
 
@@ -178,13 +190,18 @@ def put(connection: Connection, table: Table, row: dict[str, Any], *, keep: Coll
 
     Returns False when it was left alone.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(row)
+    changed = tuple(name for name in row if name not in keep) if replace else None
+    done = connection.execute(_upsert(connection.dialect.name, table, changed), row)
+    return replace or done.rowcount == 1
+
+
+@functools.cache
+def _upsert(dialect: str, table: Table, changed: tuple[str, ...] | None) -> Executable:
+    """Return what `put` executes, built once. changed -- the columns that an existing row takes over; None leaves it alone."""
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     keys = [column.name for column in table.primary_key]
-    if not replace:
+    if changed is None:
         # Asked for, because the count of an insert is thrown away otherwise.
-        careful = statement.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
-        return connection.execute(careful).rowcount == 1
-    changed = {name: statement.excluded[name] for name in row if name not in keys and name not in keep}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
-    return True
+        return statement.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
+    taken = {name: statement.excluded[name] for name in changed if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=taken)

@@ -67,7 +67,7 @@ class Ledger(Rekeying, Approvals, Work, Nights, Graveyard, Suppressions, Standin
             locks: Locks = AdvisoryLocks(engine, lock_wait) if path is None else FileLocks(path, lock_wait)
             ledger = cls(engine, locks, path, now)
             ledger.lease_seconds = lease_seconds
-            with ledger._writing.begin() as connection:
+            with ledger._transaction() as connection:
                 migrate(connection)
         except SQLAlchemyError as error:
             engine.dispose()

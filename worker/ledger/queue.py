@@ -30,42 +30,60 @@ _LEFT = ("waiting", "left")
 _ORDER = columns(schema.orders, OrderRow)
 _SOURCE = columns(schema.run_sources, RunSourceRow)
 
-# What is asked for every batch is built once. A batch's own row is read and written without what it holds, whose size is the batch's.
-_work, _orders, _sources = schema.work.c, schema.orders.c, schema.run_sources.c
-_ORDER_NOW = select(_orders.phase, _orders.at_most, _orders.acted).where(_orders.run_id == bindparam("of_run"))
-_SOURCE_NOW = (
-    select(_sources.lanes, _sources.after, _sources.failed)
-    .where(_sources.run_id == bindparam("of_run"), _sources.source == bindparam("of_source"))
-    .with_for_update()
-)
-_LEASED = select(_work.source).where(_work.run_id == bindparam("of_run"), _work.state == "leased", _work.leased_until > bindparam("at"))
-_OF_SOURCE = (
-    select(_work.batch_id, _work.number, _work.token, _work.tries)
-    .where(_work.run_id == bindparam("of_run"), _work.source == bindparam("of_source"))
-    .order_by(_work.number)
+# Built once, as in `work`: what is asked for every batch is found in SQLAlchemy's cache without being put together again.
+_WORK, _ORDERS, _SOURCES = schema.work.c, schema.orders.c, schema.run_sources.c
+_OF_RUN = _WORK.run_id == bindparam("run")
+_IS = (_OF_RUN, _WORK.batch_id == bindparam("batch"))
+_HELD = (*_IS, _WORK.token == bindparam("held"), _WORK.state == "leased")
+_RUNNING = (_WORK.state == "leased") & (_WORK.leased_until > bindparam("now"))
+_LAPSED = (_WORK.state == "leased") & (_WORK.leased_until <= bindparam("now"))
+_TURN = select(_WORK.batch_id, _WORK.number, _WORK.token, _WORK.tries)
+_TURN = _TURN.where(_OF_RUN, _WORK.source == bindparam("source")).order_by(_WORK.number).limit(1)
+_LAPSED_TURN, _WAITING_TURN = _TURN.where(_LAPSED), _TURN.where(_WORK.state == "waiting")
+_PARCEL = select(schema.parcels.c.body)
+_PARCEL = _PARCEL.where(schema.parcels.c.run_id == bindparam("run"), schema.parcels.c.batch_id == bindparam("batch"))
+_TAKE = update(schema.work).where(*_IS)
+_TAKE = _TAKE.values(state="leased", **{name: bindparam(f"new_{name}") for name in ("token", "tries", "worker", "leased_until")})
+_PHASE = select(_ORDERS.phase, _ORDERS.at_most, _ORDERS.acted).where(_ORDERS.run_id == bindparam("run"))
+_PHASE_ALONE = _PHASE.with_for_update()
+_LANES = select(_SOURCES.lanes, _SOURCES.after, _SOURCES.failed)
+_LANES = _LANES.where(_SOURCES.run_id == bindparam("run"), _SOURCES.source == bindparam("source")).with_for_update()
+_BEFORE = select(_WORK.batch_id)
+_BEFORE = _BEFORE.where(_OF_RUN, _WORK.state.in_(_OPEN), _WORK.source.in_(bindparam("before", expanding=True))).limit(1)
+_AT_WORK = select(_WORK.source).where(_OF_RUN, _RUNNING)
+_CONFIRM = select(_WORK.token, _WORK.state, _WORK.leased_until).where(*_IS)
+_RENEW = update(schema.work).where(*_HELD).values(leased_until=bindparam("until"))
+_FINISH = update(schema.work).where(*_HELD).values(state="done", outcome=bindparam("came_to"), leased_until=None)
+_COUNT = update(schema.orders).where(_ORDERS.run_id == bindparam("run")).values(acted=_ORDERS.acted + bindparam("more"))
+_OPEN_UP = update(schema.orders).where(_ORDERS.run_id == bindparam("run"), _ORDERS.phase == "preparing")
+_OPEN_UP = _OPEN_UP.values(phase="open", said=bindparam("to_say"))
+_CLOSING = update(schema.orders).where(_ORDERS.run_id == bindparam("run")).values(phase="closing", owner=bindparam("by"))
+_END = update(schema.orders).where(_ORDERS.run_id == bindparam("run")).values(phase="ended")
+_FORGET = delete(schema.work).where(_OF_RUN)
+_FORGET_PARCELS = delete(schema.parcels).where(schema.parcels.c.run_id == bindparam("run"))
+_ORDER_ALONE = select(schema.orders).where(_ORDERS.run_id == bindparam("run")).with_for_update()
+_STATES = select(func.count(case((_WORK.state == "leased", 1))), func.count()).where(_OF_RUN, _WORK.state.in_(_OPEN))
+_LEFT_OF = select(func.coalesce(func.sum(_WORK.planned), 0)).where(_OF_RUN, _WORK.state.in_(_LEFT))
+_OUTCOMES = select(_WORK.source, _WORK.outcome).where(_OF_RUN, _WORK.state == "done")
+_ORDER_OF = select(*_ORDER).where(_ORDERS.run_id == bindparam("run"))
+_TURNS = select(*_SOURCE).where(_SOURCES.run_id == bindparam("run")).order_by(_SOURCES.position)
+_OWNING = (
+    select(_SOURCES.source, _ORDERS.run_id)
+    .join_from(schema.run_sources, schema.orders, _ORDERS.run_id == _SOURCES.run_id)
+    .where(_ORDERS.spread, _ORDERS.phase.in_(("open", "closing")), _SOURCES.source.in_(bindparam("sources", expanding=True)))
+    .order_by(_SOURCES.source)
     .limit(1)
 )
-_LAPSED = _OF_SOURCE.where(_work.state == "leased", _work.leased_until <= bindparam("at"))
-_WAITING = _OF_SOURCE.where(_work.state == "waiting")
-_THIS = (_work.run_id == bindparam("of_run"), _work.batch_id == bindparam("of_batch"))
-_HAS = (*_THIS, _work.token == bindparam("with_token"), _work.state == "leased")
-_LEASE_NOW = select(_work.token, _work.state, _work.leased_until).where(*_THIS)
-_TAKE = (
-    update(schema.work)
-    .where(*_THIS)
-    .values(
-        state="leased",
-        token=bindparam("to_token"),
-        tries=bindparam("to_tries"),
-        worker=bindparam("to_worker"),
-        leased_until=bindparam("until"),
+_PROGRESS = (
+    select(
+        _WORK.source,
+        func.count(case((_WORK.state == "waiting", 1))),
+        func.count(case((_WORK.state == "leased", 1))),
+        func.count(case((_LAPSED, 1))),
+        func.count(case((_WORK.state == "done", 1))),
     )
-)
-_RENEW = update(schema.work).where(*_HAS).values(leased_until=bindparam("until"))
-_FINISH = update(schema.work).where(*_HAS).values(state="done", outcome=bindparam("came_to"), leased_until=None)
-_COUNT = update(schema.orders).where(_orders.run_id == bindparam("of_run")).values(acted=_orders.acted + bindparam("more"))
-_BODY = select(schema.parcels.c.body).where(
-    schema.parcels.c.run_id == bindparam("of_run"), schema.parcels.c.batch_id == bindparam("of_batch")
+    .where(_OF_RUN)
+    .group_by(_WORK.source)
 )
 
 
@@ -82,7 +100,7 @@ class Queue(Store):
     def begin_order(self, order: OrderRow) -> None:
         """Keep what a run has to know; nobody takes anything of it yet."""
         with self._write() as connection:
-            connection.execute(insert(schema.orders).values(values(order)))
+            connection.execute(insert(schema.orders), values(order))
 
     def enqueue(self, sources: Sequence[RunSourceRow], batches: Iterable[WorkRow]) -> None:
         """Keep the sources of a run and their planned batches, page by page in constant memory."""
@@ -109,9 +127,7 @@ class Queue(Store):
     def open_order(self, run_id: str, said: Mapping[str, Any]) -> None:
         """Let workers take the batches of a run that was prepared."""
         with self._write() as connection:
-            table = schema.orders
-            opened = update(table).where(table.c.run_id == run_id, table.c.phase == "preparing").values(phase="open", said=said)
-            if connection.execute(opened).rowcount == 0:
+            if connection.execute(_OPEN_UP, {"run": run_id, "to_say": said}).rowcount == 0:
                 raise RetentionError(f"The run {run_id} can't be opened: somebody else has ended it.")
 
     # --- Taking and giving ------------------------------------------------------------------------------------------------------------
@@ -129,36 +145,33 @@ class Queue(Store):
             now = self._instant(connection)
             if not self._may_lease(connection, run_id, source, now):
                 return None
-            place = {"of_run": run_id, "of_source": source}
-            row = connection.execute(_LAPSED, {**place, "at": now}).first() or connection.execute(_WAITING, place).first()
+            place = {"run": run_id, "source": source}
+            row = connection.execute(_LAPSED_TURN, {**place, "now": now}).first() or connection.execute(_WAITING_TURN, place).first()
             if row is None:
                 return None
             lease = Lease(run_id, row.batch_id, source, row.number, row.token + 1, row.tries + 1, worker)
-            this = {"of_run": run_id, "of_batch": row.batch_id}
-            taken = {"to_token": lease.token, "to_tries": lease.tries, "to_worker": worker, "until": now + self._lasting()}
+            taken = {"new_token": lease.token, "new_tries": lease.tries, "new_worker": worker, "new_leased_until": now + self._lasting()}
+            this = {"run": run_id, "batch": row.batch_id}
             connection.execute(_TAKE, {**this, **taken})
-            return lease, bytes(connection.execute(_BODY, this).scalar_one())
+            return lease, bytes(connection.execute(_PARCEL, this).scalar_one())
 
     def _may_lease(self, connection: Connection, run_id: str, source: str, now: dt.datetime) -> bool:
         """Whether one more batch of a source may be carried out; its row stays locked until the transaction ends."""
-        order = connection.execute(_ORDER_NOW, {"of_run": run_id}).first()
+        order = connection.execute(_PHASE, {"run": run_id}).first()
         if order is None or order.phase != "open":
             return False
         if order.at_most is not None:
             # With a limit every batch is counted before the next one begins, whatever its source.
-            order = connection.execute(_ORDER_NOW.with_for_update(), {"of_run": run_id}).first()
+            order = connection.execute(_PHASE_ALONE, {"run": run_id}).first()
             if order is None or order.acted >= order.at_most:
                 return False
-        row = connection.execute(_SOURCE_NOW, {"of_run": run_id, "of_source": source}).first()
+        row = connection.execute(_LANES, {"run": run_id, "source": source}).first()
         if row is None or row.failed is not None:
             return False
-        if row.after:
-            work = schema.work
-            before = select(work.c.batch_id).where(work.c.run_id == run_id, work.c.source.in_(row.after), work.c.state.in_(_OPEN)).limit(1)
-            if connection.execute(before).first() is not None:
-                return False
-        # Few are leased, however many wait: only those are counted.
-        running = [each.source for each in connection.execute(_LEASED, {"of_run": run_id, "at": now})]
+        if row.after and connection.execute(_BEFORE, {"run": run_id, "before": row.after}).first() is not None:
+            return False
+        # Few are being carried out, however many wait: only those are counted.
+        running = [each.source for each in connection.execute(_AT_WORK, {"run": run_id, "now": now})]
         return not (order.at_most is not None and running) and running.count(source) < row.lanes
 
     def renew(self, lease: Lease) -> None:
@@ -169,7 +182,7 @@ class Queue(Store):
     def confirm(self, lease: Lease) -> None:
         """Raise LeaseLost unless a lease still counts. Ask directly before the commit that it protects."""
         with self._read() as connection:
-            row = connection.execute(_LEASE_NOW, {"of_run": lease.run_id, "of_batch": lease.batch_id}).first()
+            row = connection.execute(_CONFIRM, _the(lease)).first()
             if row is None or (row.token, row.state) != (lease.token, "leased") or row.leased_until <= self._instant(connection):
                 raise _lost(lease)
 
@@ -182,8 +195,7 @@ class Queue(Store):
         """Let somebody else carry out a batch; nothing happens when somebody has it already."""
         work = schema.work
         with self._write() as connection:
-            held = update(work).where(*_is(lease), work.c.token == lease.token, work.c.state == "leased")
-            connection.execute(held.values(state="waiting", leased_until=None))
+            connection.execute(update(work).where(*_HELD).values(state="waiting", leased_until=None), {**_the(lease), "held": lease.token})
 
     def expire(self, run_id: str, worker: str) -> int:
         """Let the leases of a worker that is dead run out now; return how many there were."""
@@ -232,8 +244,8 @@ class Queue(Store):
         """Leave a batch that can't be carried out in this run; nothing happens when somebody else has it."""
         work = schema.work
         with self._write() as connection:
-            held = update(work).where(*_is(lease), work.c.token == lease.token, work.c.state == "leased")
-            connection.execute(held.values(state="set_aside", leased_until=None))
+            aside = update(work).where(*_HELD).values(state="set_aside", leased_until=None)
+            connection.execute(aside, {**_the(lease), "held": lease.token})
 
     # --- Ending -----------------------------------------------------------------------------------------------------------------------
 
@@ -242,22 +254,18 @@ class Queue(Store):
 
         instead_of -- a process that began to close it and died.
         """
-        orders, work = schema.orders, schema.work
         with self._write() as connection:
-            order = connection.execute(select(orders).where(orders.c.run_id == run_id).with_for_update()).first()
+            order = connection.execute(_ORDER_ALONE, {"run": run_id}).first()
             if order is None:
                 return False
-            states = select(func.count(case((work.c.state == "leased", 1))), func.count()).where(
-                work.c.run_id == run_id, work.c.state.in_(_OPEN)
-            )
-            leased, left = connection.execute(states).one()
+            leased, left = connection.execute(_STATES, {"run": run_id}).one()
             reached = order.at_most is not None and order.acted >= order.at_most
             if leased or (left and not reached):
                 return False
             mine: Sequence[tuple[Phase, str | None]] = (("open", None), ("closing", instead_of))
             if not any(order.phase == phase and who in (None, order.owner) for phase, who in mine if phase == "open" or who is not None):
                 return False
-            connection.execute(update(orders).where(orders.c.run_id == run_id).values(phase="closing", owner=owner))
+            connection.execute(_CLOSING, {"run": run_id, "by": owner})
             return True
 
     def cut_short(self, run_id: str, stopped: Mapping[str, Any]) -> None:
@@ -267,7 +275,7 @@ class Queue(Store):
         """
         orders = schema.orders
         with self._write() as connection:
-            order = connection.execute(select(orders).where(orders.c.run_id == run_id).with_for_update()).first()
+            order = connection.execute(_ORDER_ALONE, {"run": run_id}).first()
             if order is not None and order.phase == "open":
                 said = {**order.said, "stopped": stopped}
                 connection.execute(update(orders).where(orders.c.run_id == run_id).values(at_most=order.acted, said=said))
@@ -288,16 +296,16 @@ class Queue(Store):
 
     def _end_order(self, connection: Connection, run_id: str) -> None:
         """Forget the batches of a run that ends."""
-        connection.execute(delete(schema.parcels).where(schema.parcels.c.run_id == run_id))
-        connection.execute(delete(schema.work).where(schema.work.c.run_id == run_id))
-        connection.execute(update(schema.orders).where(schema.orders.c.run_id == run_id).values(phase="ended"))
+        connection.execute(_FORGET_PARCELS, {"run": run_id})
+        connection.execute(_FORGET, {"run": run_id})
+        connection.execute(_END, {"run": run_id})
 
     # --- Looking ----------------------------------------------------------------------------------------------------------------------
 
     def order(self, run_id: str) -> OrderRow | None:
         """Return what a run has to know, or None."""
         with self._read() as connection:
-            row = connection.execute(select(*_ORDER).where(schema.orders.c.run_id == run_id)).mappings().first()
+            row = connection.execute(_ORDER_OF, {"run": run_id}).mappings().first()
         return None if row is None else OrderRow(**row)
 
     def spread_orders(self) -> list[OrderRow]:
@@ -310,27 +318,16 @@ class Queue(Store):
 
     def owning(self, sources: Sequence[str]) -> tuple[str, str] | None:
         """Return (source, id) of a spread run that has one of these sources until it ends, or None."""
-        orders, named = schema.orders, schema.run_sources
-        wanted = select(named.c.source, orders.c.run_id).join_from(named, orders, orders.c.run_id == named.c.run_id)
-        wanted = wanted.where(orders.c.spread, orders.c.phase.in_(("open", "closing")), named.c.source.in_(list(sources)))
         with self._read() as connection:
-            row = connection.execute(wanted.order_by(named.c.source).limit(1)).first()
+            row = connection.execute(_OWNING, {"sources": list(sources)}).first()
         return None if row is None else (row.source, row.run_id)
 
     def work_of(self, run_id: str) -> list[SourceWork]:
         """Return how far the sources of a run are, in their turn."""
-        work = schema.work
         with self._read() as connection:
-            now = self._instant(connection)
-            found = [RunSourceRow(**row) for row in connection.execute(_turns(run_id)).mappings()]
-            counted = select(
-                work.c.source,
-                func.count(case((work.c.state == "waiting", 1))),
-                func.count(case((work.c.state == "leased", 1))),
-                func.count(case(((work.c.state == "leased") & (work.c.leased_until <= now), 1))),
-                func.count(case((work.c.state == "done", 1))),
-            )
-            counts = {row[0]: row[1:] for row in connection.execute(counted.where(work.c.run_id == run_id).group_by(work.c.source))}
+            asked = {"run": run_id, "now": self._instant(connection)}
+            found = [RunSourceRow(**row) for row in connection.execute(_TURNS, {"run": run_id}).mappings()]
+            counts = {row[0]: row[1:] for row in connection.execute(_PROGRESS, asked)}
         return [SourceWork(each, *counts.get(each.source, (0, 0, 0, 0))) for each in found]
 
     def leases(self, run_id: str) -> list[tuple[str, bool]]:
@@ -343,17 +340,13 @@ class Queue(Store):
 
     def outcomes_of(self, run_id: str) -> list[tuple[str, Outcome]]:
         """Return (source, outcome) of every batch that was carried out, in no order."""
-        work = schema.work
-        done = select(work.c.source, work.c.outcome).where(work.c.run_id == run_id, work.c.state == "done")
         with self._read() as connection:
-            return [(row.source, row.outcome) for row in connection.execute(done)]
+            return [(row.source, row.outcome) for row in connection.execute(_OUTCOMES, {"run": run_id})]
 
     def left_of(self, run_id: str) -> int:
         """Return how many planned records of a run wait for a later one, those of sources that were given up left out."""
-        work = schema.work
-        left = select(func.coalesce(func.sum(work.c.planned), 0)).where(work.c.run_id == run_id, work.c.state.in_(_LEFT))
         with self._read() as connection:
-            return int(connection.execute(left).scalar_one())
+            return int(connection.execute(_LEFT_OF, {"run": run_id}).scalar_one())
 
     def unfinished_sources(self, run_id: str) -> set[str]:
         """Return the sources of which planned batches wait for a later run."""
@@ -366,16 +359,16 @@ class Queue(Store):
     # --- Parts ------------------------------------------------------------------------------------------------------------------------
 
     def _finish(self, connection: Connection, lease: Lease, outcome: Outcome) -> None:
-        if connection.execute(_FINISH, {**_held(lease), "came_to": outcome}).rowcount == 0:
+        if connection.execute(_FINISH, {**_the(lease), "held": lease.token, "came_to": outcome}).rowcount == 0:
             raise _lost(lease)
-        connection.execute(_COUNT, {"of_run": lease.run_id, "more": int(outcome.get("acted", 0))})
+        connection.execute(_COUNT, {"run": lease.run_id, "more": int(outcome.get("acted", 0))})
 
     def _lasting(self) -> dt.timedelta:
         return dt.timedelta(seconds=self.lease_seconds)
 
     def _renew(self, connection: Connection, lease: Lease) -> None:
         until = self._instant(connection) + self._lasting()
-        if connection.execute(_RENEW, {**_held(lease), "until": until}).rowcount == 0:
+        if connection.execute(_RENEW, {**_the(lease), "held": lease.token, "until": until}).rowcount == 0:
             raise _lost(lease)
 
     def _instant(self, connection: Connection) -> dt.datetime:
@@ -386,22 +379,14 @@ class Queue(Store):
         return self._now()
 
 
-def _turns(run_id: str) -> Any:
-    return select(*_SOURCE).where(schema.run_sources.c.run_id == run_id).order_by(schema.run_sources.c.position)
-
-
-def _held(lease: Lease) -> dict[str, Any]:
-    """Return what `_HAS` asks for."""
-    return {"of_run": lease.run_id, "of_batch": lease.batch_id, "with_token": lease.token}
-
-
 def _apart(row: WorkRow) -> dict[str, Any]:
-    """Return a planned batch without what it holds."""
+    """Return a planned batch without what it holds, whose size is the batch's: it stands apart from who has the batch."""
     return {name: value for name, value in values(row).items() if name != "body"}
 
 
-def _is(lease: Lease) -> tuple[Any, ...]:
-    return schema.work.c.run_id == lease.run_id, schema.work.c.batch_id == lease.batch_id
+def _the(lease: Lease) -> dict[str, str]:
+    """Return which batch a statement is about."""
+    return {"run": lease.run_id, "batch": lease.batch_id}
 
 
 def _lost(lease: Lease) -> LeaseLost:

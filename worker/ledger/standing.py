@@ -11,6 +11,13 @@ from worker.ledger import schema
 from worker.ledger.connect import Store, columns, put, values
 from worker.ledger.rows import HoldRow, MarkRow, RequestRow
 
+_VERSION = select(schema.standing.c.version)
+_GROW = update(schema.standing).values(version=schema.standing.c.version + 1)
+_HOLDS = select(*columns(schema.holds, HoldRow)).order_by(schema.holds.c.placed_at, schema.holds.c.hold_id)
+_IN_FORCE = _HOLDS.where(schema.holds.c.released_at.is_(None))
+_REQUESTS = select(*columns(schema.requests, RequestRow)).order_by(schema.requests.c.received_on, schema.requests.c.request_id)
+_OPEN = _REQUESTS.where(schema.requests.c.closed_at.is_(None))
+
 
 class Standing(Store):
     """Holds, requests and marks. Every change of one makes `standing_version` grow in the same transaction."""
@@ -18,7 +25,13 @@ class Standing(Store):
     def standing_version(self) -> int:
         """Return a number that grows with every change: while it is the same, what was read before still holds."""
         with self._read() as connection:
-            return int(connection.execute(select(schema.standing.c.version)).scalar_one())
+            return _version(connection)
+
+    def all_standing(self) -> tuple[int, list[HoldRow], list[RequestRow]]:
+        """Return the version, every hold, those that were released too, and the open requests: what a batch has to know."""
+        with self._read() as connection:
+            # The version first: whatever changes behind it is noticed by it.
+            return _version(connection), _holds(connection, active=False), _requests(connection, active=True)
 
     def add_hold(self, hold: HoldRow) -> None:
         """Keep a hold. It is in force only when this returns inside `standing_exclusive`."""
@@ -41,11 +54,8 @@ class Standing(Store):
 
     def holds(self, *, active: bool = True) -> list[HoldRow]:
         """Return the holds in the order they were placed; active leaves out those that were released."""
-        table = schema.holds
-        wanted = select(*columns(table, HoldRow)).order_by(table.c.placed_at, table.c.hold_id)
         with self._read() as connection:
-            found = connection.execute(wanted.where(table.c.released_at.is_(None)) if active else wanted)
-            return [HoldRow(**row) for row in found.mappings()]
+            return _holds(connection, active=active)
 
     def add_request(self, request: RequestRow) -> None:
         """Keep what a subject asked for."""
@@ -81,11 +91,8 @@ class Standing(Store):
 
     def requests(self, *, active: bool = True) -> list[RequestRow]:
         """Return the requests in the order of their day; active leaves out those that were closed."""
-        table = schema.requests
-        wanted = select(*columns(table, RequestRow)).order_by(table.c.received_on, table.c.request_id)
         with self._read() as connection:
-            found = connection.execute(wanted.where(table.c.closed_at.is_(None)) if active else wanted)
-            return [RequestRow(**row) for row in found.mappings()]
+            return _requests(connection, active=active)
 
     def set_mark(self, source: str, record_token: str, name: str, day: dt.date, by: str, reason: str | None = None) -> None:
         """Keep a fact about one record that no system holds; a later one of the same name replaces it."""
@@ -113,5 +120,17 @@ class Standing(Store):
             return [MarkRow(**row) for row in found.mappings()]
 
 
+def _version(connection: Connection) -> int:
+    return int(connection.execute(_VERSION).scalar_one())
+
+
+def _holds(connection: Connection, *, active: bool) -> list[HoldRow]:
+    return [HoldRow(**row) for row in connection.execute(_IN_FORCE if active else _HOLDS).mappings()]
+
+
+def _requests(connection: Connection, *, active: bool) -> list[RequestRow]:
+    return [RequestRow(**row) for row in connection.execute(_OPEN if active else _REQUESTS).mappings()]
+
+
 def _grow(connection: Connection) -> None:
-    connection.execute(update(schema.standing).values(version=schema.standing.c.version + 1))
+    connection.execute(_GROW)

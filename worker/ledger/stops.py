@@ -11,6 +11,7 @@ from worker.ledger.connect import Store, columns, put, values
 from worker.ledger.rows import StopRow
 
 _STOP = columns(schema.stops, StopRow)
+_ALL = select(*_STOP).order_by(schema.stops.c.source)
 
 
 class Stops(Store):
@@ -34,4 +35,4 @@ class Stops(Store):
     def stops(self) -> list[StopRow]:
         """Return the stops in force, that of all sources first."""
         with self._read() as connection:
-            return [StopRow(**row) for row in connection.execute(select(*_STOP).order_by(schema.stops.c.source)).mappings()]
+            return [StopRow(**row) for row in connection.execute(_ALL).mappings()]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from worker.ledger import schema
 from worker.ledger.connect import Store, values
@@ -18,6 +18,14 @@ from worker.ledger.tombstones import in_effect, took_effect
 _TOKEN_BYTES = 16
 _ENTRY_BYTES = 2 * _TOKEN_BYTES
 _KEPT = ("source", "day", "ends_on", "records", "blob", "still")
+_TABLE = schema.suppressions.c
+_LISTED = (
+    select(_TABLE.source, func.sum(_TABLE.records).label("records"), func.min(_TABLE.day), func.max(_TABLE.ends_on))
+    .join_from(schema.suppressions, schema.batches, schema.batches.c.batch_id == _TABLE.batch_id)
+    .where(_TABLE.ends_on >= bindparam("today"), *took_effect())
+    .group_by(_TABLE.source)
+    .order_by(_TABLE.source)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +51,8 @@ class Suppressions(Store):
 
     def suppressing(self, today: dt.date) -> dict[str, Listed]:
         """Return how much is suppressed on a local day, by source; none that is without any."""
-        table, batches = schema.suppressions, schema.batches
-        wanted = (
-            select(table.c.source, func.sum(table.c.records).label("records"), func.min(table.c.day), func.max(table.c.ends_on))
-            .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
-            .where(table.c.ends_on >= today, *took_effect())
-            .group_by(table.c.source)
-            .order_by(table.c.source)
-        )
         with self._read() as connection:
-            return {row[0]: Listed(row[0], int(row[1]), row[2], row[3]) for row in connection.execute(wanted)}
+            return {row[0]: Listed(row[0], int(row[1]), row[2], row[3]) for row in connection.execute(_LISTED, {"today": today})}
 
     def keep_still_there(self, suppressed: Suppressed, still: bytes) -> None:
         """Keep which records with these identifiers were there after the run, and never went."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
 from worker.ledger import schema
 from worker.ledger.connect import Store, values
@@ -62,16 +62,8 @@ class Graveyard(Store):
 
     def watched(self, today: dt.date) -> dict[str, int]:
         """Return of how many records there are tombstones on a local day, by source; none that is without any."""
-        table, batches = schema.tombstones, schema.batches
-        wanted = (
-            select(table.c.source, func.sum(table.c.records).label("records"))
-            .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
-            .where(table.c.ends_on >= today, *took_effect())
-            .group_by(table.c.source)
-            .order_by(table.c.source)
-        )
         with self._read() as connection:
-            return {row.source: int(row.records) for row in connection.execute(wanted)}
+            return {row.source: int(row.records) for row in connection.execute(_WATCHED, {"today": today})}
 
     def keep_still(self, tombstones: Tombstones, still: bytes) -> None:
         """Keep which records were there after the run of these tombstones, and like them."""
@@ -120,3 +112,12 @@ def took_effect() -> tuple[Any, Any]:
     """Return the conditions on a batch that it did something; what a crash undid is resolved, too, and without effects."""
     batches = schema.batches
     return batches.c.state.in_(_TOOK_EFFECT), batches.c.effects != {}
+
+
+_WATCHED = (
+    select(schema.tombstones.c.source, func.sum(schema.tombstones.c.records).label("records"))
+    .join_from(schema.tombstones, schema.batches, schema.batches.c.batch_id == schema.tombstones.c.batch_id)
+    .where(schema.tombstones.c.ends_on >= bindparam("today"), *took_effect())
+    .group_by(schema.tombstones.c.source)
+    .order_by(schema.tombstones.c.source)
+)

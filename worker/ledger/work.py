@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from worker.errors import RetentionError
 from worker.ledger import schema
@@ -41,6 +41,20 @@ _CLOSE = (
     .where(schema.batches.c.batch_id == bindparam("id"), schema.batches.c.state == bindparam("before"))
     .values({name: bindparam(name) for name in ("state", "effects", "digest", "closed_at")})
 )
+_NEWEST = select(*_RUN).order_by(schema.runs.c.started_at.desc(), schema.runs.c.run_id.desc())
+_SOME_RUNS = _NEWEST.limit(bindparam("most", type_=Integer))
+_OPEN_RUNS = _NEWEST.where(schema.runs.c.state == "running")
+_ONE_RUN = select(*_RUN).where(schema.runs.c.run_id == bindparam("id"))
+_END_RUN = (
+    update(schema.runs)
+    .where(schema.runs.c.run_id == bindparam("id"), schema.runs.c.state == "running")
+    .values({name: bindparam(name) for name in ("state", "counts", "exit_code", "ended_at")})
+)
+_NOT_CLOSED = select(func.count()).where(schema.batches.c.run_id == bindparam("id"), schema.batches.c.state == "intended")
+_ONE_BATCH = select(*_BATCH).where(schema.batches.c.batch_id == bindparam("id"))
+_WALK = tuple(schema.batches.c[name] for name in ("run_id", "source", "policy", "number", "batch_id"))
+_UNFINISHED = select(*_BATCH).where(schema.UNFINISHED).order_by(*_WALK)
+_UNFINISHED_OF_RUN = _UNFINISHED.where(schema.batches.c.run_id == bindparam("id"))
 
 
 class Work(Queue):
@@ -49,33 +63,29 @@ class Work(Queue):
     def start_run(self, run: RunRow) -> None:
         """Keep a run that begins."""
         with self._write() as connection:
-            connection.execute(insert(schema.runs).values(values(run)))
+            connection.execute(insert(schema.runs), values(run))
 
     def end_run(self, run_id: str, state: RunEnd, counts: RunCounts, exit_code: int) -> None:
         """Keep how a run ended. Raises RetentionError when it isn't running, or claims to be whole and isn't."""
-        runs, batches = schema.runs, schema.batches
         with self._write() as connection:
-            if state in {"done", "findings"}:
-                open_ones = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == "intended")
-                if connection.execute(open_ones).scalar():
-                    raise RetentionError(f"The run {run_id} can't end as {state}: a batch of it was not closed.")
-            ended = {"state": state, "counts": counts, "exit_code": exit_code, "ended_at": self._now()}
-            done = connection.execute(update(runs).where(runs.c.run_id == run_id, runs.c.state == "running").values(ended))
-            if done.rowcount == 0:
+            if state in {"done", "findings"} and connection.execute(_NOT_CLOSED, {"id": run_id}).scalar():
+                raise RetentionError(f"The run {run_id} can't end as {state}: a batch of it was not closed.")
+            ended = {"id": run_id, "state": state, "counts": counts, "exit_code": exit_code, "ended_at": self._now()}
+            if connection.execute(_END_RUN, ended).rowcount == 0:
                 raise RetentionError(f"The run {run_id} can't be ended: it is not running.")
             self._end_order(connection, run_id)
 
     def run(self, run_id: str) -> RunRow | None:
         """Return a run, or None."""
-        return next(iter(self._runs(select(*_RUN).where(schema.runs.c.run_id == run_id))), None)
+        return next(iter(self._runs(_ONE_RUN, id=run_id)), None)
 
     def runs(self, limit: int) -> list[RunRow]:
         """Return the runs that started last, newest first."""
-        return self._runs(_newest().limit(limit))
+        return self._runs(_SOME_RUNS, most=limit)
 
     def open_runs(self) -> list[RunRow]:
         """Return the runs that have not ended; which of them still live, only their locks can tell."""
-        return self._runs(_newest().where(schema.runs.c.state == "running"))
+        return self._runs(_OPEN_RUNS)
 
     def history(self, source: str, limit: int) -> list[int]:
         """Return on how many records earlier runs acted in this source, newest first; refused and failed ones left out."""
@@ -171,7 +181,7 @@ class Work(Queue):
     def batch(self, batch_id: str) -> BatchRow | None:
         """Return a batch, or None."""
         with self._read() as connection:
-            row = connection.execute(select(*_BATCH).where(schema.batches.c.batch_id == batch_id)).mappings().first()
+            row = connection.execute(_ONE_BATCH, {"id": batch_id}).mappings().first()
         return None if row is None else BatchRow(**row)
 
     def attempts(self, run_id: str, source: str, number: int) -> list[BatchRow]:
@@ -179,7 +189,7 @@ class Work(Queue):
         table = schema.batches
         wanted = select(*_BATCH).where(table.c.run_id == run_id, table.c.source == source, table.c.number == number)
         with self._read() as connection:
-            return [BatchRow(**row) for row in connection.execute(wanted.order_by(*_walk(table))).mappings()]
+            return [BatchRow(**row) for row in connection.execute(wanted.order_by(*_WALK)).mappings()]
 
     def committed_in(self, stream: str, last: int) -> list[BatchRow]:
         """Return the last committed batches with intents in a stream of the audit trail, in the order of these."""
@@ -190,17 +200,14 @@ class Work(Queue):
 
     def unfinished(self, run_id: str | None = None) -> list[BatchRow]:
         """Return the batches of one run, or of all, that are in no final state: pending or intended."""
-        table = schema.batches
-        wanted = select(*_BATCH).where(schema.UNFINISHED).order_by(*_walk(table))
-        if run_id is not None:
-            wanted = wanted.where(table.c.run_id == run_id)
+        wanted = _UNFINISHED if run_id is None else _UNFINISHED_OF_RUN
         with self._read() as connection:
-            return [BatchRow(**row) for row in connection.execute(wanted).mappings()]
+            return [BatchRow(**row) for row in connection.execute(wanted, {} if run_id is None else {"id": run_id}).mappings()]
 
     def batches(self, run_id: str) -> Iterator[BatchRow]:
         """Yield a run's batches by source, policy and number, in constant memory, with no transaction left open."""
         table = schema.batches
-        page = select(*_BATCH).where(table.c.run_id == run_id).order_by(*_walk(table)).limit(_PAGE)
+        page = select(*_BATCH).where(table.c.run_id == run_id).order_by(*_WALK).limit(_PAGE)
         done = 0
         while True:
             # Batches are never deleted or renumbered, so an offset neither skips nor repeats one.
@@ -347,17 +354,9 @@ class Work(Queue):
         elif kept != blob:
             raise RetentionError(f"Other aliases were kept for the batch {batch_id} already. Nothing was written.")
 
-    def _runs(self, wanted: Select[Any]) -> list[RunRow]:
+    def _runs(self, wanted: Select[Any], **asked: object) -> list[RunRow]:
         with self._read() as connection:
-            return [RunRow(**row) for row in connection.execute(wanted).mappings()]
-
-
-def _newest() -> Select[Any]:
-    return select(*_RUN).order_by(schema.runs.c.started_at.desc(), schema.runs.c.run_id.desc())
-
-
-def _walk(table: Any) -> tuple[Any, ...]:
-    return table.c.run_id, table.c.source, table.c.policy, table.c.number, table.c.batch_id
+            return [RunRow(**row) for row in connection.execute(wanted, asked).mappings()]
 
 
 def _now_is(connection: Connection, batch_id: str) -> str:

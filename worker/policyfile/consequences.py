@@ -1,7 +1,7 @@
 """What a policy leads to that its writer may not have meant: fields nothing treats, gaps, steps that undo each other.
 
 These checks draw conclusions from a whole policy and are made only for one that is sound by itself. Some conclusions are found by trying:
-`gaps` lets the decision run over every combination of facts that the conditions tell apart.
+`gaps` asks the core about every combination of facts that the conditions tell apart.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from worker.core.conditions import Compare, Condition, Either, Every, Negated
-from worker.core.decide import choose, decide
+from worker.core.decide import choose
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Scalar
-from worker.core.model import SEEN, DispositionKind, LegalBasis, Policy, StateEnd
+from worker.core.model import SEEN, DispositionKind, LegalBasis, Policy, Purpose, StateEnd
+from worker.core.purposes import NeverApplied, purpose_state
 from worker.core.sources import ANSWERED, Function, SharedFact
 from worker.core.standing import NOTHING
 from worker.policyfile.document import Complaints
@@ -105,18 +106,58 @@ def gaps(policy: Policy) -> Gaps:
     Tries every combination that conditions tell apart, up to a limit; without unknown facts, which keep and report by themselves.
     """
     policy = replace(policy, effective=None)
-    uncovered: dict[str, Mapping[str, Fact]] = {}
-    unmatched: Mapping[str, Fact] | None = None
     constants = _constants(policy)
     choices = {name: list(dict.fromkeys(possible(policy, name, constants.get(name, [])))) for name in policy.deciding}
-    for combination in itertools.islice(itertools.product(*choices.values()), _TRIES):
+    tried = [_Tried(policy, purpose) for purpose in policy.purposes]
+    avoidable = [each.may_never_apply(choices) for each in tried]
+    # Most policies have a purpose for every case and one disposition for all: then there is nothing to try together.
+    open_fields = {
+        name: [tried[place] for place in places]
+        for name, places in policy.purposes_of.items()
+        if places and all(avoidable[place] for place in places)
+    }
+    open_end = all(disposition.when is not None for disposition in policy.dispositions)
+    uncovered: dict[str, Mapping[str, Fact]] = {}
+    unmatched: Mapping[str, Fact] | None = None
+    combinations = itertools.product(*choices.values())
+    for combination in itertools.islice(combinations, _TRIES if open_fields or open_end else 0):
         facts = dict(zip(choices, combination, strict=True))
-        for name in decide(facts, policy, NOTHING, _DAY).uncovered:
-            if policy.purposes_of[name]:
-                uncovered.setdefault(name, _telling(facts, constants))
-        if unmatched is None and choose(policy.dispositions, facts) == "no disposition matches":
+        for name, purposes in open_fields.items():
+            if name not in uncovered and all(each.never_applied(facts) for each in purposes):
+                uncovered[name] = _telling(facts, constants)
+        if open_end and unmatched is None and choose(policy.dispositions, facts) == "no disposition matches":
             unmatched = _telling(facts, constants)
     return Gaps(uncovered, unmatched)
+
+
+class _Tried:
+    """A purpose that is tried: whether it never applied to a record, worked out once for each combination of its own facts."""
+
+    def __init__(self, policy: Policy, purpose: Purpose) -> None:
+        self._policy = policy
+        self._purpose = purpose
+        names: dict[str, None] = {}
+        prolonged: Purpose | None = purpose
+        while prolonged is not None:
+            names.update(dict.fromkeys(policy.deciding_of(prolonged)))
+            prolonged = policy.purpose(prolonged.extends) if prolonged.extends is not None else None
+        self._names = tuple(names)
+        self._known: dict[tuple[Fact, ...], bool] = {}
+
+    def may_never_apply(self, choices: Mapping[str, Collection[Fact]]) -> bool:
+        """Whether there are facts with which it never applied; also true when there is too much to try."""
+        tried = itertools.islice(itertools.product(*(choices[name] for name in self._names)), _TRIES + 1)
+        return any(number == _TRIES or self._of(own) for number, own in enumerate(tried))
+
+    def never_applied(self, facts: Mapping[str, Fact]) -> bool:
+        """Whether it never applied to a record with these facts."""
+        return self._of(tuple(facts[name] for name in self._names))
+
+    def _of(self, own: tuple[Fact, ...]) -> bool:
+        if own not in self._known:
+            facts = dict(zip(self._names, own, strict=True))
+            self._known[own] = isinstance(purpose_state(self._policy, self._purpose, facts, NOTHING, _DAY), NeverApplied)
+        return self._known[own]
 
 
 def _warn_of_gaps(entry: Entry, fields: Path, complaints: Complaints) -> None:

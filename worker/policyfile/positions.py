@@ -7,15 +7,29 @@ random documents: it finds exactly the paths that `tomllib` finds, each on the l
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 
 Path = tuple[str | int, ...]
 """The way to a value: keys of tables, and 0-based numbers of elements."""
 
-_BARE_END = frozenset(",]}#\n")
-_BLANK = frozenset(" \t")
-_BLANK_OR_LINE_END = frozenset(" \t\r\n")
+_BLANK = re.compile(r"[ \t]*")
+_BETWEEN = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+"""What may stand between two tokens: blanks, line ends and comments."""
+_BARE_KEY = re.compile(r"[\w-]*")
+_BARE_VALUE = re.compile(r"[^,\]}#\n]*")
+_STRINGS = tuple(
+    (quotes, re.compile(pattern, re.DOTALL))
+    for quotes, pattern in (
+        # A multi-line string may end with one or two quotes of its own before the closing three.
+        ('"""', r'"""(?:[^"\\]++|\\.|"(?!""))*+""""*'),
+        ("'''", r"'''.*?''''*"),
+        ('"', r'"(?:[^"\\]++|\\.)*+"'),
+        ("'", r"'[^']*'"),
+    )
+)
+"""The four kinds of strings by what they begin with, the longer ones first."""
 
 
 def positions(text: str) -> Mapping[Path, int]:
@@ -87,26 +101,23 @@ class _Scanner:
             self.lines.setdefault(path, line)
         path = (*path, names[-1])
         self.lines[path] = line
-        self._skip(_BLANK)
+        self._over(_BLANK)
         self._advance(1)
-        self._skip(_BLANK)
+        self._over(_BLANK)
         self._value(path)
 
     def _key(self) -> list[str]:
         """Read a dotted name; afterwards the next character is the one behind it."""
         names: list[str] = []
         while True:
-            self._skip(_BLANK)
+            self._over(_BLANK)
             if self._peek() in ('"', "'"):
                 start = self.at
                 self._string()
                 names.append(_text_of(self.text[start : self.at]))
             else:
-                start = self.at
-                while self._peek().isalnum() or self._peek() in ("-", "_"):
-                    self.at += 1
-                names.append(self.text[start : self.at])
-            self._skip(_BLANK)
+                names.append(self._over(_BARE_KEY))
+            self._over(_BLANK)
             if self._peek() != ".":
                 return names
             self._advance(1)
@@ -121,8 +132,7 @@ class _Scanner:
             case "{":
                 self._inline_table(path)
             case _:
-                while self._peek() and self._peek() not in _BARE_END:
-                    self.at += 1
+                self._over(_BARE_VALUE)
 
     def _array(self, path: Path) -> None:
         """Read an array, whose elements may be spread over lines and set apart by comments."""
@@ -149,17 +159,7 @@ class _Scanner:
 
     def _string(self) -> None:
         """Read over a string of any of the four kinds."""
-        quote = self._peek()
-        closing = quote * 3 if self.text.startswith(quote * 3, self.at) else quote
-        self._advance(len(closing))
-        while not self.text.startswith(closing, self.at):
-            self._advance(2 if quote == '"' and self._peek() == "\\" else 1)
-        self._advance(len(closing))
-        if len(closing) == 1:
-            return
-        # A multi-line string may end with one or two quotes of its own before the closing three.
-        while self._peek() == quote:
-            self._advance(1)
+        self._over(next(kind for quotes, kind in _STRINGS if self.text.startswith(quotes, self.at)))
 
     # --- Characters ----------------------------------------------------------------------------------------------------------------
 
@@ -172,19 +172,17 @@ class _Scanner:
         self.line += self.text.count("\n", self.at, self.at + count)
         self.at += count
 
-    def _skip(self, characters: frozenset[str]) -> None:
-        """Step over every one of these characters."""
-        while self._peek() and self._peek() in characters:
-            self._advance(1)
+    def _over(self, pattern: re.Pattern[str]) -> str:
+        """Step over what a pattern matches here, and return it; it must match, if only nothing."""
+        found = pattern.match(self.text, self.at)
+        text = found[0] if found is not None else ""
+        self._advance(len(text))
+        return text
 
     def _skip_to_token(self) -> bool:
         """Step over blanks, line ends and comments; False at the end of the text."""
-        while True:
-            self._skip(_BLANK_OR_LINE_END)
-            if self._peek() != "#":
-                return bool(self._peek())
-            end = self.text.find("\n", self.at)
-            self.at = len(self.text) if end < 0 else end
+        self._over(_BETWEEN)
+        return self.at < len(self.text)
 
 
 def _text_of(quoted: str) -> str:

@@ -149,13 +149,13 @@ class StandingIndex:
 
 def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
     """Return the index of everything that stands for one policy's records, released holds included (they move deadlines)."""
-    version = machine.ledger.standing_version()
+    version, holds, requests = machine.ledger.all_standing()
     secret = machine.keyring.match().secret
     source = policy.source
     everywhere: list[Standing] = []
     by_identifier: dict[bytes, list[Standing]] = defaultdict(list)
     by_record: dict[bytes, list[Standing]] = defaultdict(list)
-    for row in machine.ledger.holds(active=False):
+    for row in holds:
         standing = Standing(holds=(_hold(row, machine),))
         match row.scope:
             case "source" if row.source == source.name:
@@ -172,7 +172,7 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
                     by_identifier[own].append(standing)
             case _:
                 pass
-    for asked in machine.ledger.requests(active=True):
+    for asked in requests:
         for text in asked.tokens:
             by_identifier[bytes.fromhex(text)].append(Standing(requests=(_request(asked),)))
     if by_identifier:

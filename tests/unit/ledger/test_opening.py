@@ -124,7 +124,7 @@ def test_acceptances_outlive_a_new_kind_of_finding(url: str, clock: Clock) -> No
 
 def test_a_newer_ledger_is_refused(url: str, ledger: Ledger) -> None:
     """An older worker must not write by rules that have changed."""
-    with ledger._writing.begin() as connection:
+    with ledger._transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(ConfigurationError, match="newer version"):
@@ -206,6 +206,6 @@ def test_an_older_ledger_keeps_what_it_knew(tmp_path: Path, clock: Clock) -> Non
         ledger.record_findings("r2", [FindingRow("review", "*", "*", "cookies", 1)])
         with pytest.raises(ConfigurationError, match="no finding"):
             ledger.accept_finding("0" * 64, "chief", "known", START.date(), 1)
-        with ledger._writing.begin() as connection:
+        with ledger._transaction() as connection:
             assert [] == connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             assert "findings" == connection.exec_driver_sql("PRAGMA foreign_key_list(accepted_findings)").one()[2]

@@ -55,7 +55,7 @@ def test_a_run_that_was_open_when_the_worker_was_upgraded_goes_on(url: str, ledg
             "ALTER TABLE work ADD COLUMN body BLOB NOT NULL DEFAULT x''",
             "UPDATE work SET body = (SELECT body FROM parcels WHERE parcels.batch_id = work.batch_id) WHERE state <> 'done'",
             "DROP TABLE parcels",
-            "UPDATE alembic_version SET version_num = '0009'",
+            "UPDATE alembic_version SET version_num = '0010'",
         ):
             connection.exec_driver_sql(statement)
 

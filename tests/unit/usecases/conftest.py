@@ -24,7 +24,7 @@ from worker.core.model import Schedule
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
 from worker.policyfile import loads
-from worker.settings import load
+from worker.settings import Settings, load
 from worker.usecases.applying import RunResult, apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.machine import Machine
@@ -167,15 +167,7 @@ class Lab:
     @contextmanager
     def machine(self) -> Iterator[Machine]:
         """Open everything, as a new process would."""
-        settings = load(
-            {
-                "RETENTION_STATE": str(self.folder / "state"),
-                "RETENTION_KEYS": str(self.folder / "keys" / "keys.json"),
-                "RETENTION_OPERATOR": "dora",
-                **self.environ,
-            },
-            folder=self.folder,
-        )
+        settings = settings_of(self.folder, tuple(self.environ.items()))
         settings.state.mkdir(exist_ok=True)
         made = settings.state / "ledger.sqlite"
         if not made.exists():
@@ -226,6 +218,13 @@ class Lab:
     def effects(self) -> list[tuple[str, str]]:
         """Return (action, record) of every effect in the trail, sorted."""
         return sorted((str(each.action), str(each.payload["retention.record"])) for each in outcomes(self.folder / "state" / "audit"))
+
+
+@lru_cache(maxsize=4)
+def settings_of(folder: Path, more: tuple[tuple[str, str], ...]) -> Settings:
+    """Return the settings of a laboratory, read once for all processes that a test plays in it."""
+    fixed = {"RETENTION_STATE": str(folder / "state"), "RETENTION_KEYS": str(folder / "keys" / "keys.json"), "RETENTION_OPERATOR": "dora"}
+    return load({**fixed, **dict(more)}, folder=folder)
 
 
 @lru_cache
