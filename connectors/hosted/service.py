@@ -27,6 +27,10 @@ class Refused(Exception):
         self.answer = answer
 
 
+class HalfGone(Refused):
+    """The service refused a later step of a deletion: what it was about lies half way, where its record doesn't show it any more."""
+
+
 class Gone(Exception):
     """The record isn't there any more."""
 
@@ -139,6 +143,18 @@ class Related(Protocol):
 
     def is_loose(self, item: Item) -> bool:
         """Whether a row no longer belongs to the record it belonged to, asked anew."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Halved(Protocol):
+    """What the rows of a relation offer besides when a row goes in several steps, and is hidden from its record after the first."""
+
+    def half_gone(self, key: Key) -> Item | None:
+        """Return what stands for a row that lies half way now, None when it is gone, or where it was.
+
+        Of it nothing has to be readable but its key, and `delete` ends what was begun (Stale when it lies there no more).
+        """
         ...  # pragma: no cover
 
 

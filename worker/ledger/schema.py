@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from worker.ledger import rows
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration: what `alembic_version` says when the ledger needs none. A test compares the two."""
 
 UNFINISHED = text("state IN ('pending', 'intended')")
@@ -410,6 +410,15 @@ suppressions = Table(
     Column("at", Instant, nullable=False),
     UniqueConstraint("batch_id", "source"),
     Index("ix_suppressions_source_suppression_id", "source", "suppression_id"),
+)
+
+begun = Table(
+    "begun",
+    metadata,
+    Column("batch_id", String(64), ForeignKey("batches.batch_id"), primary_key=True),
+    Column("source", String(200), nullable=False, index=True),
+    Column("sealed", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 marks = Table(
