@@ -5,7 +5,7 @@ No error text and no answer holds anything out of a record, nor an address with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from worker.core.facts import Raw
@@ -154,6 +154,19 @@ class Halved(Protocol):
         """Return what stands for a row that lies half way now, None when it is gone, or where it was.
 
         Of it nothing has to be readable but its key, and `delete` ends what was begun (Stale when it lies there no more).
+        """
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Barring(Protocol):
+    """What a client offers besides when its service refuses to delete what others refer to, and each request stands for itself."""
+
+    def barred(self, records: Mapping[Key, Mapping[str, Collection[Key]]]) -> Mapping[Key, str]:
+        """Return why some of these records can't go whole: what to say of them (`Refused.answer`).
+
+        Asked once for a batch, before it begins, and again about those it named, since what keeps one may go with another.
+        records -- by record all that goes with it, and itself if it goes: keys by table. Raises as `Records.get`.
         """
         ...  # pragma: no cover
 

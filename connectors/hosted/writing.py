@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from connectors.hosted.relatives import Path, Relatives
-from connectors.hosted.service import Gone, HalfGone, Item, Records, Refused, Related, Stale
+from connectors.hosted.service import Barring, Gone, HalfGone, Item, Records, Refused, Related, Stale
 from connectors.patience import InDoubt
+from connectors.relations import relations_along
 from worker.core.facts import Raw
 from worker.core.sources import Source
 from worker.errors import RetentionError
@@ -54,6 +55,7 @@ class Writing:
     """The requests of one batch. before, now -- what belongs to its records, as it was decided on and as it is."""
 
     def __init__(self, source: Source, records: Records, *, before: Relatives, now: Relatives) -> None:
+        self._source = source
         self._records = records
         self._before = before
         self._now = now
@@ -63,25 +65,45 @@ class Writing:
     def carry_out(self, jobs: Sequence[Job], *, until: float) -> list[Undone]:
         """Do one job after the other and return what was not done. Begins with nothing after `until` (monotonic)."""
         undone: list[Undone] = []
+        try:
+            barred = self._barred(jobs) if time.monotonic() <= until else {}
+        except RetentionError:
+            return [each for job in jobs for each in _left(job, job.steps, Left.BUSY)]
         for number, job in enumerate(jobs):
             # After that somebody else may have been told to do this batch.
-            left = self._one(job) if time.monotonic() <= until else _left(job, job.steps, Left.BUSY)
+            left = self._one(job, is_barred=job.key in barred) if time.monotonic() <= until else _left(job, job.steps, Left.BUSY)
             undone += left
             if any(each.why is Left.BUSY for each in left):
                 return undone + [each for later in jobs[number + 1 :] for each in _left(later, later.steps, Left.BUSY)]
         return undone
 
-    def _one(self, job: Job) -> list[Undone]:
-        """Do what is to be done with one record and what belongs to it; return what of it was not done."""
+    def _barred(self, jobs: Sequence[Job]) -> Mapping[Key, str]:
+        """Return what is said of the records that the service would refuse after some of their rows have gone."""
+        if not isinstance(self._records, Barring):
+            return {}
+        records: dict[Key, dict[str, set[Key]]] = {}
+        for job in jobs:
+            going = records[job.key] = {self._source.table: {job.key}} if job.settings is None else {}
+            for step in job.steps:
+                if not step.detach:
+                    going.setdefault(relations_along(self._source, step.path)[-1].table, set()).add(step.key)
+        records = {key: going for key, going in records.items() if going}
+        return self._records.barred(records) if records else {}
+
+    def _one(self, job: Job, *, is_barred: bool) -> list[Undone]:
+        """Do what is to be done with one record and what belongs to it, and return what was not. is_barred -- it couldn't go whole."""
         try:
             now = self._records.get(job.key)
             why = Left.GONE if now is None else None if self._is_same(job, now) else Left.CHANGED
+            barred = self._barred([job]).get(job.key) if is_barred and why is None else None
         except Refused as refused:
             return _left(job, job.steps, Left.FAILED, refused.answer)
         except RetentionError:
             return _left(job, job.steps, Left.BUSY)
         if why is not None:
             return _left(job, job.steps, why)
+        if barred is not None:
+            return _left(job, job.steps, Left.FAILED, barred)
         undone: list[Undone] = []
         for number, step in enumerate(job.steps):
             left, said, half = self._stepped(step)
