@@ -7,6 +7,7 @@ twice; what a person deleted is taken for ours; a key stands readable in the led
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -260,3 +261,14 @@ class TestRefused:
         assert office.command("run").code in (0, 4)
         finished(office)
         assert {} == office.zoho.bin
+
+
+@pytest.mark.parametrize("code", ["NO_CONTENT", "NO_RECORDS_FOUND"])
+def test_a_bin_that_says_that_it_is_empty(office: Office, code: str) -> None:
+    """Where Zoho says with a word and HTTP 200 that a list is empty it is, as with 204; any other word there is an error."""
+    body = json.dumps({"code": code, "details": {}, "message": "nothing", "status": "error"}).encode()
+    office.proxy.about(lambda r: r.path.split("?")[0].endswith("/deleted"), 200, body=body)
+    assert 0 == office.command("sources", "check").code
+    office.proxy.heal()
+    office.proxy.about(lambda r: r.path.split("?")[0].endswith("/deleted"), 200, body=body.replace(code.encode(), b"INVALID_MODULE"))
+    assert office.command("sources", "check").code not in (0, 4)
