@@ -240,8 +240,10 @@ class TestRefused:
         office.zoho.kept = {NOTE}
         assert 5 == office.command("apply", office.command.approved()).code
         office.zoho.kept = set()
-        office.proxy.about(purges(NOTE), None, applied=True, times=1)
+        office.proxy.any(None, applied=True, times=1).on = purges(NOTE)
+        before = len(office.proxy.seen)
         assert office.command("run").code in (0, 4)
+        assert 1 == sum(purges(NOTE)(request) for request, _ in office.proxy.seen[before:])
         finished(office)
 
     def test_nobody_can_be_asked(self, office: Office) -> None:
@@ -267,8 +269,9 @@ class TestRefused:
 def test_a_bin_that_says_that_it_is_empty(office: Office, code: str) -> None:
     """Where Zoho says with a word and HTTP 200 that a list is empty it is, as with 204; any other word there is an error."""
     body = json.dumps({"code": code, "details": {}, "message": "nothing", "status": "error"}).encode()
-    office.proxy.about(lambda r: r.path.split("?")[0].endswith("/deleted"), 200, body=body)
+    is_listing: Callable[[Request], bool] = lambda r: r.path.split("?")[0].endswith("/deleted")  # noqa: E731
+    office.proxy.any(200, body=body).on = is_listing
     assert 0 == office.command("sources", "check").code
     office.proxy.heal()
-    office.proxy.about(lambda r: r.path.split("?")[0].endswith("/deleted"), 200, body=body.replace(code.encode(), b"INVALID_MODULE"))
+    office.proxy.any(200, body=body.replace(code.encode(), b"INVALID_MODULE")).on = is_listing
     assert office.command("sources", "check").code not in (0, 4)
