@@ -110,12 +110,23 @@ class Relatives:
                     its[each.key] = row
                     self._hidden.setdefault(path, set()).add(each.key)
 
+    def is_declared(self, path: Path) -> bool:
+        """Whether there is such a path of relations."""
+        try:
+            return bool(relations_along(self._source, path))
+        except KeyError:
+            return False
+
+    def hidden(self, path: Path, records: Mapping[Key, Item]) -> set[Key]:
+        """Return which rows of records lie half way."""
+        self.of(path, records)
+        return self._hidden.get(path, set())
+
     def half_gone(self, begun: Begun) -> Item | None:
         """Return what stands for a row that lies half way; None when it doesn't, or its relation is declared no more."""
-        try:
-            rows = self.rows(relations_along(self._source, begun.path)[-1])
-        except (KeyError, IndexError):
+        if not self.is_declared(begun.path):
             return None
+        rows = self.rows(relations_along(self._source, begun.path)[-1])
         return rows.half_gone(begun.key) if isinstance(rows, Halved) else None
 
     def related(self, path: Sequence[str], records: Mapping[Key, Item], columns: Sequence[str]) -> list[tuple[Key, Row]]:

@@ -62,8 +62,7 @@ class HostedSource:
 
     def half_gone(self, rows: Sequence[Begun]) -> list[Begun]:
         """Return which of these rows lie half way now."""
-        relatives = relatives_of(self.spec, self._records, self._siblings)
-        return [each for each in rows if relatives.half_gone(each) is not None]
+        return HostedReader(self.spec, self._records, self._siblings, rows).half_gone()
 
     def _recalled(self) -> Sequence[Begun]:
         """Return the rows whose deletion may have come half way."""
@@ -151,9 +150,25 @@ class HostedReader:
 
     def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
         """Return (record's key, row of a relation) for the relation's rows of some records."""
+        return self._relatives.related(path, self._holding(path, keys), columns)
+
+    def half_gone(self) -> list[Begun]:
+        """Return which of the rows whose deletion was begun lie half way; those that are listed with their records aren't asked about."""
+        found: list[Begun] = []
+        for path in dict.fromkeys(each.path for each in self._begun if self._relatives.is_declared(each.path)):
+            rows = [each for each in self._begun if each.path == path]
+            records = self._holding(path, list(dict.fromkeys(each.record for each in rows)))
+            hidden = self._relatives.hidden(path, records)
+            found += [
+                each for each in rows if (each.key in hidden if each.record in records else self._relatives.half_gone(each) is not None)
+            ]
+        return found
+
+    def _holding(self, path: Sequence[str], keys: Sequence[Key]) -> dict[Key, Item]:
+        """Return records as what leads to the rows at the end of a path: without those that are gone, where their key is not enough."""
         relations = [each for each in self._source.relations if each.name in path[:1]]
         by_key = bool(relations) and relations[0].own == self._source.key
-        return self._relatives.related(path, dict.fromkeys(keys) if by_key else self._items(keys), columns)
+        return dict.fromkeys(keys) if by_key else self._items(keys)
 
     def _items(self, keys: Sequence[Key]) -> dict[Key, Item]:
         """Return records by their keys, without those that are gone."""
