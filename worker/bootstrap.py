@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
@@ -28,8 +29,9 @@ from worker.errors import ConfigurationError
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
-from worker.ports import Connection, Faults, NoFaults, OpenSource
+from worker.ports import Begun, Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
+from worker.usecases.halves import recalled
 from worker.usecases.keykeeping import end_destruction
 from worker.usecases.keyrotating import end_rotation
 from worker.usecases.machine import Machine
@@ -76,7 +78,7 @@ def machine(
             checks = _without_returned(ledger, checks)
         ledger.confirm_keys(checks)
         known = set(keyring.checks())
-        sources = _Sources(settings, schedule.sources)
+        sources = _Sources(settings, schedule.sources, lambda name: recalled(ledger, keyring, name))
         trail = _Trail(settings, now, keyring, ledger)
         helpers = _Helpers(settings, schedule, now)
         joined = Machine(
@@ -123,7 +125,7 @@ def _without_returned(ledger: Ledger, checks: Mapping[str, str]) -> dict[str, st
 def beside(joined: Machine, schedule: Schedule) -> Iterator[Machine]:
     """Give the same machine with the policies of another file, its sources opened as that file declares them."""
     _keep_apart(joined.settings, schedule)
-    sources = _Sources(joined.settings, schedule.sources)
+    sources = _Sources(joined.settings, schedule.sources, lambda name: recalled(joined.ledger, joined.keyring, name))
     try:
         yield replace(joined, schedule=schedule, open_source=sources.open)
     finally:
@@ -158,18 +160,18 @@ def connection(settings: Settings, source: Source, siblings: Mapping[str, Source
 class _Sources:
     """The sources that were opened, each once."""
 
-    def __init__(self, settings: Settings, siblings: Mapping[str, Source]) -> None:
+    def __init__(self, settings: Settings, siblings: Mapping[str, Source], begun: Callable[[str], Sequence[Begun]]) -> None:
         self._settings = settings
         self._siblings = siblings
+        self._begun = begun
         self._opened: dict[str, OpenSource] = {}
 
     def open(self, source: Source) -> OpenSource:
         """Return a source, opened on first use."""
         found = self._opened.get(source.name)
         if found is None:
-            found = self._opened[source.name] = registry.connector(source.connector)(
-                source, connection(self._settings, source, self._siblings)
-            )
+            made = replace(connection(self._settings, source, self._siblings), begun=partial(self._begun, source.name))
+            found = self._opened[source.name] = registry.connector(source.connector)(source, made)
         return found
 
     def close(self) -> None:

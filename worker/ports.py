@@ -10,7 +10,7 @@ number of a relation's rows. Rows come in the order of their keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,12 +57,30 @@ BATCH_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A row along whose deletion takes several steps, of which the first hides it from its record, and may not have come to its end.
+
+    record -- the key of the source's record; path -- as in `Along`; key -- of the row.
+    """
+
+    record: Key
+    path: tuple[str, ...]
+    key: Key
+
+
+def nothing_begun() -> Sequence[Begun]:
+    """Return that every deletion of a row that was begun has ended."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """Where a source's records are and how to get in; secrets are in `url` and are never shown.
 
     witness_table -- whether the connector may keep a small marker table in the source's database, so that a crash can be resolved;
     siblings -- every source of the policy file by name: `related` reads the columns of a relation's own source (`Relation.source`);
-    batch_seconds -- how long a batch may take: where there is a server, it ends by itself a session that idles or works longer.
+    batch_seconds -- how long a batch may take: where there is a server, it ends by itself a session that idles or works longer;
+    begun -- asked whenever something is read: the rows of `Halving` whose deletion earlier batches of this source may not have ended.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -71,6 +89,7 @@ class Connection:
     witness_table: bool = False
     siblings: Mapping[str, Source] = field(default_factory=dict, repr=False)
     batch_seconds: int = BATCH_SECONDS
+    begun: Callable[[], Sequence[Begun]] = field(default=nothing_begun, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +161,14 @@ class Undone:
     """A record, or a row that was to go along, that a committed batch left as it was.
 
     path -- as in `Along`, empty for the source's own records; answer -- what the system said, its status and its own word for it
-    (`HTTP 403 rest_cannot_edit`), never anything out of a record.
+    (`HTTP 403 rest_cannot_edit`), never anything out of a record; begun -- it is a row whose deletion came, or may have come, half way.
     """
 
     key: Key
     why: Left
     path: tuple[str, ...] = ()
     answer: str = ""
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +257,22 @@ class Advising(Protocol):
 
     def advice(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
         """Return (what a run would fail at, what a person should look at) of a source without problems."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Halving(Protocol):
+    """What an opened source may have to offer besides: it deletes rows along in several steps, and the first hides them from their record.
+
+    halving -- whether it does. Then the keys of all rows that are to go are kept, sealed, before the first request, until their batch has
+    ended, and those whose deletion didn't end longer: the source gives them on as rows of their record (`Connection.begun`), so that the
+    record doesn't go without them, and a later batch ends what was begun.
+    """
+
+    halving: bool
+
+    def half_gone(self, rows: Sequence[Begun]) -> Sequence[Begun]:
+        """Return which of these rows lie half way now; what has gone, or is where it was, isn't among them."""
         ...  # pragma: no cover
 
 

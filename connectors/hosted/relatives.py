@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from connectors.hosted.service import Item, Related, Relating
+from connectors.hosted.service import Halved, Item, Related, Relating
 from connectors.relations import relations_along, summary
 from worker.core.compiled import RELATION
 from worker.core.facts import Raw
 from worker.core.sources import Relation, Source
 from worker.errors import ConfigurationError
-from worker.ports import Key, Row
+from worker.ports import Begun, Key, Row
 
 Path = tuple[str, ...]
 
@@ -29,6 +29,9 @@ class Relatives:
     """What belongs to the records of a source. holder -- gives their values; relating -- the client, None when it knows no relations.
 
     With `remembering` every answer is kept, and given again, until `keep` drops it: a batch writes what it has decided on.
+
+    begun -- rows whose deletion may have come half way: where that is so they belong to their record still, which is not to go without
+    them. Facts about the rows of a record are worked out without them, as they are of rows that went.
     """
 
     def __init__(
@@ -39,7 +42,10 @@ class Relatives:
         siblings: Mapping[str, Source],
         *,
         remembering: bool = False,
+        begun: Sequence[Begun] = (),
     ) -> None:
+        self._begun = begun
+        self._hidden: dict[Path, set[Key]] = {}
         self._source = source
         self._holder = holder
         self._relating = relating
@@ -62,6 +68,7 @@ class Relatives:
         if records and records.keys() <= known.keys():
             return {key: known[key] for key in records}
         found = self._asked(path, records)
+        self._add_hidden(path, found)
         if self._remembering:
             self._remembered.setdefault(path, {}).update(found)
         return found
@@ -78,14 +85,49 @@ class Relatives:
         for aggregate in self._source.aggregates:
             if aggregate.name in names:
                 rows = self.rows(self._source.relation(aggregate.relation))
-                for key, its in self.of((aggregate.relation,), records).items():
+                for key, its in self._shown((aggregate.relation,), records).items():
                     own = partial(self._holder.value, records[key])
                     found[key][aggregate.name] = summary(aggregate, own, [partial(rows.value, row) for row in its.values()])
         for name in names:
             if name.startswith(RELATION):
-                for key, its in self.of((name.removeprefix(RELATION),), records).items():
+                for key, its in self._shown((name.removeprefix(RELATION),), records).items():
                     found[key][name] = len(its)
         return found
+
+    def _shown(self, path: Path, records: Mapping[Key, Item]) -> dict[Key, dict[Key, Item]]:
+        """Return for each record the rows that the service shows with it."""
+        found = self.of(path, records)
+        hidden = self._hidden.get(path)
+        return {key: {row: its[row] for row in its if row not in hidden} for key, its in found.items()} if hidden else found
+
+    def _add_hidden(self, path: Path, found: Mapping[Key, dict[Key, Item]]) -> None:
+        """Add to the rows of records those that lie half way."""
+        for each in self._begun:
+            its = found.get(each.record) if each.path == path else None
+            if its is not None and each.key not in its:
+                row = self.half_gone(each)
+                if row is not None:
+                    its[each.key] = row
+                    self._hidden.setdefault(path, set()).add(each.key)
+
+    def is_declared(self, path: Path) -> bool:
+        """Whether there is such a path of relations."""
+        try:
+            return bool(relations_along(self._source, path))
+        except KeyError:
+            return False
+
+    def hidden(self, path: Path, records: Mapping[Key, Item]) -> set[Key]:
+        """Return which rows of records lie half way."""
+        self.of(path, records)
+        return self._hidden.get(path, set())
+
+    def half_gone(self, begun: Begun) -> Item | None:
+        """Return what stands for a row that lies half way; None when it doesn't, or its relation is declared no more."""
+        if not self.is_declared(begun.path):
+            return None
+        rows = self.rows(relations_along(self._source, begun.path)[-1])
+        return rows.half_gone(begun.key) if isinstance(rows, Halved) else None
 
     def related(self, path: Sequence[str], records: Mapping[Key, Item], columns: Sequence[str]) -> list[tuple[Key, Row]]:
         """Return (record's key, row of a relation), as `Reader.related` promises."""

@@ -5,7 +5,7 @@ No error text and no answer holds anything out of a record, nor an address with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from worker.core.facts import Raw
@@ -25,6 +25,10 @@ class Refused(Exception):
     def __init__(self, answer: str) -> None:
         super().__init__(answer)
         self.answer = answer
+
+
+class HalfGone(Refused):
+    """The service refused a later step of a deletion: what it was about lies half way, where its record doesn't show it any more."""
 
 
 class Gone(Exception):
@@ -139,6 +143,31 @@ class Related(Protocol):
 
     def is_loose(self, item: Item) -> bool:
         """Whether a row no longer belongs to the record it belonged to, asked anew."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Halved(Protocol):
+    """What the rows of a relation offer besides when a row goes in several steps, and is hidden from its record after the first."""
+
+    def half_gone(self, key: Key) -> Item | None:
+        """Return what stands for a row that lies half way now, None when it is gone, or where it was.
+
+        Of it nothing has to be readable but its key, and `delete` ends what was begun (Stale when it lies there no more).
+        """
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Barring(Protocol):
+    """What a client offers besides when its service refuses to delete what others refer to, and each request stands for itself."""
+
+    def barred(self, records: Mapping[Key, Mapping[str, Collection[Key]]]) -> Mapping[Key, str]:
+        """Return why some of these records can't go whole: what to say of them (`Refused.answer`).
+
+        Asked once for a batch, before it begins, and again about those it named, since what keeps one may go with another.
+        records -- by record all that goes with it, and itself if it goes: keys by table. Raises as `Records.get`.
+        """
         ...  # pragma: no cover
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,19 +17,34 @@ from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
 from worker.core.sources import Source
 from worker.errors import Changed, Problem
-from worker.ports import Along, Changes, Key, KeyRange, Load, Resolution, Row, Shape, Undone
+from worker.ports import Along, Begun, Changes, Key, KeyRange, Load, Resolution, Row, Shape, Undone, nothing_begun
 
 _NO_LOAD = "a service shows neither replicas nor transactions; take the limit away"
 
 
 class HostedSource:
-    """The records of one service. There are no transactions and no locks: each record is read again directly before it is written."""
+    """The records of one service. There are no transactions and no locks: each record is read again directly before it is written.
+
+    halving -- a row along goes in several steps, and is hidden from its record by the first (`worker.ports.Halving`); begun -- as in
+    `Connection`.
+    """
 
     transactional = False
     lanes = 1
 
-    def __init__(self, source: Source, records: Records, *, batch_seconds: float, siblings: Mapping[str, Source] | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        records: Records,
+        *,
+        batch_seconds: float,
+        siblings: Mapping[str, Source] | None = None,
+        halving: bool = False,
+        begun: Callable[[], Sequence[Begun]] = nothing_begun,
+    ) -> None:
         self.spec = source
+        self.halving = halving
+        self._begun = begun
         self._siblings = siblings or {}
         self.level = records.level
         self.most: int | None = records.most
@@ -39,7 +54,19 @@ class HostedSource:
     def problems(self, policy: Policy | None, schedule_sources: Mapping[str, Source]) -> tuple[list[Problem], list[Problem]]:  # noqa: ARG002
         """Return (what makes the source unusable, what a person should know) after asking the service what the account may do."""
         problems, warnings = self._records.check(self.spec, policy)
+        if not problems and (half := len(self.half_gone(self._recalled()))):
+            what = f"{half} rows that were to go with their records lie half way: a run was stopped, or refused the rest of the deletion."
+            hint = "A later run ends those whose records are due; nothing else does."
+            warnings = [*warnings, Problem(self.spec.name, what, hint)]
         return [*self._unknown_relations(), *problems], warnings
+
+    def half_gone(self, rows: Sequence[Begun]) -> list[Begun]:
+        """Return which of these rows lie half way now."""
+        return HostedReader(self.spec, self._records, self._siblings, rows).half_gone()
+
+    def _recalled(self) -> Sequence[Begun]:
+        """Return the rows whose deletion may have come half way."""
+        return self._begun() if self.halving else ()
 
     def shape(self) -> Shape:
         """Return the columns that records have, those that the service's customer added included."""
@@ -57,7 +84,7 @@ class HostedSource:
     @contextmanager
     def reader(self) -> Iterator[HostedReader]:
         """Return a view for reading; a service has no snapshots, so a record is as it is when its page is read."""
-        yield HostedReader(self.spec, self._records, self._siblings)
+        yield HostedReader(self.spec, self._records, self._siblings, self._recalled())
 
     @contextmanager
     def batch(
@@ -71,7 +98,7 @@ class HostedSource:
     ) -> Iterator[HostedBatch]:
         """Return a batch on a range of records."""
         until = time.monotonic() + self._batch_seconds
-        yield HostedBatch(self.spec, self._records, self._siblings, (within, selection, columns), until=until)
+        yield HostedBatch(self.spec, self._records, self._siblings, (within, selection, columns), until=until, begun=self._recalled())
 
     def resolve(self, batch_id: str, witness: Mapping[str, str]) -> Resolution | None:  # noqa: ARG002
         """Return None: only reading back can tell, record by record."""
@@ -101,10 +128,11 @@ class HostedReader:
 
     remembering = False
 
-    def __init__(self, source: Source, records: Records, siblings: Mapping[str, Source]) -> None:
+    def __init__(self, source: Source, records: Records, siblings: Mapping[str, Source], begun: Sequence[Begun] = ()) -> None:
         self._source = source
         self._records = records
-        self._relatives = relatives_of(source, records, siblings, remembering=self.remembering)
+        self._begun = begun
+        self._relatives = relatives_of(source, records, siblings, remembering=self.remembering, begun=begun)
 
     def rows(self, selection: Selection, columns: Sequence[str], *, within: KeyRange | None = None) -> Iterator[list[Row]]:
         """Yield pages of rows in key order."""
@@ -122,9 +150,25 @@ class HostedReader:
 
     def related(self, path: Sequence[str], keys: Sequence[Key], columns: Sequence[str]) -> list[tuple[Key, Row]]:
         """Return (record's key, row of a relation) for the relation's rows of some records."""
+        return self._relatives.related(path, self._holding(path, keys), columns)
+
+    def half_gone(self) -> list[Begun]:
+        """Return which of the rows whose deletion was begun lie half way; those that are listed with their records aren't asked about."""
+        found: list[Begun] = []
+        for path in dict.fromkeys(each.path for each in self._begun if self._relatives.is_declared(each.path)):
+            rows = [each for each in self._begun if each.path == path]
+            records = self._holding(path, list(dict.fromkeys(each.record for each in rows)))
+            hidden = self._relatives.hidden(path, records)
+            found += [
+                each for each in rows if (each.key in hidden if each.record in records else self._relatives.half_gone(each) is not None)
+            ]
+        return found
+
+    def _holding(self, path: Sequence[str], keys: Sequence[Key]) -> dict[Key, Item]:
+        """Return records as what leads to the rows at the end of a path: without those that are gone, where their key is not enough."""
         relations = [each for each in self._source.relations if each.name in path[:1]]
         by_key = bool(relations) and relations[0].own == self._source.key
-        return self._relatives.related(path, dict.fromkeys(keys) if by_key else self._items(keys), columns)
+        return dict.fromkeys(keys) if by_key else self._items(keys)
 
     def _items(self, keys: Sequence[Key]) -> dict[Key, Item]:
         """Return records by their keys, without those that are gone."""
@@ -172,8 +216,9 @@ class HostedBatch(HostedReader):
         asked: tuple[KeyRange, Selection, Sequence[str]],
         *,
         until: float,
+        begun: Sequence[Begun] = (),
     ) -> None:
-        super().__init__(source, records, siblings)
+        super().__init__(source, records, siblings, begun)
         within, selection, columns = asked
         self._siblings = siblings
         self._until = until
@@ -215,7 +260,7 @@ class HostedBatch(HostedReader):
 
     def commit(self) -> Sequence[Undone]:
         """Carry it out, one record after the other, and return what was not done."""
-        now = relatives_of(self._source, self._records, self._siblings)
+        now = relatives_of(self._source, self._records, self._siblings, begun=self._begun)
         return Writing(self._source, self._records, before=self._relatives, now=now).carry_out(self._jobs, until=self._until)
 
     def _add_along(self, jobs: Mapping[Key, Job], along: Along) -> None:
@@ -223,13 +268,16 @@ class HostedBatch(HostedReader):
         relation = relations_along(self._source, along.path)[-1]
         left = set(along.keys)
         for key, its in self._relatives.of(along.path, {key: job.item for key, job in jobs.items()}).items():
-            for row in left & its.keys():
+            for row in [each for each in its if each in left]:
                 jobs[key].steps.append(Step(along.path, row, its[row], self._relatives.rows(relation), detach=along.detach))
             left -= its.keys()
         if left:
             raise Changed(f"{self._source.name}: the batch did not read all rows that are to go along; nothing was sent.")
 
 
-def relatives_of(source: Source, records: Records, siblings: Mapping[str, Source], *, remembering: bool = False) -> Relatives:
+def relatives_of(
+    source: Source, records: Records, siblings: Mapping[str, Source], *, remembering: bool = False, begun: Sequence[Begun] = ()
+) -> Relatives:
     """Return what belongs to the records of a source."""
-    return Relatives(source, records, records if isinstance(records, Relating) else None, siblings, remembering=remembering)
+    relating = records if isinstance(records, Relating) else None
+    return Relatives(source, records, relating, siblings, remembering=remembering, begun=begun)

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.tryton.models import ID, definition
+from connectors.tryton.models import ID
+from connectors.tryton.referring import Models, pointers
 from connectors.tryton.rpc import Definition, Rpc
 from connectors.tryton.values import DAYS, MANY, MOMENTS, TEXTS
 from worker.core.model import DispositionKind, Policy
@@ -43,7 +44,7 @@ def declared(source: Source) -> list[Problem]:
 
 def check(rpc: Rpc, source: Source, policy: Policy | None, *, encrypted: bool) -> tuple[list[Problem], list[Problem]]:
     """Return (what makes the source unusable, what a person should know)."""
-    models = _Models(rpc)
+    models = Models(rpc)
     fields = models.of(source.table)
     pointing = _pointing(rpc, source, models) if policy is not None and any(_deletes(policy)) else _Pointing()
     problems = [*_columns(source, models), *_relations(source, models), *_access(rpc, source, policy, models)]
@@ -65,37 +66,7 @@ def rights(source: Source, account: str, *, writes: bool) -> list[str]:
     return said
 
 
-class _Models:
-    """The fields of models, each asked for once."""
-
-    def __init__(self, rpc: Rpc) -> None:
-        self._rpc = rpc
-        self._known: dict[str, Definition] = {}
-
-    def of(self, name: str) -> Definition:
-        """Return a model's fields; ConfigurationError when there is no such model."""
-        if name not in self._known:
-            self._known[name] = definition(self._rpc, name)
-        return self._known[name]
-
-    def has(self, name: str) -> bool:
-        """Whether there is such a model."""
-        try:
-            return bool(self.of(name))
-        except ConfigurationError:
-            return False
-
-    def shows(self, name: str, field: str, pointed_at: str) -> bool:
-        """Whether the API shows the records of a model that point to another: mere links between two it doesn't."""
-        nobody = f"{pointed_at},0" if self.of(name).get(field, {}).get("type") == "reference" else 0
-        try:
-            self._rpc.asks(f"model.{name}.search_count", [[field, "=", nobody]])
-        except KeyError:
-            return False
-        return True
-
-
-def _columns(source: Source, models: _Models) -> Iterator[Problem]:
+def _columns(source: Source, models: Models) -> Iterator[Problem]:
     """Find columns that the model doesn't have, or that hold no single value."""
     for field in source.fields:
         where = f"{source.name}.{field.name}"
@@ -114,7 +85,7 @@ def _columns(source: Source, models: _Models) -> Iterator[Problem]:
             model = fields[name].get("relation") or ""
 
 
-def _relations(source: Source, models: _Models) -> Iterator[Problem]:
+def _relations(source: Source, models: Models) -> Iterator[Problem]:
     """Find relations that Tryton can't follow."""
     for relation in _all(source.relations):
         where = f"{source.name}.{relation.name}"
@@ -139,7 +110,7 @@ def _relations(source: Source, models: _Models) -> Iterator[Problem]:
                 yield Problem(f"{source.name}.{aggregate.name}", f"{relation.table} has no field {column!r}.")
 
 
-def _access(rpc: Rpc, source: Source, policy: Policy | None, models: _Models) -> Iterator[Problem]:
+def _access(rpc: Rpc, source: Source, policy: Policy | None, models: Models) -> Iterator[Problem]:
     """Find models that the account may not do with what the policy asks for."""
     needed: dict[str, set[str]] = {source.table: {"read"}}
     if policy is not None:
@@ -197,33 +168,25 @@ def _cascades(source: Source, policy: Policy, pointing: _Pointing) -> Iterator[P
 
 @dataclass(frozen=True, slots=True)
 class _Pointing:
-    """The undeclared fields of other models that point to these records: those that have to, and those that may."""
+    """The undeclared fields of other models that point to these records: those that have to, those that may, and those not shown."""
 
     owned: Sequence[tuple[str, str]] = ()
     loose: Sequence[tuple[str, str]] = ()
+    unseen: Sequence[tuple[str, str]] = ()
 
 
-def _pointing(rpc: Rpc, source: Source, models: _Models) -> _Pointing:
+def _pointing(rpc: Rpc, source: Source, models: Models) -> _Pointing:
     """Find out what points to these records."""
     known = {(each.table, name) for each in source.relations for name in each.theirs}
-    fields = models.of(source.table)
-    own = {(str(each.get("relation")), str(each.get("relation_field"))) for each in fields.values() if each["type"] == "one2many"}
-    said = rpc.read("model.ir.model.field.search_read", [["relation", "=", source.table]], 0, None, None, ["name", "model", "ttype"])
-    owned: list[tuple[str, str]] = []
-    loose: list[tuple[str, str]] = []
-    for model, name in sorted({(each["model"], each["name"]) for each in said if each["ttype"] == "many2one"} - known):
-        try:
-            theirs = models.of(model)
-        except ConfigurationError:
-            continue
-        # What only a window asks for is kept nowhere.
-        if "create_date" in theirs:
-            belongs = theirs.get(name, {}).get("required") or (model, name) in own
-            (owned if belongs and models.shows(model, name, source.table) else loose).append((model, name))
-    return _Pointing(owned, loose)
+    found = pointers(rpc, models, source.table, known)
+    return _Pointing(
+        [(each.model, each.field) for each in found if each.shown and each.belongs],
+        [(each.model, each.field) for each in found if each.shown and not each.belongs],
+        [(each.model, each.field) for each in found if not each.shown],
+    )
 
 
-def _worth_knowing(rpc: Rpc, source: Source, models: _Models, pointing: _Pointing, *, encrypted: bool) -> Iterator[Problem]:
+def _worth_knowing(rpc: Rpc, source: Source, models: Models, pointing: _Pointing, *, encrypted: bool) -> Iterator[Problem]:
     """Say what a person should know."""
     fields = models.of(source.table)
     if not encrypted:
@@ -246,10 +209,36 @@ def _worth_knowing(rpc: Rpc, source: Source, models: _Models, pointing: _Pointin
     elif not {each.table for each in source.relations} >= set(RESOURCES):
         yield Problem(source.name, "notes and attachments go with a deleted record; they are counted where they are declared as children.")
     if pointing.loose:
-        names = ", ".join(f"{model} ({name})" for model, name in pointing.loose)
-        what = f"rows that may refer to a record, keep it from being deleted, lose it or go with it, are not declared: {names}."
-        yield Problem(source.name, what, 'Declare those that matter as children, with on_delete = "keep_parent".')
+        what = f"these are not declared, and a record that one of them refers to is left, and named as failed: {_named(pointing.loose)}."
+        yield Problem(source.name, what, 'Declare them as children, with on_delete = "keep_parent", or "detach" where it may be emptied.')
+    yield from _out_of_order(rpc, source)
+    if pointing.unseen:
+        what = f"the API doesn't show this account what refers to a record by {_named(pointing.unseen)}."
+        hint = "Such rows go with it, lose it, or keep it after its children have gone; have an administrator look which."
+        yield Problem(source.name, what, hint)
     yield Problem(source.name, "what record rules hide from the account (other companies, say) is neither found nor treated.")
+
+
+def _out_of_order(rpc: Rpc, source: Source) -> Iterator[Problem]:
+    """Find rows that may go with rows that are declared before them: those would be taken along, and nobody could count them."""
+    going = [each for each in source.relations if each.disposal is Disposal.DELETE]
+    for position, earlier in enumerate(going):
+        asked = [
+            ["relation", "=", earlier.table],
+            ["ttype", "=", "many2one"],
+            ["model", "in", [each.table for each in going[position + 1 :]]],
+        ]
+        said = rpc.read("model.ir.model.field.search_read", asked, 0, None, None, ["model", "name"])
+        found = {each["model"]: each["name"] for each in said}
+        for later in going[position + 1 :]:
+            if later.table in found:
+                what = f"rows of {later.table} ({found[later.table]}) may go with one of {earlier.table}, uncounted."
+                yield Problem(f"{source.name}.{later.name}", what, f"Declare {later.name} before {earlier.name}.")
+
+
+def _named(pointing: Sequence[tuple[str, str]]) -> str:
+    """Return models and fields as people read them."""
+    return ", ".join(f"{model} ({name})" for model, name in pointing)
 
 
 def _deletes(policy: Policy) -> Iterator[bool]:

@@ -11,7 +11,7 @@ the tables finds them. So they are overwritten first, by a change as people make
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from connectors.hosted import Gone, Item, Refused, Stale
@@ -60,6 +60,10 @@ class ErasedParties(TrytonRecords):
     def gone(self, item: Item) -> bool:
         """Whether the party was erased, or deleted, and no way to reach it is left."""
         return self.get(self.key(item)) is None and not any(self._left(item, model) for model in COMPACT)
+
+    def barred(self, records: Mapping[Key, Mapping[str, Collection[Key]]]) -> Mapping[Key, str]:
+        """Return of which parties a row can't go; the party itself stays, and what refers to it too."""
+        return super().barred({record: {each: going[each] for each in going if each != PARTY} for record, going in records.items()})
 
     def delete(self, item: Item) -> None:
         """Make a party inactive, and have it erased."""

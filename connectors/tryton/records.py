@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from connectors.hosted import Item, Related
 from connectors.tryton.checks import check, rights
 from connectors.tryton.models import ID, Browser
+from connectors.tryton.referring import Referring
 from connectors.tryton.rpc import Rpc
 from worker.core.facts import Raw
 from worker.core.model import Policy
@@ -19,7 +20,7 @@ BATCH = 100
 
 
 class TrytonRecords:
-    """The records of one model (`connectors.hosted.Records`, and `Relating`)."""
+    """The records of one model (`connectors.hosted.Records`, with `Relating` and `Barring`)."""
 
     level = Level.PERMANENT
     most = BATCH
@@ -30,6 +31,7 @@ class TrytonRecords:
         self._browser = Browser(rpc, source, siblings)
         self._model = self._browser.model
         self._encrypted = encrypted
+        self._referring = Referring(rpc, source)
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Item]]:
         """Yield the records in the order of their numbers."""
@@ -50,6 +52,10 @@ class TrytonRecords:
     def delete(self, item: Item) -> None:
         """Delete a record for good; notes and attachments go with it, and rows that say so in their models."""
         self._model.delete(item)
+
+    def barred(self, records: Mapping[Key, Mapping[str, Collection[Key]]]) -> Mapping[Key, str]:
+        """Return which records can't go whole, since something that isn't declared refers to them or to their rows."""
+        return self._referring.barred(records)
 
     def update(self, item: Item, settings: Mapping[str, Raw]) -> None:
         """Set columns of a record."""

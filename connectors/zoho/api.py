@@ -25,7 +25,8 @@ MOST = 2_000
 """The most records that one query gives."""
 
 _OK, _NO_CONTENT, _BAD_REQUEST, _NOT_FOUND = 200, 204, 400, 404
-_NOWHERE = frozenset({"INVALID_DATA", "NO_CONTENT", "NO_RECORDS_FOUND", "NOT_FOUND", "RECORD_NOT_FOUND"})
+_NOTHING = frozenset({"NO_CONTENT", "NO_RECORDS_FOUND"})
+_NOWHERE = _NOTHING | {"INVALID_DATA", "NOT_FOUND", "RECORD_NOT_FOUND"}
 _CODE = re.compile(r"[A-Za-z_]{1,60}")
 _LEFT = "x-api-credits-remaining"
 SCHEDULED = "SCHEDULED"
@@ -180,8 +181,13 @@ class Crm:
         return answer
 
     def _page(self, answer: Answer, member: str) -> tuple[list[Record], bool]:
-        """Return the records of a list, and whether there are more; a list that doesn't say is asked for more until it ends."""
+        """Return the records of a list, and whether there are more; a list that doesn't say is asked for more until it ends.
+
+        That a list is empty is said with 204, or with 200 and a word for it; what else is no list is an error.
+        """
         if answer.status == _NO_CONTENT:
+            return [], False
+        if answer.status == _OK and code_of(answer, member) in _NOTHING and not _names_a_part(_result(answer, member)):
             return [], False
         said = self._object(answer)
         rows, info = said.get(member), said.get("info")

@@ -12,7 +12,7 @@ from connectors.zoho.grant import Secrets, SignIn, grant_of
 from connectors.zoho.records import ZohoRecords
 from worker.core.sources import Source
 from worker.errors import ConfigurationError
-from worker.ports import Connection
+from worker.ports import Connection, Level
 
 _SECRETS = ("client_id", "client_secret", "refresh_token")
 _SPENDING = ("credits", "spare", "page")
@@ -47,7 +47,10 @@ def open_source(source: Source, connection: Connection) -> HostedSource:
     if page > MOST:
         raise ConfigurationError(f"{source.name}: the option page is {MOST} at most.")
     records = ZohoRecords(source, Crm(source.name, sign_in, spends, limits), connection.siblings, page=page)
-    return HostedSource(source, records, batch_seconds=connection.batch_seconds, siblings=connection.siblings)
+    halving = records.level is Level.PERMANENT
+    return HostedSource(
+        source, records, batch_seconds=connection.batch_seconds, siblings=connection.siblings, halving=halving, begun=connection.begun
+    )
 
 
 def _whole(source: Source, options: dict[str, str], name: str) -> int | None:

@@ -3,6 +3,9 @@
 Threat model. Zoho's deletion is a move into a recycle bin, from which anybody with the right restores it for 60 days. So a deletion is two
 requests, and between them a process may die or Zoho may stop answering. Nothing is said to be gone while it lies in the bin; a second
 attempt begins where the first one ended; and a deletion whose second half Zoho refuses is said to have failed, with where the record lies.
+A note, a file or a looked-up record in the bin hangs on its record no more, and the bin doesn't say on which it hung: its id is kept,
+sealed, from before the first request until nothing of it lies in the bin (`worker.ports.Halving`). Nothing that isn't kept so is taken out
+of the bin: what a person deleted may be restored for 60 days.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from connectors.hosted import Gone, Refused
+from connectors.hosted import Gone, HalfGone, Refused, Stale
 from connectors.http import InDoubt
 from connectors.zoho.api import SCHEDULED, Crm
 from worker.errors import ConfigurationError, RetentionError
@@ -37,6 +40,22 @@ class Removal:
         if self.level is Level.PERMANENT:
             self._purge(key)
         self._begun.discard(key)
+
+    def end(self, key: int) -> None:
+        """Take something out of the bin that an earlier batch moved into it; Stale when it isn't there any more. Raises as `remove`."""
+        self._crm.credits.need(_COSTS)
+        if not self.is_half(key):
+            if key in self._begun:
+                raise Gone
+            # Somebody may have restored it: then it has to be read and decided on anew.
+            raise Stale
+        self._begun.add(key)
+        self._purge(key)
+        self._begun.discard(key)
+
+    def is_half(self, key: int) -> bool:
+        """Whether something lies in the bin, where that isn't gone."""
+        return self.level is Level.PERMANENT and self._crm.is_binned(key)
 
     def is_gone(self, key: int, is_listed: Callable[[], bool]) -> bool:
         """Whether something is where it was no more, and not in the bin either when that is what deleting means."""
@@ -101,7 +120,7 @@ class Removal:
             self._sleep(_SCHEDULED_WAIT)
         raise Refused(f"HTTP 200 {SCHEDULED}")
 
-    def _stuck(self, key: int, word: str) -> Refused:
+    def _stuck(self, key: int, word: str) -> HalfGone:
         """Return the refusal of a deletion that came half way."""
         self._begun.discard(key)
-        return Refused(f"{word}, {_IN_BIN}")
+        return HalfGone(f"{word}, {_IN_BIN}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from connectors.hosted import Gone, Item, Refused
 from connectors.zoho.api import MOST, Crm, Record
-from connectors.zoho.columns import ID, ordered, value
+from connectors.zoho.columns import BINNED, ID, ordered, value
 from connectors.zoho.query import in_list, query, where
 from connectors.zoho.removal import Removal
 from worker.core.facts import Raw
@@ -45,12 +45,22 @@ class Rows:
         """Return the value of a row's field."""
         return value(item, column)
 
+    def half_gone(self, key: Key) -> Item | None:
+        """Return what stands for a row in the recycle bin, of which nothing can be read."""
+        number = int(key[0])
+        return {ID: str(number), BINNED: True} if self._removal.is_half(number) else None
+
     def delete(self, item: Item) -> None:
-        """Delete a row, as gone as a record."""
+        """Delete a row, as gone as a record; of one that lies in the bin the second half."""
+        if item.get(BINNED):
+            self._removal.end(int(item[ID]))
+            return
         self._removal.remove(int(item[ID]), lambda: self._send(item), lambda: self._is_listed(item))
 
     def gone(self, item: Item) -> bool:
         """Whether a row is as gone as a record."""
+        if item.get(BINNED):
+            return not self._removal.is_half(int(item[ID]))
         return self._removal.is_gone(int(item[ID]), lambda: self._is_listed(item))
 
     def detach(self, item: Item) -> None:  # noqa: ARG002

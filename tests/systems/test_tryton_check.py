@@ -46,8 +46,8 @@ class TestCheck:
             ('column = "create_date"', 'column = "addresses.city"', "'addresses' of party.party holds several records"),
             ("match = { resource", "match = { recourse", "ir.note has no field 'recourse'"),
             ('table = "party.address"', 'table = "party.adress"', "no model 'party.adress'"),
-            ("match = { party", "match = { party_name", "rows of party.address (party) go with a deleted record, or keep it"),
-            ('on_delete = "delete"', 'on_delete = "detach"', "'party' of party.address may not be empty"),
+            ("match = { party", "match = { party_name", "rows of party.contact_mechanism (party) go with a deleted record, or keep it"),
+            ('on_delete = "delete"', 'on_delete = "detach"', "'party' of party.contact_mechanism may not be empty"),
             ("notes.create_date", "notes.created", "ir.note has no field 'created'"),
         ],
     )

@@ -2,8 +2,9 @@
 
 Held against Zoho's OpenAPI files (record, coql, fields, modules, recycle_bin, notes, attachments, related_records) two things contradict
 them, on purpose. They know no status 204 for a query, a record, its notes and the list of deleted records, which other calls of the same
-API answer when nothing is found; the connector takes the files' error with 200 for the same. And they call `ids` required where
-attachments are listed, which can't be, since the list is where ids come from. What the fake answers with 401 is in none of the files.
+API answer when nothing is found; the connector takes the files' error with 200 (NO_CONTENT, NO_RECORDS_FOUND) for the same, in lists too.
+And they call `ids` required where attachments are listed, which can't be, since the list is where ids come from: one parameter is described
+once, for the list and for deleting many. What the fake answers with 401 is in none of the files.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from worker.ledger import schema
 from worker.ledger.approvals import Approvals
 from worker.ledger.attention import Attention
 from worker.ledger.connect import connect, parse, put, said
+from worker.ledger.halves import Halves
 from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
 from worker.ledger.migrate import migrate
 from worker.ledger.nights import Nights
@@ -37,7 +38,7 @@ from worker.ledger.tombstones import Graveyard
 from worker.ledger.work import Work
 
 
-class Ledger(Rekeying, Approvals, Work, Nights, Graveyard, Suppressions, Standing, Attention, Stops):
+class Ledger(Rekeying, Approvals, Work, Halves, Nights, Graveyard, Suppressions, Standing, Attention, Stops):
     """Everything the worker remembers. Threads and processes may share one; close it, or use it as a context.
 
     Every method raises Retriable when the ledger can't be reached and RetentionError when it refuses. What a method

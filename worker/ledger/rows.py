@@ -296,7 +296,8 @@ class Suppressed:
 class Intent:
     """What is written down about a batch before its source commits.
 
-    aliases -- see `Ledger.keep_aliases`; lease -- without which it doesn't count; intended -- effects by action, and rows that go along.
+    aliases -- see `Ledger.keep_aliases`; lease -- without which it doesn't count; intended -- effects by action, and rows that go along;
+    begun -- sealed, the rows along whose deletion takes several steps.
     """
 
     batch_id: str
@@ -311,6 +312,7 @@ class Intent:
     suppressed: tuple[Suppressed, ...] = ()
     lease: Lease | None = None
     intended: Mapping[str, Any] | None = None
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)

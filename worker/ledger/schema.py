@@ -421,6 +421,15 @@ suppressions = Table(
     Index("ix_suppressions_source_suppression_id", "source", "suppression_id"),
 )
 
+begun = Table(
+    "begun",
+    metadata,
+    Column("batch_id", String(64), ForeignKey("batches.batch_id"), primary_key=True),
+    Column("source", String(200), nullable=False, index=True),
+    Column("sealed", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
 marks = Table(
     "marks",
     metadata,

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Integer, Select, and_, bindparam, delete, fun
 from worker.errors import RetentionError
 from worker.ledger import schema
 from worker.ledger.connect import columns, values
+from worker.ledger.halves import begin, left
 from worker.ledger.queue import Queue
 from worker.ledger.rows import RECORD, BatchRow, BatchState, Intent, Lease, RunCounts, RunRow
 from worker.ledger.suppressions import suppress, take_back
@@ -146,10 +147,12 @@ class Work(Queue):
         *,
         then: Intent | None = None,
         stayed: Collection[bytes] = (),
+        begun: str | None = None,
     ) -> None:
         """Keep how a batch ended, and in the same transaction the intent of the next one.
 
-        stayed -- tokens of records that were to be deleted and were not: what was kept of their going is taken back.
+        stayed -- tokens of records that were to be deleted and were not: what was kept of their going is taken back; begun -- sealed, the
+        rows whose deletion it has begun and not ended, empty for none, None for a batch whose intent had none.
 
         Raises RetentionError when the batch was not intended, or closed before. A pending batch can only be rolled back.
         """
@@ -161,6 +164,8 @@ class Work(Queue):
             if not any(connection.execute(_CLOSE, {**closing, "before": one}).rowcount for one in before):
                 raise RetentionError(f"The batch {batch_id} can't be {state}: {_now_is(connection, batch_id)}.")
             self._take_back(connection, batch_id, stayed)
+            if begun is not None:
+                left(connection, batch_id, begun)
             if then is not None:
                 self._intend(connection, then)
 
@@ -172,9 +177,9 @@ class Work(Queue):
         of_batch = select(table.c.high_water_id, table.c.blob).where(table.c.batch_id == batch_id, table.c.field == RECORD)
         for row in connection.execute(of_batch).all():
             entries = (row.blob[start : start + size] for start in range(0, len(row.blob), size))
-            left = b"".join(each for each in entries if each[:_TOKEN_BYTES] not in stayed)
+            kept = b"".join(each for each in entries if each[:_TOKEN_BYTES] not in stayed)
             this = table.c.high_water_id == row.high_water_id
-            connection.execute(update(table).where(this).values(blob=left) if left else delete(table).where(this))
+            connection.execute(update(table).where(this).values(blob=kept) if kept else delete(table).where(this))
         exhume(connection, batch_id, stayed)
         take_back(connection, batch_id, stayed)
 
@@ -340,6 +345,7 @@ class Work(Queue):
                 raise ValueError("a high-water mark is made of 16-byte tokens, each with a day in 4 bytes")
             kept = {"batch_id": intent.batch_id, **values(each), "at": self._now()}
             connection.execute(insert(schema.high_water).values(kept))
+        begin(connection, intent, self._now())
         bury(connection, intent, self._now())
         suppress(connection, intent, self._now())
 

@@ -47,6 +47,7 @@ from worker.ports import (
     BEFORE_LOCK,
     Along,
     Batch,
+    Begun,
     Changes,
     Key,
     KeyRange,
@@ -57,6 +58,7 @@ from worker.ports import (
     Update,
 )
 from worker.usecases.gathering import Gathered
+from worker.usecases.halves import is_halving, seal
 from worker.usecases.intents import IntentLines, by_kind
 from worker.usecases.judging import Judge, Judging, Verdict, by_policy, deletes
 from worker.usecases.machine import Machine
@@ -72,7 +74,7 @@ CHANGED, HELD, GONE, FAILED, BUSY, CHILDREN = "changed", "held", "gone", "failed
 SKIPS = (CHANGED, HELD, GONE, FAILED, BUSY)
 """Why a planned record was not acted on."""
 
-_ANSWER = re.compile(r"[A-Za-z0-9 _./:-]{1,80}", re.ASCII)
+_ANSWER = re.compile(r"[A-Za-z0-9 _.,/:-]{1,80}", re.ASCII)
 
 
 NAMED = 20
@@ -122,7 +124,8 @@ class _Work:
     """What is to be done in one batch: the records by what happens to them, the lines of the audit trail, the rows that go along.
 
     named -- what the rows along a path are called as a source; excluded -- the references of what was not done after all; stayed -- tokens
-    of records among them that were to be deleted.
+    of records among them that were to be deleted; begun -- the rows along whose deletion takes several steps, at the end those that came
+    half way.
     """
 
     acting: list[tuple[Verdict, str, Reason]] = field(default_factory=list)
@@ -135,6 +138,7 @@ class _Work:
     named: dict[tuple[str, ...], str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
     stayed: list[bytes] = field(default_factory=list)
+    begun: list[Begun] | None = None
 
 
 class BatchWorker:
@@ -265,6 +269,7 @@ class BatchWorker:
                             *kept,
                             lease=self._lease,
                             intended={"effects": dict(work.effects), "along": dict(work.along_counts)},
+                            begun=seal(self._machine.keyring, attempt, work.begun or ()),
                         )
                     )
                     faults.reached(AFTER_INTENT)
@@ -284,7 +289,8 @@ class BatchWorker:
             except RetentionError as error:
                 resolution = self._source.resolve(attempt, batch.witness) if committing else Resolution.ROLLED_BACK
                 if resolution is Resolution.ROLLED_BACK:
-                    self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
+                    half = None if work.begun is None else ()
+                    self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped, begun=half)
                     if committing and not isinstance(error, Skippable):
                         raise Retriable(f"{planned.source}: the commit of a batch failed, and it was rolled back; try again.") from None
                 if resolution is not Resolution.COMMITTED:
@@ -293,7 +299,7 @@ class BatchWorker:
         if segment is not None and work.effects.total():
             self._close(attempt, Closing.COMMITTED, work.effects, segment.root, work.skipped, left_out=work)
         else:
-            self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped)
+            self._close(attempt, Closing.ROLLED_BACK, Counter(), segment.root if segment else "", work.skipped, begun=work.begun)
         faults.reached(AFTER_CLOSE)
         refused = [each.reference for each in work.skipped if each.reason == FAILED][:NAMED]
         return BatchResult(Counter(work.effects), Counter(each.reason for each in work.skipped), work.along_counts, refused)
@@ -308,7 +314,7 @@ class BatchWorker:
 
     def _sort(self, batch: Batch, planned: PlannedBatch, attempt: str, records: Mapping[str, int]) -> _Work:
         """Compare what was re-read with what was planned, and sort the records by what happens to them."""
-        work = _Work()
+        work = _Work(begun=[] if is_halving(self._source) else None)
         acting, skipped = work.acting, work.skipped
         reasons = planned.reasons
         verdicts = self._judge.judge(batch.rows, batch.related)
@@ -392,6 +398,8 @@ class BatchWorker:
         name = relation.source or f"{self._policy.source.name}.{'.'.join(path)}"
         work.named[path] = name
         work.along.append(Along(path, keys, detach=detach))
+        if work.begun is not None and not detach:
+            work.begun += [Begun(parent, path, key) for parent, key in rows]
         work.along_counts[name] += len(keys)
         work.effects[CHILDREN] += len(keys)
         work.children.extend(self._intents.along(attempt, policy, name, path, rows, said, detach=detach))
@@ -418,6 +426,9 @@ class BatchWorker:
 
     def _leave_out(self, work: _Work, undone: Sequence[Undone]) -> None:
         """Take what the system left as it was out of what the batch will be said to have done."""
+        if work.begun is not None:
+            half = {(each.path, each.key) for each in undone if each.begun}
+            work.begun = [each for each in work.begun if (each.path, each.key) in half]
         if not undone:
             return
         acting = {verdict.key: (reference, reason.action) for verdict, reference, reason in work.acting}
@@ -445,10 +456,15 @@ class BatchWorker:
         skipped: Sequence[_Skipped],
         *,
         left_out: _Work | None = None,
+        begun: Sequence[Begun] | None = None,
     ) -> None:
-        """Say how the batch ended, in the trail and in the ledger; `left_out` knows what of a committed one was not done."""
+        """Say how the batch ended, in the trail and in the ledger; `left_out` knows what of a committed one was not done.
+
+        begun -- the rows whose deletion came half way, of a batch of which nothing else was done.
+        """
         self._say_skipped(attempt, skipped)
         excluded, stayed = (left_out.excluded, left_out.stayed) if left_out is not None else ([], [])
+        begun = left_out.begun if left_out is not None else begun
         fields = closing_fields(attempt, closing, digest=digest, count=sum(effects.values()), excluded=excluded)
         # What the ledger could say again needs no flush of its own (see `resaying`).
         plain = closing is Closing.COMMITTED and not skipped and not excluded
@@ -457,7 +473,8 @@ class BatchWorker:
         )
         known = {**effects, **({UNDONE: len(excluded)} if excluded else {})}
         state: BatchEnd = "committed" if closing is Closing.COMMITTED else "rolled_back"
-        self._machine.ledger.close_batch(attempt, state, known, digest, stayed=frozenset(stayed))
+        half = seal(self._machine.keyring, attempt, begun) if begun is not None else None
+        self._machine.ledger.close_batch(attempt, state, known, digest, stayed=frozenset(stayed), begun=half)
 
     def _say_skipped(self, attempt: str, skipped: Sequence[_Skipped]) -> None:
         """Write an event for every planned record that was left as it is; what is gone already is counted only."""

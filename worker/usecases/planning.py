@@ -68,21 +68,23 @@ def shape_digest(shape: Shape) -> str:
 
 def seal_range(machine: Machine, batch_id: str, keys: KeyRange) -> str:
     """Return a key range encrypted for one batch: keys may be personal data."""
-    value = [[_json_part(part) for part in key] for key in (keys.first, keys.last)]
+    value = [[part_to_json(part) for part in key] for key in (keys.first, keys.last)]
     return machine.keyring.seal(json.dumps(value).encode(), context=f"batch/{batch_id}")
 
 
 def open_range(machine: Machine, batch_id: str, sealed: str) -> KeyRange:
     """Return the key range that was sealed for a batch."""
     first, last = json.loads(machine.keyring.unseal(sealed, context=f"batch/{batch_id}"))
-    return KeyRange(tuple(map(_key_part, first)), tuple(map(_key_part, last)))
+    return KeyRange(tuple(map(part_from_json, first)), tuple(map(part_from_json, last)))
 
 
-def _json_part(part: object) -> object:
+def part_to_json(part: object) -> object:
+    """Return a part of a key as JSON can say it."""
     return {"hex": part.hex()} if isinstance(part, bytes) else part if isinstance(part, int) else str(part)
 
 
-def _key_part(value: object) -> str | int | bytes:
+def part_from_json(value: object) -> str | int | bytes:
+    """Return a part of a key out of JSON."""
     if isinstance(value, dict):
         return bytes.fromhex(str(value["hex"]))
     return value if isinstance(value, int) else str(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import sleep
@@ -24,9 +24,11 @@ from worker.core.select import EVERYTHING
 from worker.errors import Busy, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.keys import Key
 from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
+from worker.ledger.work import BatchEnd
+from worker.ports import Begun, Halving, OpenSource, Resolution
 from worker.ports import Key as KeyParts
-from worker.ports import OpenSource, Resolution
 from worker.usecases.batching import CHANGED, GONE, BatchResult
+from worker.usecases.halves import forget_ended, is_halving, of_batch, seal
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range
@@ -85,6 +87,7 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
                 {"event.outcome": "unknown", "event.reason": "its process died; resolved by a later run", "retention.run": run.run_id},
                 sync=True,
             )
+    forget_ended(machine, sources)
     return ended
 
 
@@ -221,17 +224,22 @@ def _read_back(machine: Machine, row: BatchRow, source: OpenSource) -> Resolutio
 
 @dataclass
 class _Found:
-    """What of a batch did not take effect, as reading back shows: references, and tokens of those that were to be deleted."""
+    """What of a batch did not take effect, as reading back shows: references, and tokens of those that were to be deleted.
+
+    half -- rows along whose deletion came half way; None in a system where that can't be.
+    """
 
     undone: set[str] = field(default_factory=set)
     stayed: set[bytes] = field(default_factory=set)
+    half: Sequence[Begun] | None = None
 
 
 def _find(machine: Machine, row: BatchRow, source: OpenSource) -> _Found:
     """Find out record by record what became of a batch in a system without transactions, where a crash leaves any part of it done.
 
     A record that was to be deleted and is there was not; one that was to be treated was, when it is there with every field treated. Rows
-    along are looked for with the records that are still there; those of records that are gone went before them.
+    along are looked for with the records that are still there; those of records that are gone went before them. Where a deletion takes
+    several steps each of them is looked for by its own key too.
     """
     secret = ref_key(machine, row).secret
     policy, intents = machine.policy(row.source), intents_of(machine, row)
@@ -265,6 +273,11 @@ def _find(machine: Machine, row: BatchRow, source: OpenSource) -> _Found:
             left = reader.related(path.split("."), list(there.values()), ())
             found.undone.update(referrer.reference(read) for _, read in left)
             found.stayed.update(record_token(match_secret, name, read) for _, read in left)
+    if isinstance(source, Halving) and is_halving(source):
+        names = {tuple(str(each["retention.relation"]).split(".")): str(each["retention.source"]) for each in along}
+        found.half = source.half_gone(of_batch(machine, row))
+        found.undone.update(Referrer(secret, names[each.path]).reference(each.key) for each in found.half)
+        found.stayed.update(record_token(match_secret, names[each.path], each.key) for each in found.half)
     # Rows that hang on the record now and were no part of the batch are not the batch's to name.
     found.undone.intersection_update(str(each["retention.record"]) for each in intents)
     return found
@@ -313,4 +326,6 @@ def _close(machine: Machine, row: BatchRow, *, took_effect: bool, presumed: bool
     else:
         known = {**effects, **({UNDONE: len(excluded)} if excluded else {})}
         stayed = found.stayed if found is not None else ()
-        machine.ledger.close_batch(row.batch_id, "presumed" if presumed else "resolved_after_crash", known, row.root or "", stayed=stayed)
+        begun = None if found is None or found.half is None else seal(machine.keyring, row.batch_id, found.half)
+        state: BatchEnd = "presumed" if presumed else "resolved_after_crash"
+        machine.ledger.close_batch(row.batch_id, state, known, row.root or "", stayed=stayed, begun=begun)
