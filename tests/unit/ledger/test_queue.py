@@ -50,7 +50,7 @@ def test_a_run_that_was_open_when_the_worker_was_upgraded_goes_on(url: str, ledg
     opened(ledger, rows)
     done, held = had(ledger), had(ledger, worker="b")
     ledger.finish(done, DONE)
-    with ledger._writing.begin() as connection:
+    with ledger._write() as connection:
         for statement in (
             "ALTER TABLE work ADD COLUMN body BLOB NOT NULL DEFAULT x''",
             "UPDATE work SET body = (SELECT body FROM parcels WHERE parcels.batch_id = work.batch_id) WHERE state <> 'done'",
