@@ -13,7 +13,7 @@ from worker.audit.events import Action
 from worker.errors import AuditUnavailable, ConfigurationError, RetentionError, Retriable, SourceFailed
 from worker.ledger.rows import OF_A_RUN, FindingKind, FindingRow
 from worker.ledger.work import RunEnd
-from worker.usecases.batching import BUSY, CHANGED, CHILDREN, FAILED, GONE, BatchResult
+from worker.usecases.batching import BatchResult
 from worker.usecases.draining import from_outcome
 from worker.usecases.machine import Machine
 from worker.usecases.negatives import say_findings
@@ -21,6 +21,7 @@ from worker.usecases.pacing import WHOLE, Stop
 from worker.usecases.reconciling import TOOK_EFFECT
 from worker.usecases.reporting import ACTIONS, UNDONE, finding_of, not_worked_on, still_there
 from worker.usecases.returning import note_still
+from worker.usecases.sorting import BUSY, CHANGED, CHILDREN, FAILED, GONE
 from worker.usecases.suppressing import note_still_there
 
 DONE, FAILURE, NEW_FINDINGS, PARTIAL = 0, 1, 4, 5

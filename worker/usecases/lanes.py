@@ -21,11 +21,12 @@ from worker.errors import LeaseLost, LedgerUnreachable, RetentionError, Retriabl
 from worker.ledger.rows import BatchRow, Lease
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
-from worker.usecases.batching import BUSY, BatchResult, BatchWorker
+from worker.usecases.batching import BatchResult, BatchWorker
 from worker.usecases.machine import Machine
 from worker.usecases.planning import open_range, seal_range
 from worker.usecases.reconciling import NOTHING_BEFORE, settle
 from worker.usecases.retrying import patience
+from worker.usecases.sorting import BUSY
 from worker.usecases.verifying import ReadBack
 
 _TURN_SECONDS = 0.1

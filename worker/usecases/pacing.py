@@ -16,9 +16,10 @@ from worker.errors import RetentionError, Retriable
 from worker.log import get_logger
 from worker.ports import Load
 from worker.settings import SourceSettings
-from worker.usecases.batching import BUSY, FAILED, BatchResult
+from worker.usecases.batching import BatchResult
 from worker.usecases.machine import Machine
 from worker.usecases.reporting import ACTIONS
+from worker.usecases.sorting import BUSY, FAILED
 from worker.usecases.stopping import in_force
 
 Limit = Literal["stop", "time", "records", "errors", "lag", "transaction", "unanswered", "unseen"]

@@ -27,12 +27,13 @@ from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
 from worker.ledger.work import BatchEnd
 from worker.ports import Begun, Halving, OpenSource, Resolution
 from worker.ports import Key as KeyParts
-from worker.usecases.batching import CHANGED, GONE, BatchResult
+from worker.usecases.batching import BatchResult
 from worker.usecases.halves import forget_ended, is_halving, of_batch, seal
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range
 from worker.usecases.reporting import ACTIONS, UNDONE
+from worker.usecases.sorting import CHANGED, GONE
 
 TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
 PART_MARK = "."

@@ -21,7 +21,7 @@ from worker.audit.members import MEMBERS, TOTALS
 from worker.audit.vocabulary import FORMS, RESERVED, json_schema, tables
 from worker.ledger import rows
 from worker.ports import Level
-from worker.usecases import batching, pacing, reporting
+from worker.usecases import pacing, reporting, sorting
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = ROOT / "docs" / "audit-events.schema.json"
@@ -71,7 +71,7 @@ def test_the_words_of_members_are_those_of_the_program() -> None:
     brakes = {name for path in sources for name in re.findall(r'Tripped\(\s*"(\w+)"', path.read_text(encoding="utf-8"))}
     assert brakes == words["retention.brake"]
     assert set(get_args(pacing.Limit)) == words["retention.limit"]
-    counted = {"acted", batching.CHILDREN, *reporting.ACTIONS, *(f"skipped_{why}" for why in batching.SKIPS)}
+    counted = {"acted", sorting.CHILDREN, *reporting.ACTIONS, *(f"skipped_{why}" for why in sorting.SKIPS)}
     assert counted == set(TOTALS)
 
 

@@ -18,12 +18,13 @@ from worker.errors import Refused, Retriable, SourceFailed
 from worker.ports import Load
 from worker.usecases.applying import RunResult, apply_plan
 from worker.usecases.approving import approve, open_plan
-from worker.usecases.batching import BUSY, FAILED, BatchResult
+from worker.usecases.batching import BatchResult
 from worker.usecases.machine import Machine
 from worker.usecases.monitoring import status
 from worker.usecases.pacing import Go, Pacer, Stop, Wait
 from worker.usecases.planning import make_plan
 from worker.usecases.running import run
+from worker.usecases.sorting import BUSY, FAILED
 from worker.usecases.stopping import resume, stop, write_stop_file
 
 Lab = Any
