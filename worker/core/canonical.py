@@ -2,6 +2,10 @@
 
 The forms are versioned: a value made with one version never equals a value made with another. Changing a form means a new version and a
 migration of what was kept under the old one.
+
+A telephone number has several forms where the country is known in which it is dialled: that of its digits as they stand, and those of the
+ways in which people write the same number (`telephone`). Two numbers are one person's when they have any form in common. What was kept
+before the country was known is a form of the first kind, and is found by the others.
 """
 
 from __future__ import annotations
@@ -10,12 +14,14 @@ import unicodedata
 
 import idna
 
-from worker.core.sources import Identifier
+from worker.core.sources import Comparison, Identifier
+from worker.core.telephone import ways_of_writing, written_plainly
 
 VERSION = "c1"
 
 
 _EMAIL = f"{VERSION}:{Identifier.EMAIL.value}:"
+_PHONE = f"{VERSION}:{Identifier.PHONE.value}:"
 
 
 def canonical(kind: Identifier, value: str) -> str:
@@ -33,6 +39,27 @@ def canonical(kind: Identifier, value: str) -> str:
         case Identifier.TEXT:
             text = " ".join(text.casefold().split())
     return f"{VERSION}:{kind.value}:{text}" if text else ""
+
+
+def forms(comparison: Comparison, value: str) -> tuple[str, ...]:
+    """Return all canonical forms of an identifier, that of `canonical` first; none when nothing is left to compare."""
+    first = canonical(comparison.kind, value)
+    if not comparison.country or not first:
+        return (first,) if first else ()
+    return tuple(dict.fromkeys((first, *other_forms(comparison, value))))
+
+
+def other_forms(comparison: Comparison, value: str) -> tuple[str, ...]:
+    """Return the canonical forms of the ways in which a telephone number is written; none where it is no number, or nobody knows whose."""
+    if comparison.kind is not Identifier.PHONE or not comparison.country:
+        return ()
+    return tuple([_PHONE + each for each in ways_of_writing(value.strip(), comparison.country)])
+
+
+def plain(comparison: Comparison, value: str) -> bool:
+    """Whether what somebody typed as a telephone number surely is one (see `telephone.written_plainly`)."""
+    first = canonical(comparison.kind, value)
+    return written_plainly(value, first.removeprefix(_PHONE), ways_of_writing(value.strip(), comparison.country))
 
 
 def _email(text: str) -> str:

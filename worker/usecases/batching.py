@@ -31,7 +31,7 @@ from worker.core.compiled import Judged
 from worker.core.decide import Held
 from worker.core.model import Policy
 from worker.core.refs import Referrer
-from worker.core.sources import Disposal, Identifier, Relation
+from worker.core.sources import Comparison, Disposal, Relation
 from worker.errors import AuditUnavailable, Changed, RetentionError, Retriable, Skippable
 from worker.ledger.rows import BatchRow, Intent, Lease
 from worker.ledger.work import BatchEnd
@@ -177,10 +177,9 @@ class BatchWorker:
         """Return a judge that knows what stands now, and asks for what the trail and other sources' facts keep of a record that goes."""
         return self._judging(self._machine, self._policy, self._gathered, identifiers=True)
 
-    def _identifiers(self) -> list[tuple[int, Identifier]]:
+    def _identifiers(self) -> list[tuple[int, Comparison]]:
         """Return where in a row a person's identifiers stand."""
-        kinds = [(each.name, each.identifier) for each in self._policy.source.identifiers if each.identifier is not None]
-        return [(self._judge.position(name), kind) for name, kind in kinds]
+        return [(self._judge.position(name), comparison) for name, comparison in self._policy.source.compared]
 
     def carry_out(self, planned: PlannedBatch, attempt: str, lease: Lease) -> BatchResult:
         """Carry out one batch under the id `attempt`, which the ledger has as pending, as long as the lease counts.

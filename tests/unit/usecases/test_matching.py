@@ -8,9 +8,9 @@ import pytest
 
 from tests.unit.usecases.conftest import Lab
 from worker.core.facts import UNREADABLE
-from worker.core.sources import Identifier
+from worker.core.sources import Comparison, Identifier
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.usecases.matching import StandingIndex, identifier_token
+from worker.usecases.matching import StandingIndex, identifier_tokens
 from worker.usecases.standing import add_hold, add_request, release_hold
 
 SECRET = b"s" * 32
@@ -22,11 +22,10 @@ ASKED = Request("r1", RequestKind.ERASE, dt.date(2026, 1, 1), verified=True)
 
 def index() -> StandingIndex:
     """Return a hold on one person, one on another that was released, and a request of the first."""
-    tokens = [identifier_token(SECRET, Identifier.EMAIL, f"{name}@example.example") for name in ("zoe", "ann")]
-    assert tokens[0] is not None
-    assert tokens[1] is not None
+    email = Comparison(Identifier.EMAIL)
+    tokens = [token for name in ("zoe", "ann") for token in identifier_tokens(SECRET, email, f"{name}@example.example")]
     standings = {tokens[0]: Standing((HELD,), (ASKED,)), tokens[1]: Standing((RELEASED,))}
-    return StandingIndex(1, NOTHING, standings, {}, SECRET, (("email", Identifier.EMAIL), ("phone", Identifier.PHONE)))
+    return StandingIndex(1, NOTHING, standings, {}, SECRET, (("email", email), ("phone", Comparison(Identifier.PHONE))))
 
 
 @pytest.mark.parametrize(
