@@ -34,6 +34,7 @@ _EXTENSION = re.compile(
     r"(?:;\s*ext\s*=|\be?xt(?:ension)?|\btoestel|\btst|\bdoorkies(?:nummer)?|\bDurchwahl|(?<![^\W\d_])[x#])[\s.:]*(\d{1,7})\s*$",
     re.IGNORECASE,
 )
+_PREFIXED = re.compile(r"\D*(?:[+\uff0b]|0)")
 _ABROAD = re.compile(r"\W*0\W*0")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _LONGEST = 60
@@ -74,9 +75,10 @@ def _number(text: str, country: str) -> PhoneNumber | None:
         return None
     # Letters are words beside the number ("home"), and never stand for digits as on a telephone's keys: they would make another number.
     text = _LETTERS.sub(" ", text)
-    if _ABROAD.match(text):
+    abroad = _ABROAD.match(text)
+    if abroad:
         # In many countries another prefix is dialled, and still 00 is written, as it is in what is kept here.
-        number = _parsed(_ABROAD.sub("+", text), country)
+        number = _parsed(f"+{text[abroad.end() :]}", country)
         if number is not None and is_valid_number(number):
             return number
     return _parsed(text, country)
@@ -99,4 +101,4 @@ def written_plainly(text: str, digits: str, ways: Sequence[str]) -> bool:
     digits -- of the text; ways -- what `ways_of_writing` made of it. Nine digits without a zero in front may be a Dutch mobile number that
     lost it in a spreadsheet, and as well the number of a customer.
     """
-    return text.lstrip().startswith(("+", "(+", "0", "(0")) or digits in ways
+    return digits.startswith("0") or _PREFIXED.match(text) is not None or digits in ways
