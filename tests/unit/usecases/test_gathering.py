@@ -22,7 +22,7 @@ from worker.ports import AFTER_COMMIT
 from worker.usecases.applying import apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.explaining import explain_record
-from worker.usecases.gathering import gather, high_water, packed, unpacked
+from worker.usecases.gathering import gather, packed, unpacked
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
@@ -184,45 +184,6 @@ class TestJoining:
         """The mail and the call share nothing but a person in the CRM: the call's last contact is the mail."""
         with shop.machine() as machine:
             assert {1: Known(dt.date(2025, 3, 1))} == facts(machine, "people") == facts(machine, "calls")
-
-    def test_a_number_written_otherwise_is_the_same_persons(self, shop: Lab) -> None:
-        """Once the country is known, at home and from abroad; and what a deleted record left under the number as it stood still counts."""
-        table(shop, "people", person(1, "2020-01-01", None, "06 12345678"))
-        with shop.machine() as machine:
-            assert {1: Known(dt.date(2020, 1, 1))} == facts(machine, "people")
-        shop.policies = POLICIES.replace('"Europe/Amsterdam"', '"Europe/Amsterdam"\ncountry = "NL"')
-        with shop.machine() as machine:
-            assert {1: Known(dt.date(2022, 2, 2))} == facts(machine, "people") == facts(machine, "calls")
-
-    @pytest.mark.parametrize("country", ["", 'country = "NL"'])
-    def test_what_went_under_a_number_counts_however_it_is_written(self, shop: Lab, country: str) -> None:
-        """A call was deleted before or after the country was known; its day goes on to count for the person with the number from abroad."""
-        table(shop, "people", person(1, "2020-01-01", None, "+31 612345678"))
-        table(shop, "calls", call(1, "06-12345678", "2022-02-02"))
-        before = POLICIES.replace('"Europe/Amsterdam"', f'"Europe/Amsterdam"\n{country}')
-        shop.policies = before.replace('fields = ["number"]\nstart = "last_contact"', 'fields = ["number"]\nstart = "called_on"')
-        with shop.machine() as machine:
-            policy = machine.policy("calls")
-            made = high_water(
-                policy.source,
-                policy.source.contributing,
-                machine.keyring.match().secret,
-                TODAY,
-                [((1,), call(1, "06-12345678", "2022-02-02"))],
-            )
-            assert 20 * (2 if country else 1) == len(made[0].blob)
-            done(shop, machine)
-        assert {} == shop.table("calls")
-        shop.policies = POLICIES.replace('"Europe/Amsterdam"', '"Europe/Amsterdam"\ncountry = "NL"')
-        with shop.machine() as machine:
-            assert {1: Known(dt.date(2022, 2, 2))} == facts(machine, "people")
-
-    def test_the_ways_of_one_number_join_nothing(self, shop: Lab) -> None:
-        """A record that does not count, and has one number in two forms, leaves nothing: there is nothing that only it brings together."""
-        shop.policies = POLICIES.replace('"Europe/Amsterdam"', '"Europe/Amsterdam"\ncountry = "NL"')
-        with shop.machine() as machine:
-            source, secret = machine.schedule.sources["calls"], machine.keyring.match().secret
-            assert [] == high_water(source, source.contributing, secret, TODAY, [((1,), call(1, "06-12345678", None))])
 
     def test_a_record_without_identifiers_stands_alone(self, shop: Lab) -> None:
         """Its own value counts, and nothing else joins it: two records without an address are not one person."""
