@@ -41,14 +41,6 @@ def canonical(kind: Identifier, value: str) -> str:
     return f"{VERSION}:{kind.value}:{text}" if text else ""
 
 
-def forms(comparison: Comparison, value: str) -> tuple[str, ...]:
-    """Return all canonical forms of an identifier, that of `canonical` first; none when nothing is left to compare."""
-    first = canonical(comparison.kind, value)
-    if not comparison.country or not first:
-        return (first,) if first else ()
-    return tuple(dict.fromkeys((first, *other_forms(comparison, value))))
-
-
 def other_forms(comparison: Comparison, value: str) -> tuple[str, ...]:
     """Return the canonical forms of the ways in which a telephone number is written; none where it is no number, or nobody knows whose."""
     if comparison.kind is not Identifier.PHONE or not comparison.country:

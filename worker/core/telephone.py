@@ -44,13 +44,18 @@ _NORTH_AMERICA = 1
 _REMEMBERED = 10_000
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def ways_of_writing(text: str, country: str) -> tuple[str, ...]:
     """Return the digits of a number as it is written: with 00 and the country's code, and in its own country as there; empty for no number.
 
     country -- where a number without an international prefix is dialled. An extension makes another number: `;ext=` and its digits stand
     behind. The ways are the same however the number was written. Never raises.
     """
+    return () if len(text) > _LONGEST else _ways(text, country)
+
+
+# One record's number is asked for by what matches it, what remembers it and what says it in the trail, a batch later each.
+@lru_cache(maxsize=_REMEMBERED)
+def _ways(text: str, country: str) -> tuple[str, ...]:
     extension = _EXTENSION.search(text)
     number = _number(text[: extension.start()] if extension else text, country)
     if number is None:
@@ -71,8 +76,6 @@ def ways_of_writing(text: str, country: str) -> tuple[str, ...]:
 
 def _number(text: str, country: str) -> PhoneNumber | None:
     """Return the number that a text is; None when it is none, or more than one."""
-    if len(text) > _LONGEST:
-        return None
     # Letters are words beside the number ("home"), and never stand for digits as on a telephone's keys: they would make another number.
     text = _LETTERS.sub(" ", text)
     abroad = _ABROAD.match(text)

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 from worker.core.facts import Fact, Raw, Unknown, Unreadable
 from worker.core.model import Policy
@@ -134,13 +135,12 @@ class Tokens:
         return bool(self._identifiers(values))
 
     def _identifiers(self, values: Mapping[str, Raw]) -> list[list[bytes]]:
-        tokens = (identifier_tokens(self._secret, comparison, values[name]) for name, comparison in self._compared)
-        return [each for each in tokens if each]
+        return [each for name, comparison in self._compared if (each := identifier_tokens(self._secret, comparison, values[name]))]
 
 
 def different(tokens: Iterable[Iterable[bytes]]) -> list[bytes]:
     """Return the tokens of several identifiers as one list, each once."""
-    return list(dict.fromkeys(token for each in tokens for token in each))
+    return list(dict.fromkeys(chain.from_iterable(tokens)))
 
 
 def _positioned(shared: SharedFact, source: str) -> Positioned:
@@ -259,10 +259,10 @@ def high_water(
         tokens = Tokens(secret, source.name, identifiers)
         for key, values in records:
             parts = tokens.each(key, values)
-            # The forms of one number are no two identifiers that only this record brings together.
-            own, joins = tuple(different(parts)), len({each[0] for each in parts}) > 1
+            own = tuple(different(parts))
             for name, what in (each for member in those for each in says(member, 0, values, today).items()):
-                if what.there or joins:
+                # The forms of one number are no two identifiers that only this record brings together.
+                if what.there or len({each[0] for each in parts}) > 1:
                     days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
 

@@ -7,14 +7,16 @@ that stays are found through *aliases*: per batch, pairs of the record's token a
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
 from itertools import islice
 
 from worker.clock import local_day
-from worker.core.canonical import canonical, forms, other_forms
+from worker.core.canonical import canonical, other_forms
 from worker.core.facts import UNREADABLE, Unreadable
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
@@ -34,7 +36,13 @@ def identifier_tokens(secret: Secret, comparison: Comparison, value: object) -> 
 
     Somebody is found by any of them, so whoever keeps one keeps all, and whoever looks for one looks for all.
     """
-    return [token(secret, "identifier", form) for form in identifier_forms(comparison, value)]
+    form = identifier_form(comparison.kind, value)
+    if not form:
+        return []
+    if not comparison.country:
+        # One form, and this is asked for every record.
+        return [token(secret, "identifier", form)]
+    return [token(secret, "identifier", each) for each in identifier_forms(comparison, value)]
 
 
 def identifier_form(kind: Identifier, value: object) -> str:
@@ -49,13 +57,16 @@ def identifier_forms(comparison: Comparison, value: object) -> tuple[str, ...]:
     first = identifier_form(comparison.kind, value)
     if not comparison.country or not first:
         return (first,) if first else ()
-    return forms(comparison, str(value))
+    return tuple(dict.fromkeys((first, *written_otherwise(comparison, value))))
 
 
 def written_otherwise(comparison: Comparison, value: object) -> tuple[str, ...]:
     """Return the canonical forms of the ways in which a telephone number in a row is written, in their order; none for anything else."""
     if not comparison.country or not identifier_form(comparison.kind, value):
         return ()
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        # A spreadsheet's number has a fraction of zero, which would be one more digit.
+        value = int(value)
     return other_forms(comparison, str(value))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumber, PhoneNumberFormat
 
 from tests.strategies import RULE
-from worker.core.canonical import canonical, forms, other_forms, plain
+from worker.core.canonical import canonical, other_forms, plain
 from worker.core.sources import Comparison, Identifier
 from worker.core.telephone import COUNTRIES, ways_of_writing
 
@@ -17,6 +17,12 @@ MOBILE = ("0031612345678", "0612345678")
 SOME = ("NL", "BE", "DE", "FR", "GB", "IT", "ES", "PL", "HU", "DK", "PT", "CH", "AT", "US", "TR")
 """Trunk prefixes 0, 06, 1 and none, zeros that belong to the number, numbers of four to twelve digits."""
 _BETWEEN = st.sampled_from(["", " ", "-", ".", "/", "\u00a0", " - "])
+
+
+def forms(comparison: Comparison, text: str) -> tuple[str, ...]:
+    """Return all that a text is compared by."""
+    first = canonical(comparison.kind, text)
+    return tuple(dict.fromkeys((first, *other_forms(comparison, text)))) if first else ()
 
 
 @st.composite

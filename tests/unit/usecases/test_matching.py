@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.unit.usecases.conftest import Lab
 from worker.core.facts import UNREADABLE
 from worker.core.sources import Comparison, Identifier
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.usecases.matching import StandingIndex, identifier_tokens
+from worker.usecases.matching import StandingIndex, identifier_tokens, tokens_of_identifiers
 from worker.usecases.standing import add_hold, add_request, release_hold
 
 SECRET = b"s" * 32
@@ -43,6 +44,34 @@ def index() -> StandingIndex:
 def test_what_cant_be_read_may_be_anybodys(values: dict[str, object], expected: Standing) -> None:
     """An identifier that can't be read might be that of somebody who is held, so the record is; nobody's request ends anything by it."""
     assert expected == index().touching("people", (1,), values)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("06 12345678", 2),
+        (612345678, 3),
+        (612345678.0, 3),
+        (Decimal("612345678.00"), 3),
+        ("+33 6 12 34 56 78", 1),
+        ("nobody knows", 0),
+        (float("inf"), 0),
+        (None, 0),
+        ("", 0),
+        (UNREADABLE, 0),
+        ("p1-people-aaaaaaaaaaaaaaaaaaaaaaaaaa", 0),
+    ],
+)
+def test_however_a_number_stands_in_a_row(value: object, expected: int) -> None:
+    """One by one and all at once it has the same tokens; with a country those of its other ways, the one without first."""
+    with_country, without = Comparison(Identifier.PHONE, "NL"), Comparison(Identifier.PHONE)
+    found = identifier_tokens(SECRET, with_country, value)
+    assert expected == len(found)
+    assert [found, []] == [list(each) for each in tokens_of_identifiers(SECRET, with_country, [value, None])]
+    assert found[:1] == identifier_tokens(SECRET, without, value)
+    assert [found[:1], []] == [list(each) for each in tokens_of_identifiers(SECRET, without, [value, None])]
+    same = identifier_tokens(SECRET, with_country, "+31612345678")
+    assert (expected > 1) is not set(same).isdisjoint(found)
 
 
 def test_a_record_whose_person_cannot_be_read_is_kept_while_anybody_is_held(lab: Lab) -> None:
