@@ -136,7 +136,7 @@ class TestRequests:
     def test_what_may_be_another_number_is_looked_for_as_typed(self, phones: Firm) -> None:
         """A customer's number with nine digits erases nobody whose telephone has them too; what to type is said."""
         said = asked(phones, "612345678")
-        assert "type its first 0 or its country's code" in said.out
+        assert "type its first 0, or + and its country's code" in said.out
         phones.now += DAY
         enforced(phones)
         assert 40 in phones.contacts()

@@ -222,7 +222,8 @@ _HOW = {
     Sought.EVERY_WAY: "The telephone number is looked for however records write it: with or without its country's code, spaces and signs.",
     Sought.NO_COUNTRY: "The number is looked for as it was typed: the policy file says no `country` in [organisation], so a record that "
     "writes it with its country's code, or without, is another person's.",
-    Sought.DOUBTFUL: "The number is looked for as it was typed. If it is a telephone number, type its first 0 or its country's code too.",
+    Sought.DOUBTFUL: "The number is looked for as it was typed, because it may be another number than a telephone's. "
+    "If it is a telephone's, type its first 0, or + and its country's code, too.",
     Sought.NO_NUMBER: "A number is looked for as it was typed: it is too short or too long for a telephone number.",
 }
 
