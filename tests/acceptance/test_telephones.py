@@ -189,6 +189,15 @@ class TestWhatComesBack:
         assert "1 released" in said.out
         assert [*ways] == checked(phones, *ways)
 
+    def test_who_was_there_all_along_is_not_suppressed(self, phones: Firm) -> None:
+        """A second record of the person, with the number written otherwise, that was not due and never went."""
+        phones.rewrite('subject = ["phone"]\n', 'subject = ["phone"]\nsuppress = { fields = ["phone"], keep = "P5Y" }\n')
+        written(phones, 40, AT_HOME)
+        enforced(phones)
+        assert 3 not in phones.contacts()
+        assert [] == [each for each in phones("plan", "--json").json["findings"] if each["kind"] == "suppressed"]
+        assert [] == checked(phones, AT_HOME)
+
 
 def checked(firm: Firm, *lines: str) -> list[str]:
     """Return what of an import may be imported."""

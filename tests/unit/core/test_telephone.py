@@ -158,6 +158,7 @@ def test_any_text(text: str, country: str) -> None:
     assert len(found) == len(set(found))
 
 
+@RULE
 @given(st.sampled_from(Identifier), st.sampled_from(["06 12345678", "no 5", "+31612345678"]))
 def test_without_a_country_nothing_changes(kind: Identifier, text: str) -> None:
     """Nobody's records are matched otherwise before somebody says where numbers are dialled; and only telephone numbers are, then."""
