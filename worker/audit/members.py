@@ -165,7 +165,11 @@ _ALL = (
     _member("retention.source", "text", "The source; `*` for all."),
     _member("retention.stream", "32 hex digits", "The stream."),
     _member("retention.streams", "count", "The streams whose heads were signed."),
-    _member("retention.subjects", "list of 32 hex digits", "Keyed references of the person's identifiers, bound to the source."),
+    _member(
+        "retention.subjects",
+        "list of 32 hex digits",
+        "Keyed references of the person's identifiers, bound to the source; of a telephone number one for each way of writing it.",
+    ),
     _member("retention.treatments", "list of texts", "What happens to each of the fields, in their order."),
     _member("retention.until", "day", "The last day for which it holds."),
     _member("retention.verified", "true or false", "Somebody checked that it is really this person who asks."),

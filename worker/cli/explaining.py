@@ -40,7 +40,7 @@ def explain(
             chosen = typed(session, (key,), "key", warn=not key.replace(",", "").isdigit())[0]
             found.append(explain_record(machine, source, chosen, as_of))
         else:
-            for each in explain_subject(machine, typed(session, subjects, "identifier"), as_of):
+            for each in explain_subject(machine, typed(session, subjects, "identifier"), as_of, doubtful=True):
                 match each:
                     case Explanation():
                         found.append(each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ import click
 from worker.cli.session import DAY, Session, typed
 from worker.cli.tables import hold_table, request_table
 from worker.ledger.rows import HoldKind, HoldScope, RequestKind
-from worker.usecases.standing import add_hold, add_request, close_request, release_hold, uphold_request
+from worker.usecases.standing import Sought, add_hold, add_request, close_request, release_hold, sought, uphold_request
 
 _SECRET = ("token", "tokens", "key_id")
 
@@ -65,6 +66,7 @@ def add(
         raise click.UsageError(f"A hold with scope {scope} needs {option}.")
     with session.machine() as machine:
         chosen = typed(session, (key,), "key", warn=not key.replace(",", "").isdigit())[0] if key is not None else None
+        whom = typed(session, subjects, "identifier") if subjects else ()
         rows = add_hold(
             machine,
             kind=kind,
@@ -74,13 +76,15 @@ def add(
             review_on=review_on,
             source=source,
             key=chosen,
-            identifiers=typed(session, subjects, "identifier") if subjects else (),
+            identifiers=whom,
             case=case,
             category=category,
         )
+        ways = sought(machine, whom, doubtful=True)
     for row in rows:
         session.show(f"Hold {row.hold_id} is in force.")
     if scope == "subject":
+        _say_how(session, ways)
         session.show("See which records it keeps, for a mistyped name keeps none: retention explain --subject -")
     return 0
 
@@ -149,16 +153,19 @@ def add_one(
     What rests on consent or legitimate interests ends with a verified erasure; legal obligations stay.
     """
     with session.machine() as machine:
+        whom = typed(session, subjects, "identifier")
         row = add_request(
             machine,
             kind=kind,
-            identifiers=typed(session, subjects, "identifier"),
+            identifiers=whom,
             received_on=received_on,
             verified_by=verified_by,
             consent=consent,
             marketing=marketing,
         )
+        ways = sought(machine, whom)
     session.show(f"Request {row.request_id} is recorded; it has to be answered by {row.answer_by}.")
+    _say_how(session, ways)
     return 0
 
 
@@ -209,6 +216,22 @@ def close(session: Session, request_id: str, outcome: str) -> int:
         close_request(machine, request_id, outcome)
     session.show(f"Request {request_id} is closed.")
     return 0
+
+
+_HOW = {
+    Sought.EVERY_WAY: "The telephone number is looked for however records write it: with or without its country's code, spaces and signs.",
+    Sought.NO_COUNTRY: "The number is looked for as it was typed: the policy file says no `country` in [organisation], so a record that "
+    "writes it with its country's code, or without, is another person's.",
+    Sought.DOUBTFUL: "The number is looked for as it was typed, because it may be another number than a telephone's. "
+    "If it is a telephone's, type its first 0, or + and its country's code, too.",
+    Sought.NO_NUMBER: "A number is looked for as it was typed: it is too short or too long for a telephone number.",
+}
+
+
+def _say_how(session: Session, ways: Iterable[Sought]) -> None:
+    """Say how the numbers that were typed are looked for, without repeating them."""
+    for each in ways:
+        session.show(_HOW[each])
 
 
 def _without_tokens(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,10 @@
 
 The forms are versioned: a value made with one version never equals a value made with another. Changing a form means a new version and a
 migration of what was kept under the old one.
+
+A telephone number has several forms where the country is known in which it is dialled: that of its digits as they stand, and those of the
+ways in which people write the same number (`telephone`). Two numbers are one person's when they have any form in common. What was kept
+before the country was known is a form of the first kind, and is found by the others.
 """
 
 from __future__ import annotations
@@ -11,12 +15,14 @@ from collections.abc import Iterable
 
 import idna
 
-from worker.core.sources import Identifier
+from worker.core.sources import Comparison, Identifier
+from worker.core.telephone import ways_of_writing, written_plainly
 
 VERSION = "c1"
 
 
 _EMAIL = f"{VERSION}:{Identifier.EMAIL.value}:"
+_PHONE = f"{VERSION}:{Identifier.PHONE.value}:"
 
 
 def canonical(kind: Identifier, value: str) -> str:
@@ -42,6 +48,19 @@ def canonicals(kind: Identifier, values: Iterable[str]) -> list[str]:
         return [canonical(kind, value) for value in values]
     # The short way written out: the calls would cost more than what they do.
     return [_EMAIL + text if value.isascii() and (text := value.strip().lower()) else canonical(kind, value) for value in values]
+
+
+def other_forms(comparison: Comparison, value: str) -> tuple[str, ...]:
+    """Return the canonical forms of the ways in which a telephone number is written; none where it is no number, or nobody knows whose."""
+    if comparison.kind is not Identifier.PHONE or not comparison.country:
+        return ()
+    return tuple([_PHONE + each for each in ways_of_writing(value.strip(), comparison.country)])
+
+
+def plain(comparison: Comparison, value: str) -> bool:
+    """Whether what somebody typed as a telephone number surely is one (see `telephone.written_plainly`)."""
+    first = canonical(comparison.kind, value)
+    return written_plainly(value, first.removeprefix(_PHONE), ways_of_writing(value.strip(), comparison.country))
 
 
 def _email(text: str) -> str:

@@ -294,7 +294,8 @@ class Organisation:
     """Whose policies these are.
 
     zone -- the IANA zone in which days are counted; window, lead, owner -- what holds for policies that don't say; periods -- the standard
-    periods by name; watch_erasures -- how long it is watched in every source whether a record that somebody asked to erase comes back.
+    periods by name; watch_erasures -- how long it is watched in every source whether a record that somebody asked to erase comes back;
+    country -- where telephone numbers without an international prefix are dialled (ISO 3166-1 alpha-2), empty when nobody said.
     """
 
     name: str
@@ -305,6 +306,7 @@ class Organisation:
     owner: str = ""
     periods: Mapping[str, StandardPeriod] = field(default_factory=dict)
     watch_erasures: Period = NO_TIME
+    country: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,11 +88,21 @@ class Identifier(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the values of one identifier are compared: as what, and in which country a telephone number is dialled (see `Field`)."""
+
+    kind: Identifier
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """A named piece of a record.
 
     column -- its name in the system; identifier -- set when the field recognises the subject; follows_record -- due when every other
-    personal field of the record is due; label -- what people call it; values -- what people say when it has a value.
+    personal field of the record is due; label -- what people call it; values -- what people say when it has a value; country -- of
+    telephone numbers that recognise the subject: where one without an international prefix is dialled (ISO 3166-1 alpha-2), empty when
+    nobody said.
     """
 
     name: str
@@ -104,6 +114,12 @@ class Field:
     follows_record: bool = False
     label: Label = UNLABELLED
     values: tuple[tuple[str, Label], ...] = ()
+    country: str = ""
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """How its values are compared with those of others; None where it recognises nobody."""
+        return Comparison(self.identifier, self.country) if self.identifier is not None else None
 
 
 class Disposal(StrEnum):
@@ -381,6 +397,11 @@ class Source:
     def identifiers(self) -> tuple[Field, ...]:
         """The fields that recognise the subject, in declared order."""
         return tuple(each for each in self.fields if each.identifier is not None)
+
+    @property
+    def compared(self) -> tuple[tuple[str, Comparison], ...]:
+        """The names of those fields, each with how its values are compared."""
+        return tuple((each.name, comparison) for each in self.fields if (comparison := each.comparison) is not None)
 
     @property
     def personal(self) -> tuple[Field, ...]:

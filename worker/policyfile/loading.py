@@ -17,11 +17,12 @@ from pathlib import Path as FilePath
 from worker.core.model import Organisation, Policy, Schedule, StandardPeriod
 from worker.core.periods import NO_TIME, Period
 from worker.core.sources import Source
+from worker.core.telephone import COUNTRIES
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import examples
 from worker.policyfile.consequences import check as check_consequences
 from worker.policyfile.declarations import declarations
-from worker.policyfile.document import Complaints, Document
+from worker.policyfile.document import Complaints, Document, nearest
 from worker.policyfile.guidance import check as check_guidance
 from worker.policyfile.normalform import digest
 from worker.policyfile.periods import INDEFINITE, check_names, resolved, with_odd_years
@@ -101,7 +102,7 @@ def _report(document: Document, complaints: Complaints, connectors: Collection[s
         return _finished(None, [], complaints, 0)
     organisation = _organisation(shaped, complaints)
     sources = _sources(shaped, organisation, connectors, complaints)
-    facts = shared_facts(shaped.file, sources, complaints)
+    facts = shared_facts(shaped.file, sources, organisation, complaints)
     sources = with_shared(shaped.file, sources, facts, complaints)
     entries = _policies(shaped, organisation, sources, complaints)
     ran = 0
@@ -153,7 +154,22 @@ def _organisation(shaped: Shaped, complaints: Complaints) -> Organisation:
         head.owner,
         standards,
         head.watch_erasures,
+        _country(head.country, complaints),
     )
+
+
+_TAKEN_FOR = {"UK": "GB", "EL": "GR"}
+"""What people write for a country, and its code."""
+
+
+def _country(code: str | None, complaints: Complaints) -> str:
+    """Return the country in which telephone numbers are dialled, an empty text when it is not given or there is none with that code."""
+    if code is None or code in COUNTRIES:
+        return code or ""
+    meant = _TAKEN_FOR.get(code)
+    hint = f"Did you mean {meant!r}?" if meant is not None else nearest(code, sorted(COUNTRIES))
+    complaints.problem(("organisation", "country"), f"there is no country {code!r} with telephone numbers (ISO 3166-1)", hint)
+    return ""
 
 
 _LEAST_AUDIT = Period(months=6)
@@ -180,7 +196,7 @@ def _sources(
     for name, each in shaped.file.sources.items():
         if connectors is not None:
             complaints.known(("sources", name, "connector"), "connector", each.connector, sorted(connectors))
-    return {name: source(name, each, organisation.zone, declared, complaints) for name, each in shaped.file.sources.items()}
+    return {name: source(name, each, organisation, declared, complaints) for name, each in shaped.file.sources.items()}
 
 
 def _policies(shaped: Shaped, organisation: Organisation, sources: Mapping[str, Source], complaints: Complaints) -> list[Entry]:

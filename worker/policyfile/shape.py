@@ -87,6 +87,10 @@ class OrganisationShape(Shape):
     timezone: Zone = described("The time zone in which days are counted.")
     fiscal_year_ends: YearEnd = usually(CALENDAR_YEAR, "The last day of the fiscal year, MM-DD; 12-31 unless said otherwise.")
     fiscal_years: list[FiscalYearShape] = empty_by(list, "Fiscal years that were shorter or longer, or ended on another day.")
+    country: Country | None = optional(
+        "Where telephone numbers without an international prefix are dialled (ISO 3166-1), such as 'NL': then one number is found however "
+        "it is written."
+    )
     window: Duration = usually(Period(), "How long after the due day a disposition may take, for policies that don't say; P0D.")
     lead: Duration = usually(Period(), "How long before its due day a record is shown as coming up, for policies that don't say; P0D.")
     owner: str = usually("", "Who answers for the policies that name nobody.")

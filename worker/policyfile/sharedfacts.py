@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from worker.core.conditions import Condition, facts_of
 from worker.core.facts import Empty, FieldType, Reading
-from worker.core.sources import GONE, Disposal, Field, Member, Relation, SharedFact, Source
+from worker.core.model import Organisation
+from worker.core.sources import GONE, Disposal, Field, Identifier, Member, Relation, SharedFact, Source
 from worker.policyfile.conditions import RESERVED, condition
 from worker.policyfile.document import Complaints, nearest, shortened
 from worker.policyfile.positions import Path
@@ -17,7 +18,9 @@ from worker.policyfile.sources import IDENTIFIERS, fact_names, label
 _DAYS = (FieldType.DATE, FieldType.TIMESTAMP)
 
 
-def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Complaints) -> tuple[SharedFact, ...]:
+def shared_facts(
+    file: FileShape, sources: Mapping[str, Source], organisation: Organisation, complaints: Complaints
+) -> tuple[SharedFact, ...]:
     """Return the facts over several sources that a file declares; members that can't be used are complained about and left out."""
     found = []
     counting: dict[str, tuple[str, Condition | None]] = {}
@@ -28,7 +31,9 @@ def shared_facts(file: FileShape, sources: Mapping[str, Source], complaints: Com
         if (shape.latest is None) is (shape.gone is None):
             complaints.problem(path, "needs one of `latest` (days are looked at) and `gone` (whether there still is a record)")
         if shape.gone is not None:
-            going = (_going(text, (*path, "gone", number), file, sources, complaints) for number, text in enumerate(shape.gone))
+            going = (
+                _going(text, (*path, "gone", number), file, sources, organisation, complaints) for number, text in enumerate(shape.gone)
+            )
             members = tuple(dict.fromkeys(each for each in going if each is not None))
             if shape.none is Empty.NOT_APPLICABLE:
                 what = "lets go what no record was ever seen to name: one wrong letter in how things are named, and that is everything"
@@ -84,7 +89,9 @@ def _counts(shape: CountedShape, place: Path, source: Source, complaints: Compla
     return when
 
 
-def _going(text: str, place: Path, file: FileShape, sources: Mapping[str, Source], complaints: Complaints) -> Member | None:
+def _going(
+    text: str, place: Path, file: FileShape, sources: Mapping[str, Source], organisation: Organisation, complaints: Complaints
+) -> Member | None:
     """Return the records that know something by the field that `source.field` names; None when there is none that can be used."""
     field = _named(text, place, sources, complaints)
     if field is None:
@@ -100,7 +107,8 @@ def _going(text: str, place: Path, file: FileShape, sources: Mapping[str, Source
         complaints.problem(place, what, "Leave the treatment out, or name another field.", about=about)
         return None
     day = Field(GONE + field.name, field.column, Reading(FieldType.DATE, Empty.NOT_YET, field.reading.zone))
-    return Member(source.name, source.table, (day,), _bare((replace(field, identifier=kind),)))
+    known_by = replace(field, identifier=kind, country=organisation.country if kind is Identifier.PHONE else "")
+    return Member(source.name, source.table, (day,), _bare((known_by,)))
 
 
 def _named(text: str, place: Path, sources: Mapping[str, Source], complaints: Complaints) -> Field | None:

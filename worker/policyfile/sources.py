@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from worker.core.facts import Empty, FieldType, Reading
+from worker.core.model import Organisation
 from worker.core.periods import NO_TIME
 from worker.core.sources import (
     REVIEW_MARK,
@@ -46,13 +47,14 @@ _DAYS = ("date", "timestamp")
 _ZONE_HINT = "Name the zone in which they are stored, such as 'UTC', or 'offset' when every value has its own."
 
 
-def source(name: str, shape: SourceShape, zone: ZoneInfo, declared: Collection[str], complaints: Complaints) -> Source:
-    """Return the source that a table declares; `zone` is the organisation's, `declared` the names of all sources in the file.
+def source(name: str, shape: SourceShape, organisation: Organisation, declared: Collection[str], complaints: Complaints) -> Source:
+    """Return the source that a table declares, of an organisation; `declared` are the names of all sources in the file.
 
     Always answers a source that carries every declared name, so that policies about it can be checked too.
     """
     path: Path = ("sources", name)
-    fields = tuple(_field(name, each, of, zone, shape, complaints) for each, of in shape.fields.items())
+    zone = organisation.zone
+    fields = tuple(_field(name, each, of, organisation, shape, complaints) for each, of in shape.fields.items())
     _check_fields(path, shape, fields, complaints)
     relations = (
         *(_relation((*path, "children", each), each, of, declared, complaints) for each, of in shape.children.items()),
@@ -135,7 +137,7 @@ def _values(shape: FieldShape | FactShape) -> tuple[tuple[str, Label], ...]:
 # --- Fields ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: SourceShape, complaints: Complaints) -> Field:
+def _field(source: str, name: str, shape: FieldShape, organisation: Organisation, of: SourceShape, complaints: Complaints) -> Field:
     """Return one field, after checking that what it declares goes together."""
     path: Path = ("sources", source, "fields", name)
     if name in RESERVED:
@@ -154,7 +156,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
     reading = Reading(
         _READ_AS[shape.type],
         shape.empty,
-        zone,
+        organisation.zone,
         _stored_zone(shape.type, shape.timezone, path, complaints),
         planned=shape.planned,
     )
@@ -175,6 +177,7 @@ def _field(source: str, name: str, shape: FieldShape, zone: ZoneInfo, of: Source
         follows_record=shape.follows is not None,
         label=label(shape.label),
         values=_values(shape),
+        country=organisation.country if identifier is Identifier.PHONE else "",
     )
 
 
@@ -203,6 +206,10 @@ def _check_fields(path: Path, shape: SourceShape, fields: Iterable[Field], compl
         place = (*path, "subject", number)
         if complaints.known(place, "field", name, shape.fields, declared) and shape.fields[name].type not in IDENTIFIERS:
             complaints.problem(place, f"{name!r} is a {shape.fields[name].type}; a subject is recognised by text, email or phone")
+    phones = [each.name for each in fields if each.identifier is Identifier.PHONE and not each.country]
+    if phones and not complaints.troubled(("organisation", "country")):
+        what = "recognises people by a telephone number as it is written: a hold on 06 12345678 does not keep a record with +31 6 12345678"
+        complaints.warn((*path, "fields", phones[0]), what, "Say in [organisation] where numbers are dialled, such as country = 'NL'.")
     if not shape.subject and not any(parent.same_subject for parent in shape.parents.values()):
         complaints.warn(path, "has no subject fields, so holds and requests of a person will not find its records", "Declare `subject`.")
 

@@ -19,7 +19,7 @@ from worker.policyfile.retention import promises_in_words
 from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_token
+from worker.usecases.matching import identifier_tokens
 from worker.usecases.reporting import action, due_day, state_in_words, word
 from worker.usecases.standing import tokens_of, typed_key
 
@@ -77,20 +77,25 @@ def explain_record(machine: Machine, source: str, key: str, as_of: dt.date | Non
         return _explanation(judge, judge.judge([row], reader.related)[0])
 
 
-def explain_subject(machine: Machine, identifiers: Sequence[str], as_of: dt.date | None = None) -> Iterator[Explanation | tuple[str, str]]:
-    """Explain every record about a person, over all sources; a source that can't be read is yielded as (source, why)."""
-    wanted = {bytes.fromhex(each) for each in tokens_of(machine, identifiers)}
+def explain_subject(
+    machine: Machine, identifiers: Sequence[str], as_of: dt.date | None = None, *, doubtful: bool = False
+) -> Iterator[Explanation | tuple[str, str]]:
+    """Explain every record about a person, over all sources; a source that can't be read is yielded as (source, why).
+
+    doubtful -- also where it is not sure that a telephone number was typed, as a hold on it does.
+    """
+    wanted = {bytes.fromhex(each) for each in tokens_of(machine, identifiers, doubtful=doubtful)}
     secret = machine.keyring.match().secret
     policies = [each for each in machine.policies() if each.source.identifiers]
     with gather(machine, policies, as_of or machine.today()) as gathered:
         for policy in policies:
-            kinds = [(each.name, each.identifier) for each in policy.source.identifiers if each.identifier is not None]
+            compared = policy.source.compared
             judge = Judge(machine, policy, gathered.today, gathered, identifiers=True)
             try:
                 with machine.open_source(policy.source).reader() as reader:
                     for page in reader.rows(EVERYTHING, judge.columns):
                         for row in page:
-                            if any(identifier_token(secret, kind, judge.value(row, name)) in wanted for name, kind in kinds):
+                            if any(not wanted.isdisjoint(identifier_tokens(secret, how, judge.value(row, name))) for name, how in compared):
                                 yield _explanation(judge, judge.judge([row], reader.related)[0])
             except (SourceFailed, Retriable) as error:
                 yield policy.source.name, str(error)

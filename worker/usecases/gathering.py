@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 from worker.core.facts import Fact, Raw, Unknown, Unreadable
 from worker.core.model import Policy
@@ -27,7 +28,7 @@ from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import RECORD, HighWater
 from worker.ports import Key
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_token, record_token
+from worker.usecases.matching import identifier_tokens, record_token
 from worker.usecases.subjects import SubjectIndex
 
 _DAY_BYTES = 4
@@ -109,28 +110,37 @@ class Joined:
 class Tokens:
     """Makes the tokens by which the records of one source are joined to subjects.
 
-    A record has one for every identifier that it has; where one is missing or was treated, also its own, to which aliases lead.
+    A record has one for every form of every identifier that it has; where one is missing or was treated, also its own, to which aliases
+    lead.
     """
 
     def __init__(self, secret: Secret, source: str, identifiers: Sequence[Field]) -> None:
         self._secret = secret
         self._source = source
-        self._kinds = [(each.name, each.identifier) for each in identifiers if each.identifier is not None]
+        self._compared = [(each.name, comparison) for each in identifiers if (comparison := each.comparison) is not None]
 
     def of(self, key: Key, values: Mapping[str, Raw]) -> list[bytes]:
         """Return the different tokens of one record, given its identifier fields."""
+        return different(self.each(key, values))
+
+    def each(self, key: Key, values: Mapping[str, Raw]) -> list[list[bytes]]:
+        """Return the tokens of each identifier that a record has, and of the record itself where it has not all."""
         found = self._identifiers(values)
-        if len(found) < len(self._kinds):
-            found.append(record_token(self._secret, self._source, key))
-        return list(dict.fromkeys(found))
+        if len(found) < len(self._compared):
+            found.append([record_token(self._secret, self._source, key)])
+        return found
 
     def identify(self, values: Mapping[str, Raw]) -> bool:
         """Whether a record has any identifier at all."""
         return bool(self._identifiers(values))
 
-    def _identifiers(self, values: Mapping[str, Raw]) -> list[bytes]:
-        tokens = (identifier_token(self._secret, kind, values[name]) for name, kind in self._kinds)
-        return [each for each in tokens if each is not None]
+    def _identifiers(self, values: Mapping[str, Raw]) -> list[list[bytes]]:
+        return [each for name, comparison in self._compared if (each := identifier_tokens(self._secret, comparison, values[name]))]
+
+
+def different(tokens: Iterable[Iterable[bytes]]) -> list[bytes]:
+    """Return the tokens of several identifiers as one list, each once."""
+    return list(dict.fromkeys(chain.from_iterable(tokens)))
 
 
 def _positioned(shared: SharedFact, source: str) -> Positioned:
@@ -248,9 +258,11 @@ def high_water(
     for identifiers, those in alike.items():
         tokens = Tokens(secret, source.name, identifiers)
         for key, values in records:
-            own = tuple(tokens.of(key, values))
+            parts = tokens.each(key, values)
+            own = tuple(different(parts))
             for name, what in (each for member in those for each in says(member, 0, values, today).items()):
-                if what.there or len(own) > 1:
+                # The forms of one number are no two identifiers that only this record brings together.
+                if what.there or len({each[0] for each in parts}) > 1:
                     days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
 

@@ -16,13 +16,13 @@ from worker.core.decide import Decision, deadline
 from worker.core.model import Policy
 from worker.core.purposes import Ended
 from worker.core.refs import Referrer
-from worker.core.sources import Identifier
+from worker.core.sources import Comparison
 from worker.core.standing import NOTHING, Standing
 from worker.planfile import Reason
 from worker.ports import Key, OpenSource, Row
 from worker.usecases.judging import Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_form, identifier_forms
+from worker.usecases.matching import first_forms, identifier_forms
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT
 
 _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
@@ -52,7 +52,7 @@ class IntentLines:
         self._treatments = {each.name: str(each.treatment.kind) for each in policy.treatable if each.treatment is not None}
 
     def records(
-        self, attempt: str, acting: Sequence[tuple[Verdict, str, Reason]], identifiers: Sequence[tuple[int, Identifier]]
+        self, attempt: str, acting: Sequence[tuple[Verdict, str, Reason]], identifiers: Sequence[tuple[int, Comparison]]
     ) -> list[bytes]:
         """Return one line per (verdict, reference, reason). identifiers -- where in a verdict's row the person's identifiers stand."""
         fixed = {
@@ -96,20 +96,20 @@ class IntentLines:
             self._tails.clear()
         self._tails[_said(reason)] = tail
 
-    def _whom(self, rows: Sequence[Row], identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
+    def _whom(self, rows: Sequence[Row], identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
         """Return, for every row, the rendered member that says whom it is about, empty where it says nobody."""
         # Hexadecimal digits are their own JSON.
-        if len(identifiers) == 1:
-            # Most people are known by one identifier, and this is asked for every record.
-            ((place, kind),) = identifiers
-            found = self._referrer.subjects(identifier_forms(kind, [row[place] for row in rows]))
+        if len(identifiers) == 1 and not identifiers[0][1].country:
+            # Most people are known by one identifier of one form, and this is asked for every record.
+            ((place, comparison),) = identifiers
+            found = self._referrer.subjects(first_forms(comparison.kind, [row[place] for row in rows]))
             return [f',"retention.subjects":["{subject}"]' if subject else "" for subject in found]
         named = [self.subjects(row, identifiers) for row in rows] if identifiers else [[]] * len(rows)
         return [',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else "" for subjects in named]
 
-    def subjects(self, row: Row, identifiers: Sequence[tuple[int, Identifier]]) -> list[str]:
-        """Return the references of the person a row is about, one per identifier that is not empty."""
-        return [self._referrer.subject(form) for place, kind in identifiers if (form := identifier_form(kind, row[place]))]
+    def subjects(self, row: Row, identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
+        """Return the references of the person a row is about, one per form of each identifier that is not empty."""
+        return [self._referrer.subject(form) for place, how in identifiers for form in identifier_forms(how, row[place])]
 
     def _words(self, decision: Decision, standing: Standing, reason: Reason) -> list[str]:
         """Return what a reason gives the varying members behind the record's reference, as JSON."""

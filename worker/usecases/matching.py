@@ -7,17 +7,20 @@ that stays are found through *aliases*: per batch, pairs of the record's token a
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 
 from worker.clock import local_day
-from worker.core.canonical import canonical, canonicals
+from worker.core.canonical import canonical, canonicals, other_forms
 from worker.core.facts import UNREADABLE, Unreadable
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
-from worker.core.sources import Identifier, Source
+from worker.core.sources import Comparison, Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import MARKER, is_pseudonym
 from worker.ledger.rows import HoldRow, RequestRow
@@ -26,20 +29,29 @@ from worker.usecases.machine import Machine
 _MARK = len(MARKER)
 CASE_FIELD = "case_field"
 """The option of a source that names the field holding a record's case number."""
+_CASE = Comparison(Identifier.TEXT)
 
 
-def identifier_token(secret: Secret, kind: Identifier, value: object) -> bytes | None:
-    """Return the keyed form of an identifier; None for nothing, and for a pseudonym, whose person is found through aliases."""
-    form = identifier_form(kind, value)
-    return token(secret, "identifier", form) if form else None
+def identifier_tokens(secret: Secret, comparison: Comparison, value: object) -> list[bytes]:
+    """Return the keyed forms of an identifier; none for nothing, and for a pseudonym, whose person is found through aliases.
+
+    Somebody is found by any of them, so whoever keeps one keeps all, and whoever looks for one looks for all.
+    """
+    form = identifier_form(comparison.kind, value)
+    if not form:
+        return []
+    if not comparison.country:
+        # One form, and this is asked for every record.
+        return [token(secret, "identifier", form)]
+    return [token(secret, "identifier", each) for each in identifier_forms(comparison, value)]
 
 
 def identifier_form(kind: Identifier, value: object) -> str:
-    """Return the canonical form of an identifier in a row; empty for nothing, and for a pseudonym."""
+    """Return the canonical form of an identifier in a row as it stands there; empty for nothing, and for a pseudonym."""
     return canonical(kind, _text_of(value))
 
 
-def identifier_forms(kind: Identifier, values: Iterable[object]) -> list[str]:
+def first_forms(kind: Identifier, values: Iterable[object]) -> list[str]:
     """Return `identifier_form` of many values."""
     # Nearly all are texts that don't look like a pseudonym.
     return canonicals(kind, [value if type(value) is str and value[:_MARK] != MARKER else _text_of(value) for value in values])
@@ -51,17 +63,40 @@ def _text_of(value: object) -> str:
     return "" if text.startswith(MARKER) and is_pseudonym(text) else text
 
 
+def identifier_forms(comparison: Comparison, value: object) -> tuple[str, ...]:
+    """Return all canonical forms of an identifier in a row, that of `identifier_form` first; none for nothing, and for a pseudonym."""
+    first = identifier_form(comparison.kind, value)
+    if not comparison.country or not first:
+        return (first,) if first else ()
+    return tuple(dict.fromkeys((first, *written_otherwise(comparison, value))))
+
+
+def written_otherwise(comparison: Comparison, value: object) -> tuple[str, ...]:
+    """Return the canonical forms of the ways in which a telephone number in a row is written, in their order; none for anything else."""
+    if not comparison.country or not identifier_form(comparison.kind, value):
+        return ()
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        # A spreadsheet's number has a fraction of zero, which would be one more digit.
+        value = int(value)
+    return other_forms(comparison, str(value))
+
+
 def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
     """Return the keyed form of a record's key, for holds on one record and for aliases."""
     # One part for the whole key: what all records of a source have in common is then hashed once.
     return token(secret, "record", source, _key_text(key))
 
 
-def identifier_tokens(secret: Secret, kind: Identifier, values: Iterable[object]) -> list[bytes | None]:
-    """Return `identifier_token` of many values."""
-    forms = identifier_forms(kind, values)
-    found = tokens(secret, "identifier", last=forms)
-    return [own if form else None for own, form in zip(found, forms, strict=True)]
+def tokens_of_identifiers(secret: Secret, comparison: Comparison, values: Iterable[object]) -> list[Sequence[bytes]]:
+    """Return `identifier_tokens` of many values."""
+    if comparison.country:
+        every = [identifier_forms(comparison, value) for value in values]
+        made = iter(tokens(secret, "identifier", last=[form for each in every for form in each]))
+        return [[*islice(made, len(each))] for each in every]
+    # One form each, and nearly all identifiers are compared so.
+    firsts = first_forms(comparison.kind, values)
+    found = tokens(secret, "identifier", last=firsts)
+    return [(own,) if form else () for own, form in zip(found, firsts, strict=True)]
 
 
 def record_tokens(secret: Secret, source: str, keys: Iterable[Sequence[object]]) -> list[bytes]:
@@ -88,7 +123,7 @@ class StandingIndex:
     by_identifier: Mapping[bytes, Standing]
     by_record: Mapping[bytes, Standing]
     secret: Secret = field(repr=False)
-    identifiers: tuple[tuple[str, Identifier], ...] = ()
+    identifiers: tuple[tuple[str, Comparison], ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -135,11 +170,11 @@ class StandingIndex:
         if self.by_record:
             found.append(self.by_record.get(record_token(self.secret, source, key), NOTHING))
         if self.by_identifier:
-            for name, kind in self.identifiers:
+            for name, comparison in self.identifiers:
                 said = values.get(name)
-                own = identifier_token(self.secret, kind, said)
-                if own is not None:
-                    found.append(self.by_identifier.get(own, NOTHING))
+                own = identifier_tokens(self.secret, comparison, said)
+                if own:
+                    found += [self.by_identifier[each] for each in own if each in self.by_identifier]
                 elif isinstance(said, Unreadable):
                     found.append(self.of_anybody)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
@@ -167,8 +202,7 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
             case "subject" if row.token and row.source in (None, source.name):
                 by_identifier[bytes.fromhex(row.token)].append(standing)
             case "case" if row.case and CASE_FIELD in source.options:
-                own = identifier_token(secret, Identifier.TEXT, row.case)
-                if own is not None:
+                for own in identifier_tokens(secret, _CASE, row.case):
                     by_identifier[own].append(standing)
             case _:
                 pass
@@ -178,9 +212,9 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
     if by_identifier:
         for record, standings in _through_aliases(machine, source, by_identifier).items():
             by_record[record].extend(standings)
-    identifiers = [(each.name, each.identifier) for each in source.identifiers if each.identifier is not None]
+    identifiers = [*source.compared]
     if CASE_FIELD in source.options:
-        identifiers.append((source.options[CASE_FIELD], Identifier.TEXT))
+        identifiers.append((source.options[CASE_FIELD], _CASE))
     return StandingIndex(
         version,
         merged(everywhere),

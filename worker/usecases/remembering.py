@@ -16,7 +16,7 @@ from worker.planfile import Reason
 from worker.usecases.gathering import departure, high_water
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_tokens, record_tokens
+from worker.usecases.matching import record_tokens, tokens_of_identifiers
 from worker.usecases.reporting import DELETE
 from worker.usecases.suppressing import suppressed
 from worker.usecases.tombstones import buried
@@ -40,10 +40,10 @@ def remembered(
 
 
 def _aliases(judge: Judge, acting: Acting) -> bytes:
-    """Return, for every identifier that is treated in a record that stays, the record's token and the identifier's."""
+    """Return, for every form of an identifier that is treated in a record that stays, the record's token and the identifier's."""
     if judge.policy.only_deletes:
         return b""
-    kinds = {each.name: each.identifier for each in judge.policy.source.identifiers if each.identifier is not None}
+    compared = dict(judge.policy.source.compared)
     secret, source = judge.standing.secret, judge.policy.source.name
     treated: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict, _, reason in acting:
@@ -51,11 +51,11 @@ def _aliases(judge: Judge, acting: Acting) -> bytes:
     pairs: list[bytes] = []
     for fields, verdicts in treated.items():
         for name in fields:
-            if name not in kinds:
+            if name not in compared:
                 continue
             place = judge.position(name)
-            found = identifier_tokens(secret, kinds[name], [verdict.row[place] for verdict in verdicts])
-            named = [(verdict.key, token) for verdict, token in zip(verdicts, found, strict=True) if token is not None]
+            found = tokens_of_identifiers(secret, compared[name], [verdict.row[place] for verdict in verdicts])
+            named = [(verdict.key, token) for verdict, tokens in zip(verdicts, found, strict=True) for token in tokens]
             own = record_tokens(secret, source, [key for key, _ in named])
             pairs += [mine + token for mine, (_, token) in zip(own, named, strict=True)]
     return b"".join(pairs)

@@ -16,7 +16,7 @@ from worker.core.compiled import Judged
 from worker.core.decide import Held
 from worker.core.model import Policy
 from worker.core.refs import Referrer
-from worker.core.sources import Disposal, Identifier, Relation
+from worker.core.sources import Comparison, Disposal, Relation
 from worker.errors import Changed
 from worker.planfile import PlannedBatch, Reason
 from worker.ports import Along, Batch, Begun, Changes, Key, Row, Undone, Update
@@ -84,10 +84,9 @@ class Sorter:
         self._treaters = machine.treaters(policy)
 
     @property
-    def identifiers(self) -> list[tuple[int, Identifier]]:
+    def identifiers(self) -> list[tuple[int, Comparison]]:
         """Where in a row a person's identifiers stand."""
-        kinds = [(each.name, each.identifier) for each in self._policy.source.identifiers if each.identifier is not None]
-        return [(self.judge.position(name), kind) for name, kind in kinds]
+        return [(self.judge.position(name), comparison) for name, comparison in self._policy.source.compared]
 
     def sort(self, batch: Batch, planned: PlannedBatch, attempt: str, records: Mapping[str, int]) -> Work:
         """Compare what was re-read with what was planned, and sort the records by what happens to them."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Sequence
+from enum import Enum
 
 from worker.audit.events import Action
 from worker.audit.render import JsonValue
-from worker.core.canonical import canonical
+from worker.core.canonical import canonical, other_forms, plain
 from worker.core.periods import Period
 from worker.core.refs import Referrer, token
-from worker.core.sources import Identifier, Source
+from worker.core.sources import Comparison, Identifier, Source
 from worker.errors import ConfigurationError
 from worker.ledger.rows import HoldKind, HoldRow, HoldScope, RequestKind, RequestRow
 from worker.usecases.intents import HOLD
@@ -29,14 +30,23 @@ EVERY_SOURCE = "*"
 """What holds and requests of a person are about: the person, in whatever source."""
 
 
-def tokens_of(machine: Machine, identifiers: Sequence[str]) -> list[str]:
+def typed_as(machine: Machine, kind: Identifier) -> Comparison:
+    """Return how an identifier is compared that a person typed: numbers are dialled in the organisation's country, as those in records."""
+    return Comparison(kind, machine.schedule.organisation.country if kind is Identifier.PHONE else "")
+
+
+def tokens_of(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = False) -> list[str]:
     """Return the keyed forms of what a person typed, see `forms_of`."""
     secret = machine.keyring.match().secret
-    return [token(secret, "identifier", form).hex() for form in forms_of(identifiers)]
+    return [token(secret, "identifier", form).hex() for form in forms_of(machine, identifiers, doubtful=doubtful)]
 
 
-def forms_of(identifiers: Sequence[str]) -> list[str]:
-    """Return the canonical forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text."""
+def forms_of(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = False) -> list[str]:
+    """Return the canonical forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text.
+
+    A telephone number is looked for however it is written. What may be one, and as well the number of a customer, is only with `doubtful`:
+    a hold may keep a record too many, a request may not erase one.
+    """
     found: dict[str, None] = {}
     for text in identifiers:
         kinds = (Identifier.EMAIL,) if "@" in text else (Identifier.PHONE, Identifier.TEXT)
@@ -44,9 +54,46 @@ def forms_of(identifiers: Sequence[str]) -> list[str]:
             form = canonical(kind, text)
             if form and form.rpartition(":")[2]:
                 found[form] = None
+                comparison = typed_as(machine, kind)
+                if comparison.country and (doubtful or plain(comparison, text)):
+                    found.update(dict.fromkeys(other_forms(comparison, text)))
     if not found:
         raise ConfigurationError("No identifier was given: type the person's e-mail address or telephone number on standard input.")
     return list(found)
+
+
+class Sought(Enum):
+    """How a number that a person typed is looked for."""
+
+    EVERY_WAY = "every way"
+    NO_COUNTRY = "as typed, because the policy file says no country"
+    DOUBTFUL = "as typed, because it may be another number than a telephone's"
+    NO_NUMBER = "as typed, because it is no telephone number"
+
+
+_DIGITS = 7
+"""A text with fewer digits is hardly meant as a telephone number."""
+
+
+def sought(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = False) -> tuple[Sought, ...]:
+    """Return how the numbers among some identifiers are looked for, each way once; see `forms_of`.
+
+    Nothing where no source recognises anybody by a telephone number.
+    """
+    if not any(each.identifier is Identifier.PHONE for source in machine.schedule.sources.values() for each in source.identifiers):
+        return ()
+    comparison = typed_as(machine, Identifier.PHONE)
+    numbers = [text for text in identifiers if "@" not in text and sum(each.isdigit() for each in text) >= _DIGITS]
+    return tuple(dict.fromkeys(_sought(comparison, text, doubtful=doubtful) for text in numbers))
+
+
+def _sought(comparison: Comparison, text: str, *, doubtful: bool) -> Sought:
+    """Return how one number is looked for."""
+    if not comparison.country:
+        return Sought.NO_COUNTRY
+    if not other_forms(comparison, text):
+        return Sought.NO_NUMBER
+    return Sought.EVERY_WAY if doubtful or plain(comparison, text) else Sought.DOUBTFUL
 
 
 def typed_key(source: Source, text: str) -> tuple[str | int, ...]:
@@ -84,8 +131,8 @@ def add_hold(
             tokens = [record_token(secret.secret, chosen.name, own).hex()]
             whom = {"retention.record": _referrer(machine, chosen.name).reference(own)}
         case "subject":
-            tokens = list(tokens_of(machine, identifiers))
-            whom = {"retention.subjects": _subjects(machine, identifiers)}
+            tokens = list(tokens_of(machine, identifiers, doubtful=True))
+            whom = {"retention.subjects": _subjects(machine, identifiers, doubtful=True)}
         case "case":
             if not any(CASE_FIELD in each.options for each in machine.schedule.sources.values()):
                 raise ConfigurationError("No source says which field holds the case number: set options.case_field of the source.")
@@ -209,7 +256,7 @@ def _referrer(machine: Machine, source: str) -> Referrer:
     return Referrer(machine.keyring.audit_ref(machine.today().year).secret, source)
 
 
-def _subjects(machine: Machine, identifiers: Sequence[str]) -> list[JsonValue]:
+def _subjects(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = False) -> list[JsonValue]:
     """Return the references of a person over all sources."""
     referrer = _referrer(machine, EVERY_SOURCE)
-    return [referrer.subject(form) for form in forms_of(identifiers)]
+    return [referrer.subject(form) for form in forms_of(machine, identifiers, doubtful=doubtful)]

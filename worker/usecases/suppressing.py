@@ -26,13 +26,13 @@ from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Referrer, Secret, token
 from worker.core.select import EVERYTHING
-from worker.core.sources import Identifier, Source
+from worker.core.sources import Comparison, Source
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import FindingRow, Suppressed
 from worker.ports import Key, Row
 from worker.usecases.judging import Judge
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_form, record_token
+from worker.usecases.matching import identifier_forms, record_token, written_otherwise
 from worker.usecases.nameless import Nameless, explained
 from worker.usecases.standing import EVERY_SOURCE
 from worker.usecases.tombstones import Glance
@@ -47,16 +47,24 @@ _PAGE = 10_000
 # --- What is kept -----------------------------------------------------------------------------------------------------------------------
 
 
-def kinds_of(source: Source) -> list[tuple[str, Identifier]]:
+def compared(source: Source) -> list[tuple[str, Comparison]]:
     """Return the fields of a source that are suppressed, each with how it is compared."""
     names = source.suppress.fields if source.suppress is not None else ()
-    return [(each.name, each.identifier) for each in source.identifiers if each.name in names and each.identifier is not None]
+    return [(name, how) for name, how in source.compared if name in names]
 
 
-def suppressed_token(secret: Secret, source: str, kind: Identifier, raw: object) -> bytes | None:
-    """Return the keyed form under which an identifier is on the list of a source; None for nothing, and for a pseudonym."""
-    form = identifier_form(kind, raw)
-    return token(secret, "suppressed", source, form) if form else None
+def suppressed_tokens(secret: Secret, source: str, comparison: Comparison, raw: object) -> list[bytes]:
+    """Return the keyed forms under which an identifier may be on the list of a source; none for nothing, and for a pseudonym."""
+    return [token(secret, "suppressed", source, form) for form in identifier_forms(comparison, raw)]
+
+
+def _listed(secret: Secret, source: str, comparison: Comparison, raw: object) -> list[bytes]:
+    """Return the keyed forms under which an identifier is put on the list of a source.
+
+    A telephone number under those alone that all ways of writing it have in common: so whoever is taken off it, by whatever way, is off.
+    """
+    other = written_otherwise(comparison, raw)
+    return [token(secret, "suppressed", source, form) for form in other] or suppressed_tokens(secret, source, comparison, raw)
 
 
 Leaving = tuple[Source, Iterable[tuple[Key, Mapping[str, Raw]]]]
@@ -69,13 +77,12 @@ def suppressed(machine: Machine, leaving: Iterable[Leaving]) -> tuple[Suppressed
     parts: dict[str, list[bytes]] = {}
     sources: dict[str, Source] = {}
     for source, records in leaving:
-        kinds = kinds_of(source)
+        fields = compared(source)
         sources[source.name] = source
         for key, values in records:
             own: bytes | None = None
-            for name, kind in kinds:
-                person = suppressed_token(secret, source.name, kind, values[name])
-                if person is not None:
+            for name, how in fields:
+                for person in _listed(secret, source.name, how, values[name]):
                     own = own or record_token(secret, source.name, key)
                     parts.setdefault(source.name, []).append(own + person)
     return tuple(_packed(sources[name], today, entries) for name, entries in parts.items())
@@ -119,9 +126,9 @@ class SuppressionIndex(Nameless):
         super().__init__(machine.settings.state, *_TABLES)
         self._secret = machine.keyring.match().secret
         self._source = source.name
-        self._kinds = kinds_of(source)
+        self._compared = compared(source)
         self._known = Glance()
-        self.columns = tuple(name for name, _ in self._kinds)
+        self.columns = tuple(name for name, _ in self._compared)
         self.lots: list[Suppressed] = []
         for number, lot in enumerate(machine.ledger.suppressed(source.name, today, run_id=run_id)):
             self.lots.append(replace(lot, blob=b"", still=None))
@@ -136,8 +143,7 @@ class SuppressionIndex(Nameless):
 
     def tokens(self, values: Mapping[str, Raw]) -> list[bytes]:
         """Return the tokens of what a record is recognised by; values -- its `columns` by name."""
-        made = (suppressed_token(self._secret, self._source, kind, values[name]) for name, kind in self._kinds)
-        return [each for each in made if each is not None]
+        return [each for name, how in self._compared for each in suppressed_tokens(self._secret, self._source, how, values[name])]
 
     def hits(self, key: Key, values: Mapping[str, Raw]) -> list[Hit]:
         """Return by what a record is suppressed, the latest first; nothing for one that was there all along."""
@@ -155,8 +161,8 @@ class SuppressionIndex(Nameless):
 
     def typed(self, text: str) -> list[bytes]:
         """Return the tokens that an identifier may be under which was written down, as each kind that is suppressed."""
-        made = (suppressed_token(self._secret, self._source, kind, text) for kind in dict.fromkeys(kind for _, kind in self._kinds))
-        return [each for each in made if each is not None]
+        ways = dict.fromkeys(how for _, how in self._compared)
+        return [each for how in ways for each in suppressed_tokens(self._secret, self._source, how, text)]
 
     def _of(self, tokens: Sequence[bytes]) -> list[Hit]:
         found: dict[int, Hit] = {}
@@ -326,8 +332,8 @@ def release(machine: Machine, source: str, typed: Sequence[str]) -> int:
         on_it = [text for text in dict.fromkeys(typed) if index.holds(text)]
         if on_it:
             referrer = Referrer(machine.keyring.audit_ref(machine.today().year).secret, EVERY_SOURCE)
-            kinds = dict.fromkeys(kind for _, kind in kinds_of(found))
-            forms = dict.fromkeys(form for text in on_it for kind in kinds if (form := identifier_form(kind, text)))
+            ways = dict.fromkeys(how for _, how in compared(found))
+            forms = dict.fromkeys(form for text in on_it for how in ways for form in identifier_forms(how, text))
             told: dict[str, JsonValue] = {"retention.source": source, "retention.count": len(on_it), "retention.by": machine.operator}
             machine.trail.emit(Action.SUPPRESSION_RELEASED, {**told, "retention.subjects": [*map(referrer.subject, forms)]}, sync=True)
             machine.ledger.release(source, {each for text in on_it for each in index.typed(text)})

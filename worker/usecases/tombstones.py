@@ -24,7 +24,7 @@ from worker.core.standing import Standing
 from worker.ledger.rows import Tombstones
 from worker.ports import Key
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_form, record_token
+from worker.usecases.matching import identifier_form, identifier_forms, record_token, written_otherwise
 from worker.usecases.nameless import Nameless, explained
 
 _ENTRY = 3 * REFERENCE_BYTES
@@ -45,18 +45,32 @@ class Tokens:
         """Return the token of a record's key."""
         return record_token(self._secret, self._source.name, key)
 
-    def facts(self, values: Mapping[str, Raw]) -> bytes | None:
-        """Return the token of a record's unchanging facts; None when there is nothing in them, or one can't be read."""
+    def facts(self, values: Mapping[str, Raw]) -> tuple[bytes, ...]:
+        """Return the tokens of a record's unchanging facts; none when there is nothing in them, or one can't be read.
+
+        The first is of the facts as they stand. Telephone numbers among them may be written anew, all in one other way: one more for each.
+        """
         texts = [text_of(each, values[each.name]) for each in self._facts]
         if None in texts or not any(texts):
-            return None
+            return ()
+        return tuple(dict.fromkeys(map(self._told, (texts, *self._rewritten(texts, values)))))
+
+    def _told(self, texts: Sequence[str | None]) -> bytes:
         # With their lengths, so that none can run into the next.
         return token(self._secret, "unchanging", self._source.name, "".join(f"{len(text)}:{text}" for text in texts if text is not None))
 
+    def _rewritten(self, texts: Sequence[str | None], values: Mapping[str, Raw]) -> Iterator[list[str | None]]:
+        """Yield the texts with the telephone numbers among them in each other way in which those are written."""
+        if not any(each.country for each in self._facts):
+            return
+        others = [written_otherwise(each.comparison, values[each.name]) if each.comparison else () for each in self._facts]
+        for way in range(max(map(len, others))):
+            yield [other[way] if way < len(other) else text for text, other in zip(texts, others, strict=True)]
+
     def people(self, values: Mapping[str, Raw]) -> list[bytes]:
         """Return the tokens of the identifiers that a record has."""
-        forms = [identifier_form(each.identifier, values[each.name]) for each in self._source.identifiers if each.identifier is not None]
-        return [token(self._secret, "returning", self._source.name, form) for form in dict.fromkeys(forms) if form]
+        forms = [form for name, how in self._source.compared for form in identifier_forms(how, values[name])]
+        return [token(self._secret, "returning", self._source.name, form) for form in dict.fromkeys(forms)]
 
 
 def text_of(field: Field, raw: Raw) -> str | None:
@@ -116,12 +130,11 @@ def tombstones(
     count = 0
     for key, values in records:
         told = tokens.facts(values)
-        if told is None:
+        if not told:
             continue
         count += 1
         own = tokens.own(key)
-        for person in tokens.people(values) or [NOBODY]:
-            parts += (own, told, person)
+        parts += (part for each in told for person in tokens.people(values) or [NOBODY] for part in (own, each, person))
     return Tombstones(source.name, facts, erasure, today, watch.after(today), count, b"".join(parts)) if parts else None
 
 
@@ -246,7 +259,7 @@ class TombstoneIndex(Nameless):
             rows = self._connection.execute(f"{_FOUND} t.own = ? AND l.batch = ?", (self._people.own(key), batch)).fetchall()
         if not rows:
             return None
-        return any(row[1] == self._tokens[row[-1]].facts(values) for row in rows)
+        return any(row[1] in self._tokens[row[-1]].facts(values) for row in rows)
 
     def others(self, key: Key, values: Mapping[str, Raw]) -> set[int]:
         """Return the numbers of the batches' tombstones that a record is like although it has another key than what was deleted."""
@@ -263,7 +276,7 @@ class TombstoneIndex(Nameless):
             with explained():
                 rows = self._connection.execute(f"{_FOUND} {where}", (wanted,)).fetchall()
             for theirs, facts, number, batch, run, day, erasure, named in rows:
-                if facts == told[named]:
+                if facts in told[named]:
                     likeness = Likeness.SAME if theirs == own else Likeness.ELSEWHERE
                 elif erasure and wanted != own:
                     likeness = Likeness.PERSON

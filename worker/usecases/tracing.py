@@ -50,7 +50,7 @@ def references_of_record(machine: Machine, source: str, key: str) -> list[Refere
 
 def references_of_subject(machine: Machine, identifiers: Sequence[str]) -> list[Reference]:
     """Return a person's references under the key of every year, in every source and in holds and requests (`*`)."""
-    forms = forms_of(identifiers)
+    forms = forms_of(machine, identifiers)
     names = (*machine.schedule.sources, EVERY_SOURCE)
     years = machine.keyring.audit_ref_years()
     return [

@@ -51,7 +51,7 @@ RECORDS = (
     # Old in the CRM and in the mail program, and on the telephone last year. The call goes after its own year, and still counts as contact.
     contact(3, "kept", "kept", "kept", "deleted 2027-06-20", phone="+31 6 1234 0003", seen="2020-01-10 09:00:00"),
     mail(3, "kept", "kept", "kept", "deleted 2027-06-20", address="k3@relations.example", at="2021-03-01 12:00:00"),
-    call(3, "deleted 2026-06-20", number="0031 612340003", at="2025-06-20 12:00:00"),
+    call(3, "deleted 2026-06-20", number="06-1234 0003", at="2025-06-20 12:00:00"),
     # Bulk mail is no contact, nor is an automatic message; both go with the relation they were sent to. An answer is one.
     contact(4, "deleted 2022-03-01", seen="2020-03-01 09:00:00"),
     mail(4, "deleted 2022-03-01", address="k4@relations.example", at="2026-05-01 12:00:00", kind="bulk"),

@@ -31,6 +31,7 @@ version = 1
 [organisation]
 name = "Office"
 timezone = "Europe/Amsterdam"
+country = "NL"
 fiscal_year_ends = "06-30"
 window = "P7D"
 

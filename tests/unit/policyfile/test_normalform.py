@@ -8,6 +8,7 @@ import pytest
 
 from worker.core.model import Policy
 from worker.policyfile import digest, loads
+from worker.policyfile.changes import changes
 
 TEXT = """\
 version = 1
@@ -121,6 +122,16 @@ class TestDigest:
         labelled = labelled.replace("[facts.contact]", '[facts.contact]\nlabel = { en = "the last contact" }')
         assert 2 == labelled.count("label")
         assert policy(text).digest == policy(labelled).digest != policy(TEXT).digest
+
+    def test_where_telephones_are_dialled(self) -> None:
+        """Whoever is recognised by a telephone is found by more than before; everybody else's policy is the same."""
+        said = TEXT.replace('timezone = "Europe/Amsterdam"', 'timezone = "Europe/Amsterdam"\ncountry = "NL"')
+        assert policy(TEXT).digest == policy(said).digest
+        known_by = ('seen_on = { type = "date" }', 'seen_on = { type = "date" }\nphone = { type = "phone" }')
+        subject = ('subject = ["email"]', 'subject = ["email", "phone"]')
+        before, after = (text.replace(*known_by, 1).replace(*subject, 1) for text in (TEXT, said))
+        assert policy(before).digest != policy(after).digest
+        assert ("source: fields (phone) declared otherwise",) == changes(policy(before), policy(after))
 
     def test_known_answer(self) -> None:
         """The normal form is kept from version to version: approvals in ledgers refer to it."""

@@ -9,7 +9,7 @@ import pytest
 from worker.core.conditions import Compare, Op
 from worker.core.facts import Empty
 from worker.core.model import Schedule
-from worker.core.sources import Identifier
+from worker.core.sources import Comparison, Identifier
 from worker.policyfile import loads
 from worker.policyfile.changes import changes
 from worker.policyfile.loading import check_text
@@ -282,6 +282,15 @@ def test_the_day_on_which_records_went() -> None:
         (each.source, each.columns, each.identifiers[0].identifier) for each in went.members
     ]
     assert {"people": 2, "mails": 2, "letters": 2, "logs": 0} == {name: len(each.shared) for name, each in schedule.sources.items()}
+
+
+def test_things_that_are_known_by_telephone() -> None:
+    """Numbers are dialled in the organisation's country here too, in fields that recognise no subject."""
+    text = GONE_TEXT.replace('box = { type = "email" }', 'box = { type = "phone" }')
+    for said, expected in (("", ""), ('country = "NL"\n', "NL")):
+        schedule = loads(text.replace("[organisation]\n", f"[organisation]\n{said}"), "policies.toml")
+        known_by = [each.identifiers[0].comparison for each in schedule.facts[1].members]
+        assert [Comparison(Identifier.PHONE, expected), Comparison(Identifier.EMAIL)] == known_by
 
 
 def test_a_change_of_it_is_told() -> None:

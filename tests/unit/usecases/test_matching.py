@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.unit.usecases.conftest import Lab
 from worker.core.facts import UNREADABLE
-from worker.core.sources import Identifier
+from worker.core.sources import Comparison, Identifier
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.usecases.matching import StandingIndex, identifier_form, identifier_forms, identifier_token
+from worker.usecases.matching import StandingIndex, first_forms, identifier_form, identifier_tokens, tokens_of_identifiers
 from worker.usecases.standing import add_hold, add_request, release_hold
 
 SECRET = b"s" * 32
@@ -24,11 +25,10 @@ ASKED = Request("r1", RequestKind.ERASE, dt.date(2026, 1, 1), verified=True)
 
 def index() -> StandingIndex:
     """Return a hold on one person, one on another that was released, and a request of the first."""
-    tokens = [identifier_token(SECRET, Identifier.EMAIL, f"{name}@example.example") for name in ("zoe", "ann")]
-    assert tokens[0] is not None
-    assert tokens[1] is not None
+    email = Comparison(Identifier.EMAIL)
+    tokens = [token for name in ("zoe", "ann") for token in identifier_tokens(SECRET, email, f"{name}@example.example")]
     standings = {tokens[0]: Standing((HELD,), (ASKED,)), tokens[1]: Standing((RELEASED,))}
-    return StandingIndex(1, NOTHING, standings, {}, SECRET, (("email", Identifier.EMAIL), ("phone", Identifier.PHONE)))
+    return StandingIndex(1, NOTHING, standings, {}, SECRET, (("email", email), ("phone", Comparison(Identifier.PHONE))))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,34 @@ def index() -> StandingIndex:
 def test_what_cant_be_read_may_be_anybodys(values: dict[str, object], expected: Standing) -> None:
     """An identifier that can't be read might be that of somebody who is held, so the record is; nobody's request ends anything by it."""
     assert expected == index().touching("people", (1,), values)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("06 12345678", 2),
+        (612345678, 3),
+        (612345678.0, 3),
+        (Decimal("612345678.00"), 3),
+        ("+33 6 12 34 56 78", 1),
+        ("nobody knows", 0),
+        (float("inf"), 0),
+        (None, 0),
+        ("", 0),
+        (UNREADABLE, 0),
+        ("p1-people-aaaaaaaaaaaaaaaaaaaaaaaaaa", 0),
+    ],
+)
+def test_however_a_number_stands_in_a_row(value: object, expected: int) -> None:
+    """One by one and all at once it has the same tokens; with a country those of its other ways, the one without first."""
+    with_country, without = Comparison(Identifier.PHONE, "NL"), Comparison(Identifier.PHONE)
+    found = identifier_tokens(SECRET, with_country, value)
+    assert expected == len(found)
+    assert [found, []] == [list(each) for each in tokens_of_identifiers(SECRET, with_country, [value, None])]
+    assert found[:1] == identifier_tokens(SECRET, without, value)
+    assert [found[:1], []] == [list(each) for each in tokens_of_identifiers(SECRET, without, [value, None])]
+    same = identifier_tokens(SECRET, with_country, "+31612345678")
+    assert (expected > 1) is not set(same).isdisjoint(found)
 
 
 def test_a_record_whose_person_cannot_be_read_is_kept_while_anybody_is_held(lab: Lab) -> None:
@@ -78,4 +106,4 @@ _PSEUDONYM = "p1-p-3f9a2c-" + "a" * 26
 @given(st.sampled_from(Identifier), st.lists(st.text(max_size=8) | st.sampled_from([None, UNREADABLE, 612, "p1", _PSEUDONYM]), max_size=8))
 def test_forms_of_many_are_the_forms_of_each(kind: Identifier, values: list[object]) -> None:
     """Whoever a batch names in the trail is who a single record would name: nobody for nothing, and for a pseudonym."""
-    assert [identifier_form(kind, value) for value in values] == identifier_forms(kind, values)
+    assert [identifier_form(kind, value) for value in values] == first_forms(kind, values)
