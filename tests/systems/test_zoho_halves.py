@@ -300,6 +300,19 @@ class TestRefused:
         assert {} == office.zoho.bin
 
 
+def test_a_lookup_that_was_not_emptied(office: Office) -> None:
+    """A success that changed nothing is read back: the deal isn't said to be loose, its contact stays, and the next run does both."""
+    deal = ORIGIN + 2_007
+    told = {"code": "SUCCESS", "details": {"id": str(deal)}, "message": "m", "status": "success"}
+    office.proxy.about(lambda r: r.method == "PUT" and f"/{deal}" in r.path, 200, body=json.dumps({"data": [told]}).encode())
+    assert 5 == office.command("apply", office.command.approved()).code
+    assert DONE | {7} == office.left
+    assert ["HTTP 200 ignored"] == [each["retention.answer"] for each in office.command.events("retention.record_skipped")]
+    office.proxy.heal()
+    assert office.command("run").code in (0, 4)
+    finished(office, child_detached=sum(n > INVOICED for n in range(1, DUE + 1, 3)))
+
+
 @pytest.mark.parametrize("code", ["NO_CONTENT", "NO_RECORDS_FOUND"])
 def test_a_bin_that_says_that_it_is_empty(office: Office, code: str) -> None:
     """Where Zoho says with a word and HTTP 200 that a list is empty it is, as with 204; any other word there is an error."""
