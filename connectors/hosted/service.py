@@ -153,7 +153,8 @@ class Halved(Protocol):
     def half_gone(self, key: Key) -> Item | None:
         """Return what stands for a row that lies half way now, None when it is gone, or where it was.
 
-        Of it nothing has to be readable but its key, and `delete` ends what was begun (Stale when it lies there no more).
+        Of it nothing has to be readable but its key (`UNREADABLE`, never what it may have been), and `delete` ends what was begun: Stale
+        when it lies there no more.
         """
         ...  # pragma: no cover
 

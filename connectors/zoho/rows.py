@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from connectors.hosted import Gone, Item, Refused
+from connectors.http import InDoubt
 from connectors.zoho.api import MOST, Crm, Record
 from connectors.zoho.columns import BINNED, ID, ordered, value
 from connectors.zoho.query import in_list, query, where
 from connectors.zoho.removal import Removal
 from worker.core.facts import Raw
-from worker.errors import SourceFailed
+from worker.errors import RetentionError, SourceFailed
 from worker.ports import Key
 
 NOTES, ATTACHMENTS = "Notes", "Attachments"
@@ -25,6 +26,7 @@ LISTED = {
 }
 """The fields of what Zoho lists record by record."""
 _PATIENCE = 5
+_DETACH_COSTS = 2
 _TOGETHER = 100
 """The most values that one criterion takes."""
 
@@ -142,13 +144,21 @@ class LookedUpRows(Rows):
                 yield owner, row
 
     def detach(self, item: Item) -> None:
-        """Empty the lookup."""
+        """Empty the lookup. Zoho leaves out without a word what the account may not write: so it is read back."""
+        self._crm.credits.need(_DETACH_COSTS)
         try:
             self._crm.update(self._module, int(item[ID]), {self._lookup: None})
         except KeyError as unknown:
             if self._is_listed(item):
                 raise Refused(str(unknown.args[0])) from None
             raise Gone from None
+        try:
+            is_loose = self.is_loose(item)
+        except RetentionError:
+            # The change itself was made, so nothing else may be said of it.
+            raise InDoubt(f"{self._module}: nobody knows what became of a change.") from None
+        if not is_loose:
+            raise Refused("HTTP 200 ignored")
 
     def is_loose(self, item: Item) -> bool:
         """Whether the lookup leads elsewhere, or the record is gone."""

@@ -155,6 +155,41 @@ class TestCrash:
         finished(office, child_deleted=8 + sum(n > INVOICED for n in range(1, DUE + 1, 3)))
         assert {} == office.zoho.bin
 
+    def test_rows_of_rows(self, office: Office) -> None:
+        """A note that hangs on a record that goes along is ended as well, before both."""
+        text = TAKEN.replace(
+            "[[policies]]",
+            """[sources.contacts.children.deals.children.notes]
+table = "Notes"
+key = "id"
+match = { Parent_Id = "id" }
+on_delete = "delete"
+
+[[policies]]""",
+            1,
+        )
+        note = ORIGIN + 3_777
+        office.zoho.notes[note] = {**office.zoho.notes[NOTE], "Parent_Id": {"id": str(DEAL), "name": "x"}}
+        office = office_in(office.zoho, office.proxy, office.command.folder, text)
+        assert signal.SIGKILL == killed_at(office, purges(note), "apply", office.command.approved())
+        assert {note} == set(office.zoho.bin)
+        assert office.command("run").code in (0, 4)
+        finished(office, child_deleted=9 + sum(n > INVOICED for n in range(1, DUE + 1, 3)))
+        assert {} == office.zoho.bin
+
+    def test_what_it_costs_to_find_out(self, office: Office) -> None:
+        """Of the rows that are listed with their record nobody asks the bin: what a small budget let a run begin it lets a run find out."""
+        for number in range(500):
+            office.zoho.notes[ORIGIN + 5_000 + number] = {
+                **office.zoho.notes[ORIGIN + 3_040],
+                "Parent_Id": {"id": str(ORIGIN + 20 + number % 20), "name": "x"},
+            }
+        assert signal.SIGKILL == killed_at(office, purges(NOTE), "apply", office.command.approved())
+        before = office.zoho.credits
+        assert office.command("reconcile").code in (0, 4, 5)
+        assert office.zoho.credits - before < 150
+        assert {NOTE} == set(office.zoho.bin)
+
     def test_detached_rows(self, office: Office) -> None:
         """Cutting loose is one request: after a crash behind it the row is loose, and said to be so, once."""
         at: Callable[[Request], bool] = lambda r: r.method == "DELETE" and f"/Contacts/{ORIGIN + 10}?" in r.path  # noqa: E731
@@ -263,6 +298,19 @@ class TestRefused:
         assert office.command("run").code in (0, 4)
         finished(office)
         assert {} == office.zoho.bin
+
+
+def test_a_lookup_that_was_not_emptied(office: Office) -> None:
+    """A success that changed nothing is read back: the deal isn't said to be loose, its contact stays, and the next run does both."""
+    deal = ORIGIN + 2_007
+    told = {"code": "SUCCESS", "details": {"id": str(deal)}, "message": "m", "status": "success"}
+    office.proxy.about(lambda r: r.method == "PUT" and f"/{deal}" in r.path, 200, body=json.dumps({"data": [told]}).encode())
+    assert 5 == office.command("apply", office.command.approved()).code
+    assert DONE | {7} == office.left
+    assert ["HTTP 200 ignored"] == [each["retention.answer"] for each in office.command.events("retention.record_skipped")]
+    office.proxy.heal()
+    assert office.command("run").code in (0, 4)
+    finished(office, child_detached=sum(n > INVOICED for n in range(1, DUE + 1, 3)))
 
 
 @pytest.mark.parametrize("code", ["NO_CONTENT", "NO_RECORDS_FOUND"])
