@@ -31,7 +31,7 @@ def opened(path: Path, what: str, variable: str, *, may_be_brought: bool = False
             f"The {what} {path} can't be read: {error.strerror}. It must belong to the user who runs this command; "
             f"{variable} says where it is."
         ) from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor is what was checked, a path could be swapped
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(f"The {what} {path} is not a regular file. Point {variable} at a file.")
@@ -46,7 +46,10 @@ def opened(path: Path, what: str, variable: str, *, may_be_brought: bool = False
                 f"The {what} {path} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o}). "
                 f"Find out who could have read it, then run: chmod {'440' if brought else '600'} {path}"
             )
-        return file.read(), status
+        with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - the descriptor is what was checked, a path could be swapped
+            return file.read(), status
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(path: Path, content: bytes) -> None:
