@@ -236,7 +236,8 @@ class Change:
         if old == roots.keys[-1]:
             roots, why = self._try((*roots.keys, new_root()), roots)
             if why:
-                self._put(entries, old, roots)
+                if entries != self.entries:
+                    self._put(entries, old, roots)
                 return RootKept(old.id, why)
         new = roots.keys[-1]
         self._put(entries, new, roots)

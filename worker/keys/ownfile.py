@@ -46,7 +46,7 @@ def opened(path: Path, what: str, variable: str, *, may_be_brought: bool = False
                 f"The {what} {path} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o}). "
                 f"Find out who could have read it, then run: chmod {'440' if brought else '600'} {path}"
             )
-        with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - the descriptor is what was checked, a path could be swapped
+        with open(descriptor, "rb", closefd=False) as file:
             return file.read(), status
     finally:
         os.close(descriptor)
