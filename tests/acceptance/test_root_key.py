@@ -13,9 +13,9 @@ from tests.acceptance.conftest import NOON, Firm
 from tests.acceptance.killing import Killer, killed
 from worker.bootstrap import machine
 from worker.keys import Keyring
+from worker.settings import load
 from worker.usecases.keykeeping import KEY_POINTS
 from worker.usecases.keyrotating import AFTER_ADDING, AFTER_BEGINNING, AFTER_TELLING
-from worker.settings import load
 
 NEXT_YEAR = NOON + dt.timedelta(days=366)
 BROUGHT = "ab" * 32
