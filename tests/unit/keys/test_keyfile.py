@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -297,6 +298,34 @@ class TestCrashes:
             assert set() == each.opens(backup.keys, each.root)
         # It was stopped with one root and the key, with two and the key, with two without it, and with one without it.
         assert {(1, True), (2, True), (2, False), (1, False)} == {(roots, there) for roots, there, _ in seen}
+
+    def test_stopped_again_while_ending_it(self, place: Place) -> None:
+        """Whatever a crash left, a second one at any step of ending it leaves something that is ended too."""
+        states = {
+            (len(each.roots()), DOOMED in each.keys.read_text(), len(each.drafts())): each
+            for each in self.stopped(place.copy, lambda each: each.open().destroy([DOOMED]))
+        }
+        assert len(states) > 5
+        for state in some(states.values()):
+            for each in self.stopped(state.copy, lambda each: each.open().destroy([DOOMED])):
+                assert KEPT.items() <= secrets_of(each.open()).items()
+                each.open().destroy([DOOMED])
+                assert KEPT == secrets_of(each.open())
+                assert (1, False, []) == (len(each.roots()), ROOT in each.everything(), each.drafts())
+
+    def test_a_full_disk(self, place: Place) -> None:
+        """Without room for a byte nothing changes, no draft is left, and it is said; with room the same call does it."""
+        before = place.everything()
+
+        def full() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
+            for work in (lambda: place.open().destroy([DOOMED]), lambda: place.open().plan_mac()):
+                with pytest.raises(ConfigurationError, match="File too large"):
+                    work()
+
+        lessened(full)
+        assert (before, []) == (place.everything(), place.drafts())
+        assert (DOOMED,) == place.open().destroy([DOOMED]).gone
 
     def test_whoever_reads_next_takes_out_the_old_root(self, place: Place) -> None:
         """Once nothing is under it any more, reading is enough; nobody has to destroy a second time."""
