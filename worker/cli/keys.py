@@ -157,8 +157,8 @@ def _say_root(session: Session, changed: RootChange) -> int:
                 f"The root {root} could not be replaced: {why}. Copies of the key file from before still open with it.", style="bold"
             )
             session.say(
-                "Where its file comes from, put a second line behind the first, 64 new hexadecimal digits (openssl rand -hex 32). Then: "
-                "retention keys rotate root. Back up the key file now."
+                "Have it writable, or where it comes from put a second line behind the first, 64 new hexadecimal digits (openssl rand "
+                "-hex 32). Then: retention keys rotate root. Back up the key file now."
             )
             return PARTIAL
         case RootLeft(old, new, why):

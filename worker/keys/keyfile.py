@@ -174,7 +174,7 @@ class KeyFile:
     def _parsed(self, document: dict[str, Any]) -> Content:
         items: list[dict[str, str]] = document["keys"]
         if document["format"] == _UNWRAPPED:
-            return Content(_entries(items, lambda item, _place: exact(item["secret"])))
+            return Content(_entries(items, lambda item, _place: exact(item["secret"].lower())))
         if document["format"] != _FORMAT or not looks_like_an_id(document["root"], "r"):
             raise ValueError
         roots = self.root.read()
