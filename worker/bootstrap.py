@@ -76,6 +76,7 @@ def machine(
             checks = _without_returned(ledger, checks)
         ledger.confirm_keys(checks)
         known = set(keyring.checks())
+        lay_open = bool(known) and keyring.root is None
         sources = _Sources(settings, schedule.sources)
         trail = _Trail(settings, now, keyring, ledger)
         helpers = _Helpers(settings, schedule, now)
@@ -112,6 +113,9 @@ def machine(
                 if keyring.root is not None and ledger.root_since(keyring.root) is None:
                     trail.open().emit(Action.KEY_CREATED, {"retention.key": keyring.root, "retention.key_family": ROOT}, sync=True)
                     ledger.note_root(keyring.root)
+                    if lay_open:
+                        # Nobody asked for it: whoever backs up the key file alone would lose the keys with the disk.
+                        get_logger().warning("retention.keys_wrapped", root=keyring.root, back_up=str(keyring.root_path))
             finally:
                 trail.close()
 

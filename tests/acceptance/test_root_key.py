@@ -5,9 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import signal
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from tests.acceptance.conftest import NOON, Firm
 from tests.acceptance.killing import Killer, killed
@@ -69,6 +73,16 @@ def later(firm: Firm) -> Firm:
     assert 0 == firm("apply", firm.approved()).code
     firm.now = NEXT_YEAR
     return firm
+
+
+@contextmanager
+def logged() -> Iterator[list[MutableMapping[str, object]]]:
+    """Give what is logged meanwhile, and leave no set-up behind."""
+    try:
+        with capture_logs() as log:
+            yield log
+    finally:
+        structlog.reset_defaults()
 
 
 def said(firm: Firm, event: str) -> set[tuple[str, str]]:
@@ -249,9 +263,12 @@ class TestUpgrading:
         assert later("run").code in (0, 4)
 
     def test_a_new_key_wraps_all(self, firm: Firm, files: Files) -> None:
-        """The next rotation of any key is enough."""
+        """The next rotation of any key is enough; as nobody asked for a root, the log says that there is one to be backed up."""
         files.lay_open()
-        assert 0 == firm("keys", "rotate", "seal").code
+        with logged() as log:
+            assert 0 == firm("keys", "rotate", "seal").code
+        said_so = [{name: each[name] for name in ("root", "back_up")} for each in log if each["event"] == "retention.keys_wrapped"]
+        assert [{"root": files.document["root"], "back_up": str(files.root)}] == said_so
         assert [files.document["root"]] == [each["key"] for each in listed(firm)]
 
 

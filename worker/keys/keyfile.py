@@ -234,7 +234,7 @@ class Change:
             self._put(entries, old, roots)
             return RootReplaced(None, old.id)
         if old == roots.keys[-1]:
-            roots, why = self._try((*roots.keys, new_root()), roots)
+            roots, why = self._try((*roots.keys, new_root(roots.keys)), roots)
             if why:
                 if entries != self.entries:
                     self._put(entries, old, roots)

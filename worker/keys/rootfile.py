@@ -104,9 +104,12 @@ class RootFile:
         return Path(os.path.realpath(self.path))
 
 
-def new_root() -> Key:
-    """Return a root that nobody has."""
-    return _root(secrets.token_bytes(SECRET_BYTES))
+def new_root(beside: tuple[Key, ...] = ()) -> Key:
+    """Return a root that nobody has, with an id of its own among those beside it."""
+    while True:
+        root = _root(secrets.token_bytes(SECRET_BYTES))
+        if root.id not in {each.id for each in beside}:
+            return root
 
 
 def wrapped(root: Key, secret: bytes, bound: bytes) -> str:
