@@ -62,3 +62,12 @@ class Installation:
     def written(self) -> bytes:
         """Return every byte the worker wrote for itself, keys excepted: ledger, plans, audit trail."""
         return b"".join(path.read_bytes() for path in sorted((self.folder / "state").rglob("*")) if path.is_file())
+
+
+def lend_keys(folder: Path, keys: Path) -> None:
+    """Give the installation in a folder the keys that another one made, with their root."""
+    own = folder / "keys"
+    own.mkdir(mode=0o700)
+    for each in (keys, keys.with_suffix(".root")):
+        (own / each.name).touch(mode=0o600)
+        (own / each.name).write_bytes(each.read_bytes())

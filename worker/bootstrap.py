@@ -26,14 +26,14 @@ from worker.audit.trail import SERVICE, AuditTrail
 from worker.core.model import Schedule
 from worker.core.sources import Source
 from worker.errors import ConfigurationError
-from worker.keys import Keyring
+from worker.keys import ROOT, Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
 from worker.ports import Begun, Connection, Faults, NoFaults, OpenSource
 from worker.settings import Settings
 from worker.usecases.halves import recalled
 from worker.usecases.keykeeping import end_destruction
-from worker.usecases.keyrotating import end_rotation
+from worker.usecases.keyrotating import resume_rotation
 from worker.usecases.machine import Machine
 from worker.usecases.resaying import lost_closings
 
@@ -68,7 +68,7 @@ def machine(
     _keep_apart(settings, schedule)
     with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
         in_use = ledger.settle_on_keys()
-        keyring = Keyring.open(settings.keys_file, allow_create=not ledger.knows_keys())
+        keyring = Keyring.open(settings.keys_file, settings.root_file, allow_create=not ledger.knows_keys())
         keyring.go_by(in_use.match)
         begun = ledger.keys_being_destroyed()
         if begun is not None:
@@ -78,6 +78,7 @@ def machine(
             checks = _without_returned(ledger, checks)
         ledger.confirm_keys(checks)
         known = set(keyring.checks())
+        lay_open = bool(known) and keyring.root is None
         sources = _Sources(settings, schedule.sources, lambda name: recalled(ledger, keyring, name))
         trail = _Trail(settings, now, keyring, ledger)
         helpers = _Helpers(settings, schedule, now)
@@ -98,7 +99,7 @@ def machine(
                 end_destruction(joined, begun)
             rotation = ledger.rotation_begun()
             if rotation is not None:
-                end_rotation(joined, rotation)
+                resume_rotation(joined, rotation)
             yield joined
         finally:
             helpers.close()
@@ -111,6 +112,12 @@ def machine(
                 for key_id in sorted(set(checks) - known):
                     family = checks[key_id].rpartition(":")[0]
                     trail.open().emit(Action.KEY_CREATED, {"retention.key": key_id, "retention.key_family": family}, sync=True)
+                if keyring.root is not None and ledger.root_since(keyring.root) is None:
+                    trail.open().emit(Action.KEY_CREATED, {"retention.key": keyring.root, "retention.key_family": ROOT}, sync=True)
+                    ledger.note_root(keyring.root)
+                    if lay_open:
+                        # Nobody asked for it: whoever backs up the key file alone would lose the keys with the disk.
+                        get_logger().warning("retention.keys_wrapped", root=keyring.root, back_up=str(keyring.root_path))
             finally:
                 trail.close()
 
@@ -322,7 +329,7 @@ def _ledger_url(settings: Settings) -> str:
 def _keep_apart(settings: Settings, schedule: Schedule) -> None:
     """Refuse a ledger, an audit trail or keys that lie inside a source: cleaning one up would destroy the other."""
     ledger = _file_of(settings.ledger_url)
-    own = {"ledger": ledger, "audit folder": settings.audit_folder, "key file": settings.keys_file}
+    own = {"ledger": ledger, "audit folder": settings.audit_folder, "key file": settings.keys_file, "root key": settings.root_file}
     for source in schedule.sources.values():
         given = settings.source(source.name)
         database = _file_of(given.url.get_secret_value()) if given.url is not None else None
@@ -336,8 +343,13 @@ def _keep_apart(settings: Settings, schedule: Schedule) -> None:
                 )
             if given.path is not None and real.is_relative_to(os.path.realpath(given.path)):
                 raise ConfigurationError(f"The {what} lies inside the folder of the source {source.name}: move it elsewhere.")
-    if ledger is not None and Path(os.path.realpath(settings.keys_file)).is_relative_to(os.path.realpath(settings.state)):
-        raise ConfigurationError(f"The key file {settings.keys_file} lies in the state folder: a copy of one would carry the other along.")
+    for what, path in (("key file", settings.keys_file), ("root key", settings.root_file)):
+        if ledger is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(settings.state)):
+            raise ConfigurationError(f"The {what} {path} lies in the state folder: a copy of one would carry the other along.")
+    if Path(os.path.realpath(settings.keys_file)) == Path(os.path.realpath(settings.root_file)):
+        raise ConfigurationError(
+            f"The root key can't be the key file {settings.keys_file} itself: give it another place (RETENTION_ROOT_KEY)."
+        )
 
 
 def _file_of(url: str) -> Path | None:

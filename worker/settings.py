@@ -31,6 +31,8 @@ _SECRETS_DEFAULT = Path("/run/secrets/retention")
 _SOURCES = "RETENTION_SOURCES"
 _SOURCE_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _PERIOD = re.compile(r"P(?=\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?", re.ASCII)
+_ROOT_KEY = PREFIX + "ROOT_KEY"
+_ROOT_ITSELF = re.compile(r"(\s*[0-9a-fA-F]{64}\s*)+")
 _HIDDEN = "***"
 _LEASE_MARGIN_SECONDS = 60.0
 _SHOWABLE_PARAMETERS = {"application_name", "charset", "connect_timeout", "mode", "sslmode", "unix_socket"}
@@ -44,6 +46,12 @@ def _period(value: str) -> str:
 
 def _windows(value: str) -> str:
     windows(value)
+    return value
+
+
+def _no_root(value: Path) -> Path:
+    if _ROOT_ITSELF.fullmatch(str(value)):
+        raise ValueError("must be the path of a file that holds the root, not the root itself; whoever saw it here may know it now")
     return value
 
 
@@ -96,6 +104,9 @@ class Settings(BaseSettings):
     )
     plans: Path | None = Field(None, description="Folder of plan files; default: plans in `state`.")
     keys: Path | None = Field(None, description="The key file, never inside `state`; default: ~/.config/retention/keys.json.")
+    root_key: Annotated[Path, AfterValidator(_no_root)] | None = Field(
+        None, description="File of the root that the keys are wrapped with; default: beside the key file, its name ending in .root."
+    )
     approval: Literal["first_run", "always"] = Field(
         "first_run", description="Which plans need a person's yes: the first under a policy version, or every one."
     )
@@ -194,6 +205,13 @@ class Settings(BaseSettings):
         return self.keys.expanduser() if self.keys is not None else _default_keys({})
 
     @property
+    def root_file(self) -> Path:
+        """The file of the root. By default beside the key file, links resolved, and named after it: two key files have a root each."""
+        if self.root_key is not None:
+            return self.root_key.expanduser()
+        return Path(os.path.realpath(self.keys_file)).with_suffix(".root")
+
+    @property
     def operator_name(self) -> str:
         """Who runs this: the setting, or else the name of the effective user, which the environment can't change."""
         if self.operator is not None:
@@ -280,6 +298,7 @@ def describe(settings: Settings) -> list[Shown]:
         "audit": settings.audit_folder,
         "plans": settings.plans_folder,
         "keys": settings.keys_file,
+        "root_key": settings.root_file,
         "operator": settings.operator_name,
         "broker": settings.broker.get_secret_value() if settings.broker is not None else None,
         "processes": settings.process_count,
@@ -393,7 +412,9 @@ def _secrets(folder: Path | None) -> dict[str, _Given]:
             name = name if name.startswith(PREFIX) else PREFIX + name
             if name in found:
                 raise ConfigurationError(f"{file} and {found[name].origin} are the same setting. Remove one of them.")
-            found[name] = _Given(file.read_text(encoding="utf-8").rstrip("\r\n"), str(file))
+            # The root is read by whoever opens keys with it, and from nowhere else: its file is the setting.
+            value = str(file) if name == _ROOT_KEY else file.read_text(encoding="utf-8").rstrip("\r\n")
+            found[name] = _Given(value, str(file))
     except UnicodeDecodeError:
         raise ConfigurationError(f"A file in {folder} is not UTF-8 text. Save it as UTF-8.") from None
     except OSError as error:

@@ -183,9 +183,10 @@ def test_dropped_payloads_are_no_damage(done: Firm) -> None:
 
 def test_a_key_that_was_destroyed(done: Firm) -> None:
     """Without the year's key no record can be compared any more: said, and no finding."""
-    keys = Keyring.open(Path(done.environ["RETENTION_KEYS"]))
+    file = Path(done.environ["RETENTION_KEYS"])
+    keys = Keyring.open(file, file.with_suffix(".root"))
     years = {year: key.id for year, key in keys.audit_ref_years()}
-    for each in keys.destroy([years[2026]]):
+    for each in keys.destroy([years[2026]]).gone:
         ledger(done, "UPDATE key_checks SET retired_at = '2026-06-30T10:00:00.000000Z', retired_by = 'tester' WHERE key_id = ?", each)
     said = done("audit", "reconcile", "--json")
     assert (0, []) == (said.code, said.json["findings"]), said.err

@@ -19,6 +19,7 @@ from worker.bootstrap import machine
 from worker.core.refs import token
 from worker.core.sources import Identifier
 from worker.errors import ConfigurationError
+from worker.keys import Keyring
 from worker.settings import load
 from worker.usecases.applying import apply_plan
 from worker.usecases.approving import open_plan
@@ -41,8 +42,9 @@ def in_file(firm: Firm, family: str) -> list[str]:
 
 
 def secrets_of(firm: Firm, family: str) -> list[bytes]:
-    kept = json.loads(Path(firm.environ["RETENTION_KEYS"]).read_text())["keys"]
-    return [bytes.fromhex(each["secret"]) for each in kept if each["family"] == family]
+    file = Path(firm.environ["RETENTION_KEYS"])
+    ring = Keyring.open(file, file.with_suffix(".root"))
+    return [key.secret for key_id in ring.ids_of(family) if (key := ring.find(key_id)) is not None]
 
 
 def rotated(firm: Firm, family: str) -> None:
@@ -297,13 +299,16 @@ class TestPseudonyms:
         assert {key} == {each["retention.key"] for each in firm.events("retention.key_destroyed")}
 
     def test_a_backup_of_the_key_file_is_refused(self, firm: Firm) -> None:
-        """The destroyed key is there again: nothing works until it is destroyed again."""
+        """It opens nothing. Together with its root the destroyed key is there again: nothing works until it is destroyed again."""
         enforced(pseudonymised(firm))
         file = Path(firm.environ["RETENTION_KEYS"])
-        backup = file.read_bytes()
+        root = file.with_suffix(".root")
+        backup, its_root = file.read_bytes(), root.read_bytes()
         destroy = self.destroy(firm)
         assert 0 == firm(*destroy).code
         file.write_bytes(backup)
+        assert 2 == firm("run").code
+        root.write_bytes(its_root)
         said = firm("run")
         assert 2 == said.code
         assert "retention keys destroy pseudonym/people" in said.err

@@ -29,6 +29,10 @@ def file_of(firm: Firm) -> Path:
     return Path(firm.environ["RETENTION_KEYS"])
 
 
+def root_of(firm: Firm) -> Path:
+    return file_of(firm).with_suffix(".root")
+
+
 def in_file(firm: Firm) -> dict[str, str]:
     """Return the ids of the keys in the file by family."""
     return {each["family"]: each["id"] for each in json.loads(file_of(firm).read_text())["keys"]}
@@ -126,19 +130,25 @@ def test_killed_while_destroying(later: Firm, point: str) -> None:
 
 
 def test_a_key_that_comes_back_from_a_backup_is_refused_and_can_be_destroyed_again(later: Firm) -> None:
-    """With an old key file nothing is done and it is said what to do; doing that mends it, and is said in the trail again."""
-    backup = file_of(later).read_bytes()
+    """An old key file alone opens nothing. With its root it is said what to do, and nothing is done; doing that mends it."""
+    backup, root = file_of(later).read_bytes(), root_of(later).read_bytes()
     key = in_file(later)["audit-ref/2026"]
     assert 0 == later("keys", "destroy", "audit-ref/2026", "--confirm", key).code
-    kept = file_of(later).read_bytes()
+    kept = in_file(later)
     file_of(later).write_bytes(backup)
+    for command in (("run",), ("keys", "list"), ("keys", "destroy", "audit-ref/2026", "--confirm", key)):
+        said = later(*command)
+        assert 2 == said.code
+        assert "doesn't open any more" in said.err
+    root_of(later).write_bytes(root)
     for command in (("run",), ("audit", "find", "--source", "contacts", "--key", "1")):
         said = later(*command)
         assert 2 == said.code
         assert "retention keys destroy audit-ref/2026" in said.err
     assert "in the key file again" in later("keys", "list").out
     assert 0 == later("keys", "destroy", "audit-ref/2026", "--confirm", key).code
-    assert kept == file_of(later).read_bytes()
+    assert kept == in_file(later)
+    assert root not in root_of(later).read_bytes()
     assert 2 == len(destroyed(later))
     assert later("run").code in (0, 4)
 

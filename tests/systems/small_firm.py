@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from tests.installation import Installation
+from tests.installation import Installation, lend_keys
 from worker.audit.outcomes import outcomes
 from worker.ledger.rows import RunRow
 from worker.ports import Faults
@@ -232,10 +232,7 @@ def make_firm(folder: Path, url: str, keys: Path | None = None, /, **environ: st
     folder.mkdir(parents=True, exist_ok=True)
     firm = Firm(folder, POLICIES, {"contacts": url, "invoices": url}, TODAY, {"RETENTION_BATCH_SIZE": str(BATCH), **environ})
     if keys is not None:
-        own = folder / "keys" / "keys.json"
-        own.parent.mkdir(mode=0o700)
-        own.touch(mode=0o600)
-        own.write_bytes(keys.read_bytes())
+        lend_keys(folder, keys)
     return firm
 
 

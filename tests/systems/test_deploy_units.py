@@ -84,7 +84,11 @@ class Machine:
             credentials.mkdir(parents=True, exist_ok=True)
             # systemd.exec(5): every file of a directory becomes a credential named for the id, an underscore and the file.
             for file in Path(self.here(folder)).iterdir():
-                (credentials / f"{prefix}_{file.name}").write_bytes(file.read_bytes())
+                seen = credentials / f"{prefix}_{file.name}"
+                seen.unlink(missing_ok=True)
+                seen.touch(mode=0o600)
+                seen.write_bytes(file.read_bytes())
+                seen.chmod(0o400)
 
         def filled(text: str) -> str:
             return self.here(text).replace("%S", state).replace("%d", str(credentials))
@@ -137,7 +141,8 @@ def approve(machine: Machine, **environ: str) -> None:
 def with_systemd(machine: Machine) -> None:
     """Say yes where the units look for it."""
     state = machine.root / "var" / "lib"
-    approve(machine, RETENTION_STATE=str(state / "retention"), RETENTION_KEYS=str(state / "retention-keys" / "keys.json"))
+    places = {"STATE": "retention", "KEYS": "retention-keys/keys.json", "ROOT_KEY": "retention-root/root.key"}
+    approve(machine, **{f"RETENTION_{name}": str(state / place) for name, place in places.items()})
 
 
 def contacts(machine: Machine) -> int:
@@ -202,9 +207,27 @@ def test_the_night_run(machine: Machine) -> None:
     assert 0 == done.returncode, done.stderr
     assert PEOPLE - DUE == contacts(machine)
     made = {path for path in machine.root.rglob("*") if path.is_file()} - before
-    allowed = [machine.root / "var/lib/retention", machine.root / "var/lib/retention-keys", machine.root / "run"]
+    allowed = [machine.root / each for each in ("var/lib/retention", "var/lib/retention-keys", "var/lib/retention-root", "run")]
     assert [] == [path for path in made if not any(path.is_relative_to(each) for each in allowed)]
     assert '"event": "retention.heartbeat"' in done.stderr
+
+
+def test_a_night_with_the_root_as_a_credential(machine: Machine) -> None:
+    """Without a place for it in the unit, the root is what stands in the folder of credentials, and the keys are wrapped with that."""
+    unit = machine.root / "retention-run.service"
+    lines = (DEPLOY / "systemd" / "retention-run.service").read_text(encoding="utf-8").splitlines(keepends=True)
+    unit.write_text("".join(each for each in lines if "RETENTION_ROOT_KEY" not in each))
+    root = machine.root / "etc/retention/credentials/root_key"
+    root.touch(mode=0o600)
+    root.write_text("ab" * 32 + "\n")
+    state = machine.root / "var" / "lib"
+    keys = state / "retention-keys" / "keys.json"
+    approve(machine, RETENTION_STATE=str(state / "retention"), RETENTION_KEYS=str(keys), RETENTION_ROOT_KEY=str(root))
+    done = machine.start(unit)
+    assert 0 == done.returncode, done.stderr
+    assert PEOPLE - DUE == contacts(machine)
+    assert "ab" * 32 not in keys.read_text() + done.stdout + done.stderr
+    assert [] == list(state.rglob("*.root"))
 
 
 def test_the_queue(machine: Machine, postgres: Postgres, redis_server: Redis) -> None:

@@ -58,6 +58,31 @@ class TestDefaults:
         assert home == Settings().keys_file
         assert Path("/k.json") == load_in(tmp_path, KEYS="/k.json").keys_file
 
+    def test_the_root_is_beside_the_keys(self, tmp_path: Path) -> None:
+        """Named after the key file that a link leads to, so that two key files share no root, and one that has two names has one."""
+        keys = tmp_path / "keys" / "firm.json"
+        (tmp_path / "link.json").symlink_to(keys)
+
+        assert keys.with_suffix(".root") == load_in(tmp_path, KEYS=str(keys)).root_file
+        assert keys.with_suffix(".root") == load_in(tmp_path, KEYS=str(tmp_path / "link.json")).root_file
+        assert Path("/run/root.key") == load_in(tmp_path, KEYS=str(keys), ROOT_KEY="/run/root.key").root_file
+
+    @pytest.mark.parametrize("name", ["root_key", "RETENTION_ROOT_KEY", "retention_root_key"])
+    def test_the_root_in_the_folder_of_secrets(self, tmp_path: Path, name: str) -> None:
+        """There it is the root itself, so its file is the setting; what is in it appears nowhere."""
+        (tmp_path / "secrets").mkdir()
+        (tmp_path / "secrets" / name).write_text("ab" * 32)
+        settings = load({"RETENTION_SECRETS_DIR": str(tmp_path / "secrets")}, folder=tmp_path)
+
+        assert tmp_path / "secrets" / name == settings.root_file
+        assert "abab" not in repr(settings) + str(describe(settings))
+
+    def test_the_root_itself_is_no_setting(self, tmp_path: Path) -> None:
+        """Whoever writes it into the environment or a file is told so, without showing it to anybody else."""
+        with pytest.raises(ConfigurationError, match="not the root itself") as caught:
+            load_in(tmp_path, ROOT_KEY="ab" * 32)
+        assert "abab" not in str(caught.value)
+
     def test_the_operator_is_the_user_of_the_system(self, tmp_path: Path) -> None:
         """Who runs this is not taken from a variable that anybody can set in passing."""
         user = pwd.getpwuid(os.geteuid()).pw_name

@@ -66,7 +66,7 @@ class Action(StrEnum):
     SOURCE_APPROVED = "retention.source_approved", "A person approved the shape of a source."
     SOURCE_FAILED = "retention.source_failed", "A source could not be worked on."
     KEY_CREATED = "retention.key_created", "A key was generated; its id, never its value."
-    KEY_ROTATED = "retention.key_rotated", "A key took the place of another one, which stays to recognise what was made with it."
+    KEY_ROTATED = "retention.key_rotated", "A key, or their root, took the place of another; what was made with the old key is recognised."
     KEY_DESTROYED = "retention.key_destroyed", "A key was destroyed; what was made with it can no longer be attributed."
     CHECKPOINT = "retention.checkpoint", "The stream so far, signed."
     AUDIT_PRUNED = "retention.audit_pruned", "What old events of a stream said is dropped, with their salts; their hashes stay."

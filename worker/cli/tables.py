@@ -13,6 +13,7 @@ from rich.text import Text
 from worker.audit.search import Found
 from worker.core.declarations import Gap
 from worker.core.model import Policy
+from worker.keys import ROOT
 from worker.ledger.identity import KnownKey
 from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
 from worker.ledger.suppressions import Listed
@@ -23,6 +24,7 @@ from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
+from worker.usecases.keykeeping import ListedRoot
 from worker.usecases.monitoring import SourceStatus
 from worker.usecases.pruning import Pruning
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
@@ -110,9 +112,11 @@ def pruning_table(found: Pruning) -> Table:
     return table
 
 
-def key_table(known: Iterable[KnownKey], there: Collection[str]) -> Table:
-    """Return the keys by family and id. there -- the ids of those that are in the key file."""
+def key_table(known: Iterable[KnownKey], there: Collection[str], roots: Iterable[ListedRoot] = ()) -> Table:
+    """Return the keys by family and id, behind their roots. there -- the ids of those that are in the key file."""
     table = _table(None, "family", "key", "since", "destroyed")
+    for root in roots:
+        table.add_row(ROOT, root.root, f"{root.since:%Y-%m-%d}" if root.since is not None else "-", "-" if root.in_use else "not in use")
     for each in known:
         destroyed = f"{each.destroyed_at:%Y-%m-%d} by {each.destroyed_by}" if each.destroyed_at is not None else "-"
         if each.destroyed_at is not None and each.key_id in there:

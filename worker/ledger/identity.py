@@ -25,6 +25,7 @@ _LOSSES = {
 
 _DESTROYING = "keys_being_destroyed"
 _IN_USE = "keys_in_use"
+_ROOT = "root/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,12 @@ class KeysInUse:
 
 @dataclass(frozen=True, slots=True)
 class Destruction:
-    """Keys of one family that a person decided to destroy, and who."""
+    """Keys of one family that a person decided to destroy, and who. root -- the id of the root they were wrapped with then, or empty."""
 
     family: str
     key_ids: tuple[str, ...]
     by: str
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,8 @@ class Identity(Store):
                         f"while it is there: `retention keys destroy {family}` destroys it again."
                     )
 
-    def retire_keys(self, family: str, key_ids: Sequence[str], by: str) -> None:
-        """Stop missing keys, because a person decided to destroy them, and remember that this is under way."""
+    def retire_keys(self, family: str, key_ids: Sequence[str], by: str, root: str = "") -> None:
+        """Stop missing keys, because a person decided to destroy them, and remember that this is under way. root -- see `Destruction`."""
         table, at = schema.key_checks, self._now()
         with self._write() as connection:
             for key_id in key_ids:
@@ -152,7 +154,7 @@ class Identity(Store):
             if not family.startswith("audit-ref/"):
                 # What is still made with a year's key, nobody makes any more.
                 self._use_keys(connection)
-            said = json.dumps({"family": family, "key_ids": list(key_ids), "by": by})
+            said = json.dumps({"family": family, "key_ids": list(key_ids), "by": by, "root": root})
             put(connection, schema.meta, {"name": _DESTROYING, "value": said})
 
     def keys_being_destroyed(self) -> Destruction | None:
@@ -161,11 +163,21 @@ class Identity(Store):
         if not said:
             return None
         found = json.loads(said)
-        return Destruction(found["family"], tuple(found["key_ids"]), found["by"])
+        return Destruction(found["family"], tuple(found["key_ids"]), found["by"], found.get("root", ""))
 
     def keys_destroyed(self) -> None:
         """Remember that what `retire_keys` began is done: the keys are gone, and the trail says so."""
         self.set_meta(_DESTROYING, "")
+
+    def note_root(self, root: str) -> None:
+        """Remember since when there is a root, by its id; what is known already stays."""
+        if self.root_since(root) is None:
+            self.set_meta(_ROOT + root, self._now().isoformat())
+
+    def root_since(self, root: str) -> dt.datetime | None:
+        """Return since when this ledger knows a root, or None."""
+        said = self.get_meta(_ROOT + root)
+        return None if said is None else dt.datetime.fromisoformat(said)
 
     def known_keys(self) -> list[KnownKey]:
         """Return every key there was, in the order in which they were first seen."""

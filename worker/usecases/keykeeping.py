@@ -3,17 +3,19 @@
 Without the key of a year's audit references nobody can tell which records the trail of that year speaks of. Without those of a pseudonym
 domain nobody can tell whose its pseudonyms are, or make one to compare them with.
 
-What has been pseudonymised stays recognisable as treated, because that shows in its form. The next pseudonym in a destroyed domain is made
-with a new key, so the same person gets another one: joins with the old ones end, which is what destroying is for.
+What has been pseudonymised stays recognisable as treated, because that shows in its form. The next pseudonym in a destroyed domain is
+made with a new key, so the same person gets another one: joins with the old ones end, which is what destroying is for.
 
-Threat model. A destroyed key can't be brought back, and one that is still needed must not go: what would be lost is looked out first, as a
-value, and a person types the key's id. A crash in between: the ledger retires the key and remembers the intention in one transaction, then
-the key file is replaced, then the trail says so; every start of the program first ends what was begun. A key that comes back with a backup
-of the key file is refused by every command but this one.
+Threat model. A destroyed key can't be brought back, and one that is still needed must not go: what would be lost is looked out first, as
+a value, and a person types the key's id. A crash in between: the ledger retires the key and remembers the intention in one transaction,
+then the key file is replaced, together with its root, then the trail says so; every start of the program first ends what was begun. A
+backup of the key file opens with the root of its time only; a key that comes back with backups of both is refused by every command but
+this one.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 
@@ -21,9 +23,11 @@ from worker.audit.events import Action
 from worker.clock import local_day
 from worker.core.sources import TreatmentKind
 from worker.errors import ConfigurationError, Refused
+from worker.keys import ROOT, RootChange
 from worker.ledger.identity import Destruction
+from worker.ledger.rekeying import Rotation
 from worker.usecases.braking import clock_brakes
-from worker.usecases.keyrotating import refuse_during_runs
+from worker.usecases.keyrotating import refuse_during_runs, say_rotated
 from worker.usecases.machine import Machine
 
 AFTER_RETIRING, AFTER_REMOVING, AFTER_SAYING = "after_key_retired", "after_key_removed", "after_key_event"
@@ -95,34 +99,60 @@ def _domain(machine: Machine, family: str, domain: str) -> Doomed:
     return Doomed(family, key_ids, tuple(sorted(used_by)))
 
 
-def destroy(machine: Machine, doomed: Doomed) -> None:
-    """Destroy keys; durable when it returns. Copies of the key file in backups keep them until they expire.
+@dataclass(frozen=True, slots=True)
+class ListedRoot:
+    """A root that is in the root's file. since -- as far as the ledger knows.
 
-    Those of a pseudonym domain are destroyed when no run is under way, which may have them in use: Busy or Refused otherwise.
+    in_use -- whether the keys are wrapped with it; outlived -- whether a key was destroyed that it opens in older copies of the key file.
+    """
+
+    root: str
+    since: dt.datetime | None
+    in_use: bool
+    outlived: bool
+
+
+def listed_roots(machine: Machine) -> list[ListedRoot]:
+    """Return the roots there are, the one in use first; none while keys lie open."""
+    ring, ledger = machine.keyring, machine.ledger
+    if ring.root is None:
+        return []
+    since = ledger.root_since(ring.root)
+    outlived = since is not None and any(each.destroyed_at is not None and each.destroyed_at > since for each in ledger.known_keys())
+    in_use = ListedRoot(ring.root, since, in_use=True, outlived=outlived)
+    return [in_use, *(ListedRoot(each, ledger.root_since(each), in_use=False, outlived=False) for each in ring.other_roots)]
+
+
+def destroy(machine: Machine, doomed: Doomed) -> RootChange | None:
+    """Destroy keys; durable when it returns. Return what became of the root, None when the keys were gone already.
+
+    While the root is the old one, or copies of it are left, copies of the key file in backups give the keys back. Those of a pseudonym
+    domain are destroyed when no run is under way, which may have them in use: Busy or Refused otherwise.
     """
     if _YEARLY.fullmatch(doomed.family):
-        _destroy(machine, doomed)
-        return
+        return _destroy(machine, doomed)
     with machine.ledger.run_lock([each.source.name for each in machine.schedule.policies], run_id="key destruction"):
         refuse_during_runs(machine)
-        _destroy(machine, doomed)
+        return _destroy(machine, doomed)
 
 
-def _destroy(machine: Machine, doomed: Doomed) -> None:
-    begun = Destruction(doomed.family, doomed.key_ids, machine.operator)
-    machine.ledger.retire_keys(begun.family, begun.key_ids, begun.by)
+def _destroy(machine: Machine, doomed: Doomed) -> RootChange | None:
+    begun = Destruction(doomed.family, doomed.key_ids, machine.operator, machine.keyring.root or "")
+    machine.ledger.retire_keys(begun.family, begun.key_ids, begun.by, begun.root)
     machine.faults.reached(AFTER_RETIRING)
-    machine.keyring.destroy(begun.key_ids)
+    destroyed = machine.keyring.destroy(begun.key_ids)
     machine.faults.reached(AFTER_REMOVING)
     end_destruction(machine, begun)
+    return destroyed.root
 
 
 def end_destruction(machine: Machine, begun: Destruction) -> None:
-    """Say in the trail that keys are gone from the key file, and remember that this is done."""
+    """Say in the trail that keys are gone from the key file, and whether their root is, and remember that this is done."""
     for key_id in begun.key_ids:
         machine.trail.emit(
             Action.KEY_DESTROYED, {"retention.key": key_id, "retention.key_family": begun.family, "retention.by": begun.by}, sync=True
         )
+    say_rotated(machine, Rotation(ROOT, begun.root, begun.by))
     machine.faults.reached(AFTER_SAYING)
     machine.ledger.keys_destroyed()
 

@@ -1,13 +1,14 @@
 """Rotating a key: another one takes its place, and what was made with the old one is still recognised.
 
 What that means differs by family. Pseudonyms name their key, so old ones are recognised as treated and can be attributed, but one person
-has two: joins over old and new records end. A sealed range names its key and is opened with it. A plan is believed under any key `plan-mac`
-there is, until it expires. Tokens (`match`) are all put under the new key, see `worker.ledger.rekeying`.
+has two: joins over old and new records end. A sealed range names its key and is opened with it. A plan is believed under any key
+`plan-mac` there is, until it expires. Tokens (`match`) are all put under the new key, see `worker.ledger.rekeying`. The root wraps the
+keys and nothing else: all are put under the new one, see `worker.keys.keyfile`, and nobody who uses the keys notices.
 
-Threat model. No batch may be under way that goes by other keys than whoever places a hold meanwhile: the run locks of all sources are had,
-no run is open, and whoever read the keys before is told to start again. A crash in between: the ledger remembers the intention, then the
-key file gets the key, then the ledger switches, then the trail says so; every start of the program ends what was begun. A key `match` that
-was added and never put in force is used by nobody, and by the next rotation.
+Threat model. No batch may be under way that goes by other keys than whoever places a hold meanwhile: the run locks of all sources are
+had, no run is open, and whoever read the keys before is told to start again. A crash in between: the ledger remembers the intention, then
+the key file gets the key, then the ledger switches, then the trail says so; every start of the program ends what was begun. A key `match`
+that was added and never put in force is used by nobody, and by the next rotation.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from worker.audit.events import Action
 from worker.errors import ConfigurationError, Refused
+from worker.keys import ROOT, RootKept, RootLeft, RootReplaced
 from worker.ledger.rekeying import Rotation
 from worker.usecases.machine import Machine
 
@@ -70,20 +72,56 @@ def rotate(machine: Machine, family: str) -> Rotated:
     return Rotated(family, begun.old, key.id)
 
 
+def rotate_root(machine: Machine) -> RootReplaced | RootLeft:
+    """Put all keys under a new root, or under the one that somebody put behind the old one; durable when it returns.
+
+    Raises ConfigurationError, and nothing was changed, when the root's file holds one root and can't be written; Busy while a run is under
+    way.
+    """
+    begun = Rotation(ROOT, in_use(machine, ROOT), machine.operator)
+    ledger = machine.ledger
+    with ledger.run_lock([each.source.name for each in machine.schedule.policies], run_id="key rotation"):
+        ledger.begin_rotation(begun)
+        machine.faults.reached(AFTER_BEGINNING)
+        done = machine.keyring.renew_root()
+        machine.faults.reached(AFTER_ADDING)
+        end_rotation(machine, begun)
+    if isinstance(done, RootKept):
+        raise ConfigurationError(
+            f"The root {done.root} can't be replaced in {machine.keyring.root_path}: {done.why}. Nothing was changed. Where that file "
+            "comes from, put a second line behind the first, 64 new hexadecimal digits (openssl rand -hex 32), and run this again."
+        )
+    return done
+
+
+def resume_rotation(machine: Machine, begun: Rotation) -> None:
+    """End a rotation that a crash ended: a root is carried through, of other keys that is said which was got to."""
+    if begun.family == ROOT and in_use(machine, ROOT) == begun.old:
+        machine.keyring.renew_root()
+    end_rotation(machine, begun)
+
+
 def end_rotation(machine: Machine, begun: Rotation) -> None:
     """Say in the trail that a key took another's place, if it did, and remember that this is done."""
-    new = in_use(machine, begun.family)
-    if new != begun.old:
-        if begun.family != MATCH:
-            machine.ledger.use_new_key()
-        told = {"retention.key": new, "retention.key_family": begun.family, "retention.replaces": begun.old, "retention.by": begun.by}
-        machine.trail.emit(Action.KEY_ROTATED, told, sync=True)
+    if begun.family not in (MATCH, ROOT) and in_use(machine, begun.family) != begun.old:
+        machine.ledger.use_new_key()
+    say_rotated(machine, begun)
     machine.faults.reached(AFTER_TELLING)
     machine.ledger.rotation_ended()
 
 
+def say_rotated(machine: Machine, begun: Rotation) -> None:
+    """Say in the trail that a key took another's place, if it did and there was one."""
+    new = in_use(machine, begun.family)
+    if begun.old and new != begun.old:
+        told = {"retention.key": new, "retention.key_family": begun.family, "retention.replaces": begun.old, "retention.by": begun.by}
+        machine.trail.emit(Action.KEY_ROTATED, told, sync=True)
+
+
 def in_use(machine: Machine, family: str) -> str:
-    """Return the id of a family's key that is in use; the family has one."""
+    """Return the id of a family's key that is in use; the family has one, only of roots there may be none, which is empty."""
+    if family == ROOT:
+        return machine.keyring.root or ""
     return machine.keyring.match().id if family == MATCH else machine.keyring.ids_of(family)[-1]
 
 
@@ -105,7 +143,7 @@ def _check(machine: Machine, family: str) -> None:
         "sign": "auditors believe signatures by its public half, which they were given once",
     }
     if kind not in _ROTATED or (kind == "pseudonym") != ("/" in family):
-        why = instead.get(kind, "there are " + ", ".join(("match", "seal", "plan-mac", "pseudonym/DOMAIN")))
+        why = instead.get(kind, "there are " + ", ".join(("match", "seal", "plan-mac", "pseudonym/DOMAIN", "root")))
         raise ConfigurationError(f"{family} can't be rotated: {why}.")
     if not machine.keyring.ids_of(family):
         raise ConfigurationError(f"There is no key {family} in the key file. `retention keys list` shows what there is.")

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.acceptance.canaries import WORD
+from tests.installation import lend_keys
 from tests.systems.small_firm import _TABLES, POLICIES, Content, Firm, opened
 from worker.audit.events import Action
 from worker.audit.outcomes import outcomes
@@ -163,10 +164,7 @@ def make(folder: Path, places: Places, keys: Path | None, /, **environ: str) -> 
     settings = {"RETENTION_BATCH_SIZE": "5", "RETENTION_MAX_SHARE": "1", "RETENTION_MAX_JUMP": "1000", "RETENTION_LOG_FORMAT": "json"}
     firm = Firm(folder, POLICIES + MEMBERS_POLICY, urls, FIRST_NIGHT, {**settings, **environ})
     if keys is not None:
-        own = folder / "keys" / "keys.json"
-        own.parent.mkdir(mode=0o700)
-        own.touch(mode=0o600)
-        own.write_bytes(keys.read_bytes())
+        lend_keys(folder, keys)
     return firm
 
 

@@ -196,7 +196,7 @@ class Lab:
                 settings,
                 schedule,
                 ledger,
-                Keyring.open(settings.keys_file),
+                Keyring.open(settings.keys_file, settings.root_file),
                 lambda source: self.connect(self.opens(source, self.memory, schedule.sources)),
                 trail,
                 lambda: self.moment,
