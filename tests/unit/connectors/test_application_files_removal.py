@@ -19,7 +19,7 @@ from worker.core.facts import Empty, FieldType, Reading
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source
 from worker.errors import Changed, ConfigurationError, Skippable, SourceFailed
-from worker.ports import Changes, Connection, KeyRange, NoFaults, Resolution, Update
+from worker.ports import Changes, Connection, KeyRange, NoFaults, Resolution, Row, Shape, Update
 
 ALL = KeyRange(("",), ("\U0010ffff",))
 TEXT = Reading(FieldType.TEXT, Empty.UNKNOWN, ZoneInfo("UTC"))
@@ -87,6 +87,21 @@ def carry_out(source: ApplicationFiles, changes: Changes, batch_id: str = "b") -
         batch.commit()
 
 
+def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every entry below a root, the working folder included, with its date and content."""
+    return {
+        str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in root.rglob("*")
+    }
+
+
+def read(source: ApplicationFiles) -> tuple[list[Row], int, Shape]:
+    """Return what a plan reads: every row, their number, and the columns; each row is also found by its key."""
+    with source.reader() as reader:
+        rows = [row for page in reader.rows(EVERYTHING, ("name", "email")) for row in page]
+        assert rows == [reader.get((str(row[0]),), ("name", "email")) for row in rows]
+        return rows, reader.count(EVERYTHING), source.shape()
+
+
 def in_a_process_of_its_own(what: Callable[[], None]) -> bool:
     """Run something in a child and return whether it was killed."""
     child = os.fork()
@@ -101,7 +116,10 @@ def in_a_process_of_its_own(what: Callable[[], None]) -> bool:
 @pytest.mark.parametrize("layout", ["sidecars", "index"])
 @pytest.mark.parametrize(("point", "times"), [(point, times) for point in POINTS for times in (1, 2)])
 def test_a_kill_at_any_step_leaves_all_or_nothing(tmp_path: Path, layout: str, point: str, times: int) -> None:
-    """After SIGKILL at every step of a batch, resolving it gives what a run never hurt gives, or what was there before, and says which."""
+    """After SIGKILL at every step of a batch, resolving it gives what a run never hurt gives, or what was there before, and says which.
+
+    Who only reads sees beforehand what will be there then, and changes nothing.
+    """
     options = {"index": "index.csv", "index_key": "folder"} if layout == "index" else {"shared": "../shared"}
     for root in (tmp_path / "hurt", tmp_path / "whole"):
         (root / "shared").mkdir(parents=True)
@@ -125,8 +143,12 @@ def test_a_kill_at_any_step_leaves_all_or_nothing(tmp_path: Path, layout: str, p
     after = content(tmp_path / "whole")
     died = in_a_process_of_its_own(lambda: run(tmp_path / "hurt", Dies(point, times)))
     source = opened(tmp_path / "hurt", **options)
+    left = everything(tmp_path / "hurt")
+    seen = read(source)
+    assert left == everything(tmp_path / "hurt")
     resolved = source.resolve("b", {})
     assert resolved == source.resolve("b", {})
+    assert read(source) == seen
     marked = point in (steps.MARKED, steps.REWRITTEN, steps.REMOVED)
     if not died or marked:
         assert (Resolution.COMMITTED, after) == (resolved, content(tmp_path / "hurt"))
