@@ -173,7 +173,7 @@ CONNECTOR_POINTS += [(point, number) for point in (MOVED, REMOVED) for number in
 
 
 def dying_inside(point: str, number: int) -> Callable[[], Killer]:
-    """Return what makes the fault port of the files' connector in a process that is to die in there; for the batches one after the other."""
+    """Return what makes the fault port of the files' connector, one for all of its batches, in a process that is to die in there."""
     killer = Killer(point, number)
     return lambda: killer
 
