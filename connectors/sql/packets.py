@@ -156,7 +156,7 @@ class _FastConnection(Connection):
             self._result.unbuffered_active = False
 
 
-class _Result(_Base):  # type: ignore[misc] - looked for by its name
+class _Result(_Base):  # type: ignore[misc]
     """A result whose rows are taken out of the buffer many at a time."""
 
     connection: Any
