@@ -300,6 +300,45 @@ def test_a_name_taken_meanwhile_loses_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "a.returned-1" / "cv.pdf").exists()
 
 
+def test_what_waits_is_seen_under_the_name_that_it_gets(tmp_path: Path) -> None:
+    """Somebody took the name of a dossier that a killed batch moved aside: who reads sees both, as they will be, and changes nothing."""
+    dossier(tmp_path, "a")
+    dossier(tmp_path, "a.returned-1")
+
+    def die() -> None:
+        carry_out(open_source(source_of(), Connection(path=tmp_path), Dies(steps.MOVED, 1)), Changes(delete=[("a",)]))
+
+    assert in_a_process_of_its_own(die)
+    (tmp_path / "a").mkdir()
+    left = everything(tmp_path)
+    source = opened(tmp_path)
+    seen = read(source)
+    assert ["a", "a.returned-1", "a.returned-2"] == [row[0] for row in seen[0]]
+    assert left == everything(tmp_path)
+    source.resolve("b", {})
+    assert seen == read(source)
+    source.close()
+
+
+def test_what_is_ended_while_it_is_read_is_read_where_it_went(tmp_path: Path) -> None:
+    """A plan that began while a batch was open goes on when that is put back, or carried out, under its hands."""
+    for committed in (False, True):
+        root = tmp_path / str(committed)
+        for name in ("a", "b"):
+            dossier(root, name)
+        point = steps.MARKED if committed else steps.MOVED
+
+        def die(root: Path = root, point: str = point) -> None:
+            carry_out(open_source(source_of(), Connection(path=root), Dies(point, 1)), Changes(delete=[("b",)]))
+
+        assert in_a_process_of_its_own(die)
+        source = opened(root)
+        with source.reader() as reader:
+            opened(root).resolve("b", {})
+            assert (["a"] if committed else ["a", "b"]) == [row[0] for page in reader.rows(EVERYTHING, ("name",)) for row in page]
+        source.close()
+
+
 def test_names_in_the_working_folder_are_numbers(tmp_path: Path) -> None:
     """While dossiers wait to be removed, no name of a file tells whose they are, and only the owner may look."""
     dossier(tmp_path, "Jan Jansen")

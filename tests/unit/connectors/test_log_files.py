@@ -306,6 +306,24 @@ def test_a_name_that_was_taken_is_not_overwritten(tmp_path: Path) -> None:
     assert {"access.log.1": b"other\n", "access.log.1.returned-1": line(2)} == seen(tmp_path)
 
 
+def test_what_waits_is_seen_under_the_name_that_it_gets(tmp_path: Path) -> None:
+    """Somebody took the name of a file that a killed batch moved aside: who reads sees both, as they will be."""
+    put(tmp_path, "access.log.1", line(1), line(2))
+    child = os.fork()
+    if child == 0:
+        try:
+            delete(opened(tmp_path, Dies(steps.MARKED, 1)), ("access.log.1", "2025-06-01"))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    put(tmp_path, "access.log.1", line(3))
+    source = opened(tmp_path)
+    seen = read(source)
+    assert [("access.log.1", "2025-06-03"), ("access.log.1.returned-1", "2025-06-02")] == [row[:2] for row in seen]
+    source.resolve("b", {})
+    assert seen == read(source)
+
+
 class Dies:
     """Kills the process when a point is reached for the given time."""
 
