@@ -25,7 +25,7 @@ from worker.core.periods import Period, Term
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, Retriable, SourceFailed
-from worker.ports import Changes, Connection, Key, KeyRange, Left, Level, OpenSource, Row, Undone, Update
+from worker.ports import Changes, Connection, Key, KeyRange, Left, Level, OpenSource, Undone, Update
 
 PAGE = (Path(__file__).parents[2] / "docs" / "connectors" / "brevo.md").read_text(encoding="utf-8")
 POLICIES = re.findall(r"<!-- example: brevo -->\n```toml\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -278,37 +278,6 @@ class TestPages:
                 vendor.add(max(vendor.contacts) + 1, f"new{met[-1]}@example.example")
         assert sorted(set(met)) == met
         assert set(range(1, 4001)) <= set(met)
-
-    def test_an_attribute_that_was_renamed(self, vendor: Brevo, opened: Open) -> None:
-        """Brevo leaves out what is empty, so a renamed attribute would look empty: neither a plan nor a batch believes it."""
-        vendor.add(1, "zoe@example.example", FIRSTNAME="Zoë")
-        vendor.add(2, "jan@example.example")
-        source = opened()
-
-        def read() -> list[Row]:
-            with source.reader() as reader:
-                return [row for page in reader.rows(EVERYTHING, ("first_name",)) for row in page]
-
-        assert [(1, "Zoë"), (2, None)] == read()
-        assert vendor.attributes is not None
-        vendor.attributes["VOORNAAM"] = vendor.attributes.pop("FIRSTNAME")
-        vendor.contacts[1]["attributes"] = {"VOORNAAM": "Zoë"}
-        with pytest.raises(SourceFailed, match=r"^people: attributes\.FIRSTNAME went or was renamed"):
-            read()
-        with pytest.raises(SourceFailed, match="FIRSTNAME"), source.batch("b", KeyRange((1,), (2,)), EVERYTHING, ("first_name",)):
-            pytest.fail("a batch was begun")
-
-    def test_a_block_that_is_told_no_more(self, vendor: Brevo, proxy: FaultProxy, opened: Open) -> None:
-        """Who may be blocked is not given another address, under which the block would have to be set again."""
-        vendor.add(1, "zoe@example.example", blocked=True)
-        source = opened()
-        with source.batch("b", KeyRange((1,), (1,)), EVERYTHING, ("email",)) as batch:
-            batch.write(Changes(updates=[Update(("email",), [(1, PSEUDONYM)])]))
-            proxy.renaming('"emailBlacklisted":')
-            assert [Left.CHANGED] == [each.why for each in batch.commit()]
-        undone = treated(opened(source_of(*(each for each in FIELDS if each.name != "blocked"))), (1, PSEUDONYM))
-        assert [(Left.FAILED, "nobody can tell whether it is blocked")] == [(each.why, each.answer) for each in undone]
-        assert "zoe@example.example" == vendor.contacts[1]["email"]
 
     def test_another_order_is_an_error(self, vendor: Brevo, opened: Open) -> None:
         """Contacts that don't come in the order of their numbers are an error, because some could be missed."""

@@ -28,7 +28,7 @@ from worker.core.periods import Period, Term
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, RetentionError, SourceFailed
-from worker.ports import Changes, Connection, KeyRange, Left, OpenSource, Row, Undone, Update
+from worker.ports import Changes, Connection, KeyRange, Left, OpenSource, Undone, Update
 
 PAGE = (Path(__file__).parents[2] / "docs" / "connectors" / "laposta.md").read_text(encoding="utf-8")
 POLICIES = re.findall(r"<!-- example: laposta -->\n```toml\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -99,12 +99,6 @@ def rewritten(changes: dict[str, str]) -> str:
         assert old in text
         text = text.replace(old, new)
     return text
-
-
-def read(source: OpenSource) -> list[Row]:
-    """Return the first names of all members."""
-    with source.reader() as reader:
-        return [row for page in reader.rows(EVERYTHING, ("first_name",)) for row in page]
 
 
 def treated(source: OpenSource, *rows: tuple[object, ...], fields: tuple[str, ...] = ("email",)) -> list[Undone]:
@@ -296,26 +290,6 @@ class TestListing:
         with opened(source_of(*FIELDS, signed_up, Field("ip", "ip", TEXT, personal=True))).reader() as reader:
             rows = [row for page in reader.rows(EVERYTHING, (names[left_out],)) for row in page]
             assert [("m1", UNREADABLE)] == rows == [reader.get(("m1",), (names[left_out],))]
-
-    def test_what_may_have_been_renamed_is_asked_only_where_it_matters(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
-        """A source that declares no field of the list asks for none of them."""
-        vendor.add("m1", "zoe@example.example")
-        everything(opened(source_of(*(each for each in FIELDS if not each.column.startswith("custom_fields.")))))
-        assert [] == [request.path for request, _ in proxy.seen if request.path.startswith("/v2/field")]
-
-    def test_a_field_that_was_renamed(self, vendor: Laposta, opened: Open) -> None:
-        """Laposta needn't tell a field that is empty, so a renamed one would look empty: neither a plan nor a batch believes it."""
-        vendor.add("m1", "zoe@example.example", voornaam="Zoë")
-        source = opened()
-        assert [("m1", "Zoë")] == read(source)
-        del vendor.fields["voornaam"]
-        vendor.make_field("naam")
-        vendor.members["m1"]["custom_fields"] = {"naam": "Zoë"}
-        with pytest.raises(SourceFailed, match=r"^people: custom_fields\.voornaam went or was renamed"):
-            read(source)
-        whole = KeyRange(("m1",), ("m1",))
-        with pytest.raises(SourceFailed, match="voornaam"), source.batch("b", whole, EVERYTHING, ("first_name",)):
-            pytest.fail("a batch was begun")
 
     @pytest.mark.parametrize("left_out", ["state", "email"])
     def test_a_member_without_a_state(self, proxy: FaultProxy, opened: Open, left_out: str) -> None:
