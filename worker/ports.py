@@ -311,7 +311,7 @@ class OpenSource(Protocol):
         ...  # pragma: no cover
 
     def reader(self) -> AbstractContextManager[Reader]:
-        """Return one consistent view for reading."""
+        """Return one consistent view for reading; what a dead process left open is seen as `resolve` will leave it, and left so."""
         ...  # pragma: no cover
 
     def batch(

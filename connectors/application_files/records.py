@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from connectors.application_files import documents, index
+from connectors.application_files.aside import NOTHING_ASIDE, Aside, look_aside
 from connectors.application_files.facts import field_values, said_in
 from connectors.application_files.layout import KEPT, Layout, Unit
 from connectors.batchfolder import WORKING
@@ -49,14 +50,19 @@ class Dossier:
 
 
 class View:
-    """The dossiers below a root, with the index as it was when the view was made."""
+    """The dossiers below a root, with the index as it was when the view was made.
 
-    def __init__(self, source: str, layout: Layout, root: int) -> None:
+    ended -- batches that a dead process left open are seen as they will be when they are ended; see `aside`. A batch itself may not look
+    at it so: it can only move what is in its place.
+    """
+
+    def __init__(self, source: str, layout: Layout, root: int, *, ended: bool = False) -> None:
         if os.fstat(root).st_nlink == 0:
             raise SourceFailed(f"{source}: the folder was removed while it was in use. Start again when it is there.")
         self._layout = layout
         self._root = root
-        self.index = _read_index(layout, root)
+        self._aside = look_aside(root) if ended else NOTHING_ASIDE
+        self.index = _read_index(layout, root, self._aside)
 
     def keys(self, within: KeyRange | None = None) -> list[str]:
         """Return the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one."""
@@ -68,6 +74,7 @@ class View:
         }
         if self.index is not None:
             found.update(key for key in self.index.by_key if name_of(key) and key not in others)
+        found.update(self._aside.dossiers)
         if within is None:
             return sorted(found)
         first, last = within.first[0], within.last[0]
@@ -86,9 +93,23 @@ class View:
         if not name or name in self._layout.other_folders:
             return None
         present = self._is_there(name)
+        waiting = None if present else self._waiting(key)
+        if waiting is not None:
+            return waiting
         if not present and (self.index is None or key not in self.index.by_key):
             return None
         return self.read(self._root, name, key, present=present)
+
+    def _waiting(self, key: str) -> Dossier | None:
+        """Return a dossier that waits to get its name back; None when there is none, or when that has happened meanwhile."""
+        batch, number = self._aside.dossiers.get(key, ("", ""))
+        if not batch:
+            return None
+        try:
+            with opened(self._root, WORKING) as working, opened(working, batch) as folder:
+                return self.read(folder, number, key, present=True) if exists(folder, number) else None
+        except FileNotFoundError:
+            return None
 
     def _is_there(self, name: str) -> bool:
         """Whether the root has an entry of that name; where dossiers are files, one that is no folder and not the index."""
@@ -117,6 +138,8 @@ class View:
                 listed = False
             try:
                 sidecar, content = self._sidecar(folder, name)
+                if sidecar is not None and content is not None:
+                    content = self._aside.sidecar_after(key, sidecar, content)
             except OSError as error:
                 _raise_ours(error)
                 # A link in the place of a dossier has no sidecar; any other error hides one.
@@ -228,11 +251,12 @@ def _raise_ours(error: Exception) -> None:
         raise error
 
 
-def _read_index(layout: Layout, root: int) -> index.Index | None:
+def _read_index(layout: Layout, root: int, aside: Aside) -> index.Index | None:
     """Return the index; None when there is none or it can't be read, which makes every dossier unreadable."""
     if layout.index is None:
         return None
     try:
-        return index.parse(read_file(root, layout.index), layout.index_key, layout.delimiter)
+        found = index.parse(read_file(root, layout.index), layout.index_key, layout.delimiter)
+        return aside.index_after(found, layout.index_key, layout.delimiter)
     except (OSError, index.UnreadableIndex):
         return None

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 
 from connectors.application_files import documents, index
+from connectors.application_files.aside import free_name
 from connectors.application_files.layout import KEPT, Layout
 from connectors.application_files.records import read_kept
+from connectors.application_files.work import Work
 from connectors.batchfolder import MANIFEST, MARK, WORKING, BatchFolder
 from connectors.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
 from worker.errors import Changed, SourceFailed
@@ -34,44 +35,6 @@ REWRITTEN = "application_files.rewritten"
 REMOVED = "application_files.removed"
 
 _NEW = "new"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a batch does.
-
-    dossiers -- keys of those that go; shared -- paths of shared files that go; kept -- paths of those that would, were every dossier
-    readable; rewritten -- (key, sidecar, settings);
-    lines -- digests of the index lines that go, by key; cells -- new cells of lines that stay, by key and column.
-    """
-
-    dossiers: Sequence[str] = ()
-    shared: Sequence[str] = ()
-    kept: Sequence[str] = ()
-    rewritten: Sequence[tuple[str, str, Sequence[documents.Setting]]] = ()
-    lines: Mapping[str, str] = field(default_factory=dict)
-    cells: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-
-    def dump(self) -> bytes:
-        """Return the work as the manifest's text."""
-        return json.dumps(
-            {
-                "version": 1,
-                "dossiers": list(self.dossiers),
-                "shared": list(self.shared),
-                "kept": list(self.kept),
-                "rewritten": [[key, name, [[list(path), value] for path, value in settings]] for key, name, settings in self.rewritten],
-                "lines": dict(self.lines),
-                "cells": {key: dict(cells) for key, cells in self.cells.items()},
-            }
-        ).encode()
-
-    @classmethod
-    def load(cls, text: bytes) -> Work:
-        """Return the work that a manifest holds."""
-        said = json.loads(text)
-        rewritten = [(key, name, [(tuple(path), value) for path, value in settings]) for key, name, settings in said["rewritten"]]
-        return cls(said["dossiers"], said["shared"], said["kept"], rewritten, said["lines"], said["cells"])
 
 
 class Removal:
@@ -184,8 +147,7 @@ class Removal:
             found = index.parse(before, self._layout.index_key, self._layout.delimiter)
         except index.UnreadableIndex:
             raise self._damaged("the index") from None
-        going = {key for key, digest in work.lines.items() if found.digest(key) == digest}
-        after = found.written(going, work.cells)
+        after = work.index_after(found)
         if after != before:
             self._replace(batch, self._root, self._layout.index, after)
 
@@ -257,8 +219,4 @@ def unfinished(root: int) -> int:
 
 def _rename_back(batch: int, number: str, folder: int, name: str) -> None:
     """Rename one entry back to its name, or to one beside it that is free."""
-    free, tries = name, 0
-    while exists(folder, free):
-        tries += 1
-        free = f"{name}.returned-{tries}"
-    os.rename(number, free, src_dir_fd=batch, dst_dir_fd=folder)
+    os.rename(number, free_name(folder, name), src_dir_fd=batch, dst_dir_fd=folder)

@@ -11,7 +11,8 @@ from connectors.application_files.documents import Setting
 from connectors.application_files.facts import plain
 from connectors.application_files.layout import Layout, Stated, read_layout
 from connectors.application_files.records import Dossier, View
-from connectors.application_files.removal import Removal, Work
+from connectors.application_files.removal import Removal
+from connectors.application_files.work import Work
 from connectors.batchfolder import BatchFolder
 from connectors.folder import open_root, told
 from connectors.matching import matcher
@@ -61,7 +62,7 @@ class ApplicationFiles:
     def shape(self) -> Shape:
         """Return the columns of the index, or the keys that any sidecar has; every sidecar is read for that."""
         with told(self.spec.name, "reading the folder"):
-            view = self._view()
+            view = self._view(ended=True)
             if view.index is not None:
                 return Shape(tuple(sorted(view.index.header.cells)))
             names: set[str] = set()
@@ -82,9 +83,12 @@ class ApplicationFiles:
 
     @contextmanager
     def reader(self) -> Iterator[FilesReader]:
-        """Return a view of the dossiers; a file system has no snapshots, so a dossier is as it is when its page is read."""
+        """Return a view of the dossiers, as they are once what a crash left open is ended.
+
+        A file system has no snapshots, so a dossier is as it is when its page is read.
+        """
         with told(self.spec.name, "reading the folder"):
-            view = self._view()
+            view = self._view(ended=True)
         yield FilesReader(self.spec, view)
 
     @contextmanager
@@ -122,9 +126,9 @@ class ApplicationFiles:
             os.close(self._root)
             self._root = -1
 
-    def _view(self) -> View:
-        """Return a view of the dossiers as they are now."""
-        return View(self.spec.name, self._layout, self._root)
+    def _view(self, *, ended: bool = False) -> View:
+        """Return a view of the dossiers as they are now; ended -- see `View`."""
+        return View(self.spec.name, self._layout, self._root, ended=ended)
 
 
 class FilesReader:

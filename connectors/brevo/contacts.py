@@ -97,6 +97,8 @@ class Contacts:
     def update(self, item: Contact, settings: Mapping[str, Raw]) -> None:
         """Set columns of a contact; nobody who was blocked may be written to afterwards."""
         named = {"EMAIL" if column == EMAIL else column.removeprefix(ATTRIBUTE): _sent(new) for column, new in settings.items()}
+        if any(column in settings and not isinstance(item.get(flag), bool) for column, flag in _BLOCKS.items()):
+            raise Refused("nobody can tell whether it is blocked")
         blocks = {flag: True for column, flag in _BLOCKS.items() if column in settings and item.get(flag) is True}
         self._guarded = (item[ID], blocks)
         self._account.change(item[ID], {"attributes": named, **blocks})
@@ -120,6 +122,12 @@ class Contacts:
         if attributes is None:
             return sorted({*COLUMNS, *(each.column for each in self._source.fields)})
         return [*COLUMNS, *(ATTRIBUTE + name for name in attributes)]
+
+    def renamed(self) -> Sequence[str]:
+        """Return the declared attributes that the account hasn't any more; none where it doesn't show them, and then none may decide."""
+        declared = sorted(each for each in self._columns if each.startswith(ATTRIBUTE))
+        known = self._account.attributes() if declared else None
+        return () if known is None else [each for each in declared if each.removeprefix(ATTRIBUTE) not in known]
 
     def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
         """Return (what makes the source unusable, what a person should know)."""

@@ -6,7 +6,9 @@ The service itself is never played: what isn't a fault goes to it and its answer
 
 from __future__ import annotations
 
+import gzip
 import http.client
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +49,11 @@ class Fault:
     met: int = 0
 
 
+def _renamed(name: str) -> str:
+    """Return a name, in whatever marks it stands, as a later version might have it."""
+    return re.sub(r"[A-Za-z_]+", lambda found: f"Renamed{found[0]}", name)
+
+
 class FaultProxy:
     """A proxy in front of one service; `url` is where it listens, `seen` what came by and how it was answered (None: not at all).
 
@@ -66,6 +73,7 @@ class FaultProxy:
         )
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self._renamed: list[tuple[bytes, bytes]] = []
         self.seen: list[tuple[Request, int | None]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -110,10 +118,16 @@ class FaultProxy:
 
         return self._add(Fault(dead))
 
+    def renaming(self, *names: str) -> None:
+        """Have the service's own answers say something else in the place of these words, as after a version in which they were renamed."""
+        with self._lock:
+            self._renamed += [(name.encode(), _renamed(name).encode()) for name in names]
+
     def heal(self) -> None:
         """Take all faults away, and forget what was seen."""
         with self._lock:
             self._faults.clear()
+            self._renamed.clear()
             self.seen.clear()
 
     def writes(self) -> int:
@@ -178,10 +192,22 @@ class FaultProxy:
             kept = {name: said for name, said in headers.items() if name.lower() not in self._dropped}
             connection.request(request.method, request.path, request.body or None, kept)
             answer = connection.getresponse()
-            body = answer.read()
-            return answer.status, {name: said for name, said in answer.getheaders() if name.lower() not in _HOP}, body
+            told = {name: said for name, said in answer.getheaders() if name.lower() not in _HOP}
+            return answer.status, *self._in_new_words(told, answer.read())
         finally:
             connection.close()
+
+    def _in_new_words(self, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        """Return an answer with what was renamed, unpacked for that."""
+        if not self._renamed:
+            return headers, body
+        packed = next((name for name, said in headers.items() if name.lower() == "content-encoding" and said == "gzip"), None)
+        if packed is not None:
+            del headers[packed]
+            body = gzip.decompress(body)
+        for old, new in self._renamed:
+            body = body.replace(old, new)
+        return headers, body
 
 
 __all__ = ["Fault", "FaultProxy", "Request"]

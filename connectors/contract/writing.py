@@ -209,7 +209,10 @@ class WritingContract(Contract):
 
     @pytest.mark.parametrize("died", ["after the write", "after the commit"])
     def test_killed(self, harness: Harness, died: str) -> None:
-        """A process that is killed leaves all of the batch or nothing, and its witness tells which."""
+        """A process that is killed leaves all of the batch or nothing, and its witness tells which.
+
+        A dry run, which may resolve nothing, reads the same before as a run does afterwards.
+        """
         if not harness.survives:
             pytest.skip("the system dies with its process")
         harness.fill({harness.key(number): record(number) for number in range(6)})
@@ -228,7 +231,9 @@ class WritingContract(Contract):
         witness = killed(die)
         opened = harness.open()
         try:
+            ahead = everything(opened)
             resolved = opened.resolve("b", witness)
+            assert ahead == everything(opened)
         finally:
             opened.close()
         if died == "after the write":

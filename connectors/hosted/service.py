@@ -68,7 +68,7 @@ class Records(Protocol):
         """Return the value of a column: None for nothing, `UNREADABLE` for what is no single value; KeyError for what is no column.
 
         What the service always tells and this time leaves out was renamed: it is unreadable, or SourceFailed, and never nothing, which
-        could make something due. Where it leaves out what is empty, `check` finds a column that isn't there.
+        could make something due. Where it leaves out what is empty, nobody can see that in a record; see `LeavingOut`.
         Where it takes a request of its own (a history, say) the client asks once for each record.
         """
         ...  # pragma: no cover
@@ -108,6 +108,15 @@ class Records(Protocol):
 
     def close(self) -> None:
         """Let go of every connection."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class LeavingOut(Protocol):
+    """What a client offers besides when its service leaves out what is empty, so that in a record a renamed column looks empty."""
+
+    def renamed(self) -> Sequence[str]:
+        """Return the declared columns that the service knows no more; asked after records were read, whose values may rest on it."""
         ...  # pragma: no cover
 
 

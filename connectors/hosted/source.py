@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from connectors.hosted.relatives import Relatives, values_of
-from connectors.hosted.service import Item, Records, Relating
+from connectors.hosted.service import Item, LeavingOut, Records, Relating
 from connectors.hosted.writing import Job, Step, Writing
 from connectors.matching import matcher
 from connectors.relations import relations_along
@@ -16,7 +16,7 @@ from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
 from worker.core.sources import Source
-from worker.errors import Changed, Problem
+from worker.errors import Changed, Problem, SourceFailed
 from worker.ports import Along, Begun, Changes, Key, KeyRange, Load, Resolution, Row, Shape, Undone, nothing_begun
 
 _NO_LOAD = "a service shows neither replicas nor transactions; take the limit away"
@@ -138,6 +138,7 @@ class HostedReader:
         """Yield pages of rows in key order."""
         for page in self._selected(selection, columns, within):
             yield [self._row(item, worked_out, columns) for item, worked_out in page]
+        self._refuse_renamed()
 
     def count(self, selection: Selection) -> int:
         """Return how many rows the selection holds."""
@@ -190,6 +191,13 @@ class HostedReader:
             if chosen:
                 yield chosen
 
+    def _refuse_renamed(self) -> None:
+        """Raise SourceFailed when what was read as empty may have been renamed: it could make something due."""
+        gone = self._records.renamed() if isinstance(self._records, LeavingOut) else ()
+        if gone:
+            what = f"{', '.join(gone)} went or was renamed, so nobody can tell whether it is empty; nothing is believed that was read"
+            raise SourceFailed(f"{self._source.name}: {what}. Correct the policy file.")
+
     def _is_within(self, key: Key, within: KeyRange | None) -> bool:
         """Whether a key lies in a range."""
         return within is None or within.first <= key <= within.last
@@ -230,6 +238,8 @@ class HostedBatch(HostedReader):
             self._relatives.keep(self._seen.keys())
         for path in self._relatives.watched():
             self._relatives.of(path, self._seen)
+        if self._seen:
+            self._refuse_renamed()
         self.witness: Mapping[str, str] = {}
         self._jobs: list[Job] = []
 

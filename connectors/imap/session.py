@@ -266,7 +266,10 @@ class Session:
     def count(self, folder: str) -> int:
         """Return how many messages another folder holds."""
         with self._reading():
-            return int(self._client.folder_status(folder, ["MESSAGES"])[b"MESSAGES"])
+            said = self._client.folder_status(folder, ["MESSAGES"]).get(b"MESSAGES")
+        if said is None:
+            raise SourceFailed(f"{self._source}: the server doesn't say how many messages a folder holds.")
+        return int(said)
 
     def close(self) -> None:
         """Sign out."""

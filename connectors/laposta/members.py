@@ -133,6 +133,14 @@ class Members:
         """Return the columns of every member, and the fields of the list."""
         return [*COLUMNS, *(CUSTOM + str(each.get("custom_name")) for each in self._account.fields())]
 
+    def renamed(self) -> Sequence[str]:
+        """Return the declared fields that the list hasn't any more."""
+        declared = [each for each in self._columns if each.startswith(CUSTOM)]
+        if not declared:
+            return ()
+        known = {CUSTOM + str(each.get("custom_name")) for each in self._account.fields()}
+        return [each for each in declared if each not in known]
+
     def check(self, source: Source, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
         """Return (what makes the source unusable, what a person should know)."""
         return check(source, self._account, policy, encrypted=self._encrypted)

@@ -15,12 +15,13 @@ import datetime as dt
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO
 
 from connectors.batchfolder import MANIFEST, MARK, BatchFolder
-from connectors.folder import entries, exists, read_file, told, write_file
+from connectors.folder import entries, exists, told, write_file
+from connectors.log_files.aside import NEW, names_in
 from worker.errors import Changed, Skippable
 from worker.ports import Faults, Resolution
 
@@ -29,8 +30,6 @@ MOVED = "log_files.moved"
 MARKED = "log_files.marked"
 LINKED = "log_files.linked"
 REMOVED = "log_files.removed"
-
-_NEW = ".new"
 
 Trace = tuple[int, int, int, int]
 """Device, inode, size and time of change in ns: another one means another content."""
@@ -64,7 +63,7 @@ class Rewriting:
                     self._refuse_written(batch, files, settled)
                     for number, name in enumerate(names):
                         if name in rewritten:
-                            self._write(batch, f"{number}{_NEW}", name, rewritten[name])
+                            self._write(batch, f"{number}{NEW}", name, rewritten[name])
                     write_file(batch, MANIFEST, json.dumps(names).encode())
                     os.fsync(batch)
             self._faults.reached(PREPARED)
@@ -92,8 +91,8 @@ class Rewriting:
         with told(self._source, "finishing rewritten log files"), self.folder.opened() as batch:
             if not exists(batch, MANIFEST):
                 return
-            for number, name in enumerate(self._names(batch)):
-                new = f"{number}{_NEW}"
+            for number, name in enumerate(names_in(batch)):
+                new = f"{number}{NEW}"
                 if exists(batch, new):
                     self._give_name(batch, new, name)
                     self._faults.reached(LINKED)
@@ -112,7 +111,7 @@ class Rewriting:
                 return
             with self.folder.opened() as batch:
                 if exists(batch, MANIFEST):
-                    for number, name in self._whole(batch):
+                    for number, name in enumerate(names_in(batch)):
                         if exists(batch, str(number)):
                             self._give_name(batch, str(number), name)
                     os.fsync(self._root)
@@ -163,15 +162,3 @@ class Rewriting:
             else:
                 break
         os.unlink(number, dir_fd=batch)
-
-    def _names(self, batch: int) -> Sequence[str]:
-        names: list[str] = json.loads(read_file(batch, MANIFEST))
-        return names
-
-    def _whole(self, batch: int) -> Iterator[tuple[int, str]]:
-        """Yield (number, name) of a manifest; none of one that broke off, for then nothing was moved."""
-        try:
-            names = self._names(batch)
-        except ValueError:
-            return
-        yield from enumerate(names)

@@ -11,12 +11,13 @@ import os
 import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
-from connectors.batchfolder import BatchFolder
-from connectors.folder import entries, key_of, name_of, open_root, told
+from connectors.batchfolder import WORKING, BatchFolder
+from connectors.folder import entries, key_of, name_of, open_root, opened, told
+from connectors.log_files.aside import look_aside
 from connectors.log_files.layout import Layout, Place, Unit, read_layout
 from connectors.log_files.lines import UNDATED, Bucket, buckets, without
 from connectors.log_files.packed import DAMAGE, NoLog, reading, writing
@@ -84,7 +85,7 @@ class LogFiles:
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._root):
             wrong.append(Problem(name, "the folder may not be written in.", "Give the user of the worker the right to write in it."))
         with told(name, "reading the log files"):
-            logs = list(self._logs(None))
+            logs = list(self._logs(None, ended=True))
         known = [
             (not logs, "no file has a name that `files` matches.", "Correct the pattern, or the path."),
             (any(log.days is None for log in logs), "{} file(s) can't be read as lines: they stay, and are reported.", ""),
@@ -112,7 +113,10 @@ class LogFiles:
 
     @contextmanager
     def reader(self) -> Iterator[LogReader]:
-        """Return a view of the logs; a file system has no snapshots, so a file is as it is when it is read."""
+        """Return a view of the logs, as they are once what a crash left open is ended.
+
+        A file system has no snapshots, so a file is as it is when it is read.
+        """
         yield LogReader(self)
 
     @contextmanager
@@ -149,10 +153,15 @@ class LogFiles:
 
     # --- For the reader and the batches -----------------------------------------------------------------------------------------------
 
-    def found(self, selection: Selection, columns: Sequence[str], within: KeyRange | None) -> Iterator[tuple[Log, Row]]:
-        """Yield (file, row) of the records that a selection holds, in key order."""
+    def found(
+        self, selection: Selection, columns: Sequence[str], within: KeyRange | None, *, ended: bool = False
+    ) -> Iterator[tuple[Log, Row]]:
+        """Yield (file, row) of the records that a selection holds, in key order.
+
+        ended -- with what lies aside as it will be; a batch may not ask for that: it can only move what is in its place.
+        """
         matches = matcher(self.spec, selection)
-        logs = self._logs(within)
+        logs = self._logs(within, ended=ended)
         while True:
             with told(self.spec.name, "reading a log file"):
                 log = next(logs, None)
@@ -166,7 +175,7 @@ class LogFiles:
 
     def one(self, key: Key, columns: Sequence[str]) -> Row | None:
         """Return one record's row, or None."""
-        return next((row for _, row in self.found(EVERYTHING, columns, KeyRange(key, key))), None)
+        return next((row for _, row in self.found(EVERYTHING, columns, KeyRange(key, key), ended=True)), None)
 
     def rewrite(self, log: Log, days: frozenset[str], into: IO[bytes]) -> None:
         """Write a file without the lines of some days; Changed when it is not the one that was read."""
@@ -186,17 +195,17 @@ class LogFiles:
         """Return the keys of all records of a file."""
         return [key for key, _ in self._records(log)]
 
-    def _logs(self, within: KeyRange | None) -> Iterator[Log]:
+    def _logs(self, within: KeyRange | None, *, ended: bool) -> Iterator[Log]:
         """Yield every log in the order of the names; one that goes in the meantime is left out."""
-        names = ((key_of(name), name) for name, is_folder, is_link in entries(self._root) if not (is_folder or is_link))
-        for key, name in sorted(pair for pair in names if self._layout.is_log(pair[1])):
+        aside = look_aside(self._root) if ended else {}
+        names = {name for name, is_folder, is_link in entries(self._root) if not (is_folder or is_link)}
+        for key, name in sorted((key_of(name), name) for name in names.union(aside) if self._layout.is_log(name)):
             if within is not None and not str(within.first[0]) <= key <= str(within.last[0]):
                 continue
-            try:
-                with self._opened(name) as file:
+            for place in (aside.get(name), None):
+                with suppress(FileNotFoundError), self._opened(name, place) as file:
                     yield self._read(key, name, file)
-            except FileNotFoundError:
-                continue
+                    break
 
     def _read(self, key: str, name: str, file: IO[bytes]) -> Log:
         """Return a file's lines by day."""
@@ -219,9 +228,14 @@ class LogFiles:
         return log
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[IO[bytes]]:
-        with os.fdopen(os.open(name, _READ_ONLY, dir_fd=self._root), "rb", buffering=_BUFFER) as file:
-            yield file
+    def _opened(self, name: str, aside: tuple[str, str] | None = None) -> Iterator[IO[bytes]]:
+        """Open a log in its place, or where it lies in the folder of a batch."""
+        with ExitStack() as stack:
+            folder = self._root
+            for each in (WORKING, aside[0]) if aside is not None else ():
+                folder = stack.enter_context(opened(folder, each))
+            descriptor = os.open(aside[1] if aside is not None else name, _READ_ONLY, dir_fd=folder)
+            yield stack.enter_context(os.fdopen(descriptor, "rb", buffering=_BUFFER))
 
     def _records(self, log: Log) -> list[tuple[Key, Bucket]]:
         """Return the records of a file; one whose days nobody knows is one record of its own, so that it is reported."""
@@ -258,7 +272,7 @@ class LogReader:
     def rows(self, selection: Selection, columns: Sequence[str], *, within: KeyRange | None = None) -> Iterator[list[Row]]:
         """Yield pages of rows in key order."""
         page: list[Row] = []
-        for _, row in self._source.found(selection, columns, within):
+        for _, row in self._source.found(selection, columns, within, ended=True):
             page.append(row)
             if len(page) == _PAGE:
                 yield page
@@ -268,7 +282,7 @@ class LogReader:
 
     def count(self, selection: Selection) -> int:
         """Return how many records the selection holds."""
-        return sum(1 for _ in self._source.found(selection, (), None))
+        return sum(1 for _ in self._source.found(selection, (), None, ended=True))
 
     def get(self, key: Key, columns: Sequence[str]) -> Row | None:
         """Return one record's row, or None."""

@@ -95,14 +95,13 @@ def value(said: Said, column: str) -> Raw:
     """
     if not is_column(column) or column == UNSUBSCRIBED_AT:
         raise KeyError(column)
-    first = column.split(".", 1)[0]
-    if first not in said and first not in _OPTIONAL:
-        return UNREADABLE
-    found: Any = said
-    for step in column.split(".", 1):
-        found = found.get(step) if isinstance(found, Mapping) else None
+    first, *inner = column.split(".", 1)
+    found: Any = said.get(first, None if first in _OPTIONAL else UNREADABLE)
+    if inner and not (found is None and first in _OPTIONAL):
+        found = found.get(inner[0], UNREADABLE) if isinstance(found, Mapping) else UNREADABLE
     if column == TAGS and isinstance(found, list):
-        found = [each.get("name") for each in found if isinstance(each, Mapping)]
+        names = [each.get("name") for each in found if isinstance(each, Mapping)]
+        found = names if len(names) == len(found) and all(names) else UNREADABLE
     elif isinstance(found, Mapping):
         found = list(found.values())
     if isinstance(found, list):

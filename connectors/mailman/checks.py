@@ -20,14 +20,16 @@ _REQUESTS = "/requests"
 class Kind:
     """A kind of record.
 
-    key -- its key column; columns -- with @ those that take a request of their own; personal -- those of them that plainly are; writable --
-    those that can be treated; options -- what may be declared.
+    key -- its key column; columns -- with @ those that take a request of their own; personal -- those of them that plainly are; optional --
+    those that Mailman leaves out where there is nothing: what else it leaves out was renamed; writable -- those that can be treated;
+    options -- what may be declared.
     """
 
     what: str
     key: str
     columns: tuple[str, ...]
     personal: tuple[str, ...]
+    optional: frozenset[str]
     writable: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
@@ -53,6 +55,7 @@ MEMBERS = Kind(
         "@user_created_on",
     ),
     ("email", DISPLAY_NAME),
+    frozenset({DISPLAY_NAME, "moderation_action", "last_bounce_received", "last_warning_sent", "@verified_on"}),
     (DISPLAY_NAME,),
     ("role", "delete"),
 )
@@ -61,8 +64,9 @@ LEFTOVERS = Kind(
     "email",
     ("email", "original_email", DISPLAY_NAME, "registered_on", "verified_on", "@user_created_on", "@user_memberships"),
     ("email", DISPLAY_NAME),
+    frozenset({DISPLAY_NAME, "verified_on"}),
 )
-REQUESTS = Kind("requests", "token", ("email", DISPLAY_NAME, "when", "token_owner"), ("email", DISPLAY_NAME))
+REQUESTS = Kind("requests", "token", ("email", DISPLAY_NAME, "when", "token_owner"), ("email", DISPLAY_NAME), frozenset({DISPLAY_NAME}))
 
 
 def kind_of(source: Source) -> Kind:

@@ -37,8 +37,10 @@ class Leftovers(Entries):
         if column == "@user_memberships":
             further = self._server.addresses(user) if user else []
             return sum(len(self._server.memberships(each)) for each in further)
-        told = self._server.get(f"/users/{user}") if user else {}
-        return UNREADABLE if told is None else told.get("created_on")
+        if not user:
+            return None
+        told = self._server.get(f"/users/{user}")
+        return UNREADABLE if told is None else told.get("created_on", UNREADABLE)
 
     def delete(self, item: Entry) -> None:
         """Delete an address, with its user when that is the user's only one."""

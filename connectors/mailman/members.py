@@ -26,6 +26,8 @@ from worker.errors import RetentionError
 from worker.ports import Level
 
 _BY_ADDRESS = "as_address"
+_LEFT_OUT: Mapping[str, Raw] = {"registered_on": UNREADABLE, "verified_on": None}
+"""What it means when Mailman leaves one of these out of an address."""
 _OF_ADDRESS = {"@registered_on": "registered_on", "@verified_on": "verified_on"}
 
 
@@ -57,35 +59,42 @@ class Members(Entries):
         members = self._server.whole(self._roster, "member_id")
         if members is None:
             return None
-        found = [Entry(str(each["member_id"]), each) for each in members]
+        found = [Entry(self._server.said(each, "member_id"), each) for each in members]
         if any(field.column in _OF_ADDRESS for field in self._source.fields):
-            addresses = {each["email"]: each for each in self._server.whole("/addresses", "email") or ()}
+            addresses = {self._server.said(each, "email"): each for each in self._server.whole("/addresses", "email") or ()}
             for entry in found:
-                if entry.told["email"] in addresses:
-                    entry.asked.update(_days(addresses[entry.told["email"]]))
+                email = self._email(entry)
+                if email in addresses:
+                    entry.asked.update(_days(addresses[email]))
         return found
 
     def _entry(self, key: str) -> Entry | None:
         told = self._server.get(f"/members/{key}")
-        if told is None or (told.get("list_id"), told.get("role")) != (self._list, self._role):
+        if told is None or (self._server.said(told, "list_id"), self._server.said(told, "role")) != (self._list, self._role):
             return None
         return Entry(key, told)
 
     def _asked(self, entry: Entry, column: str) -> Raw:
         if column in _OF_ADDRESS:
-            told = self._server.get(path_of(entry.told["email"]))
+            told = self._server.get(path_of(self._email(entry)))
             entry.asked.update(_days(told))
             return entry.asked[column]
         if column == "@delivery_status":
             told = self._server.get(f"/members/{entry.key}/all/preferences")
-            return UNREADABLE if told is None else str(told.get("delivery_status", "")) or None
+            return UNREADABLE if told is None else told.get("delivery_status", UNREADABLE)
         user = user_of(entry.told)
-        told = self._server.get(f"/users/{user}") if user else {}
-        return UNREADABLE if told is None else told.get("created_on")
+        if not user:
+            return None
+        told = self._server.get(f"/users/{user}")
+        return UNREADABLE if told is None else told.get("created_on", UNREADABLE)
+
+    def _email(self, entry: Entry) -> str:
+        """Return the address that a membership goes by."""
+        return self._server.said(entry.told, "email")
 
     def delete(self, item: Entry) -> None:
         """End a membership, and take along what nothing else uses, as far as the option `delete` says."""
-        email, user = str(item.told["email"]), user_of(item.told)
+        email, user = self._email(item), user_of(item.told)
         goes = self._goes(item)
         if goes is _Goes.USER:
             found(self._server.delete(f"/users/{user}"))
@@ -98,7 +107,7 @@ class Members(Entries):
         """Whether the membership has ended and nothing is left behind that it alone had use for."""
         if self._entry(item.key) is not None:
             return False
-        if self._extent == "membership" or self._server.get(path_of(item.told["email"])) is None:
+        if self._extent == "membership" or self._server.get(path_of(self._email(item))) is None:
             return True
         return self._goes(item) is _Goes.MEMBERSHIP
 
@@ -106,7 +115,7 @@ class Members(Entries):
         """Set the name; it is the address's and the user's, and refused when another membership goes by one of these."""
         if {*settings} != {DISPLAY_NAME}:
             raise Refused("only the name can be changed")
-        email, user = str(item.told["email"]), user_of(item.told)
+        email, user = self._email(item), user_of(item.told)
         addresses = {email, *(self._server.addresses(user) if user else ())}
         if any(self._others(item, each) for each in addresses):
             raise Refused("the name is that of another membership too")
@@ -123,7 +132,7 @@ class Members(Entries):
 
     def has(self, item: Entry, settings: Mapping[str, Raw]) -> bool:
         """Whether the name is this one wherever it stands."""
-        names = self._names(str(item.told["email"]), user_of(item.told))
+        names = self._names(self._email(item), user_of(item.told))
         return super().has(item, settings) and all(kept in ("", settings[DISPLAY_NAME] or "") for _, kept in names)
 
     def _names(self, email: str, user: str | None) -> list[tuple[str, str]]:
@@ -133,7 +142,7 @@ class Members(Entries):
 
     def _goes(self, item: Entry) -> _Goes:
         """Return what goes with a membership: what nothing else uses."""
-        email, user = str(item.told["email"]), user_of(item.told)
+        email, user = self._email(item), user_of(item.told)
         if self._extent == "membership" or self._others(item, email):
             return _Goes.MEMBERSHIP
         if user is None:
@@ -144,18 +153,19 @@ class Members(Entries):
         if not further or (self._extent == "user" and not any(self._server.memberships(each) for each in further)):
             return _Goes.USER
         # Without the address that it goes by, a user's own membership would stay where nobody sees it.
-        return _Goes.ADDRESS if item.told["subscription_mode"] == _BY_ADDRESS else _Goes.MEMBERSHIP
+        return _Goes.ADDRESS if self._server.said(item.told, "subscription_mode") == _BY_ADDRESS else _Goes.MEMBERSHIP
 
     def _others(self, item: Entry, email: str) -> list[Json]:
         """Return the other memberships that go by an address."""
-        return [each for each in self._server.memberships(email) if each["member_id"] != item.key]
+        return [each for each in self._server.memberships(email) if self._server.said(each, "member_id") != item.key]
 
     def _ended(self, item: Entry) -> bool:
         """End a membership and nothing else, without a mail to anybody; False when it has ended by now."""
         if self._role != "member":
             return self._server.delete(f"/members/{item.key}")
-        email = str(item.told["email"])
-        here = [each["member_id"] for each in self._server.memberships(email) if (each["list_id"], each["role"]) == (self._list, "member")]
+        email = self._email(item)
+        told = [[self._server.said(each, name) for name in ("member_id", "list_id", "role")] for each in self._server.memberships(email)]
+        here = [key for key, *where in told if where == [self._list, "member"]]
         if item.key not in here:
             return False
         if len(here) > 1:
@@ -164,5 +174,5 @@ class Members(Entries):
 
 
 def _days(address: Json | None) -> dict[str, Raw]:
-    """Return the columns that stand with an address; None for one that is gone."""
-    return {name: UNREADABLE if address is None else address.get(theirs) for name, theirs in _OF_ADDRESS.items()}
+    """Return the columns that stand with an address; None stands for one that is gone."""
+    return {name: UNREADABLE if address is None else address.get(theirs, _LEFT_OUT[theirs]) for name, theirs in _OF_ADDRESS.items()}

@@ -92,14 +92,14 @@ class Entries(ABC):
         return (item.key,)
 
     def value(self, item: Entry, column: str) -> Raw:
-        """Return the value of a column; an empty text is no value."""
+        """Return the value of a column; an empty text is no value, and what Mailman always tells and leaves out is unreadable."""
         if column not in self.kind.columns:
             raise KeyError(column)
         if column.startswith("@"):
             if column not in item.asked:
                 item.asked[column] = self._asked(item, column)
             return item.asked[column]
-        said = item.told.get(column)
+        said = item.told.get(column, None if column in self.kind.optional else UNREADABLE)
         if said is None or said == "" or (isinstance(said, str) and said.startswith(_NEVER)):
             return None
         return said if isinstance(said, str | int | float) else UNREADABLE

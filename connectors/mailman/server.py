@@ -45,7 +45,7 @@ class Server:
         kept = other or key
         # Of members Mailman tells the attributes that it is asked for, ten times as fast; of others always all.
         fields = [key, kept] if "/roster/" in path else []
-        return self._believed(path, key, lambda entry: str(entry[kept]), page=self._page * _KEYS, fields=fields)
+        return self._believed(path, key, lambda entry: self.said(entry, kept), page=self._page * _KEYS, fields=fields)
 
     def whole(self, path: str, key: str) -> list[Json] | None:
         """Return all entries of a collection; None when they are too many to be held."""
@@ -58,8 +58,9 @@ class Server:
         return self._part(path, {"count": 1, "page": 1})[0]
 
     def entries(self, path: str, **params: str) -> list[Json]:
-        """Return all entries of a collection that is small."""
-        return self._part(path, params)[1]
+        """Return all entries of a collection that is small; SourceFailed when they are not as many as Mailman says."""
+        total, entries = self._part(path, params)
+        return self._all_of(total, entries)
 
     def get(self, path: str) -> Json | None:
         """Return what there is at a path; None only when Mailman itself says that there is nothing."""
@@ -69,17 +70,29 @@ class Server:
     def memberships(self, email: str) -> list[Json]:
         """Return every membership that goes by an address, on any list and in any role."""
         # A star is a wildcard there, so more may come back.
-        return [each for each in self.entries("/members/find", subscriber=email) if each.get("email") == email]
+        return [each for each in self.entries("/members/find", subscriber=email) if self.said(each, "email") == email]
 
     def addresses(self, user: str) -> list[str]:
         """Return the addresses of a user; none of one who is gone."""
-        told = self.get(f"/users/{user}/addresses") or {}
-        return [str(each["email"]) for each in told.get("entries", [])]
+        told = self.get(f"/users/{user}/addresses")
+        if told is None:
+            return []
+        return [self.said(each, "email") for each in self._all_of(told.get("total_size"), told.get("entries", []))]
+
+    def said(self, entry: Json, name: str) -> str:
+        """Return an attribute that Mailman tells of every such entry and the worker goes by; SourceFailed when it is left out."""
+        said = entry.get(name)
+        if not isinstance(said, str) or not said:
+            what = f"Mailman doesn't tell {name!r} where it always did, so nobody can tell what may go"
+            raise SourceFailed(f"{self._source}: {what}. Compare its version with the one that this was made for.")
+        return said
 
     def is_owner(self, user: str) -> bool:
         """Whether a user owns the server or one of its domains, which would be left without."""
         told = self.get(f"/users/{user}")
-        return user in self._domain_owners or (told is not None and told.get("is_server_owner") is True)
+        if told is not None and "is_server_owner" not in told:
+            raise SourceFailed(f"{self._source}: Mailman doesn't tell 'is_server_owner' of a user, so nobody can tell who may go.")
+        return user in self._domain_owners or (told is not None and told["is_server_owner"] is True)
 
     def delete(self, path: str) -> bool:
         """Delete what there is at a path; False when there was nothing. Raises Refused, InDoubt."""
@@ -113,8 +126,8 @@ class Server:
 
     @cached_property
     def _domain_owners(self) -> frozenset[str]:
-        hosts = [quote(str(each["mail_host"]), safe="") for each in self.entries("/domains")]
-        return frozenset(str(each["user_id"]) for host in hosts for each in self.entries(f"/domains/{host}/owners"))
+        hosts = [quote(self.said(each, "mail_host"), safe="") for each in self.entries("/domains")]
+        return frozenset(self.said(each, "user_id") for host in hosts for each in self.entries(f"/domains/{host}/owners"))
 
     def _believed(self, path: str, key: str, kept: Callable[[Json], T], *, page: int, fields: Sequence[str]) -> dict[str, T]:
         """Return by its key what is kept of every entry, from a listing during which nothing moved."""
@@ -133,17 +146,17 @@ class Server:
             first = total if first is None else first
             if total != first or (last is not None and not self._stands(path, key, (page - 1) * size, last)):
                 return None
-            found.update((str(each[key]), kept(each)) for each in entries)
+            found.update((self.said(each, key), kept(each)) for each in entries)
             if page * size >= total:
                 return found if len(found) == total else None
             if not entries:
                 return None
-            last, page = str(entries[-1][key]), page + 1
+            last, page = self.said(entries[-1], key), page + 1
 
     def _stands(self, path: str, key: str, number: int, last: str) -> bool:
         """Whether the entry with a number still is the one that was met as that."""
         _, entries = self._part(path, {"count": 1, "page": number})
-        return [last] == [str(each[key]) for each in entries]
+        return [last] == [self.said(each, key) for each in entries]
 
     def _part(self, path: str, params: Mapping[str, Any]) -> tuple[int, list[Json]]:
         """Return the size of a collection, and the entries of one page of it."""
@@ -155,6 +168,12 @@ class Server:
         if not isinstance(total, int) or not isinstance(entries, list):
             raise SourceFailed(f"{self._source}: the answer of {path.split('/')[1]} is no list of Mailman's.")
         return total, entries
+
+    def _all_of(self, total: object, entries: object) -> list[Json]:
+        """Return entries that are as many as Mailman says; what it lists under another name would else look like none."""
+        if not isinstance(entries, list) or len(entries) != total:
+            raise SourceFailed(f"{self._source}: Mailman shows another number of entries than it counts, so none of it is believed.")
+        return entries
 
     def _told(self, answer: Answer) -> Json:
         """Return what an answer to a reading request says; it is never empty."""

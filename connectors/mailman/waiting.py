@@ -25,12 +25,12 @@ class Requests(Entries):
 
     def _whole(self) -> list[Entry] | None:
         waiting = self._server.whole(self._path, "token")
-        return None if waiting is None else [Entry(str(each["token"]), each) for each in waiting]
+        return None if waiting is None else [Entry(self._server.said(each, "token"), each) for each in waiting]
 
     def _entry(self, key: str) -> Entry | None:
         told = self._server.get(f"{self._path}/{quote(key, safe='')}")
         # Mailman gives out any token's request, whatever list is asked.
-        if told is None or (told.get("list_id"), told.get("type")) != (list_of(self._source), "subscription"):
+        if told is None or [self._server.said(told, name) for name in ("list_id", "type")] != [list_of(self._source), "subscription"]:
             return None
         return Entry(key, told)
 

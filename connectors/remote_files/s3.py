@@ -9,6 +9,7 @@ a connection breaks off; it carries a condition (`If-Match`), so the second one 
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -67,7 +68,7 @@ class Bucket:
         """Return the names of all folders; the least that S3 lists is a page of them."""
         found: list[str] = []
         for page in self._pages(Prefix=self._prefix, Delimiter="/"):
-            found += [each["Prefix"].removeprefix(self._prefix)[:-1] for each in page.get("CommonPrefixes", ())]
+            found += [self._told(each, "Prefix").removeprefix(self._prefix)[:-1] for each in page.get("CommonPrefixes", ())]
         return found
 
     def contents(self, dossier: str) -> list[Stored]:
@@ -77,20 +78,22 @@ class Bucket:
         for page in self._pages(Prefix=within):
             for kind in ("Versions", "DeleteMarkers"):
                 for each in page.get(kind, ()):
-                    if not each["Key"].startswith(within):
+                    key, version, changed = (self._told(each, name) for name in ("Key", "VersionId", "LastModified"))
+                    if not key.startswith(within):
                         raise self._no_s3()
-                    tag = f"{each['ETag']} {each['Size']}" if kind == "Versions" else ""
-                    path, current = each["Key"].removeprefix(within), kind == "Versions" and bool(each["IsLatest"])
-                    found.append(Stored(path, each["VersionId"], tag, each["LastModified"], kind == "Versions", current))
+                    is_file = kind == "Versions"
+                    tag = f"{self._told(each, 'ETag')} {self._told(each, 'Size')}" if is_file else ""
+                    current = is_file and bool(self._told(each, "IsLatest"))
+                    found.append(Stored(key.removeprefix(within), version, tag, changed, is_file, current))
         # Sorting keeps the order of what is equal; S3 lists the newest version first.
         return sorted(found, key=lambda each: each.path)
 
     def read(self, dossier: str, stored: Stored) -> bytes:
         """Return the content of one version."""
         answer = self._call("get_object", **self._version(dossier, stored))
-        if answer["ETag"] != stored.tag.partition(" ")[0]:
+        if self._told(answer, "ETag") != stored.tag.partition(" ")[0]:
             raise Gone
-        content: bytes = answer["Body"]
+        content: bytes = self._told(answer, "Body")
         return content
 
     def obstacle(self, dossier: str, some: Sequence[Stored]) -> str:
@@ -105,7 +108,7 @@ class Bucket:
                 if about.get("ObjectLockLegalHoldStatus") == "ON":
                     return "object lock legal hold"
                 until = about.get("ObjectLockRetainUntilDate")
-                if until is not None and until > parsedate_to_datetime(about["ResponseMetadata"]["HTTPHeaders"]["date"]):
+                if until is not None and until > self._now(about):
                     return f"object lock {about.get('ObjectLockMode', '')} until {until:%Y-%m-%d}"
         return ""
 
@@ -134,10 +137,11 @@ class Bucket:
         about = self._call("head_object", **place)
         kept = {name: about[name] for name in _KEPT if about.get(name)}
         if about.get("TagCount"):
-            tags = self._call("get_object_tagging", **place)["TagSet"]
-            kept["Tagging"] = "&".join(f"{quote(each['Key'], safe='')}={quote(each['Value'], safe='')}" for each in tags)
+            tags = self._told(self._call("get_object_tagging", **place), "TagSet")
+            pairs = ([quote(self._told(each, name), safe="") for name in ("Key", "Value")] for each in tags)
+            kept["Tagging"] = "&".join(map("=".join, pairs))
         where = {name: place[name] for name in ("Bucket", "Key")}
-        answer = self._call("put_object", writes=True, **where, Body=content, IfMatch=about["ETag"], **kept)
+        answer = self._call("put_object", writes=True, **where, Body=content, IfMatch=self._told(about, "ETag"), **kept)
         if not answer.get("ETag"):
             raise InDoubt(f"{self._source}: the answer to a change is not one of S3.")
 
@@ -179,7 +183,7 @@ class Bucket:
     def beside(self) -> int:
         """Return how many objects, of any version, lie beside the dossiers on the first page of a listing."""
         page = next(self._pages(Prefix=self._prefix, Delimiter="/"))
-        return len({each["Key"] for each in page.get("Versions", ()) if each["Key"] != self._prefix})
+        return len({self._told(each, "Key") for each in page.get("Versions", ())} - {self._prefix})
 
     def may_delete(self) -> bool:
         """Whether the account may delete a version; what is deleted to find out has never been there."""
@@ -271,6 +275,20 @@ class Bucket:
 
     def _no_bucket(self) -> ConfigurationError:
         return ConfigurationError(f"{self._source}: there is no such bucket. Correct the source's address.")
+
+    def _told(self, said: Mapping[str, Any], name: str) -> Any:
+        """Return what S3 always says about an object; SourceFailed when it is left out."""
+        if said.get(name) is None:
+            raise SourceFailed(f"{self._source}: the service doesn't tell {name!r} of an object, so nobody can tell what may go.")
+        return said[name]
+
+    def _now(self, about: Mapping[str, Any]) -> dt.datetime:
+        """Return the time by the service's own clock."""
+        headers = about.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        try:
+            return parsedate_to_datetime(self._told(headers, "date"))
+        except ValueError:
+            raise self._no_s3() from None
 
     def _no_s3(self) -> SourceFailed:
         return SourceFailed(f"{self._source}: what answers there is not S3 (a notice, a cache, another service?).")

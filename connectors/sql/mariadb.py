@@ -290,7 +290,7 @@ def mariadb_engine(url: URL, limits: Limits) -> Engine:
     )
 
     @sa.event.listens_for(engine, "do_connect")
-    def _connect(_: object, __: object, arguments: Any, options: Any) -> FastConnection:
+    def _connect(_: object, __: object, arguments: Any, options: Any) -> pymysql.Connection:
         return FastConnection(*arguments, **options)
 
     @sa.event.listens_for(engine, "connect")

@@ -4,17 +4,21 @@ PyMySQL is written in Python and needs no compiler. It asks its buffer twice for
 as much as all that is done with the row afterwards. What is done here instead: one row is read by PyMySQL, and then the whole rows that
 already lie in its buffer are taken out in one go. Whatever is not a plain row (the end, an error, a packet out of turn, one that has not
 arrived whole) is left in the buffer and read by PyMySQL itself, so the protocol stays its matter.
+
+That rests on names that PyMySQL calls its own. Where a release has others, or uses them in other places, all is read by PyMySQL itself, row
+by row: slower, and the same.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from struct import Struct
 from typing import Any
 
-from pymysql.connections import Connection, MySQLResult
+from pymysql import connections
+from pymysql.connections import Connection
 from pymysql.cursors import SSCursor
 
 Decoder = Callable[[bytes], Any]
@@ -22,8 +26,45 @@ Decoder = Callable[[bytes], Any]
 _HEAD = Struct("<HBBB")
 """The length of a packet in three bytes, its number, and its first byte."""
 _HEAD_BYTES = 4
-_END, _ERROR = 0xFE, 0xFF
+_END = 0xFE
 _NOTHING, _TWO_BYTES, _THREE_BYTES = 0xFB, 0xFC, 0xFD
+
+
+RELIED_ON: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "Connection": {
+        "_read_packet": frozenset({"_next_seq_id"}),
+        "_read_bytes": frozenset({"_rfile"}),
+        "_read_query_result": frozenset({"_result", "init_unbuffered_query", "read", "server_status", "affected_rows"}),
+        "_force_close": frozenset(),
+    },
+    "MySQLResult": {
+        "__init__": frozenset({"connection", "unbuffered_active"}),
+        "_get_descriptions": frozenset({"converters"}),
+        "_read_rowdata_packet": frozenset({"_read_packet", "_check_packet_is_eof", "_read_row_from_packet", "affected_rows", "rows"}),
+        "_check_packet_is_eof": frozenset(),
+        "_read_row_from_packet": frozenset({"converters"}),
+    },
+    "SSCursor": {
+        "fetchmany": frozenset({"_check_executed", "read_next", "rownumber"}),
+        "read_next": frozenset({"_result"}),
+    },
+}
+"""The methods of PyMySQL's classes that are called or replaced here, each with the names that it uses as they are used here."""
+
+
+def is_known(classes: Mapping[str, Any]) -> bool:
+    """Whether a release of PyMySQL is laid out as this module needs it. classes -- its `Connection`, `MySQLResult` and `SSCursor`."""
+    for name, methods in RELIED_ON.items():
+        for method, used in methods.items():
+            code = getattr(getattr(classes.get(name), method, None), "__code__", None)
+            if code is None or not used.issubset(code.co_names):
+                return False
+    return True
+
+
+_Base: Any = getattr(connections, "MySQLResult", object)
+KNOWN = is_known({"Connection": Connection, "MySQLResult": _Base, "SSCursor": SSCursor})
+"""Whether this is so for the release that is installed."""
 
 
 def plain_rows(data: bytes, number: int, decoders: Sequence[Decoder], most: int) -> tuple[list[tuple[Any, ...]], int, int]:
@@ -66,7 +107,7 @@ def plain_rows(data: bytes, number: int, decoders: Sequence[Decoder], most: int)
     return rows, begin, number
 
 
-class PageCursor(SSCursor):
+class _PageCursor(SSCursor):
     """A cursor that leaves the rows with the server until they are fetched, page by page."""
 
     _check_executed: Callable[[], None]
@@ -88,7 +129,7 @@ class PageCursor(SSCursor):
         return rows or ()
 
 
-class FastConnection(Connection):
+class _FastConnection(Connection):
     """A connection whose results are read many rows at a time."""
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyMySQL's own
@@ -115,7 +156,7 @@ class FastConnection(Connection):
             self._result.unbuffered_active = False
 
 
-class _Result(MySQLResult):
+class _Result(_Base):  # type: ignore[misc]
     """A result whose rows are taken out of the buffer many at a time."""
 
     connection: Any
@@ -125,7 +166,7 @@ class _Result(MySQLResult):
     decoders: Sequence[Decoder] = ()
 
     def _get_descriptions(self) -> None:
-        super()._get_descriptions()  # type: ignore[misc]
+        super()._get_descriptions()
         self.decoders = [_decoder(encoding, converter) for encoding, converter in self.converters]
 
     def _read_rowdata_packet(self) -> None:
@@ -153,6 +194,12 @@ class _Result(MySQLResult):
         rows, taken, connection._next_seq_id = plain_rows(data, connection._next_seq_id, self.decoders, most)  # noqa: SLF001
         connection._rfile.read(taken)  # noqa: SLF001 - out of the buffer, nothing is waited for
         return rows
+
+
+FastConnection: type[Connection] = _FastConnection if KNOWN else Connection
+"""What connects: with results that are read many rows at a time, where that is known to be right."""
+PageCursor: type[SSCursor] = _PageCursor if KNOWN else SSCursor
+"""What leaves rows with the server until they are fetched."""
 
 
 def _decoder(encoding: str | None, converter: Decoder | None) -> Decoder:

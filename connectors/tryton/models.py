@@ -17,11 +17,13 @@ from connectors.tryton.values import is_same, read, written
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.select import Selection
 from worker.core.sources import Aggregate, Relation, Source
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, SourceFailed
 from worker.ports import Key, KeyRange
 
 ID, ACTIVE, STAMP = "id", "active", "_timestamp"
 PAGE = 200
+_DESCRIBED = frozenset({"type", "required", "readonly", "searchable"})
+"""What is gone by of what Tryton says about a field."""
 
 
 class Model:
@@ -46,6 +48,9 @@ class Model:
     def search(self, where: Sequence[Any], limit: int | None = None) -> list[Item]:
         """Return the records of a domain in the order of their numbers, those that were made inactive too."""
         found: list[Item] = self._rpc.read(f"model.{self.name}.search_read", list(where), 0, limit, [[ID, "ASC"]], self.columns)
+        lacking = next((each for each in self.columns if "." not in each for row in found if each not in row), None)
+        if lacking is not None:
+            raise SourceFailed(f"Tryton tells no field {lacking!r} of {self.name}, which it was asked for, so nobody can tell what may go.")
         return found
 
     def get(self, key: Key) -> Item | None:
@@ -211,4 +216,6 @@ def definition(rpc: Rpc, model: str) -> Definition:
         found: Definition = rpc.asks(f"model.{model}.fields_get", [])
     except KeyError:
         raise ConfigurationError(f"Tryton has no model {model!r} that the account may see; is its module activated?") from None
+    if not isinstance(found, dict) or not all(isinstance(each, dict) and each.keys() >= _DESCRIBED for each in found.values()):
+        raise SourceFailed(f"Tryton describes the fields of {model!r} in a way that is not known here, so nobody can tell what may go.")
     return found

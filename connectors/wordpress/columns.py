@@ -16,6 +16,9 @@ Comment = Mapping[str, Any]
 """One comment as WordPress tells it in the context `edit`."""
 
 ID, PARENT, STATUS, CONTENT, IP, AGENT = "id", "parent", "status", "content", "author_ip", "author_user_agent"
+POST = "post"
+TOLD: Mapping[str, type] = {ID: int, PARENT: int, STATUS: str, POST: int}
+"""What every comment has, and the worker itself goes by."""
 POST_STATE = "post_state"
 """Not WordPress' own: whether the post is `present`, in the `trash`, or `gone`; unreadable when nobody can tell."""
 META = "meta."
@@ -24,7 +27,7 @@ NO_AGENT = "-"
 
 COLUMNS = (
     ID,
-    "post",
+    POST,
     PARENT,
     "author",
     "author_name",
@@ -45,10 +48,16 @@ WRITABLE = frozenset({"author_name", "author_email", "author_url", IP, AGENT, CO
 
 def wanted(columns: Sequence[str]) -> str:
     """Return what WordPress is asked for so that these columns can be read, and a comment rewritten."""
-    names = {ID, PARENT, STATUS, IP, AGENT, "post"}
+    names = {ID, PARENT, STATUS, IP, AGENT, POST}
     for column in columns:
         names.add("meta" if column.startswith(META) else "_links" if column == POST_STATE else column)
     return ",".join(sorted(names))
+
+
+def untold(comment: Comment, fields: str) -> str | None:
+    """Return a column that the worker goes by, and that was asked for and is not there as what it always was; None when all are."""
+    asked = fields.split(",")
+    return next((name for name, kind in TOLD.items() if name in asked and type(comment.get(name)) is not kind), None)
 
 
 def value(comment: Comment, column: str) -> Raw:

@@ -15,9 +15,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.http import Answer, InDoubt
-from connectors.wordpress.columns import ID, PARENT, Comment, body, has, value
+from connectors.wordpress.columns import ID, PARENT, STATUS, Comment, body, has, value
 from connectors.wordpress.site import COMMENT_GONE, Site, confirmed, is_about
-from worker.core.facts import Raw
+from worker.core.facts import UNREADABLE, Raw
 from worker.core.sources import Source
 from worker.errors import RetentionError
 from worker.ports import Along, Changes, Key, Left, Undone
@@ -164,6 +164,8 @@ class Requests:
         if not answer.is_success:
             return Left.FAILED, answer.in_words("code")
         told = confirmed(answer, self._source.name)
+        if not _says_what_it_did(told, job.settings, soft=self._soft):
+            raise InDoubt(f"{self._source.name}: the answer to a change doesn't say what was done.")
         if job.settings is None:
             done = told.get("status") == "trash" if self._soft else told.get("deleted") is True
         else:
@@ -174,7 +176,14 @@ class Requests:
         """Whether what was read back is what was asked for."""
         if job.settings is not None:
             return now is not None and has(now, job.settings)
-        return is_about(answer, COMMENT_GONE) if now is None else self._soft and now["status"] == "trash"
+        return is_about(answer, COMMENT_GONE) if now is None else self._soft and now[STATUS] == "trash"
+
+
+def _says_what_it_did(told: Comment, settings: Mapping[str, Raw] | None, *, soft: bool) -> bool:
+    """Whether an answer to a change holds what it is judged by."""
+    if settings is None:
+        return (STATUS if soft else "deleted") in told
+    return all(value(told, name) is not UNREADABLE for name in settings)
 
 
 class _NotNow(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.hosted.paging import Offsets
 from connectors.http import Answer, InDoubt, Service
-from connectors.wordpress.columns import ID, Comment
+from connectors.wordpress.columns import ID, STATUS, Comment, untold
 from worker.errors import ConfigurationError, SourceFailed
 
 PAGE = 100
@@ -67,7 +67,7 @@ class Site:
     def get(self, key: int, fields: str) -> tuple[Comment | None, Answer]:
         """Return a comment (None when it can't be had; then the answer says why)."""
         answer = self._service.read(f"{self._path}/comments/{key}", {"context": "edit", "_fields": fields})
-        return (self._object(answer) if answer.is_success else None), answer
+        return (self._comment(self._object(answer), fields) if answer.is_success else None), answer
 
     def update(self, key: int, body: Mapping[str, Any]) -> Answer:
         """Set fields of a comment."""
@@ -79,10 +79,10 @@ class Site:
 
     def post_state(self, comment: Comment) -> str | None:
         """Return whether a comment's post is present, in the trash or gone; None when the site doesn't let us know."""
-        if comment["status"] == "post-trashed":
+        if comment[STATUS] == "post-trashed":
             return "trash"
-        up = (comment.get("_links") or {}).get("up") or [{}]
-        kind, address = up[0].get("post_type"), str(up[0].get("href", ""))
+        up = _first(_part(comment.get("_links"), "up"))
+        kind, address = _part(up, "post_type"), str(_part(up, "href") or "")
         if not kind:
             # No link: the post is gone, or of a kind that REST doesn't show. Asked for alone, WordPress says which.
             _, answer = self.get(comment[ID], ID)
@@ -96,9 +96,10 @@ class Site:
     def meta(self) -> tuple[str, ...]:
         """Return the names of the comment meta that plugins have registered for REST."""
         answer = self._service.read(f"{self._path}/comments", method="OPTIONS")
-        schema = self._object(answer).get("schema") or {} if answer.is_success else {}
-        described = (schema.get("properties") or {}).get("meta") or {}
-        return tuple(sorted(described.get("properties") or ()))
+        found: Any = self._object(answer) if answer.is_success else {}
+        for name in ("schema", "properties", "meta", "properties"):
+            found = _part(found, name)
+        return tuple(sorted(found)) if isinstance(found, dict) else ()
 
     def capabilities(self) -> frozenset[str]:
         """Return what the account may do."""
@@ -117,7 +118,15 @@ class Site:
             page, total = None, 0
         if not isinstance(page, list) or not all(isinstance(each, dict) and isinstance(each.get(ID), int) for each in page):
             raise SourceFailed(f"{self._source}: what answers there is not WordPress' list of comments (a cache, a notice, another site?).")
-        return page, total
+        return [self._comment(each, str(asked["_fields"])) for each in page], total
+
+    def _comment(self, said: Comment, fields: str) -> Comment:
+        """Return a comment; SourceFailed when the site no longer tells what the worker goes by."""
+        name = untold(said, fields)
+        if name is not None:
+            what = f"the site doesn't tell {name!r} of comments, or not as WordPress does, so nobody can tell what may go"
+            raise SourceFailed(f"{self._source}: {what}. Look for a plug-in that changes WordPress' answers.")
+        return said
 
     def _refused(self, answer: Answer) -> ConfigurationError | SourceFailed:
         """Return the error for a list that WordPress doesn't give."""
@@ -133,6 +142,16 @@ class Site:
         if said is None:
             raise SourceFailed(f"{self._source}: what answers there is not WordPress (a cache, a notice, another site?).")
         return said
+
+
+def _part(said: object, name: str) -> Any:
+    """Return a member of an object; None when there is none, or no object."""
+    return said.get(name) if isinstance(said, dict) else None
+
+
+def _first(said: object) -> object:
+    """Return the first of a list; None when it is empty, or no list."""
+    return said[0] if isinstance(said, list) and said else None
 
 
 def is_about(answer: Answer, code: str) -> bool:

@@ -14,7 +14,7 @@ from connectors.http import Service, address_of
 from connectors.matching import matcher
 from connectors.patience import known_options, limits_of
 from connectors.wordpress.checks import check, declared
-from connectors.wordpress.columns import COLUMNS, ID, META, PARENT, POST_STATE, STATUS, Comment, value, wanted
+from connectors.wordpress.columns import COLUMNS, ID, META, PARENT, POST, POST_STATE, STATUS, Comment, value, wanted
 from connectors.wordpress.requests import Requests
 from connectors.wordpress.site import Site
 from worker.core.compiled import RELATION
@@ -182,7 +182,7 @@ class CommentReader:
         """Return the value of a column; the state of a post is asked for once."""
         if column != POST_STATE:
             return value(comment, column)
-        post = comment["post"]
+        post = comment[POST]
         if post not in self._posts:
             if len(self._posts) >= _POSTS:
                 self._posts.clear()

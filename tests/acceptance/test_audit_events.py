@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +85,60 @@ class TestFind:
         assert 2 == found.count(("record_deleted", "done"))
         named = [each["retention.requests"] for each in firm.events("retention.record_deleted") if "retention.requests" in each]
         assert [[identifier]] * 2 == named
+
+    @pytest.mark.parametrize(
+        ("ending", "pack"),
+        [(".1", bytes), (".gz", gzip.compress), (".1.gz", gzip.compress), ("-20260630.bz2", bz2.compress), (".xz", lzma.compress)],
+    )
+    def test_in_files_that_were_rotated_or_compressed(self, applied: Firm, ending: str, pack: Callable[[bytes], bytes]) -> None:
+        """What was done a year ago may lie there compressed: it is found, proven, compared and read back like the rest, once."""
+        run = applied("runs", "--json").json[0]["run_id"]
+        before = about(applied, "subject", "-", typed="q3@firm.example")
+        for path in files(applied.audit):
+            path.with_name(path.name + ending).write_bytes(pack(path.read_bytes()))
+            if ending != ".gz":
+                path.unlink()
+        assert before == about(applied, "subject", "-", typed="q3@firm.example")
+        for path in files(applied.audit):
+            if path.with_name(path.name + ending).exists():
+                path.unlink()
+        assert before == about(applied, "subject", "-", typed="q3@firm.example")
+        packed = [path for path in applied.audit.iterdir() if path.name.endswith(ending)]
+        assert sorted(before) == sorted(about(applied, "subject", "-", *map(str, packed), typed="q3@firm.example"))
+        assert "They agree." in applied("audit", "reconcile").out
+        assert 0 == applied("verify", run).code
+        proof = applied.folder / "proof.json"
+        assert 0 == applied("audit", "prove", "--subject", "-", "-o", proof, typed="q3@firm.example").code
+        public = applied("audit", "key").out.strip()
+        assert 0 == applied("audit", "verify", proof, "--key", public).code
+        anchor = applied.folder / "anchor.note"
+        assert 0 == applied("audit", "anchor", "-o", anchor).code
+        assert all(path.name.split("-")[2][:32] in anchor.read_text() for path in packed)
+
+    @pytest.mark.parametrize(
+        ("ending", "content", "said"),
+        [
+            (".zst", b"\x28\xb5\x2f\xfd rest", "is compressed with Zstandard, so decompress it first"),
+            (".gz", gzip.compress(b"x" * 9999)[:40], "can't be decompressed: it is damaged, or ends too early"),
+            (".xz", lzma.compress(b"x" * 9999)[:40], "can't be decompressed: it is damaged, or ends too early"),
+            (".gz", b"no gzip at all", "is not compressed as its name says"),
+        ],
+    )
+    def test_a_compressed_file_that_can_not_be_read(self, applied: Firm, ending: str, content: bytes, said: str) -> None:
+        """It is named, and never taken for a trail that says nothing."""
+        path = files(applied.audit)[0]
+        path.with_name(path.name + ending).write_bytes(content)
+        path.unlink()
+        found = applied("audit", "find", "--source", "contacts", "--key", "-", typed="3")
+        assert (True, True) == (found.code != 0, said in found.err.replace("\n", " ")), found.err
+        assert path.name in found.err.replace("\n", "")
+
+    def test_what_another_program_made_of_it(self, applied: Firm, tmp_path: Path) -> None:
+        """A journal is for `audit verify`; here it is refused in words that say so."""
+        (tmp_path / "journal.log").write_text("Jun 30 host retention[1]: hello\n")
+        said = applied("audit", "find", "--source", "contacts", "--key", "-", str(tmp_path / "journal.log"), typed="3")
+        assert said.code != 0
+        assert "only `retention audit verify` reads what other programs made of one" in said.err.replace("\n", " ")
 
     def test_a_batch_that_came_to_nothing(self, applied: Firm, tmp_path: Path) -> None:
         """Without its closing event an intent is open, and it is never shown as done."""

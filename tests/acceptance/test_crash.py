@@ -11,17 +11,23 @@ import shutil
 import signal
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from connectors.application_files import source as files
+from connectors.application_files.removal import MANIFESTED, MARKED, MOVED, REMOVED, REWRITTEN
 from tests.acceptance.conftest import FIRM, Firm, make_firm
 from tests.acceptance.killing import Killer, killed
 from worker.audit.outcomes import outcomes
 from worker.audit.read import check
-from worker.ports import FAULT_POINTS
+from worker.ports import AFTER_COMMIT, AFTER_FSYNC, AFTER_LOCK, AFTER_WRITE, BEFORE_COMMIT, FAULT_POINTS
+
+FREE = {"RETENTION_MAX_SHARE": "1", "RETENTION_MAX_RECORDS": "1000"}
+"""A night on which no brake trips for what is due here."""
 
 # Besides the contacts, which go with their notes: members whose address stays as a pseudonym, and dossiers on a disk.
 POLICIES = (
@@ -107,6 +113,11 @@ def effects(firm: Firm) -> Counter[tuple[str, str, str]]:
     )
 
 
+def everything_on_the_disk(firm: Firm) -> dict[str, bytes]:
+    """Return every file of the dossiers, those that wait to be removed included."""
+    return {str(path): path.read_bytes() for path in (firm.folder / "files").rglob("*") if path.is_file()}
+
+
 def left_open(firm: Firm) -> list[tuple[str, str]]:
     """Return the batches in no final state, and the runs that never ended."""
     with closing(sqlite3.connect(firm.state / "ledger.sqlite")) as connection:
@@ -155,6 +166,68 @@ def test_killed_at_a_point(prepared: Firm, unhurt: Firm, tmp_path: Path, point: 
     assert [] == left_open(firm)
     assert 0 == firm("verify", again.json["run"]).code
     assert "Nothing was left open." in firm("reconcile").out
+
+
+CONNECTOR_POINTS = [(point, number) for point in (MANIFESTED, MARKED, REWRITTEN) for number in (1, 2)]
+CONNECTOR_POINTS += [(point, number) for point in (MOVED, REMOVED) for number in (1, 3, 4)]
+
+
+def dying_inside(point: str, number: int) -> Callable[[], Killer]:
+    """Return what makes the fault port of the files' connector, one for all of its batches, in a process that is to die in there."""
+    killer = Killer(point, number)
+    return lambda: killer
+
+
+def night_after(firm: Firm, unhurt: Firm) -> None:
+    """Run one night, and hold it against the run that was never hurt: content, effects, and that a dry run before it had said the same."""
+    dry = firm("plan", "--json")
+    assert 0 == dry.code, dry.err
+    left = everything_on_the_disk(firm)
+    assert dry.json["sources"] == firm("plan", "--json").json["sources"]
+    assert left == everything_on_the_disk(firm)
+    again = firm("run", "--json", env=FREE)
+    assert 0 == again.code, again.err
+    assert {name: sum(each["actions"].values()) for name, each in dry.json["sources"].items()} == {
+        name: again.json["sources"].get(name, {}).get("acted", 0) for name in dry.json["sources"]
+    }
+    assert content(unhurt) == content(firm)
+    assert len(removed_aside(unhurt)) == len(removed_aside(firm))
+    assert effects(unhurt) == effects(firm)
+    assert [] == left_open(firm)
+    assert 1 == again.json["resolved_after_crash"]
+
+
+@pytest.mark.parametrize("source", ["contacts", "members", "applications"])
+@pytest.mark.parametrize("point", [AFTER_LOCK, AFTER_FSYNC, AFTER_WRITE, BEFORE_COMMIT, AFTER_COMMIT])
+def test_one_night_after_a_kill_is_enough(prepared: Firm, unhurt: Firm, tmp_path: Path, point: str, source: str) -> None:
+    """SIGKILL at a point of a batch: the first night after it makes a plan of its own, and comes to what a run never hurt comes to."""
+    firm = moved(prepared, tmp_path / "hurt")
+    assert signal.SIGKILL == killed_at(firm, point, number_of(source))
+    night_after(firm, unhurt)
+
+
+@pytest.mark.parametrize(("point", "number"), CONNECTOR_POINTS)
+def test_one_night_after_a_kill_inside_the_connector(
+    prepared: Firm, unhurt: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, number: int
+) -> None:
+    """The same where the process died at a step of moving dossiers aside, marking or removing them."""
+    firm = moved(prepared, tmp_path / "hurt")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "NoFaults", dying_inside(point, number))
+        assert signal.SIGKILL == killed(firm, Killer("nowhere"), "apply", firm.folder / "plan.jsonl")
+    night_after(firm, unhurt)
+
+
+def test_what_a_brake_says_when_something_was_ended_first(prepared: Firm, tmp_path: Path) -> None:
+    """A night that a brake stops has ended what a crash left open, and says so; nothing else is written."""
+    firm = moved(prepared, tmp_path / "hurt")
+    assert signal.SIGKILL == killed_at(firm, "before_commit", number_of("applications"))
+    before = content(firm)
+    said = firm("run", env={"RETENTION_MAX_RECORDS": "0"})
+    assert (3, True) == (said.code, "1 batches that a crash had left open were ended. Nothing else was written." in said.err), said.err
+    assert [] == left_open(firm)
+    assert before["contacts"] == content(firm)["contacts"]
+    assert 7 == len(list((firm.folder / "files" / "applications").glob("applicant-*")))
 
 
 def test_reconcile_alone_ends_what_was_left(prepared: Firm, tmp_path: Path) -> None:

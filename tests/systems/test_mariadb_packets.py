@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -152,3 +158,48 @@ def test_a_server_that_falls_silent_is_a_lost_connection(url: str, streamed: boo
 
         assert 2013 == caught.value.args[0]
         assert not connection.open
+
+
+_READING = """
+import hashlib, sys
+from contextlib import closing
+from connectors.sql import packets
+host, port, user, password, database = sys.argv[1:]
+options = {"host": host, "port": int(port), "user": user, "password": password, "database": database, "charset": "utf8mb4"}
+digest = hashlib.sha256()
+with closing(packets.FastConnection(**options)) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM kinds ORDER BY id")
+        digest.update(repr(list(cursor.fetchall())).encode())
+    cursor = packets.PageCursor(connection)
+    cursor.execute("SELECT * FROM kinds ORDER BY id")
+    while page := cursor.fetchmany(700):
+        digest.update(repr(list(page)).encode())
+    cursor.close()
+print(packets.KNOWN, digest.hexdigest())
+"""
+
+
+def _read_with(url: str, folder: Path) -> str:
+    """Return what a process says that reads everything with the PyMySQL that lies in a folder."""
+    server = urlsplit(url)
+    where = (str(server.hostname), str(server.port), str(server.username), str(server.password), server.path[1:])
+    path = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+    ran = subprocess.run(
+        [sys.executable, "-c", _READING, *where], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    return ran.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "name", ["_read_row_from_packet", "_next_seq_id", "_rfile", "MySQLResult", "unbuffered_active", "_read_query_result"]
+)
+def test_a_release_with_other_names_is_read_row_by_row(url: str, tmp_path: Path, name: str) -> None:
+    """What PyMySQL calls its own may be called otherwise tomorrow: then it reads all by itself, and every value is the same."""
+    shutil.copytree(Path(pymysql.__file__).parent, tmp_path / "other" / "pymysql")
+    for path in (tmp_path / "other").rglob("*.py"):
+        path.write_text(re.sub(rf"\b{name}\b", f"{name}_renamed", path.read_text()))
+    shutil.copytree(Path(pymysql.__file__).parent, tmp_path / "same" / "pymysql")
+    known, expected = _read_with(url, tmp_path / "same").split()
+    assert "True" == known
+    assert f"False {expected}" == _read_with(url, tmp_path / "other")

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import FIELDS
+from connectors.contract import FIELDS, FaultProxy
 from connectors.plugins import s3_files
 from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
 from tests.systems.servers.s3 import KEY, READER, S3
 from worker.core.select import EVERYTHING
 from worker.core.sources import Source
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, SourceFailed
 from worker.ports import Changes, Connection, KeyRange, Left, OpenSource
 
 PAGE = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text(encoding="utf-8")
@@ -191,3 +191,16 @@ def test_a_bucket_that_is_not_there(bucket: Bucket) -> None:
         with pytest.raises(ConfigurationError) as caught:
             s3_files(source, Connection(url, options=bucket.options()))
         assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Key", "VersionId", "LastModified", "IsLatest", "Size", "ETag", "Prefix"])
+def test_what_the_service_tells_no_more(bucket: Bucket, name: str) -> None:
+    """A service that is almost S3, and leaves out of its listing what S3 always says, is refused by name and never read as empty."""
+    bucket.apply("anna", "2026-01-05")
+    with FaultProxy(bucket.server.url, keeps_host=True).running() as proxy:
+        source = Source("applications", "s3_files", "applications", ("folder",), FIELDS[:1])
+        opened = s3_files(source, Connection(f"s3://{bucket.name}/hr", options={**bucket.options(), "endpoint": proxy.url}))
+        proxy.renaming(f"<{name}>", f"</{name}>")
+        with pytest.raises(SourceFailed, match=f"^applications: .*'{name}'"), opened.reader() as reader:
+            list(reader.rows(EVERYTHING, ()))
+        opened.close()

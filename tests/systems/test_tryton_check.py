@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.systems.servers.parties import POLICIES, Opened, address
+from connectors import plugins
+from connectors.contract import FaultProxy
+from tests.systems.servers.parties import POLICIES, Opened, address, emptied
 from tests.systems.servers.tryton import Tryton
+from tests.systems.test_tryton_contract import is_change
 from worker.core.select import EVERYTHING
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, SourceFailed
 from worker.policyfile.loading import loads
+from worker.ports import Connection
 
 
 @pytest.fixture
@@ -106,3 +110,20 @@ class TestCheck:
             opened(url=address(tryton.url, "other")).reader() as reader,
         ):
             list(reader.rows(EVERYTHING, ()))
+
+
+class TestRenamed:
+    """What another version of Tryton calls otherwise is refused, and named: never empty, never a traceback."""
+
+    @pytest.mark.parametrize(
+        ("name", "said"), [("name", "no field 'name' of party.party"), ("searchable", "fields of 'party.party'"), ("id", "no field 'id'")]
+    )
+    def test_the_source_fails(self, tryton: Tryton, name: str, said: str) -> None:
+        """Without it nobody can tell what may go."""
+        emptied(tryton).parties(2)
+        with FaultProxy(tryton.url, is_change, keeps_encoding=True).running() as proxy:
+            source = plugins.tryton(loads(POLICIES, "policies.toml").sources["parties"], Connection(address(proxy.url)))
+            proxy.renaming(f'"{name}":')
+            with pytest.raises(SourceFailed, match=said), source.reader() as reader:
+                list(reader.rows(EVERYTHING, ("name",)))
+            source.close()

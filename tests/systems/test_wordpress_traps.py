@@ -13,11 +13,13 @@ import sqlalchemy as sa
 
 from connectors.contract.harness import reading
 from connectors.plugins import wordpress as open_source
+from connectors.wordpress.columns import POST_STATE
 from tests.systems.servers.site import Rest, rest
 from tests.systems.servers.wordpress import WordPress
-from worker.core.facts import FieldType
+from worker.core.facts import UNREADABLE, FieldType
 from worker.core.select import EVERYTHING
 from worker.core.sources import Aggregate, Disposal, Field, Function, Match, Relation, Source
+from worker.errors import SourceFailed
 from worker.ports import Along, Changes, Connection, KeyRange, Left, OpenSource, Update
 
 TEXT = reading(FieldType.TEXT)
@@ -209,3 +211,51 @@ def test_reading_while_somebody_else_deletes(place: Place) -> None:
     assert sorted(met) == met
     assert len(set(met)) == len(met)
     assert set(keys) - gone <= set(met)
+
+
+class TestRenamed:
+    """What a plug-in or a new version calls otherwise is refused or unreadable, and says which it is: never empty, never a traceback."""
+
+    @pytest.mark.parametrize("name", ["status", "parent", "post"])
+    def test_what_the_worker_goes_by(self, place: Place, name: str) -> None:
+        """Without it nobody can tell which comments may go: the source fails, and the error names source and field."""
+        key = place.comment()
+        place.comment(key)
+        state = Field("state", POST_STATE, TEXT)
+        source = place.open(
+            replace(
+                SOURCE, fields=(*SOURCE.fields, state), relations=(replace(REPLIES, disposal=Disposal.DELETE),), options={"delete": "trash"}
+            )
+        )
+        place.way.proxy.renaming(f'"{name}":')
+        for ask in (lambda reader: list(reader.rows(EVERYTHING, ("state", "others"))), lambda reader: reader.get((key,), ("state",))):
+            with source.reader() as reader, pytest.raises(SourceFailed, match=f"^comments: the site doesn't tell '{name}'"):
+                ask(reader)
+        source.close()
+
+    def test_what_is_only_read(self, place: Place) -> None:
+        """It is unreadable in every record."""
+        key = place.comment()
+        place.way.proxy.renaming('"author_name":')
+        source = place.open()
+        with source.reader() as reader:
+            assert [(key, UNREADABLE, "Hello")] == [row for page in reader.rows(EVERYTHING, ("author_name", "content")) for row in page]
+        source.close()
+
+    @pytest.mark.parametrize(("names", "way"), [(('"deleted":',), "permanent"), (('"author_name":',), "treated")])
+    def test_the_answer_to_a_change(self, place: Place, names: tuple[str, ...], way: str) -> None:
+        """An answer that doesn't say what was done is no refusal: it is read back what was done, or nothing is said about it."""
+        key = place.comment()
+        source = place.open()
+        with source.batch("b", around([key]), EVERYTHING, ("author_name",)) as batch:
+            treated = Changes(updates=[Update(("author_name",), [(key, None)])])
+            batch.write(treated if way == "treated" else Changes(delete=[(key,)]))
+            place.way.proxy.renaming(*names)
+            if way == "permanent":
+                assert [] == list(batch.commit())
+                assert {} == place.rows()
+            else:
+                # Read again before it is written, it is no longer what was decided on.
+                assert [Left.CHANGED] == [each.why for each in batch.commit()]
+                assert "Anna" == place.rows()[key]["comment_author"]
+        source.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from worker.audit.broken import Broken, Damage
 from worker.audit.events import INTENTS, Action
-from worker.audit.lines import stream_of
+from worker.audit.lines import archived_stream_of
 from worker.audit.read import Entry, Payload, check_files
 
 WORDS: Mapping[str, str] = {
@@ -115,10 +115,10 @@ def accounts(paths: Iterable[Path], keep: Callable[[Intents, Payload], object] |
     chosen = list(paths)
     told = reading.told
     told.files = len(chosen)
-    told.streams = {stream for path in chosen if (stream := stream_of(path)) is not None}
+    told.streams = {stream for path in chosen if (stream := archived_stream_of(path)) is not None}
     for broken in check_files(chosen, reading.see):
         if broken.kind not in _ENDS:
-            told.damage.append((stream_of(broken.path) or "", broken))
+            told.damage.append((archived_stream_of(broken.path) or "", broken))
     return told
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.audit.events import Action
-from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, files, parse_seal, stream_of
+from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, archived_stream_of, files, parse_seal
+from worker.audit.packaging import plain
 
 _WINDOW = 4096
 _CLOSED = re.compile(rb'"event\.action":"' + re.escape(Action.STREAM_CLOSED.encode("ascii")) + rb'"')
@@ -109,7 +110,7 @@ def sealed_end(file: BinaryIO) -> SealedEnd:
 
 def ending(path: Path) -> Ending | None:
     """Return how a file without a writer ended, or None when it was closed in order."""
-    with path.open("rb") as file:
+    with plain(path) as file:
         end = sealed_end(file)
         file.seek(end.offset)
         tail = sha256()
@@ -119,7 +120,7 @@ def ending(path: Path) -> Ending | None:
             length += len(piece)
     if end.closed and not length:
         return None
-    return Ending(stream_of(path) or "", end.line, end.offset, length, tail.hexdigest(), end.chain)
+    return Ending(archived_stream_of(path) or "", end.line, end.offset, length, tail.hexdigest(), end.chain)
 
 
 def unfinished(folder: Path) -> list[Ending]:

@@ -29,6 +29,9 @@ MAX_LINES = 2**18
 
 _PLACE = struct.Struct(">QQQ")
 _NAME = re.compile(r"audit-\d{8}T\d{6}Z-([0-9a-f]{32})\.jsonl")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+"""What the names of compressed files end in."""
+_ARCHIVED = re.compile(rf"{_NAME.pattern}(?:\.\d{{1,9}}|-\d{{6,14}})?(?:{'|'.join(map(re.escape, PACKED))})?")
 _NUMBER = rb"(0|[1-9][0-9]{0,17})"
 _HASH = rb"([0-9a-f]{64})"
 EVENT_LINE = re.compile(rb'\{"n":' + _NUMBER + rb',"salt":"([0-9a-f]{32})","event":(\{.*\})\}\n')
@@ -83,6 +86,22 @@ def stream_of(path: Path) -> str | None:
 def files(folder: Path) -> list[Path]:
     """Return the audit files of a folder, oldest name first."""
     return sorted(path for path in folder.iterdir() if stream_of(path))
+
+
+def archived_stream_of(path: Path) -> str | None:
+    """Return what `stream_of` does, also for the name of a whole file that was rotated or compressed."""
+    found = _ARCHIVED.fullmatch(path.name)
+    return found.group(1) if found else None
+
+
+def archived_files(folder: Path) -> list[Path]:
+    """Return the audit files of a folder, oldest name first, those that were rotated or compressed too.
+
+    A file that lies there compressed and as it was written is being compressed now, or was left by that: it counts once.
+    """
+    found = sorted(path for path in folder.iterdir() if archived_stream_of(path))
+    names = {path.name for path in found}
+    return [path for path in found if path.suffix not in PACKED or path.stem not in names]
 
 
 def chain(previous: str, root: str, stream: str, number: int, first: int, count: int) -> str:

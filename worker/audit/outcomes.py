@@ -13,7 +13,7 @@ from pathlib import Path
 
 from worker.audit.broken import Broken, Damage
 from worker.audit.events import INTENTS, Action, Closing
-from worker.audit.lines import files
+from worker.audit.lines import archived_files
 from worker.audit.read import Entry, Payload, read
 
 
@@ -52,7 +52,7 @@ def outcomes(folder: Path) -> Iterator[Effect]:
     effect unless a closing event says so, and with Damage.COUNT when a closing event counts other effects than there
     are intents for (fewer are in order when payloads of that segment were dropped).
     """
-    paths = files(folder)
+    paths = archived_files(folder)
     closed = ends(paths)
     seen: Counter[tuple[str, str]] = Counter()
     dropped: set[str] = set()

@@ -17,11 +17,16 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import methodcaller
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO, TypeAlias
+
+from worker.audit.lines import PACKED
+from worker.errors import RetentionError
 
 _Readable: TypeAlias = "BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile"
 _BLOCK = 1 << 20
@@ -89,6 +94,32 @@ def blocks(path: Path, *, foreign: bool = False) -> Iterator[Block]:
             if not piece:
                 break
     yield from wrapping.rest(place - 1)
+
+
+@contextmanager
+def plain(path: Path) -> Iterator[BinaryIO]:
+    """Open a file of the trail as it was written; one that was compressed is first written out to a temporary file without a name.
+
+    RetentionError when it can't be decompressed, or there is no room for that; OSError when it can't be read.
+    """
+    with path.open("rb") as file:
+        magic = file.read(6)
+        file.seek(0)
+        if not magic.startswith((_ZSTANDARD, *_OPENERS)):
+            if path.suffix in PACKED:
+                raise RetentionError(f"{path.name} is not compressed as its name says, so nobody can tell what it was.")
+            yield file
+            return
+    with TemporaryFile() as out:
+        try:
+            with _opened(path) as packed:
+                while piece := packed.read(_BLOCK):
+                    out.write(piece)
+        except UNREADABLE as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged, or ends too early"
+            raise RetentionError(f"{path.name} can't be decompressed: {why}.") from None
+        out.seek(0)
+        yield out
 
 
 def _opened(path: Path) -> _Readable:

@@ -22,6 +22,7 @@ from worker.audit.events import INTENTS, Action
 from worker.audit.lines import EVENT_LINE, Seal
 from worker.audit.note import BadNote, text_of
 from worker.audit.outcomes import End, end_of
+from worker.audit.packaging import plain
 from worker.audit.proof import Proof, ProvenEvent, ProvenSegment, ProvenStream, Reference, Role
 from worker.audit.read import Line, Payload, segments
 from worker.audit.search import became_of
@@ -128,7 +129,7 @@ def _look_through(path: Path, about: About) -> bool:
 def _blocks(path: Path) -> Iterator[bytes]:
     """Yield whole lines of a file, about a megabyte at a time."""
     rest = b""
-    with path.open("rb") as file:
+    with plain(path) as file:
         while piece := file.read(_BLOCK):
             cut = piece.rfind(b"\n") + 1
             if not cut:

@@ -1,8 +1,9 @@
 """Reading the audit trail back, and not believing it.
 
 Every line is checked against the seal of its segment and every seal against the one before, so what comes out is what was
-written, or an error says which line is not. Segments are found and checked by `lanes`, as in `verify`; what that would explain to an
-auditor is here the end of the reading. Memory is that of one segment, whatever the size of a file.
+written, or an error says which line is not. A file may have been rotated, or compressed, as a whole. Segments are found and checked by
+`lanes`, as in `verify`; what that would explain to an auditor is here the end of the reading. Memory is that of one segment, whatever the
+size of a file; of a compressed one as much room is needed as it has unpacked.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from worker.audit.endings import Ending, ending, has_writer, sealed_end
 from worker.audit.events import Action
 from worker.audit.lanes import Lane, Piece
 from worker.audit.lanes import Line as FoundLine
-from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, MAX_LINES, Seal, Segment, files, parse_seal, stream_of
+from worker.audit.lines import EVENT_LINE, FIRST_PREVIOUS, MAX_LINES, Seal, Segment, archived_files, archived_stream_of, files, parse_seal
+from worker.audit.packaging import plain
 from worker.errors import RetentionError
 
+_NO_NAME = "this is not the name of an audit file; only `retention audit verify` reads what other programs made of one"
 _FIRST_BLOCK, _MOST_BLOCK = 1 << 16, 1 << 20
 """Blocks grow while reading goes on: who wants one segment, or the head of a file, reads little."""
 
@@ -69,12 +72,12 @@ def read(path: Path) -> Iterator[Entry]:
     last entry it raises Broken with Damage.TORN when something unsealed follows, and with Damage.UNCLOSED when the
     writer never closed the stream. Raises Broken for any other damage where it stands, OSError when it can't be read.
     """
-    stream = stream_of(path)
+    stream = archived_stream_of(path)
     if stream is None:
-        raise Broken(Damage.FOREIGN, path, 0, "this is not the name of an audit file")
+        raise Broken(Damage.FOREIGN, path, 0, _NO_NAME)
     # Asked before the end is looked for: a writer that closes in between then can't look like one that died.
     alive = has_writer(path)
-    with path.open("rb") as file:
+    with plain(path) as file:
         end = sealed_end(file)
         file.seek(0)
         strict = _Strict(path, stream)
@@ -97,10 +100,10 @@ def pieces(path: Path, stream: str | None = None) -> Iterator[Piece]:
 
     stream -- whose it has to be, by default the one that the file is named for.
     """
-    stream = stream or stream_of(path)
+    stream = stream or archived_stream_of(path)
     if stream is None:
-        raise Broken(Damage.FOREIGN, path, 0, "this is not the name of an audit file")
-    with path.open("rb") as file:
+        raise Broken(Damage.FOREIGN, path, 0, _NO_NAME)
+    with plain(path) as file:
         until = sealed_end(file).offset
         file.seek(0)
         yield from _Strict(path, stream).pieces(file, until)
@@ -131,10 +134,8 @@ def segment(folder: Path, stream: str, first: int, count: int, *, root: str | No
     the place by halving the file, so the cost does not grow with it. Raises Broken when the stream, the line or the seal
     is absent or anything doesn't fit, Dropped when payloads were dropped.
     """
-    path = next(folder.glob(f"audit-*-{stream}.jsonl"), None)
-    if path is None or stream_of(path) != stream:
-        raise Broken(Damage.ABSENT, folder, 0, f"there is no file of stream {stream}")
-    with path.open("rb") as file:
+    path = _file_of(folder, stream)
+    with plain(path) as file:
         _seek(path, file, first)
         piece = next(_Strict(path, stream, first=first).pieces(file, None), None)
     if piece is None:
@@ -153,14 +154,21 @@ def segment(folder: Path, stream: str, first: int, count: int, *, root: str | No
 
 def since(folder: Path, stream: str, first: int) -> Iterator[Payload]:
     """Yield the sealed events of a stream from the segment on that begins at line number `first`; Broken as for `segment`."""
-    path = next(folder.glob(f"audit-*-{stream}.jsonl"), None)
-    if path is None:
-        raise Broken(Damage.ABSENT, folder, 0, f"there is no file of stream {stream}")
-    with path.open("rb") as file:
+    path = _file_of(folder, stream)
+    with plain(path) as file:
         until = sealed_end(file).offset
         _seek(path, file, first)
         for piece in _Strict(path, stream, first=first).pieces(file, until):
             yield from (entry.payload for entry in _entries(path, piece) if entry.payload is not None)
+
+
+def _file_of(folder: Path, stream: str) -> Path:
+    """Return the file of a stream, as it was written where there is one; Broken when there is none."""
+    path = next((each for each in folder.glob(f"audit-*-{stream}.jsonl*") if archived_stream_of(each) == stream), None)
+    if path is None:
+        raise Broken(Damage.ABSENT, folder, 0, f"there is no file of stream {stream}")
+    written = path.with_name(f"{path.name.partition('.jsonl')[0]}.jsonl")
+    return written if written.exists() else path
 
 
 def check(folder: Path) -> Iterator[Broken]:
@@ -168,7 +176,7 @@ def check(folder: Path) -> Iterator[Broken]:
 
     A file that a crash left torn or unclosed is in order when a later file recorded exactly that ending.
     """
-    return check_files(files(folder))
+    return check_files(archived_files(folder))
 
 
 def check_files(paths: Iterable[Path], see: Callable[[Entry], object] | None = None) -> Iterator[Broken]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from worker.audit.history import history
-from worker.audit.lines import files
+from worker.audit.lines import archived_files
 from worker.cli.paper import LANG, OUTPUT, write
 from worker.cli.session import Session
 from worker.errors import ConfigurationError
@@ -44,4 +44,4 @@ def draw(session: Session, logs: tuple[Path, ...], lang: str, output: Path | Non
 
 def _files(logs: Sequence[Path]) -> Iterator[Path]:
     """Yield each file once: those that were named, and those of an audit trail in folders that were named."""
-    yield from dict.fromkeys(path for named in logs for path in (files(named) if named.is_dir() else (named,)))
+    yield from dict.fromkeys(path for named in logs for path in (archived_files(named) if named.is_dir() else (named,)))

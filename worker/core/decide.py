@@ -58,7 +58,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Every field is due, but no disposition can be chosen; the record is kept and reported."""
+    """Something is due, but nobody can tell what may be done about it; the record is kept and reported."""
 
     why: str
     due: dt.date

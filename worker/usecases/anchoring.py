@@ -11,7 +11,8 @@ from hashlib import sha256
 from worker.audit.checkpoint import Head, anchor_text
 from worker.audit.endings import sealed_end
 from worker.audit.events import Action
-from worker.audit.lines import files, stream_of
+from worker.audit.lines import archived_files, archived_stream_of
+from worker.audit.packaging import plain
 from worker.audit.render import instant
 from worker.errors import ConfigurationError
 from worker.usecases.machine import Machine
@@ -26,11 +27,11 @@ def anchor(machine: Machine, sign: Callable[[str], str], keep: Callable[[str], N
     trail = machine.trail
     heads = []
     try:
-        for path in files(machine.settings.audit_folder):
-            with path.open("rb") as file:
+        for path in archived_files(machine.settings.audit_folder):
+            with plain(path) as file:
                 end = sealed_end(file)
             if end.line:
-                heads.append(Head(stream_of(path) or "", end.line, end.chain))
+                heads.append(Head(archived_stream_of(path) or "", end.line, end.chain))
     except OSError as error:
         raise ConfigurationError(f"The audit trail in {machine.settings.audit_folder} can't be read: {error.strerror}.") from error
     note = sign(anchor_text(heads, instant(machine.now())))

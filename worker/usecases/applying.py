@@ -50,14 +50,15 @@ def carry_out(
     at_most: int | None = None,
     begun: float | None = None,
     progress: Progress | None = None,
+    resolved: int = 0,
 ) -> RunResult:
     """Carry out a plan whose right to be carried out was checked; see `apply_plan`.
 
-    begun -- since when the time budget counts, by the machine's monotonic clock; now by default.
+    begun -- since when the time budget counts, by the machine's monotonic clock; now by default; resolved -- see `Wanted`.
     """
     refuse_stopped(machine, tuple(plan.header.policies), plan=plan.header.plan_id)
     told = progress or (lambda _source, _count: None)
-    wanted = Wanted(new_run_id(), plan, kind, at_most, progress=told)
+    wanted = Wanted(new_run_id(), plan, kind, at_most, progress=told, resolved=resolved)
     pacer = Pacer(machine, wanted.run_id, machine.monotonic() if begun is None else begun, room(machine, wanted))
     with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id) as lock:
         prepare = begin(machine, wanted)

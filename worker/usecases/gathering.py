@@ -6,7 +6,9 @@ its lock, the others' are as they were when they were gathered, and the intents 
 
 Disposing of a record never moves the clock back. A batch keeps what its records said as pairs of (keyed identifiers, day), durable
 before it writes (`high_water`), and gathering takes those in like records. A member that can't be read makes the whole fact unknown, for
-everybody: nothing is ever due because somebody's mail server was down.
+everybody: nothing is ever due because somebody's mail server was down. A record with an identifier that can't be read may be about anybody.
+In a member it makes the fact unknown for everybody, and nothing is done to it, for what it would leave would be nobody's; where the fact
+is only used, it is unknown for that record, whatever its other identifiers lead to.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ _SAME_RECORD = 1 << 31
 """Set in an entry's day: its token belongs to the same record as the entry before."""
 _DID_NOT_COUNT = 1 << 30
 """Set in an entry's day: its record said nothing, and only joined what carries one of its tokens."""
+
+
+_ANYBODY = Unknown("an identifier of the record can't be read")
+"""One object, by which the decider finds its decision again."""
 
 
 def facts_used(machine: Machine, policies: Iterable[Policy]) -> tuple[SharedFact, ...]:
@@ -92,6 +98,8 @@ class Joined:
 
     def facts(self, key: Key, values: Mapping[str, Raw]) -> tuple[Fact, ...]:
         """Return the shared facts of one record, in the order of `names`; `values` holds its `columns` by name."""
+        if self._tokens.is_anybody(values):
+            return (_ANYBODY,) * len(self._shared)
         tokens = self._tokens.of(key, values)
         return tuple(self._fact(shared, tokens, values) for shared in self._shared)
 
@@ -111,7 +119,7 @@ class Tokens:
     """Makes the tokens by which the records of one source are joined to subjects.
 
     A record has one for every form of every identifier that it has; where one is missing or was treated, also its own, to which aliases
-    lead.
+    lead. One that can't be read is none of these: ask `is_anybody` before what the tokens lead to is believed.
     """
 
     def __init__(self, secret: Secret, source: str, identifiers: Sequence[Field]) -> None:
@@ -129,6 +137,10 @@ class Tokens:
         if len(found) < len(self._compared):
             found.append([record_token(self._secret, self._source, key)])
         return found
+
+    def is_anybody(self, values: Mapping[str, Raw]) -> bool:
+        """Whether an identifier of a record can't be read, so that it may be about anybody: its tokens then don't say all."""
+        return any(isinstance(values[name], Unreadable) for name, _ in self._compared)
 
     def identify(self, values: Mapping[str, Raw]) -> bool:
         """Whether a record has any identifier at all."""
@@ -205,8 +217,8 @@ def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, 
             told: list[tuple[Sequence[bytes], Seen]] = []
             for row in page:
                 values = dict(zip(columns, row[width:], strict=True))
-                if any(isinstance(values[name], Unreadable) for name in names):
-                    # It may be about anybody, and the latest of all.
+                if any(tokens.is_anybody(values) for tokens, _ in known_by):
+                    # It may be the latest of all.
                     return f"a record of {source.name} can't be read"
                 for tokens, among in known_by:
                     told.append((tokens.of(row[:width], values), _said(among, values, today)))  # type: ignore[arg-type]

@@ -5,6 +5,9 @@ One `Judge` serves the plan (through a reader), the batch that acts (through the
 Threads: an aggregate marked `remaining` counts only rows of the same source that this policy does not delete. A page's whole subtrees
 are read and decided from the leaves up, so the outcome does not depend on the order in which batches run. Children with a policy of
 their own keep their parent from being deleted until every one of them is due for deletion too; then they go with it.
+
+Nothing is done to a record by which other sources' facts are decided while nobody can read whom it is about: the day that it leaves would
+count for nobody, and somebody's clock would go back.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from worker.core import select
 from worker.core.compiled import RELATION, Judged, RowDecider, fact_columns
-from worker.core.decide import Due, Outcome
-from worker.core.facts import Fact
+from worker.core.decide import Due, Outcome, Partly, Undecided
+from worker.core.facts import Fact, Unreadable
 from worker.core.model import DispositionKind, Policy
 from worker.core.sources import Aggregate, Disposal, Relation, TreatmentKind
 from worker.core.standing import NOTHING, Standing
@@ -27,6 +31,8 @@ from worker.usecases.gathering import Gathered
 from worker.usecases.machine import Machine
 from worker.usecases.matching import StandingIndex, load_standing, merged
 from worker.usecases.outside import Outside
+
+_FOR_OTHERS = "an identifier can't be read, by which it counts for somebody in other sources"
 
 Related = Callable[[Sequence[str], Sequence[Key], Sequence[str]], list[tuple[Key, Row]]]
 
@@ -79,6 +85,8 @@ class Judge:
         names = dict.fromkeys(name for name in fact_columns(policy) if name not in virtual)
         if identifiers or self.standing.by_identifier:
             names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
+        self._known_by = tuple(dict.fromkeys(each.name for member in policy.source.contributing for each in member.identifiers))
+        names.update(dict.fromkeys(self._known_by))
         if identifiers:
             names.update(dict.fromkeys(name for member in policy.source.contributing for name in member.columns))
             names.update(dict.fromkeys(policy.source.unchanging))
@@ -176,7 +184,7 @@ class Judge:
             verdicts = [tuple.__new__(Verdict, (row[:width], row, judged, NOTHING)) for row, judged in made]
         else:
             verdicts = [self._one(row) for row in rows]
-        return self._blocked(verdicts, related)
+        return self._blocked(self._readable(verdicts), related)
 
     def _completed(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return rows with the values that lie outside of them behind what was read: what people set, and what several sources say."""
@@ -195,7 +203,23 @@ class Judge:
     def _along_with(self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing]) -> list[Verdict]:
         """Return the verdicts on rows that go with their parents, without looking at their own children or replies."""
         self._through = {self.key(row): [parents[parent]] for parent, row in found if parents[parent] is not NOTHING}
-        return [self._one(row) for row in self._completed([row for _, row in found])]
+        return self._readable([self._one(row) for row in self._completed([row for _, row in found])])
+
+    def _readable(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """Return verdicts of which none acts on a record that may be about anybody and counts for other sources."""
+        return [self._left_alone(each) if self._is_anybody(each.row) else each for each in verdicts] if self._known_by else verdicts
+
+    def _is_anybody(self, row: Row) -> bool:
+        """Whether an identifier can't be read by which a record counts for other sources."""
+        return any(isinstance(row[self._positions[name]], Unreadable) for name in self._known_by)
+
+    def _left_alone(self, verdict: Verdict) -> Verdict:
+        """Return the verdict on such a record: a person has to look at it before anything is done to it."""
+        decision, outcome = verdict.judged.decision, verdict.outcome
+        if not isinstance(outcome, Due | Partly) or (isinstance(outcome, Due) and outcome.kind is DispositionKind.REVIEW):
+            return verdict
+        left = replace(decision, outcome=Undecided(_FOR_OTHERS, outcome.due))
+        return verdict._replace(judged=Judged(left, verdict.judged.evidence))
 
     def _one(self, row: Row, blocking: tuple[str, ...] = ()) -> Verdict:
         """Return the verdict on one row with what stands for it."""
@@ -319,7 +343,7 @@ class Judge:
             remaining = sum(
                 1 for reply in replies[key] if self._counts(row, nodes[reply]) and not (reply in done and deletes(done[reply].outcome))
             )
-            done[key] = self._one((*row, remaining))
+            done[key] = self._readable([self._one((*row, remaining))])[0]
 
     def _counts(self, row: Row, reply: Row) -> bool:
         """Whether a reply is one that the aggregate counts for a record."""

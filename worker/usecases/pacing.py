@@ -91,7 +91,8 @@ def pacer_of(machine: Machine, run_id: str) -> Pacer:
 class Pacer:
     """The pace of one run; for one thread. begun -- when it began, by the machine's monotonic clock; at_most -- records, None for no limit.
 
-    Several workers of one run have a pacer each: `note` tells it what the others did, too.
+    Several workers of one run have a pacer each. Time counts since the run began, and a portion is kept by the ledger, for all of them; the
+    share of errors, the rest and the waiting for a loaded system are each worker's own.
     """
 
     machine: Machine

@@ -99,14 +99,15 @@ def make_plan(
     full: bool = False,
     progress: Progress | None = None,
     replay: Judging | None = None,
+    unsettled: Mapping[str, str] | None = None,
 ) -> MadePlan:
     """Make a plan and write its file.
 
     as_of -- the local day to decide for (today); sources -- their names, all by default; path -- where the file goes (the plans folder);
     full -- also read what is kept, for exact counts; replay -- makes the judges of a replay: such a plan says nothing about what is due
-    otherwise, so it takes the place of no other one where findings and figures are kept. A source that can't be read is named in `failed`
-    and the others are planned; a fact over several sources of which one can't be read is unknown, and what depends on it is kept.
-    Raises Problems when a source can't be used as declared.
+    otherwise, so it takes the place of no other one where findings and figures are kept; unsettled -- sources that may not be planned now,
+    with the reason. One of these, or one that can't be read, is named in `failed` and the others are planned; a fact over several sources
+    of which one can't be read is unknown, and what depends on it is kept. Raises Problems when a source can't be used as declared.
     """
     now = machine.now()
     day = as_of or machine.today()
@@ -114,11 +115,13 @@ def make_plan(
     ref_key = machine.keyring.audit_ref(day.year)
     policies = machine.policies(sources)
     opened: dict[str, OpenSource] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, str] = dict(unsettled or {})
     shapes: dict[str, str] = {}
     problems: list[Problem] = []
     for policy in policies:
         name = policy.source.name
+        if name in failed:
+            continue
         try:
             for attempt in patience(machine, source=name):
                 with attempt:

@@ -33,6 +33,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
 from worker.usecases.planning import open_range
 from worker.usecases.reporting import ACTIONS, UNDONE
+from worker.usecases.retrying import patience
 from worker.usecases.sorting import CHANGED, GONE
 
 TOOK_EFFECT = ("committed", "resolved_after_crash", "presumed")
@@ -57,7 +58,10 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
         if row.source not in sources:
             continue
         try:
-            _end_batch(machine, row)
+            # After a power failure the worker may be up before the systems are.
+            for attempt in patience(machine, source=row.source):
+                with attempt:
+                    _end_batch(machine, row)
         except (SourceFailed, Retriable) as error:
             if failed is None:
                 raise

@@ -1,6 +1,8 @@
 """The night run: plan, brakes, apply, and at the end what the audit trail itself no longer keeps - for cron.
 
-Nothing is written before every brake has let it pass.
+Nothing is begun before every brake has let it pass. What a crash left open is ended before the plan is made, so that the plan is made of
+what is there, and one run after a crash comes to what a run that was never hurt comes to. That decides nothing: a batch is carried to the
+end that it had when its process died.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
 from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
 from worker.usecases.pruning import Pruned, prune_by_night
+from worker.usecases.reconciling import reconcile
 from worker.usecases.stopping import stop_brakes
 
 
@@ -23,13 +26,15 @@ from worker.usecases.stopping import stop_brakes
 class NightRun:
     """A night run: its plan, and what came of it (None when a brake or a missing approval stopped it before any write).
 
-    pruned -- what was dropped of the audit trail at the end; None when nothing is declared, or the run was stopped.
+    pruned -- what was dropped of the audit trail at the end; None when nothing is declared, or the run was stopped; resolved -- how many
+    batches that a crash had left open were ended before the plan was made.
     """
 
     plan: MadePlan | None
     result: RunResult | None
     tripped: list[Tripped] = field(default_factory=list)
     pruned: Pruned | None = None
+    resolved: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -44,11 +49,12 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
     night = plan_under_brakes(machine, sources=sources, full=full, progress=_Expecting(machine).read)
     if night.plan is None or night.tripped:
         return night
-    result = carry_out(machine, open_plan(machine, night.plan.path), kind="run", begun=begun, progress=progress)
+    plan = open_plan(machine, night.plan.path)
+    result = carry_out(machine, plan, kind="run", begun=begun, progress=progress, resolved=night.resolved)
     result.failed.update({name: why for name, why in night.plan.failed.items() if name not in result.failed})
     # A stop that somebody asked for meanwhile is one for everything that can't be undone.
     stopped = stop_brakes(machine, tuple(night.plan.header.policies))
-    return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine))
+    return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine), resolved=night.resolved)
 
 
 class _Expecting:
@@ -74,7 +80,8 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
     """Make the plan of a night and hold it against the brakes; it may be carried out when none tripped.
 
     With `approval = always` the plan is made and waits for a person. A brake that concerns the whole run, or any source, stops the run
-    before any write; only a source that looks different is left out by itself.
+    before any write; only a source that looks different is left out by itself. A source of which nobody can tell what became of a batch
+    that a crash left open is not planned, and named in the plan's `failed`.
     """
     names = tuple(each.source.name for each in machine.policies(sources))
     tripped = stop_brakes(machine, names)
@@ -87,7 +94,9 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
             say(machine, tripped)
             machine.trail.emit(Action.CLOCK_SUSPECT, {"event.reason": tripped[0].what}, sync=True)
             return NightRun(None, None, tripped)
-        plan = make_plan(machine, sources=sources, full=full, progress=progress)
+        unsettled: dict[str, str] = {}
+        resolved = len(reconcile(machine, names, unsettled))
+        plan = make_plan(machine, sources=sources, full=full, progress=progress, unsettled=unsettled)
         tripped = plan_brakes(machine, plan)
     if machine.settings.approval == "always" and any(plan.acting.values()):
         tripped.append(
@@ -97,10 +106,11 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
         )
     if tripped:
         say(machine, tripped, plan=plan.header.plan_id)
-    return NightRun(plan, None, tripped)
+    return NightRun(plan, None, tripped, resolved=resolved)
 
 
 def refusal(night: NightRun) -> Refused:
     """Return what the operator is told when the run was stopped."""
     lines = "\n".join(f"  - [{each.brake}] {each.what}" for each in night.tripped)
-    return Refused(f"Nothing was written. A brake stopped the run:\n{lines}")
+    ended = f"{night.resolved} batches that a crash had left open were ended. " if night.resolved else ""
+    return Refused(f"{ended}Nothing{' else' if ended else ''} was written. A brake stopped the run:\n{lines}")

@@ -33,13 +33,13 @@ _CATCH_UP = dt.timedelta(hours=6)
 # --- Beginning --------------------------------------------------------------------------------------------------------------------------
 
 
-def hand_over(machine: Machine, plan: PlanFile, *, kind: RunKind = "apply", at_most: int | None = None) -> str:
+def hand_over(machine: Machine, plan: PlanFile, *, kind: RunKind = "apply", at_most: int | None = None, resolved: int = 0) -> str:
     """Begin a run whose right to be carried out was checked, leave its batches to the workers, and return its id.
 
-    Raises Busy when another run has one of its sources.
+    resolved -- see `Wanted`. Raises Busy when another run has one of its sources.
     """
     refuse_stopped(machine, tuple(plan.header.policies), plan=plan.header.plan_id)
-    wanted = Wanted(new_run_id(), plan, kind, at_most, spread=True)
+    wanted = Wanted(new_run_id(), plan, kind, at_most, spread=True, resolved=resolved)
     with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id):
         prepare = begin(machine, wanted)
         try:
@@ -65,7 +65,7 @@ def tick(machine: Machine, sources: Sequence[str], day: dt.date) -> str | None:
         if night.plan is None or night.tripped:
             ledger.end_nights(claimed, day, "refused: " + ", ".join(sorted({each.brake for each in night.tripped})))
             return None
-        run_id = hand_over(machine, open_plan(machine, night.plan.path), kind="run")
+        run_id = hand_over(machine, open_plan(machine, night.plan.path), kind="run", resolved=night.resolved)
     except (Busy, Retriable):
         ledger.release_nights(claimed, day, ledger.worker)
         raise

@@ -37,7 +37,8 @@ _UNREAD = "it could not be read when the plan was made, so the plan is not the w
 class Wanted:
     """What is to be carried out, and how.
 
-    spread -- see `OrderRow`; at_most -- see `apply_plan`; progress -- is told what is done already.
+    spread -- see `OrderRow`; at_most -- see `apply_plan`; progress -- is told what is done already; resolved -- how many batches that a
+    crash had left open were ended for this run before its plan was made.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class Wanted:
     at_most: int | None = None
     spread: bool = False
     progress: Progress = field(default=lambda _source, _count: None)
+    resolved: int = 0
 
 
 def begin(machine: Machine, wanted: Wanted) -> Callable[[], None]:
@@ -79,7 +81,7 @@ def begin(machine: Machine, wanted: Wanted) -> Callable[[], None]:
         },
         sync=True,
     )
-    return lambda: _Preparation(machine, wanted, failed, len(resolved)).prepare()
+    return lambda: _Preparation(machine, wanted, failed, wanted.resolved + len(resolved)).prepare()
 
 
 def room(machine: Machine, wanted: Wanted) -> int | None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
-from worker.audit.lines import files
+from worker.audit.lines import archived_files
 from worker.audit.proof import Reference
 from worker.audit.search import Found, search
 from worker.core.refs import Referrer
@@ -97,4 +97,4 @@ def audit_files(machine: Machine, paths: Sequence[Path]) -> list[Path]:
     missing = next((each for each in chosen if not each.exists()), None)
     if missing is not None:
         raise ConfigurationError(f"There is no audit file or folder {missing}.")
-    return [file for each in chosen for file in (files(each) if each.is_dir() else [each])]
+    return [file for each in chosen for file in (archived_files(each) if each.is_dir() else [each])]

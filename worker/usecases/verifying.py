@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
-from worker.audit.lines import files
+from worker.audit.lines import archived_files
 from worker.audit.outcomes import End, ends
 from worker.core.model import Policy
 from worker.core.refs import Referrer
@@ -78,7 +78,7 @@ def verify(machine: Machine, run_id: str, progress: Callable[[str, int], None] |
         intents = [each for each in intents_of(machine, row) if each["retention.source"] == row.source]
         if UNDONE in row.effects:
             # Which ones only the closing event says, and it may stand in another process's file.
-            closed = ends(files(machine.settings.audit_folder)) if closed is None else closed
+            closed = ends(archived_files(machine.settings.audit_folder)) if closed is None else closed
             end = closed.get((row.batch_id, row.root or ""))
             if end is None:
                 raise ConfigurationError(f"The end of batch {row.batch_id} is not in the audit folder: bring its file back.")

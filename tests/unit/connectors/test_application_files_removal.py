@@ -19,7 +19,7 @@ from worker.core.facts import Empty, FieldType, Reading
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source
 from worker.errors import Changed, ConfigurationError, Skippable, SourceFailed
-from worker.ports import Changes, Connection, KeyRange, NoFaults, Resolution, Update
+from worker.ports import Changes, Connection, KeyRange, NoFaults, Resolution, Row, Shape, Update
 
 ALL = KeyRange(("",), ("\U0010ffff",))
 TEXT = Reading(FieldType.TEXT, Empty.UNKNOWN, ZoneInfo("UTC"))
@@ -87,6 +87,21 @@ def carry_out(source: ApplicationFiles, changes: Changes, batch_id: str = "b") -
         batch.commit()
 
 
+def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every entry below a root, the working folder included, with its date and content."""
+    return {
+        str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in root.rglob("*")
+    }
+
+
+def read(source: ApplicationFiles) -> tuple[list[Row], int, Shape]:
+    """Return what a plan reads: every row, their number, and the columns; each row is also found by its key."""
+    with source.reader() as reader:
+        rows = [row for page in reader.rows(EVERYTHING, ("name", "email")) for row in page]
+        assert rows == [reader.get((str(row[0]),), ("name", "email")) for row in rows]
+        return rows, reader.count(EVERYTHING), source.shape()
+
+
 def in_a_process_of_its_own(what: Callable[[], None]) -> bool:
     """Run something in a child and return whether it was killed."""
     child = os.fork()
@@ -101,7 +116,10 @@ def in_a_process_of_its_own(what: Callable[[], None]) -> bool:
 @pytest.mark.parametrize("layout", ["sidecars", "index"])
 @pytest.mark.parametrize(("point", "times"), [(point, times) for point in POINTS for times in (1, 2)])
 def test_a_kill_at_any_step_leaves_all_or_nothing(tmp_path: Path, layout: str, point: str, times: int) -> None:
-    """After SIGKILL at every step of a batch, resolving it gives what a run never hurt gives, or what was there before, and says which."""
+    """After SIGKILL at every step of a batch, resolving it gives what a run never hurt gives, or what was there before, and says which.
+
+    Who only reads sees beforehand what will be there then, and changes nothing.
+    """
     options = {"index": "index.csv", "index_key": "folder"} if layout == "index" else {"shared": "../shared"}
     for root in (tmp_path / "hurt", tmp_path / "whole"):
         (root / "shared").mkdir(parents=True)
@@ -125,8 +143,12 @@ def test_a_kill_at_any_step_leaves_all_or_nothing(tmp_path: Path, layout: str, p
     after = content(tmp_path / "whole")
     died = in_a_process_of_its_own(lambda: run(tmp_path / "hurt", Dies(point, times)))
     source = opened(tmp_path / "hurt", **options)
+    left = everything(tmp_path / "hurt")
+    seen = read(source)
+    assert left == everything(tmp_path / "hurt")
     resolved = source.resolve("b", {})
     assert resolved == source.resolve("b", {})
+    assert read(source) == seen
     marked = point in (steps.MARKED, steps.REWRITTEN, steps.REMOVED)
     if not died or marked:
         assert (Resolution.COMMITTED, after) == (resolved, content(tmp_path / "hurt"))
@@ -276,6 +298,45 @@ def test_a_name_taken_meanwhile_loses_nothing(tmp_path: Path) -> None:
     source.close()
     assert (tmp_path / "a" / "new.txt").exists()
     assert (tmp_path / "a.returned-1" / "cv.pdf").exists()
+
+
+def test_what_waits_is_seen_under_the_name_that_it_gets(tmp_path: Path) -> None:
+    """Somebody took the name of a dossier that a killed batch moved aside: who reads sees both, as they will be, and changes nothing."""
+    dossier(tmp_path, "a")
+    dossier(tmp_path, "a.returned-1")
+
+    def die() -> None:
+        carry_out(open_source(source_of(), Connection(path=tmp_path), Dies(steps.MOVED, 1)), Changes(delete=[("a",)]))
+
+    assert in_a_process_of_its_own(die)
+    (tmp_path / "a").mkdir()
+    left = everything(tmp_path)
+    source = opened(tmp_path)
+    seen = read(source)
+    assert ["a", "a.returned-1", "a.returned-2"] == [row[0] for row in seen[0]]
+    assert left == everything(tmp_path)
+    source.resolve("b", {})
+    assert seen == read(source)
+    source.close()
+
+
+def test_what_is_ended_while_it_is_read_is_read_where_it_went(tmp_path: Path) -> None:
+    """A plan that began while a batch was open goes on when that is put back, or carried out, under its hands."""
+    for committed in (False, True):
+        root = tmp_path / str(committed)
+        for name in ("a", "b"):
+            dossier(root, name)
+        point = steps.MARKED if committed else steps.MOVED
+
+        def die(root: Path = root, point: str = point) -> None:
+            carry_out(open_source(source_of(), Connection(path=root), Dies(point, 1)), Changes(delete=[("b",)]))
+
+        assert in_a_process_of_its_own(die)
+        source = opened(root)
+        with source.reader() as reader:
+            opened(root).resolve("b", {})
+            assert (["a"] if committed else ["a", "b"]) == [row[0] for page in reader.rows(EVERYTHING, ("name",)) for row in page]
+        source.close()
 
 
 def test_names_in_the_working_folder_are_numbers(tmp_path: Path) -> None:

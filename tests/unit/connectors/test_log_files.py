@@ -23,7 +23,7 @@ from worker.core.facts import UNREADABLE, Empty, FieldType, Reading
 from worker.core.select import EVERYTHING, OnOrBefore
 from worker.core.sources import Field, Source
 from worker.errors import Changed, Problems, Skippable
-from worker.ports import Changes, Connection, Key, KeyRange, NoFaults, Resolution
+from worker.ports import Changes, Connection, Key, KeyRange, NoFaults, Resolution, Row
 
 AMSTERDAM, UTC = ZoneInfo("Europe/Amsterdam"), ZoneInfo("UTC")
 NOW = dt.datetime(2026, 6, 30, 3, tzinfo=dt.UTC)
@@ -71,6 +71,22 @@ def keys(source: LogFiles) -> list[Key]:
     """Return the keys of all records."""
     with source.reader() as reader:
         return [row[: len(source.spec.key)] for page in reader.rows(EVERYTHING, ()) for row in page]  # type: ignore[misc]
+
+
+def read(source: LogFiles) -> list[Row]:
+    """Return all records with their values, each of which is also found by its key."""
+    with source.reader() as reader:
+        rows = [row for page in reader.rows(EVERYTHING, ("logged_at", "lines")) for row in page]
+        assert rows == [reader.get(row[:2], ("logged_at", "lines")) for row in rows]  # type: ignore[arg-type]
+        assert len(rows) == reader.count(EVERYTHING)
+    return rows
+
+
+def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every entry below a root, the working folder included, with its date and content."""
+    return {
+        str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in root.rglob("*")
+    }
 
 
 def delete(source: LogFiles, *going: Key, batch_id: str = "b") -> None:
@@ -290,6 +306,24 @@ def test_a_name_that_was_taken_is_not_overwritten(tmp_path: Path) -> None:
     assert {"access.log.1": b"other\n", "access.log.1.returned-1": line(2)} == seen(tmp_path)
 
 
+def test_what_waits_is_seen_under_the_name_that_it_gets(tmp_path: Path) -> None:
+    """Somebody took the name of a file that a killed batch moved aside: who reads sees both, as they will be."""
+    put(tmp_path, "access.log.1", line(1), line(2))
+    child = os.fork()
+    if child == 0:
+        try:
+            delete(opened(tmp_path, Dies(steps.MARKED, 1)), ("access.log.1", "2025-06-01"))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    put(tmp_path, "access.log.1", line(3))
+    source = opened(tmp_path)
+    seen = read(source)
+    assert [("access.log.1", "2025-06-03"), ("access.log.1.returned-1", "2025-06-02")] == [row[:2] for row in seen]
+    source.resolve("b", {})
+    assert seen == read(source)
+
+
 class Dies:
     """Kills the process when a point is reached for the given time."""
 
@@ -306,7 +340,10 @@ class Dies:
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_killed_at_every_point(tmp_path: Path, point: str, times: int) -> None:
-    """A process that is killed anywhere leaves, once somebody resolved the batch, all of it or nothing, and says which."""
+    """A process that is killed anywhere leaves, once somebody resolved the batch, all of it or nothing, and says which.
+
+    Who only reads sees beforehand what will be there then, and changes nothing.
+    """
     for name in ("access.log.1", "access.log.2", "access.log.3.gz"):
         put(tmp_path, name, line(1), line(2))
     going = [
@@ -324,7 +361,11 @@ def test_killed_at_every_point(tmp_path: Path, point: str, times: int) -> None:
             os._exit(0)
     os.waitpid(child, 0)
     source = opened(tmp_path)
+    left = everything(tmp_path)
+    ahead = read(source)
+    assert left == everything(tmp_path)
     resolved = source.resolve("b", {})
+    assert read(source) == ahead
     assert resolved is source.resolve("b", {})
     after = {name: UNPACKED[".gz" if name.endswith(".gz") else ""](content) for name, content in seen(tmp_path).items()}
     if resolved is Resolution.ROLLED_BACK:

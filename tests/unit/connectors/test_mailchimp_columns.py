@@ -38,7 +38,6 @@ MEMBER = {
         ("merge_fields.AGE", 7),
         ("merge_fields.HOME", "Dike 1, Town"),
         ("merge_fields.WORK", None),
-        ("merge_fields.NONE", None),
         ("location.latitude", 52.1),
         ("last_note.note", None),
         ("tags", "one, two"),
@@ -56,10 +55,29 @@ def test_what_is_no_column(column: str) -> None:
         value(MEMBER, column)
 
 
-@pytest.mark.parametrize("column", ["timestamp_opt", "language", "email_address", "merge_fields.FNAME", "location.region"])
+@pytest.mark.parametrize("column", ["timestamp_opt", "language", "email_address", "merge_fields.FNAME", "location.region", "tags"])
 def test_what_is_left_out_is_not_empty(column: str) -> None:
     """What Mailchimp tells of every member, and under that name no more, is unreadable: empty it could make something due."""
     assert UNREADABLE == value({"status": "subscribed"}, column)
+
+
+@pytest.mark.parametrize(
+    ("said", "column"),
+    [
+        ({"merge_fields": {"VOORNAAM": "Anna"}}, "merge_fields.FNAME"),
+        ({"merge_fields": {}}, "merge_fields.FNAME"),
+        ({"merge_fields": None}, "merge_fields.FNAME"),
+        ({"merge_fields": "Anna"}, "merge_fields.FNAME"),
+        ({"location": {"lat": 52.1}}, "location.latitude"),
+        ({"last_note": {"text": "called"}}, "last_note.note"),
+        ({"last_note": "called"}, "last_note.note"),
+        ({"tags": [{"name": "one"}, {"label": "two"}]}, "tags"),
+        ({"tags": ["one"]}, "tags"),
+    ],
+)
+def test_a_part_that_is_left_out_is_not_empty(said: dict[str, object], column: str) -> None:
+    """A merge field, or a part of what has parts, that Mailchimp tells under another name is unreadable as well."""
+    assert UNREADABLE == value(said, column)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.sql.packets import plain_rows
@@ -33,6 +33,7 @@ def _sent(rows: Rows, number: int) -> list[bytes]:
     return [_packet(number + place, b"".join(map(_value, row))) for place, row in enumerate(rows)]
 
 
+@settings(deadline=None)  # up to a megabyte for one example; the clock of a busy machine says nothing about it
 @given(tables, st.integers(0, 255), st.data())
 def test_rows_that_arrived_whole_are_read_and_no_byte_of_the_next(rows: Rows, number: int, data: st.DataObject) -> None:
     """Wherever the buffer ends, what is taken are the rows before that, and what is left begins with the first that is not whole."""
