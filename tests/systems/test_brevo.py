@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from tests.systems.mailing_lab import PSEUDONYM, TEXT, Open, deleted, documented
 from tests.vendors.brevo import KEY, Brevo
 from worker.audit.outcomes import outcomes
 from worker.core.facts import UNREADABLE, Empty, FieldType
-from worker.core.model import StartEvent
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, Retriable, SourceFailed
@@ -340,9 +338,9 @@ class TestCheck:
     def test_what_decides_has_to_be_seen(self, vendor: Brevo, opened: Open) -> None:
         """An attribute that decides and can't be looked up is a problem: renamed, it would look empty and might make something due."""
         vendor.attributes = None
-        made = policy_of(source_of(*FIELDS, Field("last", "attributes.LAST", reading(FieldType.DATE, Empty.NOT_APPLICABLE))))
-        purpose = replace(made.purposes[0], start=StartEvent(("last",)))
-        problems, _ = opened(made.source).problems(replace(made, purposes=(purpose,)), {})
+        last = Field("last", "attributes.LAST", reading(FieldType.DATE, Empty.NOT_APPLICABLE))
+        made = policy_of(source_of(*FIELDS, last), "last")
+        problems, _ = opened(made.source).problems(made, {})
         assert ["people.last"] == [each.where for each in problems]
 
     @pytest.mark.parametrize(
