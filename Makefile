@@ -29,7 +29,7 @@ demo: $(INSTALLED) ## Build a small office and run the whole job on it
 	@$(BIN)/python -m demo
 
 unit: $(INSTALLED) ## Run the tests that need no server, with fewer random examples; seconds
-	@QUICK=1 $(COMPILED) $(IN_MEMORY) $(BIN)/python -m pytest -n $(LANES) -o tmp_path_retention_policy=failed tests/unit
+	@QUICK=1 $(COMPILED) $(IN_MEMORY) $(BIN)/python -m pytest -n $(LANES) --dist worksteal -o tmp_path_retention_policy=failed tests/unit
 
 test: $(INSTALLED) servers ## Run all tests, on real servers too
 	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(COVERAGE)
