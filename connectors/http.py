@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -155,7 +157,7 @@ class Service:
             timeout=self._limits.timeout,
             follow_redirects=False,
             trust_env=False,
-            verify=ssl.create_default_context(),
+            verify=trusted(),
             headers={"User-Agent": "retention-worker", "Accept": "application/json", **(headers or {})},
         )
 
@@ -267,3 +269,14 @@ class Service:
         if _REDIRECTION <= status < 400:
             raise ConfigurationError(f"{source}: the service sends elsewhere (HTTP {status}). Set its final address in the settings.")
         return answer
+
+
+def trusted() -> ssl.SSLContext:
+    """Return the certificates that the machine trusts: read once for all sources, as it takes long, and again when they were renewed."""
+    paths = ssl.get_default_verify_paths()
+    return _trusted(tuple((place, Path(place).stat().st_mtime_ns) for place in (paths.cafile, paths.capath) if place))
+
+
+@lru_cache(maxsize=1)
+def _trusted(_as_of: tuple[tuple[str, int], ...]) -> ssl.SSLContext:
+    return ssl.create_default_context()

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 
@@ -30,6 +29,7 @@ from worker.keys import ROOT, Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
 from worker.ports import Begun, Connection, Faults, NoFaults, OpenSource
+from worker.release import service_version
 from worker.settings import Settings
 from worker.usecases.halves import recalled
 from worker.usecases.keykeeping import end_destruction
@@ -40,14 +40,6 @@ from worker.usecases.resaying import lost_closings
 _COLLECT_AFTER = 100_000
 HELPER = "worker.helper"
 """The module that a helper process runs."""
-
-
-def service_version() -> str:
-    """Return the version of the installed package."""
-    try:
-        return version("retention-worker")
-    except PackageNotFoundError:
-        return "0"
 
 
 @contextmanager

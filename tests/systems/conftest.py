@@ -6,9 +6,11 @@ A server that is not installed fails the tests that need it ("run make servers")
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import pytest
 
+from connectors.contract import FaultProxy
 from tests.systems.servers.dovecot import Dovecot, running_dovecot
 from tests.systems.servers.mariadb import MariaDB, running_mariadb
 from tests.systems.servers.postgres import Postgres, running_postgres
@@ -16,6 +18,14 @@ from tests.systems.servers.redis import Redis, running_redis
 from tests.systems.servers.s3 import S3, running_s3
 from tests.systems.servers.tryton import Tryton, running_tryton
 from tests.systems.servers.wordpress import WordPress, running_wordpress
+
+
+class Vendor(Protocol):
+    """What plays a service: `vendor` is the fixture of the module that needs one."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +75,10 @@ def wordpress(mariadb: MariaDB) -> Iterator[WordPress]:
     """Give a freshly installed WordPress without content; each test module has its own, so none sees another's comments."""
     with running_wordpress(mariadb) as site:
         yield site
+
+
+@pytest.fixture
+def proxy(vendor: Vendor) -> Iterator[FaultProxy]:
+    """Give a proxy in front of the played service of a module."""
+    with FaultProxy(vendor.url).running() as running:
+        yield running

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,17 @@ from connectors.contract.harness import everything, reading
 from tests.acceptance.canaries import WORD, found_in, found_under
 from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
+from tests.systems.mailing_lab import PSEUDONYM, TEXT, Open, deleted, documented, policy_of, rewritten, treated
 from tests.vendors.brevo import KEY, Brevo
 from worker.audit.outcomes import outcomes
 from worker.core.facts import UNREADABLE, Empty, FieldType
-from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
-from worker.core.periods import Period, Term
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, Retriable, SourceFailed
-from worker.ports import Changes, Connection, Key, KeyRange, Left, Level, OpenSource, Undone, Update
+from worker.ports import Changes, KeyRange, Left, Level, Update
 
-PAGE = (Path(__file__).parents[2] / "docs" / "connectors" / "brevo.md").read_text(encoding="utf-8")
-POLICIES = re.findall(r"<!-- example: brevo -->\n```toml\n(.*?)```", PAGE, re.DOTALL)[0]
+POLICIES = documented("brevo")
 QUICK = {"attempts": "4", "wait": "0.02", "timeout": "10"}
-PSEUDONYM = "p1-k1-x@people.invalid"
-TEXT = reading(FieldType.TEXT, Empty.NOT_APPLICABLE)
 CLEAR = Treatment(TreatmentKind.CLEAR)
 FIELDS = (
     Field("email", "email", TEXT, personal=True, treatment=Treatment(TreatmentKind.PSEUDONYM, domain="people")),
@@ -46,13 +41,6 @@ def source_of(*fields: Field, table: str = "contacts", delete: str = "") -> Sour
     return Source("people", "brevo", table, ("id",), fields or FIELDS, options={"delete": delete} if delete else {})
 
 
-def policy_of(source: Source) -> Policy:
-    """Return a policy that may treat every field that has a treatment."""
-    names = tuple(each.name for each in source.personal)
-    purpose = Purpose("letter", LegalBasis.CONSENT, names, StartEvent(("blocked",)), Term(Period(years=2)))
-    return Policy(source, (purpose,), (Disposition((Step(DispositionKind.DELETE),)),))
-
-
 @pytest.fixture
 def vendor() -> Iterator[Brevo]:
     """Return a fake with a few attributes; a request for what is not described fails the test."""
@@ -62,57 +50,11 @@ def vendor() -> Iterator[Brevo]:
 
 
 @pytest.fixture
-def proxy(vendor: Brevo) -> Iterator[FaultProxy]:
-    """Return the proxy in front of it."""
-    with FaultProxy(vendor.url).running() as running:
-        yield running
-
-
-@dataclass
-class Open:
-    """Opens sources through the proxy; all are closed at the end of the test."""
-
-    proxy: FaultProxy
-    all: list[OpenSource] = field(default_factory=list)
-
-    def __call__(self, source: Source | None = None, **options: str) -> OpenSource:
-        url = f"{self.proxy.url.replace('://', f'://{KEY}@')}/v3"
-        self.all.append(open_source(source or source_of(), Connection(url, options={**QUICK, **options})))
-        return self.all[-1]
-
-
-@pytest.fixture
 def opened(proxy: FaultProxy) -> Iterator[Open]:
     """Return what opens sources."""
-    opener = Open(proxy)
-    yield opener
-    for each in opener.all:
-        each.close()
-
-
-def rewritten(changes: dict[str, str]) -> str:
-    """Return the documented policy with other words in some places."""
-    text = POLICIES
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    return text
-
-
-def treated(source: OpenSource, *rows: tuple[object, ...], fields: tuple[str, ...] = ("email",)) -> list[Undone]:
-    """Give fields of contacts new values and return what was not done."""
-    _, whole = everything(source)
-    with source.batch("b", whole, EVERYTHING, ()) as batch:
-        batch.write(Changes(updates=[Update(fields, rows)]))
-        return list(batch.commit())
-
-
-def deleted(source: OpenSource, *keys: Key) -> list[Undone]:
-    """Delete contacts and return what was not done."""
-    _, whole = everything(source)
-    with source.batch("b", whole, EVERYTHING, ()) as batch:
-        batch.write(Changes(delete=keys))
-        return list(batch.commit())
+    url = f"{proxy.url.replace('://', f'://{KEY}@')}/v3"
+    with Open(open_source, source_of(), url, QUICK).closing() as opener:
+        yield opener
 
 
 class TestBlocks:
@@ -372,7 +314,7 @@ class TestCheck:
     """What `sources check` says."""
 
     def problems(self, opened: Open, source: Source) -> tuple[str, str]:
-        found = opened(source).problems(policy_of(source), {})
+        found = opened(source).problems(policy_of(source, "blocked"), {})
         return "\n".join(map(str, found[0])), "\n".join(map(str, found[1]))
 
     def test_all_is_well(self, vendor: Brevo, opened: Open) -> None:
@@ -396,9 +338,9 @@ class TestCheck:
     def test_what_decides_has_to_be_seen(self, vendor: Brevo, opened: Open) -> None:
         """An attribute that decides and can't be looked up is a problem: renamed, it would look empty and might make something due."""
         vendor.attributes = None
-        made = policy_of(source_of(*FIELDS, Field("last", "attributes.LAST", reading(FieldType.DATE, Empty.NOT_APPLICABLE))))
-        purpose = replace(made.purposes[0], start=StartEvent(("last",)))
-        problems, _ = opened(made.source).problems(replace(made, purposes=(purpose,)), {})
+        last = Field("last", "attributes.LAST", reading(FieldType.DATE, Empty.NOT_APPLICABLE))
+        made = policy_of(source_of(*FIELDS, last), "last")
+        problems, _ = opened(made.source).problems(made, {})
         assert ["people.last"] == [each.where for each in problems]
 
     @pytest.mark.parametrize(
@@ -471,12 +413,13 @@ class TestEndToEnd:
         """Where contacts stay under a pseudonym those who were blocked still are, `verify` agrees, and a second night has nothing to do."""
         vendor.lifts = "always"
         text = rewritten(
+            POLICIES,
             {
                 '{ type = "email" }': '{ type = "email", treatment = "pseudonym" }',
                 "personal = true": 'treatment = "clear"',
                 'disposition = "delete"': 'disposition = "pseudonymise"',
                 'watch = "P1Y"\nunchanging = ["email"]\n': "",
-            }
+            },
         )
         (office.folder / "policies.toml").write_text(text, encoding="utf-8")
         assert office("apply", office.approved()).code in (0, 4)

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,21 +19,17 @@ from connectors.laposta import open_source
 from tests.acceptance.canaries import WORD, found_in, found_under
 from tests.acceptance.conftest import Installation
 from tests.events import wrong_events
+from tests.systems.mailing_lab import PSEUDONYM, TEXT, Open, documented, policy_of, rewritten, treated
 from tests.vendors.laposta import KEY, LIST, Laposta
 from worker.audit.outcomes import outcomes
 from worker.core.facts import UNREADABLE, Empty, FieldType
-from worker.core.model import Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
-from worker.core.periods import Period, Term
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source, Treatment, TreatmentKind
 from worker.errors import ConfigurationError, RetentionError, SourceFailed
-from worker.ports import Changes, Connection, KeyRange, Left, OpenSource, Undone, Update
+from worker.ports import Changes, Connection, KeyRange, Left
 
-PAGE = (Path(__file__).parents[2] / "docs" / "connectors" / "laposta.md").read_text(encoding="utf-8")
-POLICIES = re.findall(r"<!-- example: laposta -->\n```toml\n(.*?)```", PAGE, re.DOTALL)[0]
+POLICIES = documented("laposta")
 QUICK = {"attempts": "4", "wait": "0.02", "timeout": "10", "per_second": "0"}
-PSEUDONYM = "p1-k1-x@people.invalid"
-TEXT = reading(FieldType.TEXT, Empty.NOT_APPLICABLE)
 FIELDS = (
     Field("email", "email", TEXT, personal=True, treatment=Treatment(TreatmentKind.PSEUDONYM, domain="people")),
     Field("first_name", "custom_fields.voornaam", TEXT, personal=True, treatment=Treatment(TreatmentKind.CLEAR)),
@@ -48,13 +43,6 @@ def source_of(*fields: Field, table: str = LIST) -> Source:
     return Source("people", "laposta", table, ("member_id",), fields or FIELDS)
 
 
-def policy_of(source: Source) -> Policy:
-    """Return a policy that may treat every field that has a treatment."""
-    names = tuple(each.name for each in source.personal)
-    purpose = Purpose("letter", LegalBasis.CONSENT, names, StartEvent(("state",)), Term(Period(years=2)))
-    return Policy(source, (purpose,), (Disposition((Step(DispositionKind.DELETE),)),))
-
-
 @pytest.fixture
 def vendor() -> Iterator[Laposta]:
     """Return a fake with one field; a request for what is not described fails the test."""
@@ -64,49 +52,11 @@ def vendor() -> Iterator[Laposta]:
 
 
 @pytest.fixture
-def proxy(vendor: Laposta) -> Iterator[FaultProxy]:
-    """Return the proxy in front of it."""
-    with FaultProxy(vendor.url).running() as running:
-        yield running
-
-
-@dataclass
-class Open:
-    """Opens sources through the proxy; all are closed at the end of the test."""
-
-    proxy: FaultProxy
-    all: list[OpenSource] = field(default_factory=list)
-
-    def __call__(self, source: Source | None = None, **options: str) -> OpenSource:
-        url = f"{self.proxy.url.replace('://', f'://{KEY}@')}/v2"
-        self.all.append(open_source(source or source_of(), Connection(url, options={**QUICK, **options})))
-        return self.all[-1]
-
-
-@pytest.fixture
 def opened(proxy: FaultProxy) -> Iterator[Open]:
     """Return what opens sources."""
-    opener = Open(proxy)
-    yield opener
-    for each in opener.all:
-        each.close()
-
-
-def rewritten(changes: dict[str, str]) -> str:
-    """Return the documented policy with other words in some places."""
-    text = POLICIES
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    return text
-
-
-def treated(source: OpenSource, *rows: tuple[object, ...], fields: tuple[str, ...] = ("email",)) -> list[Undone]:
-    """Give fields of members new values and return what was not done."""
-    _, whole = everything(source)
-    with source.batch("b", whole, EVERYTHING, ()) as batch:
-        batch.write(Changes(updates=[Update(fields, rows)]))
-        return list(batch.commit())
+    url = f"{proxy.url.replace('://', f'://{KEY}@')}/v2"
+    with Open(open_source, source_of(), url, QUICK).closing() as opener:
+        yield opener
 
 
 class TestStates:
@@ -384,7 +334,7 @@ class TestCheck:
     """What `sources check` says."""
 
     def problems(self, opened: Open, source: Source) -> tuple[str, str]:
-        found = opened(source).problems(policy_of(source), {})
+        found = opened(source).problems(policy_of(source, "state"), {})
         return "\n".join(map(str, found[0])), "\n".join(map(str, found[1]))
 
     def test_all_is_well(self, vendor: Laposta, proxy: FaultProxy, opened: Open) -> None:
@@ -487,13 +437,14 @@ class TestEndToEnd:
         """Where members stay under a pseudonym nobody is subscribed again, `verify` agrees, and a second night has nothing to do."""
         vendor.activates = "always"
         text = rewritten(
+            POLICIES,
             {
                 '{ type = "email" }': '{ type = "email", treatment = "pseudonym" }',
                 "ip = { personal = true }\n": "",
                 ', "ip"]': "]",
                 "personal = true": 'treatment = "clear"',
                 'disposition = "delete"': 'disposition = "pseudonymise"',
-            }
+            },
         )
         (office.folder / "policies.toml").write_text(text, encoding="utf-8")
         applied = office("apply", office.approved())

@@ -12,9 +12,8 @@ from worker.audit.note import VerifierKey
 from worker.audit.verify import Finding, Verdict
 from worker.audit.verify import verify as verify_files
 from worker.bootstrap import signer
-from worker.cli.plans import FILE
 from worker.cli.proofs import is_proof, show_check
-from worker.cli.session import Session
+from worker.cli.session import FILE, Session
 from worker.errors import ConfigurationError
 from worker.usecases.anchoring import anchor as make_anchor
 

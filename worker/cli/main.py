@@ -13,36 +13,10 @@ from traceback import extract_tb
 
 import click
 
-from worker.bootstrap import service_version
-from worker.cli import (
-    agreement,
-    ahead,
-    attention,
-    audit,
-    audit_events,
-    audit_upkeep,
-    connectors,
-    dashboard,
-    explaining,
-    keys,
-    marks,
-    paper,
-    plans,
-    policies,
-    proofs,
-    replaying,
-    reviews,
-    runs,
-    standing,
-    status,
-    stopping,
-    suppression,
-    workers,
-)
+from worker.cli.late import Commands, Late, LateGroup
 from worker.cli.session import Session
-from worker.cli.tables import setting_table
 from worker.errors import RetentionError
-from worker.settings import describe
+from worker.release import service_version
 
 INTERRUPTED = 130
 _EXIT_CODES = """\b
@@ -62,8 +36,57 @@ First steps:
   retention plan
 """
 
+_OF_POLICIES = {
+    "diff": Late("ahead.diff"),
+    "register": Late("paper.write_register"),
+    "statement": Late("paper.write_statement"),
+}
+_OF_AUDIT = {
+    "find": Late("audit_events.find"),
+    "prove": Late("proofs.prove"),
+    "prune": Late("audit_upkeep.prune"),
+    "reconcile": Late("agreement.reconcile_trail"),
+    "schema": Late("audit_events.schema"),
+    "subject": Late("audit_events.subject"),
+}
+_COMMANDS = {
+    "apply": Late("runs.apply", "Carry out an approved plan and read it back."),
+    "approve": Late("plans.approve", "Say yes to a plan."),
+    "audit": Late("audit.audit", "Prove the audit trail, look into it, or check somebody else's.", _OF_AUDIT),
+    "beat": Late("workers.beat", "Begin scheduled runs in time, and wake workers for what nobody is at."),
+    "connectors": Late("connectors.connectors", "List the connectors, and begin a new one."),
+    "dashboard": Late("dashboard.draw", "Draw a page from audit log files."),
+    "explain": Late("explaining.explain", "Say why a record, or all about a person, is kept or due."),
+    "findings": Late("attention.findings", "List and accept what a person must look at."),
+    "forecast": Late("ahead.forecast", "Count what falls due in each month."),
+    "hold": Late("standing.hold", "Place, list and release holds on records."),
+    "keys": Late("keys.keys", "List keys, rotate them, and destroy those of a year or of a pseudonym domain."),
+    "mark": Late("marks.mark", "Say on which day something happened that no system knows."),
+    "plan": Late("plans.plan", "Show what is due and freeze it in a plan file."),
+    "policies": Late("policies.policies", "Check, approve and list the policies.", _OF_POLICIES),
+    "reconcile": Late("runs.reconcile", "End what a crash left open."),
+    "replay": Late("replaying.replay", "Plan to delete again what came back."),
+    "request": Late("standing.request", "Record what a subject asked for."),
+    "resume": Late("stopping.resume_runs", "Let runs go on after `retention stop`."),
+    "reviews": Late("reviews.reviews", "List what a person has to review, and answer."),
+    "run": Late("runs.run", "Plan and apply under the brakes, for the night."),
+    "runs": Late("runs.runs", "List the last runs and how they ended."),
+    "sources": Late("policies.sources", "Check and approve what the sources look like."),
+    "status": Late("status.show_status", "Say how things stand."),
+    "stop": Late("stopping.stop_runs", "Stop runs after their batch at work."),
+    "suppression": Late("suppression.suppression", "Show, ask and shorten the list of those whom no import may bring back."),
+    "upcoming": Late("ahead.upcoming", "Show what falls due in the coming days."),
+    "verify": Late("runs.verify", "Compare a run's effects with what is there."),
+    "worker": Late("workers.worker", "Carry out batches of runs that were handed to the workers."),
+}
 
-@click.group(epilog=_EXIT_CODES, context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=LateGroup,
+    commands=Commands(_COMMANDS),
+    epilog=_EXIT_CODES,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
 @click.option("--policies", type=click.Path(path_type=Path), metavar="FILE", help="The policy file, instead of RETENTION_POLICIES.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything, to standard error.")
 @click.version_option(service_version(), prog_name="retention")
@@ -86,50 +109,15 @@ def settings(session: Session, *, as_json: bool) -> int:
 
     Every setting with where it came from: the environment, `.env`, the folder of secrets, or its default.
     """
+    from worker.cli.tables import setting_table
+    from worker.settings import describe
+
     shown = describe(session.settings)
     if as_json:
         session.data([{"name": each.name, "value": each.value, "origin": each.origin} for each in shown])
     else:
         session.show(setting_table(shown))
     return 0
-
-
-for _command in (
-    policies.policies,
-    policies.sources,
-    connectors.connectors,
-    plans.plan,
-    plans.approve,
-    runs.apply,
-    runs.run,
-    runs.verify,
-    runs.reconcile,
-    runs.runs,
-    stopping.stop_runs,
-    stopping.resume_runs,
-    replaying.replay,
-    suppression.suppression,
-    explaining.explain,
-    attention.findings,
-    standing.hold,
-    standing.request,
-    ahead.forecast,
-    ahead.upcoming,
-    marks.mark,
-    reviews.reviews,
-    audit.audit,
-    keys.keys,
-    dashboard.draw,
-    status.show_status,
-    workers.worker,
-    workers.beat,
-):
-    retention.add_command(_command)
-policies.policies.add_command(ahead.diff)
-policies.policies.add_command(paper.write_statement)
-policies.policies.add_command(paper.write_register)
-for _command in (audit_events.schema, audit_events.find, audit_events.subject, proofs.prove, audit_upkeep.prune, agreement.reconcile_trail):
-    audit.audit.add_command(_command)
 
 
 def run(args: Sequence[str], session: Session) -> int:

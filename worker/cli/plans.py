@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from worker.cli.paper import LANG, OUTPUT, write
-from worker.cli.session import DAY, Session
+from worker.cli.session import DAY, FILE, Session
 from worker.cli.tables import action_table, finding_table, plan_table, sample_table
 from worker.errors import ConfigurationError
 from worker.ledger.rows import FindingRow
@@ -23,8 +23,6 @@ from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
 from worker.usecases.reporting import finding_json, finding_of
 from worker.usecases.sampling import sample as sample_due
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(

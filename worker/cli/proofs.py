@@ -16,8 +16,7 @@ from worker.audit.proofcheck import ProofVerdict, check
 from worker.audit.search import Became, Found
 from worker.cli.marks import record_key
 from worker.cli.paper import LANG, write
-from worker.cli.plans import FILE
-from worker.cli.session import Session, typed
+from worker.cli.session import FILE, Session, typed
 from worker.cli.tables import trace_table
 from worker.errors import ConfigurationError
 from worker.paper import Lang

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from worker.cli.plans import FILE, report_plan
-from worker.cli.session import Session
+from worker.cli.plans import report_plan
+from worker.cli.session import FILE, Session
 from worker.usecases.applying import DONE
 from worker.usecases.braking import plan_brakes
 from worker.usecases.replaying import make_replay

@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from worker.cli.audit_upkeep import pruned_json
-from worker.cli.plans import FILE
-from worker.cli.session import Session
+from worker.cli.session import FILE, Session
 from worker.cli.tables import finding_table, result_table, run_table, verified_table
 from worker.errors import ConfigurationError
 from worker.ledger.rows import OF_A_RUN

@@ -1,5 +1,7 @@
 """What one call of the command works with: the environment, the clock, the terminal, and the machine when it is needed.
 
+What only some calls need is imported where it is needed: asking for help opens no machine.
+
 Results go to standard output; progress, hints, warnings and errors go to standard error, so that a pipe gets results only.
 """
 
@@ -14,20 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from worker import bootstrap, clock, log, registry
-from worker.core.model import Schedule
+from worker import clock
 from worker.errors import ConfigurationError
-from worker.policyfile import load
-from worker.ports import Faults
-from worker.settings import Settings
-from worker.settings import load as load_settings
-from worker.usecases.machine import Machine
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from worker.core.model import Schedule
+    from worker.ports import Faults
+    from worker.settings import Settings
+    from worker.usecases.machine import Machine
 
 _PIPE_WIDTH = 160
 """Columns of a table that doesn't go to a terminal: wide enough that no line is broken."""
@@ -63,11 +65,16 @@ class Session:
     @cached_property
     def settings(self) -> Settings:
         """The settings, with the policy file that was named on the command line."""
-        found = load_settings(self.environ, folder=self.folder)
+        from worker.settings import load
+
+        found = load(self.environ, folder=self.folder)
         return found if self.policies is None else found.model_copy(update={"policies": self.policies})
 
     def schedule(self) -> Schedule:
         """Return the policy file's schedule; Problems when something is wrong with it."""
+        from worker import registry
+        from worker.policyfile import load
+
         return load(self.settings.policies, connectors=registry.names())
 
     @contextmanager
@@ -76,6 +83,8 @@ class Session:
 
         returned_keys -- see `bootstrap.machine`.
         """
+        from worker import bootstrap, log
+
         settings = self.settings
         if self.own_process:
             log.configure(json=settings.log_format == "json", level="debug" if self.verbose else settings.log_level)
@@ -110,6 +119,8 @@ class Session:
         if not self.err.is_terminal:
             yield lambda _source, _count: None
             return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self.err, transient=totals is None) as bars:
             tasks = {name: bars.add_task(f"{doing} {name}", total=total) for name, total in (totals or {}).items() if total}
@@ -124,6 +135,8 @@ class Session:
 
 def _console(file: Any) -> Console:
     """Return a console that prints what it is given: no markup, emoji or colour is read into the text."""
+    from rich.console import Console
+
     plain = not file.isatty()
     width = _PIPE_WIDTH if plain and "COLUMNS" not in os.environ else None
     return Console(file=file, markup=False, highlight=False, emoji=False, width=width)
@@ -153,6 +166,7 @@ class Day(click.ParamType[dt.date]):
             self.fail("a day is written as YYYY-MM-DD, for instance 2026-06-30.", param, ctx)
 
 
+FILE = click.Path(path_type=Path, dir_okay=False)
 DAY = Day()
 
 

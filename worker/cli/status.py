@@ -11,7 +11,6 @@ import click
 from worker.cli.session import Session
 from worker.cli.tables import status_table
 from worker.core.periods import Period
-from worker.reports.metrics import write_textfile
 from worker.usecases.monitoring import STUCK_AFTER, SourceStatus, Status, status, tell
 
 _MINUTES = int(STUCK_AFTER.total_seconds() // 60)
@@ -53,6 +52,8 @@ def show_status(session: Session, within: str | None, stuck_after: int, textfile
     if to_log:
         tell(found)
     if textfile is not None:
+        from worker.reports.metrics import write_textfile
+
         write_textfile(found, textfile)
     if as_json:
         session.data(_json(found))

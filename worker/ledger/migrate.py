@@ -22,11 +22,11 @@ def migrate(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-    tables = set(inspect(connection).get_table_names())
-    found = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalar() if _VERSIONS in tables else None
+    looked = inspect(connection)
+    found = connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalar() if looked.has_table(_VERSIONS) else None
     if found == HEAD:
         return
-    if found is None and tables:
+    if found is None and looked.get_table_names():
         raise ConfigurationError(
             "The database of the ledger holds other tables and no ledger. The ledger is never kept with a source: give "
             "it a file or a database of its own with RETENTION_LEDGER."

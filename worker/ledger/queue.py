@@ -64,6 +64,7 @@ _FORGET_PARCELS = delete(schema.parcels).where(schema.parcels.c.run_id == bindpa
 _ORDER_ALONE = select(schema.orders).where(_ORDERS.run_id == bindparam("run")).with_for_update()
 _STATES = select(func.count(case((_WORK.state == "leased", 1))), func.count()).where(_OF_RUN, _WORK.state.in_(_OPEN))
 _LEFT_OF = select(func.coalesce(func.sum(_WORK.planned), 0)).where(_OF_RUN, _WORK.state.in_(_LEFT))
+_LEFT_SOURCES = select(_WORK.source).distinct().where(_OF_RUN, _WORK.state.in_(_LEFT))
 _OUTCOMES = select(_WORK.source, _WORK.outcome).where(_OF_RUN, _WORK.state == "done")
 _ORDER_OF = select(*_ORDER).where(_ORDERS.run_id == bindparam("run"))
 _TURNS = select(*_SOURCE).where(_SOURCES.run_id == bindparam("run")).order_by(_SOURCES.position)
@@ -350,11 +351,8 @@ class Queue(Store):
 
     def unfinished_sources(self, run_id: str) -> set[str]:
         """Return the sources of which planned batches wait for a later run."""
-        work = schema.work
         with self._read() as connection:
-            return set(
-                connection.execute(select(work.c.source).distinct().where(work.c.run_id == run_id, work.c.state.in_(_LEFT))).scalars()
-            )
+            return set(connection.execute(_LEFT_SOURCES, {"run": run_id}).scalars())
 
     # --- Parts ------------------------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from worker.ledger import schema
 from worker.ledger.connect import Store, values
 from worker.ledger.rows import Intent, Suppressed
-from worker.ledger.tombstones import in_effect, took_effect
+from worker.ledger.tombstones import drop_ended, in_effect, took_effect
 
 _TOKEN_BYTES = 16
 _ENTRY_BYTES = 2 * _TOKEN_BYTES
@@ -65,15 +64,8 @@ class Suppressions(Store):
 
     def drop_suppressed(self, today: dt.date) -> dict[str, int]:
         """Drop what ended before a local day, and return of how many records, by source."""
-        table = schema.suppressions
-        over = table.c.ends_on < today
-        dropped: Counter[str] = Counter()
         with self._write() as connection:
-            for row in connection.execute(select(table.c.source, table.c.records).where(over)):
-                dropped[row.source] += row.records
-            if dropped:
-                connection.execute(delete(table).where(over))
-        return dict(dropped)
+            return drop_ended(connection, schema.suppressions, today)
 
     def release(self, source: str, identifiers: Collection[bytes]) -> None:
         """Take identifiers off the list of a source; those that are not on it change nothing. Memory: one blob at a time."""

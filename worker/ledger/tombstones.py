@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Delete, Select, Table, bindparam, delete, func, insert, select, update
 
 from worker.ledger import schema
 from worker.ledger.connect import Store, values
@@ -27,26 +28,34 @@ def in_effect(
     number -- the column by which they are in order; names -- the columns, besides batch and run; wanted -- of which source, what has not
     ended on which local day, and of which run (None: of all).
     """
-    batches, (source, today, run_id) = schema.batches, wanted
+    source, today, run_id = wanted
+    asked = _asked(table, number, tuple(names), of_run=run_id is not None)
+    of = {"of": source, "today": today} | ({} if run_id is None else {"run": run_id})
     last = 0
     while True:
-        asked = (
-            select(table.c[number], *(table.c[name] for name in names), table.c.batch_id, batches.c.run_id)
-            .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
-            .where(table.c.source == source, table.c.ends_on >= today, table.c[number] > last, *took_effect())
-            .order_by(table.c[number])
-            .limit(20)
-        )
-        if run_id is not None:
-            asked = asked.where(batches.c.run_id == run_id)
         with store._read() as connection:  # noqa: SLF001 - part of the store, shared by two of its halves
-            found = connection.execute(asked).mappings().all()
+            found = connection.execute(asked, {**of, "last": last}).mappings().all()
         if not found:
             return
         for row in found:
             kept = dict(row)
             last = kept.pop(number)
             yield kept
+
+
+@cache
+def _asked(table: Table, number: str, names: tuple[str, ...], *, of_run: bool) -> Select[Any]:
+    """Return what `in_effect` asks page by page, built once."""
+    batches = schema.batches
+    after = table.c[number] > bindparam("last")
+    asked = (
+        select(table.c[number], *(table.c[name] for name in names), table.c.batch_id, batches.c.run_id)
+        .join_from(table, batches, batches.c.batch_id == table.c.batch_id)
+        .where(table.c.source == bindparam("of"), table.c.ends_on >= bindparam("today"), after, *took_effect())
+        .order_by(table.c[number])
+        .limit(20)
+    )
+    return asked.where(batches.c.run_id == bindparam("run")) if of_run else asked
 
 
 class Graveyard(Store):
@@ -76,15 +85,25 @@ class Graveyard(Store):
 
     def drop_tombstones(self, today: dt.date) -> dict[str, int]:
         """Drop the tombstones that ended before a local day, and return of how many records, by source."""
-        table = schema.tombstones
-        over = table.c.ends_on < today
-        dropped: Counter[str] = Counter()
         with self._write() as connection:
-            for row in connection.execute(select(table.c.source, table.c.records).where(over)):
-                dropped[row.source] += row.records
-            if dropped:
-                connection.execute(delete(table).where(over))
-        return dict(dropped)
+            return drop_ended(connection, schema.tombstones, today)
+
+
+def drop_ended(connection: Connection, table: Table, today: dt.date) -> dict[str, int]:
+    """Drop the rows of a table that ended before a local day, and return of how many records they were, by source."""
+    found, drop = _over(table)
+    dropped: Counter[str] = Counter()
+    for row in connection.execute(found, {"today": today}):
+        dropped[row.source] += row.records
+    if dropped:
+        connection.execute(drop, {"today": today})
+    return dict(dropped)
+
+
+@cache
+def _over(table: Table) -> tuple[Select[Any], Delete]:
+    over = table.c.ends_on < bindparam("today")
+    return select(table.c.source, table.c.records).where(over), delete(table).where(over)
 
 
 def bury(connection: Connection, intent: Intent, at: dt.datetime) -> None:

@@ -55,6 +55,14 @@ _NOT_CLOSED = select(func.count()).where(schema.batches.c.run_id == bindparam("i
 _ONE_BATCH = select(*_BATCH).where(schema.batches.c.batch_id == bindparam("id"))
 _WALK = tuple(schema.batches.c[name] for name in ("run_id", "source", "policy", "number", "batch_id"))
 _UNFINISHED = select(*_BATCH).where(schema.UNFINISHED).order_by(*_WALK)
+_PAGE_OF_RUN = select(*_BATCH).where(schema.batches.c.run_id == bindparam("id")).order_by(*_WALK).limit(_PAGE)
+_PAGE_OF_RUN = _PAGE_OF_RUN.offset(bindparam("done", type_=Integer))
+_ALIASES = (
+    select(schema.aliases.c.alias_id, schema.aliases.c.blob)
+    .where(schema.aliases.c.source == bindparam("of"), schema.aliases.c.alias_id > bindparam("last"))
+    .order_by(schema.aliases.c.alias_id)
+    .limit(20)
+)
 _UNFINISHED_OF_RUN = _UNFINISHED.where(schema.batches.c.run_id == bindparam("id"))
 
 
@@ -211,13 +219,11 @@ class Work(Queue):
 
     def batches(self, run_id: str) -> Iterator[BatchRow]:
         """Yield a run's batches by source, policy and number, in constant memory, with no transaction left open."""
-        table = schema.batches
-        page = select(*_BATCH).where(table.c.run_id == run_id).order_by(*_WALK).limit(_PAGE)
         done = 0
         while True:
             # Batches are never deleted or renumbered, so an offset neither skips nor repeats one.
             with self._read() as connection:
-                found = [BatchRow(**row) for row in connection.execute(page.offset(done)).mappings()]
+                found = [BatchRow(**row) for row in connection.execute(_PAGE_OF_RUN, {"id": run_id, "done": done}).mappings()]
             yield from found
             done += len(found)
             if len(found) < _PAGE:
@@ -244,16 +250,9 @@ class Work(Queue):
 
     def aliases_after(self, source: str, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield (number, blob) of the blobs of a source that were kept after one, with no transaction left open."""
-        table = schema.aliases
         while True:
-            wanted = (
-                select(table.c.alias_id, table.c.blob)
-                .where(table.c.source == source, table.c.alias_id > last)
-                .order_by(table.c.alias_id)
-                .limit(20)
-            )
             with self._read() as connection:
-                found = connection.execute(wanted).all()
+                found = connection.execute(_ALIASES, {"of": source, "last": last}).all()
             if not found:
                 return
             yield from ((row.alias_id, row.blob) for row in found)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.proofs import OTHER, OTHER_EVERYWHERE, proof_of, story
 from tests.unit.audit.whole_files import KEYS, File, write
+from worker.audit.proof import Proof, Reference
 from worker.audit.trail import AuditTrail
 from worker.audit.verify import Verdict, verify
 
@@ -61,3 +63,25 @@ def checked(tmp_path: Path) -> Callable[..., Verdict]:
         return verify([folder / name for name in contents], KEYS, anchors)
 
     return check
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return story(tmp_path_factory.mktemp("story") / "audit")
+
+
+@pytest.fixture(scope="module")
+def proof(paths: list[Path]) -> Proof:
+    return proof_of(paths)
+
+
+@pytest.fixture(scope="module")
+def died(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    """Return the proof for the person out of a trail whose first process died."""
+    return proof_of(story(tmp_path_factory.mktemp("died") / "audit", died=1))
+
+
+@pytest.fixture(scope="module")
+def others(paths: list[Path]) -> Proof:
+    """Return the proof for the other person."""
+    return proof_of(paths, [Reference("a-000001", 2026, "contacts", OTHER), Reference("a-000001", 2026, "*", OTHER_EVERYWHERE)])

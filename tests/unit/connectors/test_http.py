@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import ssl
 import threading
 import time
 import traceback
@@ -15,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from connectors import patience
-from connectors.http import Answer, InDoubt, Limits, Service, Token, address_of
+from connectors.http import Answer, InDoubt, Limits, Service, Token, _trusted, address_of, trusted
 from connectors.patience import limits_of
 from worker.errors import ConfigurationError, RetentionError, Retriable, SourceFailed
 
@@ -46,6 +47,8 @@ def server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Or each answer waits 40 milliseconds for the acknowledgement of its first half.
+        disable_nagle_algorithm = True
 
         def _serve(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -294,3 +297,12 @@ def test_patience_that_makes_no_sense(name: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         limits_of("people", {name: said}, 300)
     assert 0 == limits_of("people", {"per_second": "0", "wait": "0"}, 300).per_second
+
+
+def test_certificates_are_read_once_and_again_when_they_were_renewed() -> None:
+    """Sources share what the machine trusts; a worker that lives for months reads it again when its files are of another time."""
+    assert trusted() is trusted()
+    assert (ssl.CERT_REQUIRED, True) == (trusted().verify_mode, trusted().check_hostname)
+    first = _trusted((("/etc/trusted.pem", 1),))
+    assert first is _trusted((("/etc/trusted.pem", 1),))
+    assert first is not _trusted((("/etc/trusted.pem", 2),))

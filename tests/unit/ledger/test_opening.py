@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, inspect
 
 import worker.ledger
 from tests.unit.ledger.conftest import START, Clock
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, LedgerUnreachable
 from worker.ledger import FindingRow, Ledger, schema
 from worker.ledger.connect import connect, parse
 
@@ -209,3 +209,17 @@ def test_an_older_ledger_keeps_what_it_knew(tmp_path: Path, clock: Clock) -> Non
         with ledger._transaction() as connection:
             assert [] == connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             assert "findings" == connection.exec_driver_sql("PRAGMA foreign_key_list(accepted_findings)").one()[2]
+
+
+def test_a_ledger_that_somebody_else_writes_is_busy(ledger: Ledger, url: str) -> None:
+    """A lock that can't be had in time is told as that, nothing is written, and the ledger works again afterwards."""
+    with ledger._read() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnreachable, match="database is locked"):
+            ledger.put_stop("*", "too busy", "dora")
+        assert [] == ledger.stops()
+        other.execute("ROLLBACK")
+    ledger.put_stop("*", "not any more", "dora")
+    assert ["not any more"] == [each.why for each in ledger.stops()]

@@ -102,6 +102,20 @@ def test_every_change_makes_the_version_grow(ledger: Ledger, rows: Rows) -> None
     assert [0, 1, 2, 3, 4, 5, 5] == versions
 
 
+def test_all_that_stands_is_read_at_once(ledger: Ledger, rows: Rows) -> None:
+    """A batch learns the version, every hold, released ones too, as they move deadlines, and the requests that are still open."""
+    assert (0, [], []) == ledger.all_standing()
+    for number in (1, 2):
+        ledger.add_hold(rows.hold(f"hold-{number}"))
+        ledger.add_request(rows.request(f"request-{number}"))
+    ledger.release_hold("hold-1", "officer")
+    ledger.close_request("request-1", "done", "officer")
+    version, holds, requests = ledger.all_standing()
+    assert (6, ["hold-1", "hold-2"]) == (version, [each.hold_id for each in holds])
+    assert (ledger.holds(active=False), ledger.requests(active=True)) == (holds, requests)
+    assert ["request-2"] == [each.request_id for each in requests]
+
+
 def test_a_later_mark_replaces_an_earlier_one(ledger: Ledger) -> None:
     """A person corrects a day by typing it again; other names, records and sources are apart."""
     ledger.set_mark("crm", "t1", "left_on", dt.date(2026, 1, 31), "clerk")
