@@ -340,8 +340,8 @@ def decide(
         outcome = ("partly", left, max(due[name] for name in left)) if left else ("kept",)
     elif due:
         outcome = _whole(policy, facts, max(due.values()), left, blocking, lambda extra: _due_fields(policy, states(extra))[0])
-        if not any(_wants_an_end(each) for each in asked):
-            outcome = _answered(policy, facts, outcome, today)
+    if not any(_wants_an_end(each) for each in asked):
+        outcome = _answered(policy, facts, outcome, today)
     held = _held_by(standing.holds, asked)
     if held and outcome[0] in ("partly", "due", "waiting"):
         outcome = ("held", held, outcome)
@@ -359,17 +359,29 @@ def _undecided(objection: Request) -> bool:
 
 
 def _answered(policy: Policy, facts: Mapping[str, Fact], outcome: tuple[Any, ...], today: dt.date) -> tuple[Any, ...]:
-    """Return the outcome when somebody may have answered a review: kept through that day, to be reviewed again after it."""
+    """Return the outcome when somebody may have answered a review: nothing goes through that day, and after it the record is reviewed again."""
     answer = facts.get(ANSWERED)
     last = outcome[-1]
-    if not isinstance(answer, Known) or not (outcome[:2] in (("due", "review"), ("due", "delete")) or outcome[0] == "waiting"):
+    whole = outcome[:2] in (("due", "review"), ("due", "delete")) or outcome[0] == "waiting"
+    if not isinstance(answer, Known) or not (whole or outcome[0] == "partly"):
         return outcome
-    chosen = next(each for each in policy.dispositions if each.when is None or possible(each.when, facts) == {True})
-    if "review" not in [step.kind.value for step in chosen.steps]:
+    chosen = _first_that_applies(policy, facts)
+    if chosen is None or "review" not in [step.kind.value for step in chosen.steps]:
         return outcome
     while last < answer.value:  # type: ignore[operator]
         last += ONE_DAY
-    return ("due", "review", (), last) if last < today else ("kept",)
+    if last >= today:
+        return ("kept",)
+    return ("due", "review", (), last) if whole else (*outcome[:-1], last)
+
+
+def _first_that_applies(policy: Policy, facts: Mapping[str, Fact]) -> Any:
+    """Return the disposition that is chosen; None where none applies, or nobody can tell which one does."""
+    for disposition in policy.dispositions:
+        truths = {True} if disposition.when is None else possible(disposition.when, facts)
+        if truths != {False}:
+            return disposition if truths == {True} else None
+    return None
 
 
 def _whole(

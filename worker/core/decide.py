@@ -231,12 +231,16 @@ def _after_answer(outcome: Outcome, chosen: Disposition | str, answered: dt.date
     """Return what happens when a person has answered the record's review.
 
     It is kept through the day they named and is then due for review again, also where its chain goes on to delete what nobody reviewed.
+    Nor is any field of it treated before that: what a purpose needs again, by a policy or facts that changed, is no reason to go sooner.
     """
     reviewed = not isinstance(chosen, str) and any(step.kind is DispositionKind.REVIEW for step in chosen.steps)
     match outcome, answered:
         case ((Due(DispositionKind.REVIEW | DispositionKind.DELETE) | Waiting()), dt.date()) if reviewed:
             last = max(outcome.due, answered)
             return Due(DispositionKind.REVIEW, (), last) if last < today else Kept()
+        case Partly(fields, due), dt.date() if reviewed:
+            last = max(due, answered)
+            return Partly(fields, last) if last < today else Kept()
         case _:
             return outcome
 
