@@ -10,10 +10,13 @@ a connection breaks off; it carries a condition (`If-Match`), so the second one 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -31,6 +34,11 @@ from worker.ports import Level
 
 PAGE: Final = 1000
 """The most that S3 lists, or deletes, in one request."""
+_AT_ONCE = 8
+_PAGES_OF_SEVERAL = 10
+"""How many pages are listed at most to learn what several dossiers hold; what is not in them is asked for one by one."""
+
+T = TypeVar("T")
 
 _SIGN_IN = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidSecurity", "RequestTimeTooSkewed",
@@ -54,6 +62,7 @@ class Bucket:
     """A part of a bucket in which every folder is a dossier. prefix -- '' or ending in a slash."""
 
     level = Level.PERMANENT
+    at_once = _AT_ONCE
 
     def __init__(self, source: str, bucket: str, prefix: str, options: Mapping[str, str], limits: Limits) -> None:
         self._source = source
@@ -63,27 +72,54 @@ class Bucket:
         self._locking: bool | None = None
         self._filesystem = self._opened(options)
 
-    def dossiers(self) -> list[str]:
-        """Return the names of all folders; the least that S3 lists is a page of them."""
-        found: list[str] = []
-        for page in self._pages(Prefix=self._prefix, Delimiter="/"):
-            found += [each["Prefix"].removeprefix(self._prefix)[:-1] for each in page.get("CommonPrefixes", ())]
-        return found
+    def dossiers(self, take: Callable[[Iterator[str]], T]) -> T:
+        """Return what `take` makes of the names of all folders; the least that S3 lists is a page of them."""
+        pages = self._pages(Prefix=self._prefix, Delimiter="/")
+        return take(each["Prefix"].removeprefix(self._prefix)[:-1] for page in pages for each in page.get("CommonPrefixes", ()))
+
+    def several(self, dossiers: Sequence[str]) -> Mapping[str, list[Stored]]:
+        """Return what those dossiers hold that lie on a few pages of one listing; none is half there.
+
+        S3 lists in the order of `dossier/path`, in which "a b/" stands before "a/": so the listing goes over all of them, and perhaps over
+        others in between, and what lies too far away is left out.
+        """
+        ends = sorted(f"{self._prefix}{each}/" for each in dossiers)
+        found: dict[str, list[Stored]] = {each: [] for each in ends}
+        if len(ends) < 2:
+            return {}
+        passed = ""
+        for page in islice(self._pages(Prefix=_shared(ends[0], ends[-1]), before=ends[0]), _PAGES_OF_SEVERAL):
+            for key, stored in self._stored(page):
+                folder = key[: key.find("/", len(self._prefix)) + 1]
+                if folder in found:
+                    found[folder].append(replace(stored, path=key.removeprefix(folder)))
+            # The last key of a page may have more versions, and its dossier more keys, on the next one.
+            passed = str(page.get("NextKeyMarker") or _LAST) if page["IsTruncated"] else _LAST
+            if passed[: len(ends[-1])] > ends[-1]:
+                break
+        whole = {each: stored for each, stored in found.items() if stored and passed[: len(each)] > each}
+        return {each.removeprefix(self._prefix)[:-1]: sorted(stored, key=_path_of) for each, stored in whole.items()}
 
     def contents(self, dossier: str) -> list[Stored]:
         """Return every version and every mark of deletion under a dossier's prefix."""
         within = f"{self._prefix}{dossier}/"
         found = []
         for page in self._pages(Prefix=within):
-            for kind in ("Versions", "DeleteMarkers"):
-                for each in page.get(kind, ()):
-                    if not each["Key"].startswith(within):
-                        raise self._no_s3()
-                    tag = f"{each['ETag']} {each['Size']}" if kind == "Versions" else ""
-                    path, current = each["Key"].removeprefix(within), kind == "Versions" and bool(each["IsLatest"])
-                    found.append(Stored(path, each["VersionId"], tag, each["LastModified"], kind == "Versions", current))
+            for key, stored in self._stored(page):
+                if not key.startswith(within):
+                    raise self._no_s3()
+                found.append(replace(stored, path=key.removeprefix(within)))
         # Sorting keeps the order of what is equal; S3 lists the newest version first.
-        return sorted(found, key=lambda each: each.path)
+        return sorted(found, key=_path_of)
+
+    @staticmethod
+    def _stored(page: Mapping[str, Any]) -> Iterator[tuple[str, Stored]]:
+        """Yield every version and every mark of deletion on a page of a listing with its key, which is its path for now."""
+        for kind in ("Versions", "DeleteMarkers"):
+            for each in page.get(kind, ()):
+                tag = f"{each['ETag']} {each['Size']}" if kind == "Versions" else ""
+                current = kind == "Versions" and bool(each["IsLatest"])
+                yield each["Key"], Stored(each["Key"], each["VersionId"], tag, each["LastModified"], kind == "Versions", current)
 
     def read(self, dossier: str, stored: Stored) -> bytes:
         """Return the content of one version."""
@@ -202,9 +238,13 @@ class Bucket:
     def _version(self, dossier: str, stored: Stored) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{dossier}/{stored.path}", "VersionId": stored.version}
 
-    def _pages(self, **asked: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield the pages of a listing of versions; an answer that is none is an error and never an empty page."""
-        markers: dict[str, Any] = {}
+    def _pages(self, *, before: str = "", **asked: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a listing of versions; an answer that is none is an error and never an empty page.
+
+        before -- what is in the folder of this key, and behind it, is all that is needed.
+        """
+        # A listing begins behind a key that need not exist: this one stands right before everything in its folder.
+        markers: dict[str, Any] = {"KeyMarker": f"{before[:-1]}."} if before else {}
         while True:
             try:
                 page = self._call("list_object_versions", Bucket=self._bucket, MaxKeys=PAGE, **asked, **markers)
@@ -296,6 +336,8 @@ class Bucket:
         )
 
 
+_LAST = "\U0010ffff"
+_path_of = attrgetter("path")
 _MARKERS = (("KeyMarker", "NextKeyMarker"), ("VersionIdMarker", "NextVersionIdMarker"))
 
 
@@ -320,6 +362,11 @@ async def _closed(filesystem: S3FileSystem) -> None:
     """Close the connections, if there were any."""
     client = await filesystem.set_session()
     await client.__aexit__(None, None, None)
+
+
+def _shared(first: str, last: str) -> str:
+    """Return what two texts, and all that stand between them in order, begin with."""
+    return first[: next((number for number, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]
 
 
 def _word(said: object) -> str:

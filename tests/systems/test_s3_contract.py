@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,8 +32,7 @@ class BucketHarness(ServiceHarness):
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
     selections = 2
     more_than_a_page = 203
-    many = int(os.environ.get("CONTRACT_RECORDS", "160"))
-    bytes_a_key = 2_000
+    many = 160
     documents = True
 
     def __init__(self, server: S3, bucket: str, proxy: FaultProxy | None = None) -> None:

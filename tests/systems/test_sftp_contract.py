@@ -15,6 +15,7 @@ from connectors.contract import FIELDS, ConnectorContract
 from connectors.contract.harness import everything, record
 from connectors.plugins import sftp_files
 from tests.contract.test_application_files import AWKWARD_NAMES, FilesHarness
+from tests.systems.servers.process import IN_MEMORY
 from tests.systems.servers.sftp import USER, Sftp, running_sftp
 from worker.core.select import EVERYTHING
 from worker.core.sources import Source
@@ -31,7 +32,7 @@ class HostHarness(FilesHarness):
     selections = 2
     more_than_a_page = 203
     many = 160
-    bytes_a_key = 2_000
+    first_page = 10_000
 
     def __init__(self, server: Sftp) -> None:
         folder = server.data / "hr office" / "files"
@@ -51,7 +52,7 @@ class HostHarness(FilesHarness):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sftp]:
-    with running_sftp() as running:
+    with running_sftp(IN_MEMORY) as running:
         yield running
 
 
