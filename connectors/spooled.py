@@ -98,6 +98,14 @@ class Spooled(Generic[K]):
             yield [(_read(key), said) for key, said in page]
             query, behind = "SELECT key, said FROM held WHERE key > ?", (page[-1][0],)
 
+    def between(self, first: K, last: K, most: int) -> list[K]:
+        """Return the keys from `first` through `last` in order, so many at most."""
+        with self._explained():
+            found = self._file.execute(
+                "SELECT key FROM held WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?", (_written(first), _written(last), most)
+            ).fetchall()
+        return [_read(key) for (key,) in found]
+
     def _one(self, query: str, *values: bytes | int) -> int:
         with self._explained():
             found: int = self._file.execute(query, values).fetchone()[0]

@@ -25,7 +25,7 @@ SYSTEMS = {
     "application_files": "tests/contract/test_application_files.py::TestJsonSidecars",
     "webdav_files": "tests/systems/test_webdav_contract.py::TestShare",
     "sftp_files": "tests/systems/test_sftp_contract.py::TestHost",
-    "s3_files": "tests/systems/test_s3_contract.py::TestVersionedBucket",
+    "s3_files": "tests/systems/test_s3_contract.py::TestPlainBucket",
     "mailman": "tests/systems/test_mailman_contract.py::TestLongList",
     "tryton": "tests/systems/test_tryton_contract.py::TestPeople",
     "imap_mailbox": "tests/systems/test_imap_contract.py::TestMessages",

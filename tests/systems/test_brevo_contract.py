@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -26,7 +25,7 @@ class ContactsHarness(ServiceHarness):
     """Contacts of one list, with the contract's fields as attributes; what everybody has (address, blocks) lies beside them."""
 
     more_than_a_page = 2_503
-    many = int(os.environ.get("CONTRACT_RECORDS", "6000"))
+    many = 6_000
     selections = 30
     password = KEY
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
