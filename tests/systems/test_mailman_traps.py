@@ -377,7 +377,7 @@ class Meddling(Service):
         return super().read(path, params, **how)
 
 
-@pytest.mark.parametrize("page", [3, 1])
+@pytest.mark.parametrize("page", [3, 2])
 class TestListing:
     """A listing in pages misses nobody."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.contract import FIELDS, ConnectorContract, FaultProxy, Record, Request, ServiceContract, ServiceHarness
-from connectors.contract.harness import Numbered
+from connectors.contract.harness import Numbered, record
 from connectors.contract.reading import VERY_MANY
 from connectors.plugins import s3_files
 from tests.contract.test_application_files import AWKWARD_NAMES, _written
@@ -171,6 +171,30 @@ class TestPlainBucket(ConnectorContract):
         harness.fill({})
         yield harness
         harness.client.close()
+
+
+@pytest.mark.parametrize("bucket", ["versioned", "plain"])
+def test_several_dossiers_by_one_listing(s3: S3, request: pytest.FixtureRequest, bucket: str) -> None:
+    """What one listing says about several dossiers is what a listing of each says, whatever their names; none is half there."""
+    harness = BucketHarness(s3, request.getfixturevalue(bucket))
+    names = ["a", "a b", "a b c", "a-b", "a.b", "a.b.", "a0", "a:", "aa", "Zo\u00eb", *(f"a b{number:03}" for number in range(20))]
+    harness.fill({(name,): record(number) for number, name in enumerate(names)})
+    # More than a page in one of them, so that a page ends in the middle of it; versions and marks of deletion too.
+    s3.put_many(harness.bucket, ((f"hr%20office/files/a-b/{number:04}.txt", b"x") for number in range(1_100)))
+    harness._put(("a b",), record(99))
+    harness.client.delete_object(Bucket=harness.bucket, Key="hr office/files/a.b/application.json")
+    source = harness.open()
+    storage = source._storage  # type: ignore[attr-defined]
+    assert sorted(names) == sorted(storage.dossiers(list))
+    for some in (names, names[3:], names[:2], ["a", "a0"], ["a-b", "aa"], ["a", "never there", "aa"]):
+        found = storage.several(sorted(some))
+        assert {name: storage.contents(name) for name in found} == found
+    # Neighbours that fit on a page are all had by it.
+    alike = [name for name in sorted(names) if name.startswith("a b")]
+    assert set(alike) == set(storage.several(alike))
+    source.close()
+    harness.fill({})
+    harness.client.close()
 
 
 class TestBadDays(ServiceContract):

@@ -146,3 +146,20 @@ def test_a_host_that_goes_away(tmp_path_factory: pytest.TempPathFactory) -> None
             everything(source)
         assert 3 == len(host.dump())
         source.close()
+
+
+def test_a_host_that_goes_away_while_it_is_listed() -> None:
+    """A listing that the host doesn't end, because it died, is a source that failed, and never a shorter list."""
+    with running_sftp(IN_MEMORY) as server:
+        host = HostHarness(server)
+        host.fill_many(1_000)
+        source = host.open()
+
+        def take(names: Iterator[str]) -> list[str]:
+            first = next(names)
+            os.kill(server.pid, signal.SIGKILL)
+            return [first, *names]
+
+        with pytest.raises((SourceFailed, Retriable)):
+            source._storage.dossiers(take)  # type: ignore[attr-defined]
+        source.close()
