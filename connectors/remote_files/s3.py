@@ -93,6 +93,8 @@ class Bucket:
             page = next(self._pages(Prefix=f"{self._prefix}{shared}")) if len(some) > 1 else {}
             if page.get("IsTruncated"):
                 self._alike = len(shared) + 1
+                # A name with which others begin can't be told from them by its letters.
+                left = left[1:] if left[0] == shared else left
                 continue
             # Reckoned with ten or twenty times as many when one letter fewer has to be alike.
             met = self._sorted_out(page, {f"{self._prefix}{each}/": each for each in some}, found)

@@ -23,7 +23,6 @@ class ListHarness(ServiceHarness):
     """One list, with the contract's fields as fields of the list; what everybody has (address, state) lies beside them."""
 
     more_than_a_page = 1_203
-    many = 6_000
     page_at = 0  # The whole list is one answer.
     selections = 30
     password = KEY
