@@ -19,8 +19,8 @@ from worker.ports import Changes, Key, KeyRange, OpenSource, Row, Update
 VERY_MANY: Final = int(os.environ.get("CONTRACT_RECORDS", "0"))
 """How many records are read by a process of their own; 0 for as few as each harness says."""
 MEBIBYTE: Final = 2**20
-GROWN: Final = 12
-"""MiB that a process may grow besides: what is allocated outside of Python, and what falls between what is."""
+GROWN: Final = 4
+"""MiB that a process may grow besides: what is allocated outside of Python. 100,000 keys of which each is held take more."""
 FIRST_PAGE: Final = 1.25
 """MiB that may be taken until the first page is there; 10,000 keys of which each is held take more."""
 

@@ -50,6 +50,7 @@ class AudienceHarness(ServiceHarness):
 
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
     selections = 40
+    elsewhere = 4  # pages of 1,000 members; no more for 200,000 of them than for 25,000
 
     def __init__(self, fake: Mailchimp, proxy: FaultProxy) -> None:
         self.fake = fake
