@@ -26,6 +26,7 @@ class ContactsHarness(ServiceHarness):
 
     more_than_a_page = 2_503
     many = 6_000
+    mebibytes = 16  # the fake, which makes pages of 1,000 contacts, and what stands before it count here too
     selections = 30
     password = KEY
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
