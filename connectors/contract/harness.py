@@ -74,11 +74,11 @@ class Harness(ABC):
     selections -- how many random selections are tried; survives -- whether the system outlives the process, so that a crash can be
     tried; many -- with how many records it is tried that memory stays constant, 0 for none; first_page -- with how many that the first page
     takes no more, 0 for none: for systems that are listed before anything is read, where filling is fast and reading is slow; mebibytes --
-    what reading may allocate, in this process, of any number of records; bytes_a_key -- what it may take besides of each (a stand-in in memory that sorts, say);
-    elsewhere -- MiB that libraries in other languages may keep besides, of any number of records (a database's cache);
-    large -- whether very many are tried too, when the environment says how many (CONTRACT_RECORDS); awkward_keys -- keys that are hard to
-    write down; odd_dates -- texts that the system can hold in a date field although they are no dates; treats -- whether records can be
-    changed, and not only deleted.
+    what reading may allocate, in this process, of any number of records; bytes_a_key -- what it may take besides of each (a stand-in in
+    memory that sorts, say); elsewhere -- MiB that libraries in other languages may keep besides, of any number of records (a database's
+    cache); large -- whether very many are tried too, when the environment says how many (CONTRACT_RECORDS); awkward_keys -- keys that are
+    hard to write down; odd_dates -- texts that the system can hold in a date field although they are no dates; treats -- whether records can
+    be changed, and not only deleted.
     """
 
     source: Source
