@@ -77,7 +77,7 @@ class Harness(ABC):
     what reading may allocate, in this process, of any number of records; bytes_a_key -- what it may take besides of each (a stand-in in
     memory that sorts, say); elsewhere -- MiB that libraries in other languages may keep besides, of any number of records (a database's
     cache); large -- whether very many are tried too, when the environment says how many (CONTRACT_RECORDS); awkward_keys -- keys that are
-    hard to write down; odd_dates -- texts that the system can hold in a date field although they are no dates; treats -- whether records can
+    hard to write down; odd_dates -- texts that the system can hold in a date field although they are none; treats -- whether records can
     be changed, and not only deleted.
     """
 
