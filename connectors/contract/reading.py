@@ -21,7 +21,7 @@ VERY_MANY: Final = int(os.environ.get("CONTRACT_RECORDS", "0"))
 MEBIBYTE: Final = 2**20
 GROWN: Final = 8
 """MiB that a process may grow while it reads, besides what the harness grants; 100,000 keys of which each is held take more."""
-FIRST_PAGE: Final = 1.25
+FIRST_PAGE: Final = 1.1
 """MiB that may be taken until the first page is there; 10,000 keys of which each is held take more."""
 
 
