@@ -20,7 +20,7 @@ IN_MEMORY := $(shell [ -d /dev/shm ] && [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 # Compiled tests are kept for the next time, also where the environment forbids it, as many containers do: compiling takes a fifth of the time.
 COMPILED := PYTHONDONTWRITEBYTECODE=
 
-.PHONY: help demo unit test soak lint format check bench servers bench-tools clean
+.PHONY: help demo unit test soak contract-large lint format check bench servers bench-tools clean
 
 help: ## Show this list
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -37,6 +37,9 @@ test: $(INSTALLED) servers ## Run all tests, on real servers too
 soak: $(INSTALLED) servers ## Hurt an installation 500 times, and go through a million records with many workers; long
 	@RETENTION_SOAK_KILLS=$${RETENTION_SOAK_KILLS:-500} ROWS=$${ROWS:-1000000} \
 	  $(BIN)/python -m pytest -s tests/systems/test_soak.py tests/systems/test_soak_large.py
+
+contract-large: $(INSTALLED) servers ## Read 100,000 records with every connector and print time and memory; long. Some: SYSTEMS="webdav sftp"
+	@$(BIN)/python -m tests.large $(SYSTEMS)
 
 lint: $(INSTALLED) ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -134,6 +134,13 @@ def entries(folder: int) -> list[tuple[str, bool, bool]]:
         return _listed(own)
 
 
+def unsorted_entries(folder: int) -> Iterator[tuple[str, bool, bool]]:
+    """Yield what `entries` returns, in no order, while the folder is read."""
+    with opened(folder, ".") as own, os.scandir(own) as found:
+        for entry in found:
+            yield entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()
+
+
 def _listed(own: int) -> list[tuple[str, bool, bool]]:
     """Return what `entries` does, for a folder that was opened for nothing else."""
     with os.scandir(own) as found:

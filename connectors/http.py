@@ -183,13 +183,23 @@ class Service:
             self._source, self._limits, lambda: self._once(method, path, params=params, content=content, headers=headers, writes=False)
         )
 
-    def streamed(self, path: str, params: Mapping[str, Any] | None, take: Callable[[Iterator[bytes]], T]) -> T | Answer:
+    def streamed(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None,
+        take: Callable[[Iterator[bytes]], T],
+        *,
+        method: Method = "GET",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T | Answer:
         """Ask for something too long to hold, and return what `take` makes of its pieces; the answer instead when it is no success.
 
         Raises as `read`. When the connection breaks everything is asked for anew, so `take` may be called again and begins from the
         beginning; it may stop before the end.
         """
-        return repeated(self._source, self._limits, lambda: self._once_streamed(path, params, take))
+        asked = {"params": params, "content": content, "headers": headers}
+        return repeated(self._source, self._limits, lambda: self._once_streamed(method, path, asked, take))
 
     def write(
         self,
@@ -230,10 +240,10 @@ class Service:
             got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
         return self._judged(Answer(got.status_code, dict(got.headers), got.content), writes=writes)
 
-    def _once_streamed(self, path: str, params: Mapping[str, Any] | None, take: Callable[[Iterator[bytes]], T]) -> T | Answer:
+    def _once_streamed(self, method: Method, path: str, asked: Mapping[str, Any], take: Callable[[Iterator[bytes]], T]) -> T | Answer:
         """Send a request that reads once, and hand its answer over piece by piece; Again when it may be sent again."""
         self._turns.wait()
-        with self._faults_named(writes=False), self._client.stream("GET", path, params=params) as got:
+        with self._faults_named(writes=False), self._client.stream(method, path, **asked) as got:
             if got.is_success:
                 return take(got.iter_bytes())
             return self._judged(Answer(got.status_code, dict(got.headers), got.read()), writes=False)

@@ -1,8 +1,12 @@
 """What holds for every test."""
 
+import dataclasses
 import gc
+import json
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from tests.thoroughness import examples
@@ -19,3 +23,10 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what lives as long as the tests do: modules and the tests themselves."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write down what reading very many records took, for whoever asked for the figures (`tests.large`)."""
+    took = dict(report.user_properties).get("reading") if report.when == "call" else None
+    if dataclasses.is_dataclass(took) and not isinstance(took, type) and "CONTRACT_FIGURES" in os.environ:
+        Path(os.environ["CONTRACT_FIGURES"]).write_text(json.dumps(dataclasses.asdict(took)))

@@ -359,7 +359,7 @@ def _undecided(objection: Request) -> bool:
 
 
 def _answered(policy: Policy, facts: Mapping[str, Fact], outcome: tuple[Any, ...], today: dt.date) -> tuple[Any, ...]:
-    """Return the outcome when somebody may have answered a review: nothing goes through that day, and after it the record is reviewed again."""
+    """Return the outcome when somebody may have answered a review: all is kept through that day, and reviewed again after it."""
     answer = facts.get(ANSWERED)
     last = outcome[-1]
     whole = outcome[:2] in (("due", "review"), ("due", "delete")) or outcome[0] == "waiting"

@@ -21,11 +21,13 @@ from connectors.application_files.aside import NOTHING_ASIDE, Aside, look_aside
 from connectors.application_files.facts import field_values, said_in
 from connectors.application_files.layout import KEPT, Layout, Unit
 from connectors.batchfolder import WORKING
-from connectors.folder import TooDeep, entries, exists, key_of, name_of, opened, read_file, trace
+from connectors.folder import TooDeep, exists, key_of, name_of, opened, read_file, trace, unsorted_entries
+from connectors.spooled import Spooled
 from worker.core.facts import Raw
 from worker.errors import SourceFailed
 from worker.ports import KeyRange
 
+_PAGE = 500
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -59,26 +61,31 @@ class View:
     def __init__(self, source: str, layout: Layout, root: int, *, ended: bool = False) -> None:
         if os.fstat(root).st_nlink == 0:
             raise SourceFailed(f"{source}: the folder was removed while it was in use. Start again when it is there.")
+        self._source = source
         self._layout = layout
         self._root = root
         self._aside = look_aside(root) if ended else NOTHING_ASIDE
         self.index = _read_index(layout, root, self._aside)
 
-    def keys(self, within: KeyRange | None = None) -> list[str]:
-        """Return the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one."""
-        others = self._layout.other_folders
-        found = {
-            key_of(name)
-            for name, is_folder, is_link in entries(self._root)
-            if self._layout.is_dossier(name, is_folder=is_folder, is_link=is_link)
-        }
+    def keys(self, within: KeyRange | None = None) -> Iterator[str]:
+        """Yield the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one.
+
+        A folder's names come in no order; they are spooled, and not held in memory.
+        """
+        first, last = ("", None) if within is None else (str(within.first[0]), str(within.last[0]))
+        with Spooled[str](self._source) as spooled:
+            spooled.add((key, None) for key in self._there() if first <= key and (last is None or key <= last))
+            for page in spooled.pages(_PAGE):
+                yield from (key for key, _ in page)
+
+    def _there(self) -> Iterator[str]:
+        """Yield the keys of all dossiers in no order; some twice."""
+        for name, is_folder, is_link in unsorted_entries(self._root):
+            if self._layout.is_dossier(name, is_folder=is_folder, is_link=is_link):
+                yield key_of(name)
         if self.index is not None:
-            found.update(key for key in self.index.by_key if name_of(key) and key not in others)
-        found.update(self._aside.dossiers)
-        if within is None:
-            return sorted(found)
-        first, last = within.first[0], within.last[0]
-        return sorted(key for key in found if str(first) <= key <= str(last))
+            yield from (key for key in self.index.by_key if name_of(key) and key not in self._layout.other_folders)
+        yield from self._aside.dossiers
 
     def dossiers(self, within: KeyRange | None = None) -> Iterator[Dossier]:
         """Yield every dossier in key order; one that goes in the meantime is left out."""

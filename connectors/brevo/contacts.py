@@ -50,12 +50,13 @@ class Contacts:
         self._guarded: tuple[int, Mapping[str, bool]] = (0, {})
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Contact]]:  # noqa: ARG002
-        """Yield the contacts in the order of their numbers; memory is a page, unless they are declared to come in any order."""
+        """Yield the contacts in the order of their numbers; memory is a page; of those declared to come in any order all are read first."""
         first, last = (0, None) if within is None else (int(within.first[0]), int(within.last[0]))
         listing = Offsets(self._source.name, self._account.contacts, lambda each: int(each[ID]), PAGE, _REMEDY)
         if self._source.options.get("order") == ANY:
-            for held in listing.held(lambda each: [self._packed(each)]).pages(PAGE):
-                yield [contact for _, (contact,) in held if self._is_ours(contact)]
+            with listing.held(lambda each: [self._packed(each)]) as held:
+                for packed in held.pages(PAGE):
+                    yield [contact for _, (contact,) in packed if self._is_ours(contact)]
             return
         for page in listing.pages(first=first, last=last):
             yield [each for each in page if self._is_ours(each)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -72,9 +72,13 @@ class Harness(ABC):
 
     source -- as a policy file would declare it; more_than_a_page -- a number of records that takes the connector several pages;
     selections -- how many random selections are tried; survives -- whether the system outlives the process, so that a crash can be
-    tried; many -- with how many records it is tried that memory stays constant, 0 for none; bytes_a_key -- what the connector may keep of
-    each of them while it reads (file systems don't sort); awkward_keys -- keys that are hard to write down; odd_dates -- texts that the
-    system can hold in a date field although they are no dates; treats -- whether records can be changed, and not only deleted.
+    tried; many -- with how many records it is tried that memory stays constant, 0 for none; first_page -- with how many that the first page
+    takes no more, 0 for none: for systems that are listed before anything is read, where filling is fast and reading is slow; mebibytes --
+    what reading may allocate, in this process, of any number of records; bytes_a_key -- what it may take besides of each (a stand-in in
+    memory that sorts, say); elsewhere -- MiB that libraries in other languages may keep besides, of any number of records (a database's
+    cache); large -- whether very many are tried too, when the environment says how many (CONTRACT_RECORDS); awkward_keys -- keys that are
+    hard to write down; odd_dates -- texts that the system can hold in a date field although they are none; treats -- whether records can
+    be changed, and not only deleted.
     """
 
     source: Source
@@ -82,7 +86,11 @@ class Harness(ABC):
     selections = 150
     survives = True
     many = 0
+    first_page = 0
+    mebibytes = 4
     bytes_a_key = 0
+    elsewhere = 0
+    large = True
     awkward_keys: Sequence[Key] = ()
     odd_dates: Sequence[str] = ()
     treats = True
@@ -94,6 +102,10 @@ class Harness(ABC):
     @abstractmethod
     def fill(self, records: Mapping[Key, Record]) -> None:
         """Make these records all that the source holds; a record has every field."""
+
+    def fill_many(self, number: int) -> None:
+        """Make so many records all that the source holds, the same as `fill` would make of `record`; a harness may know a faster way."""
+        self.fill(Numbered(self, number))
 
     @abstractmethod
     def dump(self) -> dict[Key, dict[str, object]]:
@@ -114,6 +126,40 @@ class Harness(ABC):
     def names(self) -> Iterable[str]:
         """Return the names of all files that the connector has made."""
         return ()
+
+
+class Numbered(Mapping[Key, Record]):
+    """So many records, in no memory: each is made when it is asked for."""
+
+    def __init__(self, harness: Harness, number: int) -> None:
+        self._harness = harness
+        self._number = number
+
+    def __getitem__(self, key: Key) -> Record:
+        return next(values for each, values in self.items() if each == key)
+
+    def __iter__(self) -> Iterator[Key]:
+        return map(self._harness.key, range(self._number))
+
+    def __len__(self) -> int:
+        return self._number
+
+    def items(self) -> ItemsView[Key, Record]:
+        """Return (key, record), again and again if need be."""
+        return _Items(self)
+
+    def made(self) -> Iterator[tuple[Key, Record]]:
+        """Yield what there is, in the order of the numbers."""
+        return ((self._harness.key(number), record(number)) for number in range(self._number))
+
+
+class _Items(ItemsView[Key, Record]):
+    """The items of `Numbered`, made one after the other."""
+
+    _mapping: Numbered
+
+    def __iter__(self) -> Iterator[tuple[Key, Record]]:
+        return self._mapping.made()
 
 
 class RelationsHarness(Harness):

@@ -1,53 +1,56 @@
-"""Records that a service gives out unsorted or in one piece, held small until all are there, and then given out in the order of their keys.
+"""Records that a service gives out unsorted or in one piece, kept until all are there, and then given out in the order of their keys.
 
-Of each record only its key and the columns that somebody declared are held, packed as JSON in one block of bytes: no object a value. For
-100,000 members with three columns that is 18 MB.
+Of each record only its key and the columns that somebody declared are kept, packed as JSON, and not in memory (`connectors.spooled`).
 """
 
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from connectors.spooled import Spooled
 
 K = TypeVar("K", str, int)
 
+_AT_ONCE = 500
+
 
 class Held(Generic[K]):
-    """Packed records. Nothing is written to a disk."""
+    """Packed records, each key once; they are let go of with the context. Raises SourceFailed when there is no room for them."""
 
-    def __init__(self) -> None:
-        self._keys: list[K] = []
-        self._ends = array("Q", [0])
-        self._packed = bytearray()
+    def __init__(self, source: str) -> None:
+        self._spooled: Spooled[K] = Spooled(source)
+        self._waiting: list[tuple[K, bytes | None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all records."""
+        self._spooled.close()
 
     def __len__(self) -> int:
         """Return how many records are held, each key once."""
-        return len(set(self._keys))
+        self._put_down()
+        return len(self._spooled)
 
     def add(self, key: K, values: Sequence[Any]) -> None:
-        """Hold a record; its values are what JSON can say."""
-        self._keys.append(key)
-        self._packed += json.dumps(values, separators=(",", ":")).encode()
-        self._ends.append(len(self._packed))
+        """Hold a record; its values are what JSON can say. Of a key that was added before the later values count."""
+        self._waiting.append((key, json.dumps(values, separators=(",", ":")).encode()))
+        if len(self._waiting) == _AT_ONCE:
+            self._put_down()
 
     def pages(self, size: int) -> Iterator[list[tuple[K, list[Any]]]]:
-        """Yield pages of (key, values) in the order of the keys; of a key that was added twice the later values."""
-        places = iter(self._ordered())
-        while page := list(islice(places, size)):
-            yield [(self._keys[place], self._values(place)) for place in page]
+        """Yield pages of (key, values) in the order of the keys."""
+        self._put_down()
+        for page in self._spooled.pages(size):
+            yield [(key, json.loads(said or b"[]")) for key, said in page]
 
-    def _ordered(self) -> Iterator[int]:
-        """Yield the places of the records in the order of their keys, each key once."""
-        keys = self._keys
-        places = array("Q", sorted(range(len(keys)), key=keys.__getitem__))
-        for number, place in enumerate(places):
-            if number + 1 == len(places) or keys[places[number + 1]] != keys[place]:
-                yield place
-
-    def _values(self, place: int) -> list[Any]:
-        """Return the values of a record."""
-        unpacked: list[Any] = json.loads(self._packed[self._ends[place] : self._ends[place + 1]])
-        return unpacked
+    def _put_down(self) -> None:
+        self._spooled.add(self._waiting)
+        self._waiting.clear()

@@ -37,9 +37,12 @@ class Offsets:
         self._remedy = remedy
 
     def held(self, pack: Callable[[Item], Sequence[Any]]) -> Held[int]:
-        """Return all records, whatever their order, packed; SourceFailed when they move too often, or some are not shown."""
+        """Return all records, whatever their order, packed; SourceFailed when they move too often, or some are not shown.
+
+        Whoever asks closes what is held.
+        """
         for _ in range(_PATIENCE):
-            found: Held[int] = Held()
+            found = Held[int](self._source)
             start, last = 0, 0
             while True:
                 at = max(0, start - 1)
@@ -54,6 +57,7 @@ class Offsets:
                 if start >= total or len(page) <= bool(at):
                     break
                 last = self._number(page[-1])
+            found.close()
         raise SourceFailed(f"{self._source}: the records moved while they were read, or not all are shown; try again later.")
 
     def pages(self, *, first: int = 0, last: int | None = None) -> Iterator[list[Item]]:

@@ -1,7 +1,7 @@
 """The members of a list at Laposta as records.
 
 Laposta gives out a list in one piece: no pages, no order, no filter but the state. It is read once for each look at it, and only keys and
-declared columns are held until it can be given out in order (`connectors.hosted.held`). Changing a member may not subscribe it again: the
+declared columns are kept until it can be given out in order (`connectors.spooled`). Changing a member may not subscribe it again: the
 state of one that unsubscribed is sent along, and what comes back is looked at; the address of one that bounced or never confirmed
 isn't changed at all, because Laposta takes no such state. Whoever subscribes again between our last look and our request is unsubscribed.
 """
@@ -9,16 +9,17 @@ isn't changed at all, because Laposta takes no such state. Whoever subscribes ag
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.hosted import Refused
-from connectors.hosted.held import Held
 from connectors.laposta import account as laposta
 from connectors.laposta.account import Account
 from connectors.laposta.checks import ACTIVE, COLUMNS, CUSTOM, EMAIL, ID, STATE, UNSUBSCRIBED, UNSUBSCRIBED_AT, check
 from connectors.patience import InDoubt
+from connectors.spooled import Spooled
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
@@ -63,19 +64,28 @@ class Members:
         self._changed = ("", ACTIVE)
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Member]]:  # noqa: ARG002
-        """Yield the members in the order of their ids; the whole list is read, and its declared columns are held, before the first."""
-        first, last = (None, None) if within is None else (str(within.first[0]), str(within.last[0]))
+        """Yield the members in the order of their ids; the whole list is read, and its declared columns are spooled, before the first."""
+        first, last = ("", None) if within is None else (str(within.first[0]), str(within.last[0]))
+        with Spooled[str](self._source.name) as spooled:
 
-        def take(members: Iterator[laposta.Member]) -> Held[str]:
-            held: Held[str] = Held()
-            for member in members:
-                key = member[ID]
-                if first is None or last is None or first <= key <= last:
-                    held.add(key, [member[STATE], *(_said(member, column) for column in self._columns)])
-            return held
+            def take(members: Iterator[laposta.Member]) -> None:
+                spooled.clear()
+                spooled.add(
+                    (member[ID], self._packed(member)) for member in members if first <= member[ID] and (last is None or member[ID] <= last)
+                )
 
-        for page in self._account.members(take).pages(_PAGE):
-            yield [Member(key, str(state), dict(zip(self._columns, values, strict=True))) for key, (state, *values) in page]
+            self._account.members(take)
+            for page in spooled.pages(_PAGE):
+                yield [self._unpacked(key, said) for key, said in page if said is not None]
+
+    def _packed(self, member: laposta.Member) -> bytes:
+        """Return what is declared of a member."""
+        return json.dumps([member[STATE], *(_said(member, column) for column in self._columns)], separators=(",", ":")).encode()
+
+    def _unpacked(self, key: str, said: bytes) -> Member:
+        """Return a member of which that is known."""
+        state, *values = json.loads(said)
+        return Member(key, str(state), dict(zip(self._columns, values, strict=True)))
 
     def get(self, key: Key) -> Member | None:
         """Return one member as it is now."""

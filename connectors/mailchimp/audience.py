@@ -16,6 +16,7 @@ from urllib.parse import quote
 from connectors.hosted import Gone, Refused
 from connectors.http import Answer, InDoubt, Service
 from connectors.mailchimp.columns import ADDRESS, ARCHIVED, HASH, KEY, STATUS, Said
+from connectors.spooled import Spooled
 from worker.errors import ConfigurationError, SourceFailed
 
 PAGE = 1000
@@ -42,9 +43,9 @@ class Audience:
         """Yield every member once, in no order that means anything."""
         yield from self._all(self._fields)
 
-    def keys(self) -> list[str]:
-        """Return the keys of all members, sorted; nothing else is asked for."""
-        return sorted(each[KEY] for each in self._all((KEY,)))
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of all members once, in no order; nothing else is asked for."""
+        yield from (each[KEY] for each in self._all((KEY,)))
 
     def get(self, key: str) -> Said | None:
         """Return a member as it is now; None only when Mailchimp itself says that there is none."""
@@ -114,12 +115,12 @@ class Audience:
 
     def _all(self, fields: Sequence[str]) -> Iterator[Said]:
         """Yield every member once."""
-        met: set[str] = set()
-        yield from self._walked({}, fields, met)
-        if not self._archives:
-            yield from (each for each in self._walked({"status": ARCHIVED}, fields, set()) if each[KEY] not in met)
+        with Spooled[str](self._source) as met, Spooled[str](self._source) as archived:
+            yield from self._walked({}, fields, met)
+            if not self._archives:
+                yield from (each for each in self._walked({"status": ARCHIVED}, fields, archived) if each[KEY] not in met)
 
-    def _walked(self, asked: Mapping[str, str], fields: Sequence[str], met: set[str]) -> Iterator[Said]:
+    def _walked(self, asked: Mapping[str, str], fields: Sequence[str], met: Spooled[str]) -> Iterator[Said]:
         """Yield the members of one list, each once, and remember who was met."""
         for _ in range(_PATIENCE):
             total = yield from self._once_through(asked, fields, met)
@@ -127,7 +128,7 @@ class Audience:
                 return
         raise SourceFailed(f"{self._source}: Mailchimp counts members that it doesn't show, or they change faster than they can be read.")
 
-    def _once_through(self, asked: Mapping[str, str], fields: Sequence[str], met: set[str]) -> Generator[Said, None, int]:
+    def _once_through(self, asked: Mapping[str, str], fields: Sequence[str], met: Spooled[str]) -> Generator[Said, None, int]:
         """Yield the members of one list who were not met; return how many there were all along, by what Mailchimp says."""
         before: set[str] = set()
         at, back, steps = 0, 1, 0
@@ -149,7 +150,7 @@ class Audience:
                 at, back = max(0, at - back), back * 10
                 continue
             new = [each for each in page if each[KEY] not in met]
-            met.update(each[KEY] for each in new)
+            met.add((each[KEY], None) for each in new)
             yield from new
             if len(page) <= 1 or at + len(page) >= total:
                 return fewest

@@ -2,10 +2,9 @@
 
 Threat model. A permanent deletion can't be taken back, and Mailchimp never lets the address be imported again: it is sent for a member
 that was read again directly before, under the hash that was read with it. An update never holds a status, so it subscribes nobody; a
-member whose status is another one afterwards is reported. Pages come in no order of keys, so the records with the lowest keys are kept
-while a list is walked (`_HELD` of them at most, as bytes), given out in order, and the list is walked again for those behind them: no page
-is being read while its records are written. A member that is archived or brought back by somebody else while the lists are walked may be
-met only in the next run.
+member whose status is another one afterwards is reported. Pages come in no order of keys, so all members are read and spooled
+(`connectors.spooled`) before the first is given out: no page is being read while its records are written. A member that is archived or
+brought back by somebody else while the lists are walked may be met only in the next run.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -27,6 +25,7 @@ from connectors.mailchimp import checks, columns
 from connectors.mailchimp.audience import PAGE, Audience, is_busy
 from connectors.mailchimp.columns import ARCHIVED, KEY, STATUS, UNSUBSCRIBED, UNSUBSCRIBED_AT, Said
 from connectors.patience import known_options, limits_of
+from connectors.spooled import Spooled
 from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
@@ -34,7 +33,6 @@ from worker.core.sources import Source
 from worker.errors import ConfigurationError, Problem
 from worker.ports import Connection, Key, KeyRange, Level
 
-_HELD = 25_000
 _CHUNK = 200
 _A_PAGE = 10
 """As many single members take about as long as a page of them."""
@@ -90,14 +88,14 @@ class Members:
         self._source = source
         self._service = service
         self._encrypted = encrypted
-        self._index: tuple[list[str], float] | None = None
+        self._index: tuple[Spooled[str], float] | None = None
         self._archives = source.options.get("delete") == checks.ARCHIVE
         self.level = Level.SOFT if self._archives else Level.PERMANENT
         fields = columns.wanted([each.column for each in source.fields])
         self._audience = Audience(source.name, service, source.table, fields, archives=self._archives)
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Member]]:  # noqa: ARG002 - it can't be asked for
-        """Yield the members in the order of their keys; each walk through the lists ends before its records are given out.
+        """Yield the members in the order of their keys; the walk through the lists ends before any is given out.
 
         A range of a large audience is not walked for but asked for, member by member: who came since its keys were listed is left out.
         """
@@ -106,15 +104,10 @@ class Members:
             found = [self.get((key,)) for key in near]
             yield [each for each in found if each is not None]
             return
-        after: str | None = None
-        while True:
-            held, goes_on = self._lowest(after, within)
-            keys = sorted(held)
-            for start in range(0, len(keys), _CHUNK):
-                yield [Member(json.loads(held.pop(key))) for key in keys[start : start + _CHUNK]]
-            if not goes_on:
-                return
-            after = keys[-1]
+        with Spooled[str](self._source.name) as spooled:
+            spooled.add((str(said[KEY]), json.dumps(said).encode()) for said in self._audience.members() if self._is_wanted(said, within))
+            for page in spooled.pages(_CHUNK):
+                yield [Member(json.loads(said)) for _, said in page if said is not None]
 
     def get(self, key: Key) -> Member | None:
         """Return one member as it is now."""
@@ -181,35 +174,42 @@ class Members:
         return [f"Mailchimp: {account} needs an API key of a user who may see the audience, change and delete its members (manager)."]
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, and of what is remembered."""
         self._service.close()
+        self._forget()
 
     def _near(self, within: KeyRange) -> list[str] | None:
         """Return the keys of a range where it takes less to ask for each of them than to walk through all members, else None."""
         if self._index is None or time.monotonic() > self._index[1]:
-            self._index = None
+            self._forget()
             if self._audience.count() < _LARGE:
                 return None
-            self._index = (self._audience.keys(), time.monotonic() + _FRESH)
+            self._index = (self._listed(), time.monotonic() + _FRESH)
         keys = self._index[0]
-        near = keys[bisect_left(keys, str(within.first[0])) : bisect_right(keys, str(within.last[0]))]
-        return near if len(near) * PAGE <= len(keys) * _A_PAGE else None
+        most = len(keys) * _A_PAGE // PAGE
+        near = keys.between(str(within.first[0]), str(within.last[0]), most + 1)
+        return near if len(near) <= most else None
 
-    def _lowest(self, after: str | None, within: KeyRange | None) -> tuple[dict[str, bytes], bool]:
-        """Walk through the members once; return those with the lowest keys behind `after`, and whether there are others behind them."""
-        held: dict[str, bytes] = {}
-        limit: str | None = None
-        for said in self._audience.members():
-            key = said[KEY]
-            if (after is not None and key <= after) or (limit is not None and key > limit):
-                continue
-            if self._is_ours(said) and (within is None or within.first <= (key,) <= within.last):
-                held[key] = json.dumps(said).encode()
-                if len(held) > _HELD + _HELD // 8:
-                    lowest = sorted(held)[:_HELD]
-                    limit = lowest[-1]
-                    held = {each: held[each] for each in lowest}
-        return held, limit is not None
+    def _listed(self) -> Spooled[str]:
+        """Return the keys of all members; whoever asks closes them."""
+        spooled = Spooled[str](self._source.name)
+        try:
+            spooled.add((key, None) for key in self._audience.keys())  # noqa: SIM118 - it is no table
+        except BaseException:
+            # Half a list of keys would look like all of them.
+            spooled.close()
+            raise
+        return spooled
+
+    def _forget(self) -> None:
+        """Let go of the keys that are remembered."""
+        if self._index is not None:
+            self._index[0].close()
+            self._index = None
+
+    def _is_wanted(self, said: Said, within: KeyRange | None) -> bool:
+        """Whether a member is a record, and lies in a range."""
+        return self._is_ours(said) and (within is None or within.first <= (said[KEY],) <= within.last)
 
     def _is_ours(self, said: Said) -> bool:
         """Whether a member is a record: an archived one is not, where that is what deleting means."""

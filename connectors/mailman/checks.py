@@ -98,7 +98,7 @@ def check(kind: Kind, source: Source, server: Server, policy: Policy | None, *, 
     if version is None or "mailman_version" not in version:
         return [Problem(source.name, "what answers at the address is not Mailman's REST API.", "Set the address in the settings.")], []
     if kind is not LEFTOVERS and server.get(f"/lists/{list_of(source)}") is None:
-        known = difflib.get_close_matches(list_of(source), sorted(server.listed("/lists", "list_id")), n=1)
+        known = difflib.get_close_matches(list_of(source), server.keys("/lists", "list_id"), n=1)
         hint = f"Did you mean {known[0]!r}?" if known else "Set the table to the list's id: news.example.com."
         return [Problem(f"{source.name}.table", "Mailman has no such list.", hint)], []
     problems = [] if policy is None else [*_treatments(source, kind, policy)]

@@ -9,7 +9,10 @@ from __future__ import annotations
 from connectors.mailman.checks import LEFTOVERS
 from connectors.mailman.records import Entries, Entry, found
 from connectors.mailman.server import ROLES, path_of, user_of
+from connectors.spooled import Spooled
 from worker.core.facts import UNREADABLE, Raw
+
+_AT_ONCE = 1_000
 
 
 class Leftovers(Entries):
@@ -17,13 +20,19 @@ class Leftovers(Entries):
 
     kind = LEFTOVERS
 
-    def _keys(self) -> list[str]:
-        left = set(self._server.listed("/addresses", "email"))
-        for list_id in self._server.listed("/lists", "list_id"):
-            left.difference_update(self._server.listed(f"/lists/{list_id}/requests", "token", "email").values())
+    def _list_keys(self, into: Spooled[str]) -> None:
+        self._server.list_keys("/addresses", "email", into)
+        for list_id in self._server.keys("/lists", "list_id"):
+            self._leave_out(f"/lists/{list_id}/requests", "token", into)
             for role in ROLES:
-                left.difference_update(self._server.listed(f"/lists/{list_id}/roster/{role}", "member_id", "email").values())
-        return sorted(left)
+                self._leave_out(f"/lists/{list_id}/roster/{role}", "member_id", into)
+
+    def _leave_out(self, path: str, key: str, into: Spooled[str]) -> None:
+        """Leave out the addresses that stand in a collection."""
+        with Spooled[str](self._source.name) as used:
+            self._server.list_keys(path, key, used, "email")
+            for page in used.pages(_AT_ONCE):
+                into.remove(email.decode() for _, email in page if email is not None)
 
     def _entry(self, key: str) -> Entry | None:
         told = self._server.get(path_of(key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import ClassVar
 from connectors.hosted import Gone, Refused
 from connectors.mailman.checks import Kind, check
 from connectors.mailman.server import Json, Server
+from connectors.spooled import Spooled
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
@@ -43,8 +45,8 @@ class Entries(ABC):
         self._encrypted = encrypted
 
     @abstractmethod
-    def _keys(self) -> list[str]:
-        """Return the keys of all records, sorted."""
+    def _list_keys(self, into: Spooled[str]) -> None:
+        """Put the keys of all records into what may hold many."""
 
     @abstractmethod
     def _entry(self, key: str) -> Entry | None:
@@ -62,26 +64,30 @@ class Entries(ABC):
     def gone(self, item: Entry) -> bool:
         """Whether a record is gone; see `Records.gone`."""
 
-    def _whole(self) -> list[Entry] | None:
-        """Return all records by one request; None where there are too many, or it can't be done."""
-        return None
+    def _list_entries(self, into: Spooled[str]) -> None:
+        """Put all records into what may hold many, as `Server.list_entries` does; only their keys where no listing tells enough."""
+        with Spooled[str](self._source.name) as keys:
+            self._list_keys(keys)
+            for page in keys.pages(_AT_ONCE):
+                into.add((key, None) for key, _ in page)
+
+    def _told(self, key: str, said: bytes) -> Entry:
+        """Return a record out of what a listing said."""
+        return Entry(key, json.loads(said))
 
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Entry]]:  # noqa: ARG002
-        """Yield the records in the order of their keys: all at once when they are few enough, else their keys and then each.
+        """Yield the records in the order of their keys: as a listing of them all told them, and each that it could not tell as it is now.
 
-        Of a batch only the keys are listed, as of what is too much to be held; those that went since are left out.
+        Of a batch only the keys are listed, and then each is read; those that went since are left out.
         """
-        whole = self._whole() if within is None else None
-        if whole is not None:
-            whole.sort(key=lambda each: each.key)
-            yield from (whole[start : start + _AT_ONCE] for start in range(0, len(whole), _AT_ONCE))
-            return
-        keys = self._keys()
-        if within is not None:
-            keys = [each for each in keys if within.first <= (each,) <= within.last]
-        for start in range(0, len(keys), _AT_ONCE):
-            found = [self._entry(each) for each in keys[start : start + _AT_ONCE]]
-            yield [each for each in found if each is not None]
+        with Spooled[str](self._source.name) as spooled:
+            (self._list_entries if within is None else self._list_keys)(spooled)
+            for page in spooled.pages(_AT_ONCE):
+                if within is None:
+                    found = [self._entry(key) if said is None else self._told(key, said) for key, said in page]
+                else:
+                    found = [self._entry(key) for key, _ in page if within.first <= (key,) <= within.last]
+                yield [each for each in found if each is not None]
 
     def get(self, key: Key) -> Entry | None:
         """Return one record as it is now."""

@@ -2,56 +2,69 @@
 
 Mailman pages by number, in the order of addresses, and whoever unsubscribes moves all behind. A listing is believed when every page says
 the same total, as many entries were met, and the last one of each page still stands where it stood after the next page was read. Else it is
-made again.
+made again, of the keys alone: what was told of those that are still there counts, whatever page it stood on.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from connectors.hosted import Gone, Refused
 from connectors.http import Answer, InDoubt, Service
+from connectors.spooled import Spooled
 from worker.errors import ConfigurationError, SourceFailed
-
-T = TypeVar("T")
 
 Json = Mapping[str, Any]
 
 ROLES = ("member", "nonmember", "owner", "moderator")
 _PATIENCE = 5
 _KEYS = 10
-_HELD = 5_000
 _NOT_FOUND = 404
 _NO_CONTENT = 204
+_CHUNK = 1_000
 
 
 class Server:
     """The requests that are sent to one Mailman.
 
-    page -- how many entries are asked for at once, of keys ten times as many; held -- how many are held at most, keys not counted.
+    page -- how many entries are asked for at once, of keys ten times as many.
     """
 
-    def __init__(self, source: str, service: Service, *, page: int, held: int = _HELD) -> None:
+    def __init__(self, source: str, service: Service, *, page: int) -> None:
         self._source = source
         self._service = service
         self._page = page
-        self._held = held
 
-    def listed(self, path: str, key: str, other: str | None = None) -> dict[str, str]:
-        """Return the keys of a collection, each with another attribute of the entry; key, other -- the names of their attributes."""
+    def list_keys(self, path: str, key: str, into: Spooled[str], other: str | None = None) -> None:
+        """Put the keys of a collection into what may hold many, each with another attribute; key, other -- the names of these."""
         kept = other or key
         # Of members Mailman tells the attributes that it is asked for, ten times as fast; of others always all.
         fields = [key, kept] if "/roster/" in path else []
-        return self._believed(path, key, lambda entry: self.said(entry, kept), page=self._page * _KEYS, fields=fields)
+        for _ in range(_PATIENCE):
+            if self._pass(path, key, into, lambda entry: self.said(entry, kept).encode(), page=self._page * _KEYS, fields=fields):
+                return
+        raise SourceFailed(f"{self._source}: records came and went faster than they can be listed; try again later.")
 
-    def whole(self, path: str, key: str) -> list[Json] | None:
-        """Return all entries of a collection; None when they are too many to be held."""
-        if self.total(path) > self._held:
-            return None
-        return list(self._believed(path, key, lambda entry: entry, page=self._page, fields=[]).values())
+    def list_entries(self, path: str, key: str, into: Spooled[str]) -> None:
+        """Put all entries of a collection by their keys, as JSON, into what may hold many; of some perhaps nothing but the key."""
+        if self._pass(path, key, into, _packed, page=self._page, fields=[], through=True):
+            return
+        with Spooled[str](self._source) as there:
+            self.list_keys(path, key, there)
+            for page in into.pages(_CHUNK):
+                into.remove(each for each, _ in page if each not in there)
+            for page in there.pages(_CHUNK):
+                into.add((each, None) for each, _ in page if each not in into)
+
+    def keys(self, path: str, key: str) -> list[str]:
+        """Return the keys of a collection of which there are few."""
+        with Spooled[str](self._source) as found:
+            self.list_keys(path, key, found)
+            return [each for page in found.pages(_CHUNK) for each, _ in page]
 
     def total(self, path: str) -> int:
         """Return how many entries a collection has."""
@@ -129,29 +142,30 @@ class Server:
         hosts = [quote(self.said(each, "mail_host"), safe="") for each in self.entries("/domains")]
         return frozenset(self.said(each, "user_id") for host in hosts for each in self.entries(f"/domains/{host}/owners"))
 
-    def _believed(self, path: str, key: str, kept: Callable[[Json], T], *, page: int, fields: Sequence[str]) -> dict[str, T]:
-        """Return by its key what is kept of every entry, from a listing during which nothing moved."""
-        for _ in range(_PATIENCE):
-            found = self._pass(path, key, kept, page, fields)
-            if found is not None:
-                return found
-        raise SourceFailed(f"{self._source}: records came and went faster than they can be listed; try again later.")
-
-    def _pass(self, path: str, key: str, kept: Callable[[Json], T], size: int, fields: Sequence[str]) -> dict[str, T] | None:
-        """Return what one listing says, or None when entries moved meanwhile."""
-        found: dict[str, T] = {}
-        first, page, last = None, 1, None
+    def _pass(
+        self,
+        path: str,
+        key: str,
+        into: Spooled[str],
+        kept: Callable[[Json], bytes],
+        *,
+        page: int,
+        fields: Sequence[str],
+        through: bool = False,
+    ) -> bool:
+        """Hold what one listing says; False when entries moved meanwhile. through -- whether it goes on then all the same."""
+        into.clear()
+        first, number, last, moved = None, 1, None, False
         while True:
-            total, entries = self._part(path, {"count": size, "page": page, "fields": fields})
+            total, entries = self._part(path, {"count": page, "page": number, "fields": fields})
             first = total if first is None else first
-            if total != first or (last is not None and not self._stands(path, key, (page - 1) * size, last)):
-                return None
-            found.update((self.said(each, key), kept(each)) for each in entries)
-            if page * size >= total:
-                return found if len(found) == total else None
-            if not entries:
-                return None
-            last, page = self.said(entries[-1], key), page + 1
+            moved = moved or total != first or (last is not None and not self._stands(path, key, (number - 1) * page, last))
+            if moved and not through:
+                return False
+            into.add((self.said(each, key), kept(each)) for each in entries)
+            if number * page >= total or not entries:
+                return not moved and number * page >= total and len(into) == total
+            last, number = self.said(entries[-1], key), number + 1
 
     def _stands(self, path: str, key: str, number: int, last: str) -> bool:
         """Whether the entry with a number still is the one that was met as that."""
@@ -193,6 +207,11 @@ class Server:
         if answer.status != _NO_CONTENT:
             raise InDoubt(f"{self._source}: the answer to a change is not Mailman's.")
         return True
+
+
+def _packed(entry: Json) -> bytes:
+    """Return an entry as bytes."""
+    return json.dumps(entry, separators=(",", ":")).encode()
 
 
 def _is_none(answer: Answer) -> bool:

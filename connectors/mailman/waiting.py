@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from connectors.mailman.checks import REQUESTS, list_of
 from connectors.mailman.records import Entries, Entry, found
+from connectors.spooled import Spooled
 
 
 class Requests(Entries):
@@ -20,12 +21,11 @@ class Requests(Entries):
     def _path(self) -> str:
         return f"/lists/{list_of(self._source)}/requests"
 
-    def _keys(self) -> list[str]:
-        return sorted(self._server.listed(self._path, "token"))
+    def _list_keys(self, into: Spooled[str]) -> None:
+        self._server.list_keys(self._path, "token", into)
 
-    def _whole(self) -> list[Entry] | None:
-        waiting = self._server.whole(self._path, "token")
-        return None if waiting is None else [Entry(self._server.said(each, "token"), each) for each in waiting]
+    def _list_entries(self, into: Spooled[str]) -> None:
+        self._server.list_entries(self._path, "token", into)
 
     def _entry(self, key: str) -> Entry | None:
         told = self._server.get(f"{self._path}/{quote(key, safe='')}")

@@ -21,7 +21,7 @@ _SAMPLE = 100
 def check(source: Source, layout: Layout, storage: Storage, view: View, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
     """Return (what makes the source unusable, what a person should know)."""
     problems, known = storage.check(policy)
-    names = storage.dossiers()
+    others = storage.dossiers(lambda names: sum(not is_dossier(name) for name in names))
     sample = list(islice(view.dossiers(), _SAMPLE))
     writes = policy is not None and _writes_fields(policy)
     problems = [
@@ -29,7 +29,7 @@ def check(source: Source, layout: Layout, storage: Storage, view: View, policy: 
         *_declared(source, layout),
         *(_treated(source, layout, view, policy) if policy is not None and writes else ()),
     ]
-    return problems, [*known, *_columns(source, layout, sample), *_surroundings(source, names, sample)]
+    return problems, [*known, *_columns(source, layout, sample), *_surroundings(source, others, sample)]
 
 
 def _declared(source: Source, layout: Layout) -> Iterator[Problem]:
@@ -74,7 +74,7 @@ def _columns(source: Source, layout: Layout, sample: list[Dossier]) -> Iterator[
             yield Problem(f"{source.name}.{field.name}", f"none of the first {len(sample)} sidecars has {field.column!r}.", hint)
 
 
-def _surroundings(source: Source, names: list[str], sample: list[Dossier]) -> Iterator[Problem]:
+def _surroundings(source: Source, others: int, sample: list[Dossier]) -> Iterator[Problem]:
     """Find what a person should know about the folder."""
     if not sample:
         yield Problem(source.name, "there is no dossier.", "Look whether the address and the table are right.")
@@ -86,6 +86,5 @@ def _surroundings(source: Source, names: list[str], sample: list[Dossier]) -> It
     if marked:
         what = f"{marked} of the first {len(sample)} dossiers were deleted by somebody, and their earlier versions are still there."
         yield Problem(source.name, what, "They are records like others; the policy decides when they go for good.")
-    others = sum(not is_dossier(name) for name in names)
     if others:
         yield Problem(source.name, f"{others} folders have no name, or one that begins with a dot; they are no dossiers.")

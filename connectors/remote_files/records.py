@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.application_files.facts import field_values, said_in
 from connectors.application_files.layout import Layout
+from connectors.remote_files.ahead import Ahead
 from connectors.remote_files.storage import Gone, Refused, Storage, Stored
+from connectors.spooled import Spooled
 from worker.core.facts import Raw
 from worker.errors import SourceFailed
 from worker.ports import KeyRange
 
+_PAGE = 250
 _TRIES = 3
 
 
@@ -48,36 +51,43 @@ class View:
         self._layout = layout
         self._storage = storage
 
-    def keys(self, within: KeyRange | None = None) -> list[str]:
-        """Return the keys of all dossiers in order; only these are held of all dossiers at once."""
-        found = sorted({name for name in self._storage.dossiers() if is_dossier(name)})
-        if within is None:
-            return found
-        first, last = str(within.first[0]), str(within.last[0])
-        return [key for key in found if first <= key <= last]
+    def keys(self, within: KeyRange | None = None) -> Iterator[list[str]]:
+        """Yield pages of the keys of all dossiers in order; none begins before the names of all are known, which are held on a disk."""
+        first, last = ("", None) if within is None else (str(within.first[0]), str(within.last[0]))
+        with Spooled[str](self._source) as spooled:
+
+            def take(names: Iterator[str]) -> None:
+                spooled.clear()
+                spooled.add((each, None) for each in names if is_dossier(each) and first <= each and (last is None or each <= last))
+
+            self._storage.dossiers(take)
+            for page in spooled.pages(_PAGE):
+                yield [key for key, _ in page]
 
     def dossiers(self, within: KeyRange | None = None) -> Iterator[Dossier]:
-        """Yield every dossier in key order; one that goes in the meantime is left out."""
-        for key in self.keys(within):
-            dossier = self.dossier(key)
-            if dossier is not None:
-                yield dossier
+        """Yield every dossier in key order, a few read ahead; one that goes in the meantime is left out."""
+        with Ahead(self._storage.at_once) as ahead:
+            for keys in self.keys(within):
+                known = self._storage.several(keys)
+                for dossier in ahead.each(keys, lambda key, known=known: self.dossier(key, known.get(key))):  # type: ignore[misc]
+                    if dossier is not None:
+                        yield dossier
 
-    def dossier(self, key: str) -> Dossier | None:
-        """Return one dossier, None when there is none."""
+    def dossier(self, key: str, known: Sequence[Stored] | None = None) -> Dossier | None:
+        """Return one dossier, None when there is none; known -- what it held a moment ago, where that is known."""
         if not is_dossier(key):
             return None
         for _ in range(_TRIES):
             try:
-                return self._read(key)
+                return self._read(key, known)
             except Gone:
-                continue
+                known = None
         raise SourceFailed(f"{self._source}: a dossier changes faster than it can be read. Try again later.")
 
-    def _read(self, key: str) -> Dossier | None:
+    def _read(self, key: str, known: Sequence[Stored] | None) -> Dossier | None:
         """Return one dossier; Gone when it changed while it was read."""
         try:
-            contents = tuple(self._storage.contents(key))
+            contents = tuple(self._storage.contents(key) if known is None else known)
         except Refused:
             return Dossier(key, field_values(self._layout, key, None, None), b"", (), None, None, readable=False)
         if not contents:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -32,6 +34,11 @@ from worker.ports import Level
 
 PAGE: Final = 1000
 """The most that S3 lists, or deletes, in one request."""
+_AT_ONCE = 8
+_LETTERS = 20
+"""About how many different letters may stand in one place of a name."""
+
+T = TypeVar("T")
 
 _SIGN_IN = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidSecurity", "RequestTimeTooSkewed",
@@ -55,6 +62,7 @@ class Bucket:
     """A part of a bucket in which every folder is a dossier. prefix -- '' or ending in a slash."""
 
     level = Level.PERMANENT
+    at_once = _AT_ONCE
 
     def __init__(self, source: str, bucket: str, prefix: str, options: Mapping[str, str], limits: Limits) -> None:
         self._source = source
@@ -62,31 +70,71 @@ class Bucket:
         self._prefix = prefix
         self._limits = limits
         self._locking: bool | None = None
+        # How many letters the names of dossiers have to have in common so that a page holds all of them; found out while reading.
+        self._alike = 1
         self._filesystem = self._opened(options)
 
-    def dossiers(self) -> list[str]:
-        """Return the names of all folders; the least that S3 lists is a page of them."""
-        found: list[str] = []
-        for page in self._pages(Prefix=self._prefix, Delimiter="/"):
-            found += [self._told(each, "Prefix").removeprefix(self._prefix)[:-1] for each in page.get("CommonPrefixes", ())]
-        return found
+    def dossiers(self, take: Callable[[Iterator[str]], T]) -> T:
+        """Return what `take` makes of the names of all folders; the least that S3 lists is a page of them."""
+        pages = self._pages(Prefix=self._prefix, Delimiter="/")
+        return take(self._told(each, "Prefix").removeprefix(self._prefix)[:-1] for page in pages for each in page.get("CommonPrefixes", ()))
+
+    def several(self, dossiers: Sequence[str]) -> Mapping[str, list[Stored]]:
+        """Return what those dossiers hold that fit on one page of a listing together with their neighbours, which begin alike.
+
+        A page that is not the last one is thrown away, and fewer are asked for: not every server that speaks S3 goes on where a page ended
+        (SeaweedFS leaves out objects when a page ends in a folder `a-b` and there is a folder `a`).
+        """
+        found: dict[str, list[Stored]] = {}
+        left = sorted(dossiers)
+        while left:
+            beginning = left[0][: self._alike]
+            some = [each for each in left if each.startswith(beginning)]
+            shared = _shared(some[0], some[-1])
+            page = next(self._pages(Prefix=f"{self._prefix}{shared}")) if len(some) > 1 else {}
+            if page.get("IsTruncated"):
+                self._alike = len(shared) + 1
+                # A name with which others begin can't be told from them by its letters.
+                left = left[1:] if left[0] == shared else left
+                continue
+            # Reckoned with ten or twenty times as many when one letter fewer has to be alike.
+            met = self._sorted_out(page, {f"{self._prefix}{each}/": each for each in some}, found)
+            if page and met < PAGE // _LETTERS and self._alike > 1:
+                self._alike -= 1
+            left = left[len(some) :]
+        return {name: sorted(stored, key=_path_of) for name, stored in found.items()}
+
+    def _sorted_out(self, page: Mapping[str, Any], folders: Mapping[str, str], found: dict[str, list[Stored]]) -> int:
+        """Add what stands on a page to the dossiers in whose folders it is; return how much there was."""
+        met = 0
+        for key, stored in self._stored(page):
+            met += 1
+            folder = key[: key.find("/", len(self._prefix)) + 1]
+            if folder in folders:
+                found.setdefault(folders[folder], []).append(replace(stored, path=key.removeprefix(folder)))
+        return met
 
     def contents(self, dossier: str) -> list[Stored]:
         """Return every version and every mark of deletion under a dossier's prefix."""
         within = f"{self._prefix}{dossier}/"
         found = []
         for page in self._pages(Prefix=within):
-            for kind in ("Versions", "DeleteMarkers"):
-                for each in page.get(kind, ()):
-                    key, version, changed = (self._told(each, name) for name in ("Key", "VersionId", "LastModified"))
-                    if not key.startswith(within):
-                        raise self._no_s3()
-                    is_file = kind == "Versions"
-                    tag = f"{self._told(each, 'ETag')} {self._told(each, 'Size')}" if is_file else ""
-                    current = is_file and bool(self._told(each, "IsLatest"))
-                    found.append(Stored(key.removeprefix(within), version, tag, changed, is_file, current))
+            for key, stored in self._stored(page):
+                if not key.startswith(within):
+                    raise self._no_s3()
+                found.append(replace(stored, path=key.removeprefix(within)))
         # Sorting keeps the order of what is equal; S3 lists the newest version first.
-        return sorted(found, key=lambda each: each.path)
+        return sorted(found, key=_path_of)
+
+    def _stored(self, page: Mapping[str, Any]) -> Iterator[tuple[str, Stored]]:
+        """Yield every version and every mark of deletion on a page of a listing with its key, which is its path for now."""
+        for kind in ("Versions", "DeleteMarkers"):
+            for each in page.get(kind, ()):
+                key, version, changed = (self._told(each, name) for name in ("Key", "VersionId", "LastModified"))
+                is_file = kind == "Versions"
+                tag = f"{self._told(each, 'ETag')} {self._told(each, 'Size')}" if is_file else ""
+                current = is_file and bool(self._told(each, "IsLatest"))
+                yield key, Stored(key, version, tag, changed, is_file, current)
 
     def read(self, dossier: str, stored: Stored) -> bytes:
         """Return the content of one version."""
@@ -314,6 +362,7 @@ class Bucket:
         )
 
 
+_path_of = attrgetter("path")
 _MARKERS = (("KeyMarker", "NextKeyMarker"), ("VersionIdMarker", "NextVersionIdMarker"))
 
 
@@ -338,6 +387,11 @@ async def _closed(filesystem: S3FileSystem) -> None:
     """Close the connections, if there were any."""
     client = await filesystem.set_session()
     await client.__aexit__(None, None, None)
+
+
+def _shared(first: str, last: str) -> str:
+    """Return what two texts, and all that stand between them in order, begin with."""
+    return first[: next((number for number, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]
 
 
 def _word(said: object) -> str:

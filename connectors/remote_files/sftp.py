@@ -17,7 +17,8 @@ import logging
 import posixpath
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -56,6 +57,7 @@ class Folder:
     """A folder of a host in which every folder is a dossier. path -- absolute, or below where the account arrives."""
 
     level = Level.PERMANENT
+    at_once = 1
 
     def __init__(self, source: str, host: Host, path: str, limits: Limits) -> None:
         self._source = source
@@ -66,9 +68,13 @@ class Folder:
         self._client: paramiko.SSHClient | None = None
         self._sftp: paramiko.SFTPClient | None = None
 
-    def dossiers(self) -> list[str]:
-        """Return the names of all folders; links to folders are none."""
-        return [each.filename for each in self._top() if _is(each, stat.S_ISDIR)]
+    def dossiers(self, take: Callable[[Iterator[str]], T]) -> T:
+        """Return what `take` makes of the names of all folders; links to folders are none."""
+        return self._top(lambda entries: take(each.filename for each in entries if _is(each, stat.S_ISDIR)))
+
+    def several(self, dossiers: Sequence[str]) -> Mapping[str, list[Stored]]:  # noqa: ARG002
+        """Return nothing: a host tells what is in one folder."""
+        return {}
 
     def contents(self, dossier: str) -> list[Stored]:
         """Return all that a dossier holds, itself among it."""
@@ -88,7 +94,8 @@ class Folder:
             if not _is(about, stat.S_ISREG) or (about.st_size or 0) > LARGEST_SIDECAR:
                 raise Refused("no file that a sidecar can be")
             with sftp.open(path, "rb") as file:
-                said: bytes = file.read()
+                # Of a size that is known one request is enough; without it a second one would look for more.
+                said: bytes = file.read(about.st_size)
                 return said
 
         return self._call(content)
@@ -132,14 +139,14 @@ class Folder:
 
     def check(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:  # noqa: ARG002
         """Return (what makes the source unusable, what a person should know); a host doesn't say what an account may do."""
-        top = self._top()
+        kinds = self._top(lambda entries: Counter(stat.S_IFMT(each.st_mode or 0) for each in entries))
         known = []
-        links = sum(_is(each, stat.S_ISLNK) for each in top)
+        links = kinds.pop(stat.S_IFLNK, 0)
         if links:
             known.append(
                 Problem(self._source, f"{links} entries beside the dossiers are links; they are not followed, and are no dossiers.")
             )
-        stray = len(top) - links - sum(_is(each, stat.S_ISDIR) for each in top)
+        stray = kinds.total() - kinds[stat.S_IFDIR]
         if stray:
             hint = "Put them into a dossier or remove them."
             known.append(Problem(self._source, f"{stray} files lie beside the dossiers; no policy reaches them.", hint))
@@ -156,10 +163,10 @@ class Folder:
             self._client.close()
         self._client = self._sftp = None
 
-    def _top(self) -> list[paramiko.SFTPAttributes]:
-        """Return what the folder with the dossiers holds."""
+    def _top(self, take: Callable[[Iterator[paramiko.SFTPAttributes]], T]) -> T:
+        """Return what `take` makes of what the folder with the dossiers holds, told in pieces; one is asked for at a time."""
         try:
-            return self._call(lambda sftp: sftp.listdir_attr(self._path))
+            return self._call(lambda sftp: take(sftp.listdir_iter(self._path, read_aheads=1)))
         except Gone:
             raise ConfigurationError(f"{self._source}: there is no such folder on the host. Correct the address or the table.") from None
         except Refused as error:
@@ -213,14 +220,23 @@ class Folder:
             return act(sftp)
         except _BROKEN as error:
             self.close()
-            what = f"{self._source}: the host gave no answer ({type(error).__name__})"
-            raise (InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."))) from None
+            raise self._no_answer(error, writes=writes) from None
         except UnicodeError:
             raise Refused("a name that is no text") from None
         except OSError as error:
             if error.errno == errno.ENOENT:
                 raise Gone from None
+            channel = sftp.get_channel()
+            if error.errno is None and (channel is None or channel.closed):
+                # A listing takes a connection that ends for its own end, and finds out when it closes the folder.
+                self.close()
+                raise self._no_answer(error, writes=writes) from None
             raise Refused("SFTP permission denied" if error.errno == errno.EACCES else "SFTP failure") from None
+
+    def _no_answer(self, error: Exception, *, writes: bool) -> Exception:
+        """Return what it means that the connection broke."""
+        what = f"{self._source}: the host gave no answer ({type(error).__name__})"
+        return InDoubt(f"{what} to a change.") if writes else Again(SourceFailed(f"{what}."))
 
     def _connected(self) -> paramiko.SFTPClient:
         """Return the connection, made anew when there is none."""

@@ -6,13 +6,15 @@ No error text and no answer holds the name of a dossier or a file, which are oft
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from worker.core.model import Policy
 from worker.errors import Problem
 from worker.ports import Level
+
+T = TypeVar("T")
 
 LARGEST_SIDECAR = 64 * 1024 * 1024
 
@@ -52,13 +54,22 @@ class Stored:
 class Storage(Protocol):
     """One folder of dossiers in some system. Every method may raise Retriable, SourceFailed and ConfigurationError.
 
-    level -- how gone is what was removed.
+    level -- how gone is what was removed; at_once -- how many dossiers may be read at the same time, by as many threads.
     """
 
     level: Level
+    at_once: int
 
-    def dossiers(self) -> list[str]:
-        """Return the names of all folders, those that only hold old versions included; in no order."""
+    def dossiers(self, take: Callable[[Iterator[str]], T]) -> T:
+        """Return what `take` makes of the names of all folders, those that only hold old versions included; in no order.
+
+        They are handed over as they arrive, and not held. When the connection breaks they are asked for anew: `take` may be called again,
+        begins from the beginning then, and goes through all of them.
+        """
+        ...  # pragma: no cover
+
+    def several(self, dossiers: Sequence[str]) -> Mapping[str, list[Stored]]:
+        """Return `contents` of those of these dossiers that can be had with fewer requests than one each; of others nothing is said."""
         ...  # pragma: no cover
 
     def contents(self, dossier: str) -> list[Stored]:

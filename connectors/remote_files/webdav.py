@@ -8,14 +8,15 @@ share: every one is quoted, none is joined as text, and an answer about somethin
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from connectors.http import Answer, Service
 from connectors.patience import InDoubt
@@ -24,6 +25,9 @@ from worker.core.model import Policy
 from worker.errors import ConfigurationError, Problem, RetentionError, SourceFailed
 from worker.ports import Level
 
+T = TypeVar("T")
+
+_AT_ONCE = 4
 _DEEPEST = 100
 _MULTISTATUS, _NOT_FOUND, _CHANGED = 207, 404, 412
 _ASKED = (
@@ -47,6 +51,8 @@ class _Entry:
 class Share:
     """A folder of a share in which every folder is a dossier. folder -- its path below the service's address, without slashes around it."""
 
+    at_once = _AT_ONCE
+
     def __init__(self, source: str, service: Service, root: str, folder: str, *, level: Level, encrypted: bool) -> None:
         self.level = level
         self._source = source
@@ -55,9 +61,13 @@ class Share:
         self._folder = [part for part in folder.split("/") if part]
         self._encrypted = encrypted
 
-    def dossiers(self) -> list[str]:
-        """Return the names of all folders."""
-        return [each.name for each in self._top() if each.is_folder and each.name]
+    def dossiers(self, take: Callable[[Iterator[str]], T]) -> T:
+        """Return what `take` makes of the names of all folders."""
+        return self._top(lambda entries: take(each.name for each in entries if each.is_folder))
+
+    def several(self, dossiers: Sequence[str]) -> Mapping[str, list[Stored]]:  # noqa: ARG002
+        """Return nothing: a share tells what is in one folder."""
+        return {}
 
     def contents(self, dossier: str) -> list[Stored]:
         """Return all files and folders of a dossier, itself among them."""
@@ -108,12 +118,11 @@ class Share:
 
     def check(self, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:  # noqa: ARG002
         """Return (what makes the source unusable, what a person should know); a share doesn't say what an account may do."""
-        top = list(self._top())
+        stray = self._top(lambda entries: sum(not each.is_folder for each in entries))
         known = []
         if not self._encrypted:
             what = "the address is not encrypted: the password and all files can be read on the way."
             known.append(Problem(self._source, what, "Use https."))
-        stray = sum(not each.is_folder for each in top)
         if stray:
             hint = "Put them into a dossier or remove them."
             known.append(Problem(self._source, f"{stray} files lie beside the dossiers; no policy reaches them.", hint))
@@ -129,10 +138,10 @@ class Share:
         """Let go of the connections."""
         self._service.close()
 
-    def _top(self) -> list[_Entry]:
-        """Return what the folder with the dossiers holds."""
+    def _top(self, take: Callable[[Iterator[_Entry]], T]) -> T:
+        """Return what `take` makes of what the folder with the dossiers holds, itself not among it."""
         try:
-            return [each for each in self._listed(self._path("", "")) if each.name]
+            return self._listed(self._path("", ""), lambda entries: take(each for each in entries if each.name))
         except Gone:
             raise ConfigurationError(f"{self._source}: there is no such folder on the share. Correct its address or table.") from None
         except Refused as error:
@@ -143,7 +152,7 @@ class Share:
         if len(folders) > _DEEPEST:
             raise Refused("too deep")
         inside = "/".join(folders)
-        for each in self._listed(self._path(dossier, inside)):
+        for each in self._listed(self._path(dossier, inside), list):
             path = "/".join((*folders, each.name)) if each.name else inside
             if not each.name:
                 yield Stored(path, readable=False, depth=len(folders) + 1, locked=each.locked)
@@ -155,22 +164,43 @@ class Share:
     def _holds_something(self, dossier: str, folder: Stored) -> bool:
         """Whether a folder holds anything now."""
         try:
-            return any(each.name for each in self._listed(self._path(dossier, folder.path)))
+            return self._listed(self._path(dossier, folder.path), lambda entries: sum(bool(each.name) for each in entries)) > 0
         except Gone:
             return False
 
-    def _listed(self, path: str) -> list[_Entry]:
-        """Return what is in a folder, and the folder itself; Gone when there is none, Refused when it may not be listed."""
-        answer = self._service.read(path, method="PROPFIND", content=_ASKED, headers={"Depth": "1", "Content-Type": "application/xml"})
+    def _listed(self, path: str, take: Callable[[Iterator[_Entry]], T]) -> T:
+        """Return what `take` makes of what is in a folder, and of the folder itself; Gone when there is none, Refused when it can't be had.
+
+        A folder of 100,000 is an answer of many megabytes: it is taken apart as it arrives.
+        """
+        own = f"{self._root}{unquote(path)}".rstrip("/")
+        headers = {"Depth": "1", "Content-Type": "application/xml"}
+        answer = self._service.streamed(
+            path, None, lambda pieces: take(self._told(pieces, own)), method="PROPFIND", content=_ASKED, headers=headers
+        )
+        if not isinstance(answer, Answer):
+            return answer
         if answer.status == _NOT_FOUND:
             raise Gone
-        if 400 <= answer.status < 500:
-            raise Refused(f"HTTP {answer.status}")
-        own = f"{self._root}{unquote(path)}".rstrip("/")
-        found = [_entry(each, own) for each in _responses(answer)]
-        if any(each is None for each in found) or not any(each is not None and not each.name and each.is_folder for each in found):
-            raise SourceFailed(f"{self._source}: what answers there is not a WebDAV share (a notice, a cache, another service?).")
-        return [each for each in found if each is not None]
+        raise Refused(f"HTTP {answer.status}")
+
+    def _told(self, pieces: Iterator[bytes], own: str) -> Iterator[_Entry]:
+        """Yield what an answer says about a folder; SourceFailed when it doesn't end, or isn't one about that folder."""
+        met = False
+        try:
+            for each in _responses(pieces):
+                entry = _entry(each, own)
+                if entry is None:
+                    raise self._no_share()
+                met = met or (not entry.name and entry.is_folder)
+                yield entry
+        except (ParseError, DefusedXmlException, ValueError):
+            raise self._no_share() from None
+        if not met:
+            raise self._no_share()
+
+    def _no_share(self) -> SourceFailed:
+        return SourceFailed(f"{self._source}: what answers there is not a WebDAV share (a notice, a cache, another service?).")
 
     def _path(self, dossier: str, path: str) -> str:
         """Return the path of a request."""
@@ -183,15 +213,51 @@ def _condition(stored: Stored) -> Mapping[str, str]:
     return {"If-Match": stored.version} if stored.version.startswith('"') else {}
 
 
-def _responses(answer: Answer) -> list[Element]:
-    """Return what a listing is made of; nothing when it is none."""
-    if answer.status != _MULTISTATUS:
-        return []
-    try:
-        said: Element = fromstring(answer.body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError):
-        return []
-    return said.findall("{DAV:}response") if said.tag == "{DAV:}multistatus" else []
+class _Responses:
+    """What a parser tells its news to: puts together one response of a listing after the other, and forgets it once it is taken."""
+
+    def __init__(self) -> None:
+        self.done: list[Element] = []
+        self._depth = 0
+        self._tree: TreeBuilder | None = None
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Hear of the beginning of an element."""
+        if not self._depth and tag != "{DAV:}multistatus":
+            raise ParseError("no listing")
+        if self._depth == 1 and tag == "{DAV:}response":
+            self._tree = TreeBuilder()
+        self._depth += 1
+        if self._tree is not None:
+            self._tree.start(tag, attributes)
+
+    def data(self, text: str) -> None:
+        """Hear of a text."""
+        if self._tree is not None:
+            self._tree.data(text)
+
+    def end(self, tag: str) -> None:
+        """Hear of the end of an element."""
+        self._depth -= 1
+        if self._tree is not None:
+            self._tree.end(tag)
+            if self._depth == 1:
+                self.done.append(self._tree.close())
+                self._tree = None
+
+    def close(self) -> None:
+        """Hear that there is no more."""
+
+
+def _responses(pieces: Iterator[bytes]) -> Iterator[Element]:
+    """Yield what a listing is made of, piece by piece; ParseError when it is none, or is cut off."""
+    told = _Responses()
+    parser = DefusedXMLParser(target=told, forbid_dtd=True)
+    for piece in pieces:
+        parser.feed(piece)
+        yield from told.done
+        told.done.clear()
+    parser.close()
 
 
 def _entry(said: Element, own: str) -> _Entry | None:

@@ -40,6 +40,8 @@ class FilesHarness(Harness):
     awkward_keys = tuple((name,) for name in (*AWKWARD_NAMES, "\ufffd:" + b"caf\xe9".hex()))
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
     selections = 30
+    many = 2_000
+    first_page = 10_000
     suffix = "json"
     options: Mapping[str, str] = {}
 
@@ -105,6 +107,8 @@ class FilesHarness(Harness):
 class TomlHarness(FilesHarness):
     """Dossiers with sidecars in TOML, where an empty value is a line that is left out."""
 
+    many = 0
+    first_page = 0
     suffix = "toml"
 
     def text(self, record: Record) -> bytes:
@@ -117,6 +121,9 @@ class TomlHarness(FilesHarness):
 class IndexHarness(FilesHarness):
     """Dossiers with one index for all, in the CSV of a spreadsheet; an empty cell is an empty value."""
 
+    # An index is one file, which is read as a whole.
+    many = 0
+    first_page = 0
     options: Mapping[str, str] = {"index": "index.csv", "index_key": "Folder", "index_delimiter": ";"}
 
     def kept(self, value: str | None) -> str | None:

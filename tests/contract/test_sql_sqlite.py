@@ -18,6 +18,7 @@ class SqliteHarness(SqlHarness):
     """A SQLite file; dates are texts, so they may be anything."""
 
     many = 100_000
+    elsewhere = 32  # the cache of a connection
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "", "\xa0", "20200101", "2020-W01-1", " 2020-01-01", "\xa02019-01-01")
 
     def type_of(self, kind: FieldType) -> sa.types.TypeEngine[object]:

@@ -30,7 +30,7 @@ class FolderHarness(Harness):
     """A folder of a mailbox as the server keeps it: a file a message, and a list of their numbers."""
 
     more_than_a_page = 603
-    many = int(os.environ.get("CONTRACT_RECORDS", "1600"))
+    many = 1_600
     selections = 25
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
     treats = False

@@ -11,12 +11,14 @@ from dataclasses import replace
 import pytest
 
 from connectors.contract import COLUMNS, FIELDS, ConnectorContract, FaultProxy, Record, Request, ServiceContract, ServiceHarness
+from connectors.contract.reading import VERY_MANY
 from connectors.plugins import laposta as open_source
 from tests.vendors.laposta import KEY, LIST, Laposta
 from worker.core.sources import Source
 from worker.ports import Connection, Key, OpenSource
 
-PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "10", "per_second": "0"}
+# The fake makes the whole list before it sends the beginning.
+PATIENCE = {"attempts": "4", "wait": "0.02", "timeout": "300" if VERY_MANY else "10", "per_second": "0"}
 
 
 class ListHarness(ServiceHarness):

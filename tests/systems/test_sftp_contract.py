@@ -15,6 +15,7 @@ from connectors.contract import FIELDS, ConnectorContract
 from connectors.contract.harness import everything, record
 from connectors.plugins import sftp_files
 from tests.contract.test_application_files import AWKWARD_NAMES, FilesHarness
+from tests.systems.servers.process import IN_MEMORY
 from tests.systems.servers.sftp import USER, Sftp, running_sftp
 from worker.core.select import EVERYTHING
 from worker.core.sources import Source
@@ -31,7 +32,7 @@ class HostHarness(FilesHarness):
     selections = 2
     more_than_a_page = 203
     many = 160
-    bytes_a_key = 2_000
+    first_page = 10_000
 
     def __init__(self, server: Sftp) -> None:
         folder = server.data / "hr office" / "files"
@@ -51,7 +52,7 @@ class HostHarness(FilesHarness):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sftp]:
-    with running_sftp() as running:
+    with running_sftp(IN_MEMORY) as running:
         yield running
 
 
@@ -144,4 +145,21 @@ def test_a_host_that_goes_away(tmp_path_factory: pytest.TempPathFactory) -> None
         with pytest.raises((SourceFailed, Retriable)):
             everything(source)
         assert 3 == len(host.dump())
+        source.close()
+
+
+def test_a_host_that_goes_away_while_it_is_listed() -> None:
+    """A listing that the host doesn't end, because it died, is a source that failed, and never a shorter list."""
+    with running_sftp(IN_MEMORY) as server:
+        host = HostHarness(server)
+        host.fill_many(1_000)
+        source = host.open()
+
+        def take(names: Iterator[str]) -> list[str]:
+            first = next(names)
+            os.kill(server.pid, signal.SIGKILL)
+            return [first, *names]
+
+        with pytest.raises((SourceFailed, Retriable)):
+            source._storage.dossiers(take)  # type: ignore[attr-defined]
         source.close()

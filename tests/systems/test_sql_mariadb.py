@@ -17,6 +17,7 @@ from worker.core.facts import FieldType
 class MariaDBHarness(SqlHarness):
     """A database on MariaDB; texts don't mind upper and lower case, as they don't by default, but keys do."""
 
+    many = 20_000
     odd_dates = ("0000-00-00", "2020-00-10", "2021-05-00")
 
     def key_type(self) -> sa.types.TypeEngine[str]:

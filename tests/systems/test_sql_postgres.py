@@ -15,6 +15,8 @@ from tests.unit.connectors.sql.harness import SqlHarness
 class PostgresHarness(SqlHarness):
     """A database on PostgreSQL; texts are ordered by code point, so that the tests know the order."""
 
+    many = 20_000
+
     def key_type(self) -> sa.types.TypeEngine[str]:
         return sa.String(200, collation="C")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -33,7 +32,7 @@ class SiteHarness(ServiceHarness):
     """The comments of one post; another program works on the tables."""
 
     more_than_a_page = 203
-    many = int(os.environ.get("CONTRACT_RECORDS", "1600"))
+    many = 1_600
     selections = 12
     odd_dates = ("0000-00-00", "yesterday", "  ", "2020-02-30", "")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -60,7 +59,7 @@ class ModuleHarness(ServiceHarness):
     """One module; another program works on what the fake holds."""
 
     more_than_a_page = 603
-    many = int(os.environ.get("CONTRACT_RECORDS", "2400"))
+    many = 2_400
     selections = 25
     password = "client-secret"
     renews = True

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+IN_MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
+"""Where servers that keep many small files can have them without waiting for the disk; None where the system has no such place."""
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 START_ATTEMPTS = 3

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
+import http.client
 import itertools
 import json
 import secrets
 import signal
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +53,43 @@ class S3:
             region_name="us-east-1",
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}, max_pool_connections=20),
         )
+
+    def put_many(self, bucket: str, contents: Iterator[tuple[str, bytes]], lanes: int = 4) -> None:
+        """Put many small objects, faster than the library's client does; keys are such that no address has to quote them."""
+        lock = threading.Lock()
+
+        def put() -> None:
+            connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
+            while True:
+                with lock:
+                    key, content = next(contents, ("", b""))
+                if not key:
+                    break
+                path = f"/{bucket}/{key}"
+                connection.request("PUT", path, body=content, headers=self._signed("PUT", path))
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 200, answer.status
+            connection.close()
+
+        with ThreadPoolExecutor(lanes) as pool:
+            for each in [pool.submit(put) for _ in range(lanes)]:
+                each.result()
+
+    def _signed(self, method: str, path: str) -> dict[str, str]:
+        """Return the headers that sign a request (AWS Signature Version 4); its content is not signed."""
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{moment[:8]}/us-east-1/s3/aws4_request"
+        headers = {"host": f"{LOOPBACK}:{self.port}", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": moment}
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{said}\n" for name, said in headers.items())
+        canonical = f"{method}\n{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD"
+        key = f"AWS4{self.secret}".encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        said = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(key, said.encode(), "sha256").hex()
+        return {**headers, "Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}"}
 
     def new_bucket(self, *, versioned: bool = False, locking: bool = False) -> str:
         """Make an empty bucket of its own; `locking` ones are versioned too."""

@@ -116,7 +116,7 @@ class TestHeld:
     )
     def test_everything_comes_back(self, records: list[tuple[str, list[object]]], size: int) -> None:
         """Every key once, with its latest values, whatever these are."""
-        held: Held[str] = Held()
+        held = Held[str]("people")
         for key, values in records:
             held.add(key, values)
         pages = list(held.pages(size))

@@ -229,8 +229,8 @@ class TestDisposition:
         assert isinstance(decide(facts, policy, erased, dt.date(2023, 5, 1)).outcome, Due)
 
     @pytest.mark.parametrize(("today", "kept"), [(dt.date(2023, 5, 1), True), (dt.date(2023, 5, 2), False)])
-    def test_an_answered_review_of_a_record_that_is_needed_again(self, today: dt.date, kept: bool) -> None:  # noqa: FBT001
-        """A purpose more never makes sooner: fields that a person kept with their record aren't treated because some other is needed again."""
+    def test_an_answered_review_of_a_record_that_is_needed_again(self, today: dt.date, kept: bool) -> None:
+        """A purpose more never makes sooner: fields that a person kept with their record stay though some other is needed again."""
         policy = Policy(SOURCE, (CONTACT, INVOICES), (Disposition((Step(DispositionKind.REVIEW),)),))
         facts = spoken("2020-01-01", Known(dt.date(2022, 3, 1))) | {ANSWERED: Known(dt.date(2023, 5, 1))}
         assert (Kept() if kept else Partly(("notes",), dt.date(2023, 5, 1))) == decide(facts, policy, NOTHING, today).outcome
