@@ -1,108 +1,27 @@
-"""What only Zoho CRM does: its recycle bin, its tokens, its credits, its errors with HTTP 200; on the fake, through the proxy."""
+"""What only Zoho CRM does: its recycle bin, what hangs on a record, its errors with HTTP 200; on the fake, through the proxy."""
 
 from __future__ import annotations
 
-import datetime as dt
-import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from dataclasses import field as field_of
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from connectors.contract import FIELDS, FaultProxy, Request
+from connectors.contract import Request
 from connectors.contract.harness import everything, read
 from connectors.hosted import Gone, HostedSource
-from connectors.http import Limits, Service, address_of
-from connectors.plugins import zoho_crm as open_source
-from connectors.zoho.api import Credits, Crm
-from connectors.zoho.grant import Access, Grant, Secrets, SignIn
 from connectors.zoho.records import ZohoRecords
-from tests.vendors.zoho import ORIGIN, Zoho, field
-from worker.core.conditions import Compare, Op
+from tests.systems.zoho_lab import FILES, NOTES, SOURCE, Place, changed, deleted, place
+from tests.vendors.zoho import ORIGIN, field
 from worker.core.facts import UNREADABLE
-from worker.core.select import EVERYTHING, Absent, Compares, Intersection, OnOrBefore, Union
-from worker.core.sources import Disposal, Relation, Source
+from worker.core.select import EVERYTHING
+from worker.core.sources import Disposal, Relation
 from worker.errors import ConfigurationError, Retriable, SourceFailed
-from worker.ports import Along, Changes, Connection, KeyRange, Left, Level, OpenSource, Undone, Update
+from worker.ports import Along, Changes, KeyRange, Left, Level, OpenSource, Undone, Update
 
-COLUMNS = {"name": "Last_Name", "email": "Email", "seen_on": "Seen_On", "changed_at": "Changed_At"}
-FIELDS_OF = [field("Last_Name", system_mandatory=True), field("Email", "email"), field("Seen_On", "date"), field("Changed_At", "datetime")]
-DECLARED = tuple(replace(each, column=COLUMNS[each.name]) for each in FIELDS if each.name in COLUMNS)
-SOURCE = Source("people", "zoho_crm", "Contacts", ("id",), DECLARED)
-NOTES = Relation("notes", "Notes", ("id",), ("Parent_Id",), ("id",), Disposal.DELETE)
-FILES = Relation("files", "Attachments", ("id",), ("Parent_Id",), ("id",), Disposal.DELETE)
-SECRETS = Secrets("1000.CLIENT", "client-secret", "1000.refresh-traps")
-_REFRESH = itertools.count()
-
-
-@dataclass
-class Place:
-    """A CRM with six contacts, and the proxy in front of it."""
-
-    zoho: Zoho
-    proxy: FaultProxy
-    opened: list[OpenSource | Crm] = field_of(default_factory=list)
-
-    def open(self, source: Source = SOURCE, **options: str) -> OpenSource:
-        """Open a source with a refresh token of its own."""
-        secrets = {
-            "client_id": SECRETS.client_id,
-            "client_secret": SECRETS.client_secret,
-            "refresh_token": f"1000.refresh-{next(_REFRESH)}",
-        }
-        self.opened.append(
-            opened := open_source(source, Connection(self.proxy.url, options={**secrets, "attempts": "3", "wait": "0.01", **options}))
-        )
-        return opened
-
-    def crm(self) -> Crm:
-        """Return the calls, signed in."""
-        accounts = Service("people", self.proxy.url, limits=Limits(attempts=2, wait=0.01))
-        sign_in = SignIn("people", accounts, replace(SECRETS, refresh_token=f"1000.refresh-{next(_REFRESH)}"), Grant(), near=True)
-        self.opened.append(made := Crm("people", sign_in, Credits("people"), Limits(attempts=2, wait=0.01)))
-        return made
-
-    def of_bin(self, request: Request) -> bool:
-        """Whether a request takes something out of the recycle bin."""
-        return request.method == "DELETE" and "/recycle_bin/" in request.path
-
-    def sent(self, method: str, part: str) -> int:
-        """Return how many requests there were."""
-        return sum(request.method == method and part in request.path for request, _ in self.proxy.seen)
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    """Return the CRM; what is not as described fails the test, and so does a workflow that heard of something."""
-    with Zoho({"Contacts": FIELDS_OF}).running() as zoho, FaultProxy(zoho.url).running() as proxy:
-        zoho.domain = proxy.url
-        moment = dt.datetime(2022, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
-        contacts = {ORIGIN + n: {"Last_Name": f"Name {n}", "Seen_On": dt.date(2020, 1, n), "Changed_At": moment} for n in range(1, 7)}
-        zoho.put("Contacts", contacts)
-        made = Place(zoho, proxy)
-        yield made
-        for each in made.opened:
-            each.close()
-    assert [] == zoho.fired
-
-
-def deleted(source: OpenSource, *numbers: int, along: tuple[Along, ...] = ()) -> list[Undone]:
-    """Delete records and return what was not done."""
-    whole = everything(source)[1]
-    with source.batch("b", whole, EVERYTHING, ()) as batch:
-        batch.write(Changes(delete=[(ORIGIN + each,) for each in numbers], along=along))
-        return list(batch.commit())
-
-
-def changed(source: OpenSource, number: int, name: str) -> list[Undone]:
-    """Give a record another name and return what was not done."""
-    whole = everything(source)[1]
-    with source.batch("b", whole, EVERYTHING, ()) as batch:
-        batch.write(Changes(updates=[Update(("name",), [(ORIGIN + number, name)])]))
-        return list(batch.commit())
+__all__ = ["place"]
 
 
 class TestBin:
@@ -411,139 +330,3 @@ class TestAnswers:
         place.proxy.any(200, body=json.dumps({"data": rows, "info": {"more_records": True}}).encode()).on = lambda r: "coql" in r.path
         with pytest.raises(SourceFailed):
             everything(place.open())
-
-
-class TestTokens:
-    """Ten tokens in ten minutes are few."""
-
-    def test_sources_share_one(self, place: Place) -> None:
-        """Sources of one process with the same refresh token ask for one token together; those with another ask for another."""
-        options = {"refresh_token": f"1000.refresh-shared-{next(_REFRESH)}"}
-        for _ in range(3):
-            everything(place.open(**options))
-        assert 1 == place.sent("POST", "/oauth/")
-        everything(place.open())
-        assert 2 == place.sent("POST", "/oauth/")
-
-    def test_one_that_expired_is_renewed_once(self, place: Place) -> None:
-        """A token that Zoho takes for expired is renewed, and the request is sent again."""
-        source = place.open()
-        everything(source)
-        place.zoho.expire()
-        assert 6 == len(everything(source)[0])
-        assert 2 == place.sent("POST", "/oauth/")
-
-    def test_it_is_renewed_before_it_expires(self) -> None:
-        """A token is not used to its last second."""
-        now = [0.0]
-        grant = Grant(lambda: now[0])
-        made = iter(Access(f"t{n}", "https://a.example", 100.0 * (n + 1)) for n in range(3))
-        fetch: Callable[[], Access] = lambda: next(made)  # noqa: E731 - said twice
-        assert ["t0", "t0"] == [grant.access("s", fetch).token for _ in range(2)]
-        now[0] = 100.0
-        assert "t1" == grant.access("s", fetch).token
-
-    def test_no_more_than_nine_in_ten_minutes(self) -> None:
-        """The tenth in ten minutes isn't asked for: the error says when the next one may be; after that it is."""
-        now = [0.0]
-        grant = Grant(lambda: now[0])
-        made = (Access(f"t{n}", "https://a.example", 10_000.0) for n in itertools.count())
-        held = None
-        for _ in range(9):
-            held = grant.access("s", lambda: next(made), instead_of=held.token if held else None)
-            now[0] += 1
-        with pytest.raises(Retriable) as caught:
-            grant.access("s", lambda: next(made), instead_of=held.token if held else None)
-        assert 591 == caught.value.retry_after
-        now[0] = 601.0
-        assert "t9" == grant.access("s", lambda: next(made), instead_of=held.token if held else None).token
-
-    def test_zoho_gives_no_more(self, place: Place) -> None:
-        """When Zoho itself refuses (other processes had theirs), a later run may do it: no wrong password."""
-        refresh = f"1000.refresh-{next(_REFRESH)}"
-        place.zoho._fetched[refresh] = [place.zoho.clock.now] * 10
-        with pytest.raises(Retriable) as caught:
-            everything(place.open(refresh_token=refresh))
-        assert 600 == caught.value.retry_after
-
-    @pytest.mark.parametrize("domain", ["http://api.example", "https://user@api.example", "ftp://127.0.0.1", "", "https://api.example/x"])
-    def test_the_address_of_the_api(self, place: Place, domain: str) -> None:
-        """Records are read only where it is encrypted, whatever the sign-in names."""
-        place.zoho.domain = domain
-        with pytest.raises(SourceFailed):
-            everything(place.open())
-        assert 0 == place.sent("POST", "/coql")
-
-    def test_the_accounts_server_has_to_be_encrypted(self) -> None:
-        """Secrets are sent nowhere without encryption but on this machine; they don't stand in the address; none is shown."""
-        secrets = {"client_id": "a", "client_secret": "b-secret", "refresh_token": "c-secret"}
-        for url in ("http://accounts.zoho.eu", "https://me:secret@accounts.zoho.eu"):
-            with pytest.raises(ConfigurationError):
-                open_source(SOURCE, Connection(url, options=secrets))
-        with pytest.raises(ConfigurationError) as caught:
-            open_source(SOURCE, Connection("https://accounts.zoho.eu", options={**secrets, "client_id": ""}))
-        assert "CLIENT_ID" in str(caught.value)
-        assert "secret" not in repr(Secrets("a", "b-secret", "c-secret"))
-        assert address_of("people", "https://accounts.zoho.eu").encrypted
-
-
-class TestCredits:
-    """Credits are the office's, not ours."""
-
-    def test_a_budget(self, place: Place) -> None:
-        """A request that would go over the budget isn't sent; a deletion that can't be ended isn't begun."""
-        source = place.open(credits="12")
-        undone = deleted(source, 1, 2, 3)
-        assert {Left.BUSY} == {each.why for each in undone}
-        assert {} == place.zoho.bin
-        assert 6 - (3 - len(undone)) == len(place.zoho.modules["Contacts"])
-        assert place.zoho.credits <= 12
-
-    def test_some_are_left_for_others(self, place: Place) -> None:
-        """Where Zoho says how many are left for all, a run stops before it takes the last ones."""
-        place.zoho.left = 900
-        source = place.open(spare="1000")
-        assert 6 == len(read(source, EVERYTHING, ()))
-        with pytest.raises(Retriable):
-            read(source, EVERYTHING, ())
-
-    @pytest.mark.parametrize("options", [{"credits": "0"}, {"credits": "many"}, {"spare": "-1"}, {"page": "2001"}, {"pages": "1"}])
-    def test_options_that_make_no_sense(self, place: Place, options: dict[str, str]) -> None:
-        """An option that is none, or no number, is an error before anything is asked."""
-        with pytest.raises(ConfigurationError):
-            place.open(**options)
-
-
-class TestQuery:
-    """What can be asked for is asked for, so that a night costs what is due and not what exists."""
-
-    def asked(self, place: Place) -> str:
-        """Return the last query."""
-        return next(json.loads(r.body)["select_query"] for r, _ in reversed(place.proxy.seen) if r.path.endswith("/coql"))
-
-    def test_days_are_asked_for(self, place: Place) -> None:
-        """A day on or before another, and an empty one, are asked for; records that don't have it are not fetched."""
-        source = place.open()
-        selection = Union((OnOrBefore("seen_on", dt.date(2020, 1, 2)), Absent("seen_on")))
-        assert [(ORIGIN + 1,), (ORIGIN + 2,)] == [key for key, _ in read(source, selection, ())]
-        assert "(Seen_On <= '2020-01-02' or Seen_On is null)" in self.asked(place)
-
-    def test_moments_are_asked_for_with_a_day_to_spare(self, place: Place) -> None:
-        """A local day of a moment is asked for as an instant by which it is over everywhere."""
-        read(place.open(), OnOrBefore("changed_at", dt.date(2022, 3, 4)), ())
-        assert "Changed_At <= '2022-03-06T00:00:00+00:00'" in self.asked(place)
-
-    def test_texts_are_not_asked_for(self, place: Place) -> None:
-        """What Zoho compares in another way is looked at here, and nothing of a record's values stands in a query."""
-        named = Compares(Compare("name", Op.EQ, ("Name 1",)))
-        assert [(ORIGIN + 1,)] == [
-            key for key, _ in read(place.open(), Intersection((named, OnOrBefore("seen_on", dt.date(2021, 1, 1)))), ())
-        ]
-        assert "Name 1" not in self.asked(place)
-        assert "Seen_On <= '2021-01-01'" in self.asked(place)
-
-    def test_too_many_criteria(self, place: Place) -> None:
-        """A selection of more criteria than Zoho takes is read whole."""
-        parts = tuple(OnOrBefore("seen_on", dt.date(2000, 1, 1) + dt.timedelta(days=n)) for n in range(30))
-        assert [] == read(place.open(), Union(parts), ())
-        assert "Seen_On <=" not in self.asked(place)
