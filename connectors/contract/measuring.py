@@ -25,6 +25,8 @@ from worker.core.select import EVERYTHING
 from worker.ports import OpenSource
 
 _COLUMNS = ("name", "note")
+_COLLECTING = (700, 10, 10)
+"""After how many new objects the interpreter looks for what nobody needs any more, as long as nobody tells it otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,10 @@ def allocated(source: OpenSource, *, pages: int | None = None) -> tuple[int, int
     """Return (how many records were read, how many bytes were allocated at once for that, at the most). pages -- how many are read."""
     met = 0
     gc.collect()
-    # What nobody needs any more is no memory of the reader's, whenever it is collected.
+    # What nobody needs any more is no memory of the reader's, whenever it is collected: and a worker collects rarely.
     gc.freeze()
+    usual = gc.get_threshold()
+    gc.set_threshold(*_COLLECTING)
     tracemalloc.start()
     try:
         with source.reader() as reader:
@@ -53,6 +57,7 @@ def allocated(source: OpenSource, *, pages: int | None = None) -> tuple[int, int
         return met, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+        gc.set_threshold(*usual)
         gc.unfreeze()
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.contract import FaultProxy
-from tests.systems.test_brevo import FIELDS, PSEUDONYM, Open, opened, proxy, source_of, treated, vendor  # noqa: F401 - fixtures
+from tests.systems.mailing_lab import PSEUDONYM, Open, treated
+from tests.systems.test_brevo import FIELDS, opened, source_of, vendor  # noqa: F401 - fixtures
 from tests.vendors.brevo import Brevo
 from worker.core.select import EVERYTHING
 from worker.errors import SourceFailed

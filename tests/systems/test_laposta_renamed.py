@@ -8,7 +8,8 @@ import pytest
 
 from connectors.contract import FaultProxy
 from connectors.contract.harness import everything
-from tests.systems.test_laposta import FIELDS, Open, opened, proxy, source_of, vendor  # noqa: F401 - fixtures
+from tests.systems.mailing_lab import Open
+from tests.systems.test_laposta import FIELDS, opened, source_of, vendor  # noqa: F401 - fixtures
 from tests.vendors.laposta import Laposta
 from worker.core.select import EVERYTHING
 from worker.errors import SourceFailed

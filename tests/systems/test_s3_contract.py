@@ -173,10 +173,11 @@ class TestPlainBucket(ConnectorContract):
         harness.client.close()
 
 
-@pytest.mark.parametrize("bucket", ["versioned", "plain"])
-def test_several_dossiers_by_one_listing(s3: S3, request: pytest.FixtureRequest, bucket: str) -> None:
+@pytest.mark.parametrize("versioned", [True, False])
+def test_several_dossiers_by_one_listing(s3: S3, versioned: bool) -> None:
     """What one listing says about several dossiers is what a listing of each says, whatever their names; none is half there."""
-    harness = BucketHarness(s3, request.getfixturevalue(bucket))
+    # One of its own: for a while this server goes on to list folders that were emptied.
+    harness = BucketHarness(s3, s3.new_bucket(versioned=versioned))
     names = ["a", "a b", "a b c", "a-b", "a.b", "a.b.", "a0", "a:", "aa", "Zo\u00eb", *(f"a b{number:03}" for number in range(20))]
     harness.fill({(name,): record(number) for number, name in enumerate(names)})
     # More than a page in one of them, so that a page ends in the middle of it; versions and marks of deletion too.
@@ -193,7 +194,6 @@ def test_several_dossiers_by_one_listing(s3: S3, request: pytest.FixtureRequest,
     alike = [name for name in sorted(names) if name.startswith("a b")]
     assert set(alike) == set(storage.several(alike))
     source.close()
-    harness.fill({})
     harness.client.close()
 
 

@@ -71,7 +71,7 @@ UNSAID: Mapping[type, frozenset[str]] = {
     Policy: frozenset({"zone", "fiscal_year", "description", "digest", "lead"}),
     Source: frozenset({"connector", "table", "key", "relations", "options", "unchanging"}),
     Term: frozenset({"bound"}),
-    Organisation: frozenset({"zone", "window", "lead", "watch_erasures"}),
+    Organisation: frozenset({"zone", "country", "window", "lead", "watch_erasures"}),
     StateEnd: frozenset({"seen"}),
     Mark: frozenset({"mark"}),
     Schedule: frozenset({"facts", "audit_keep"}),
