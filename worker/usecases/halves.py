@@ -13,17 +13,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import TypeGuard
 
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
 from worker.ledger.rows import BatchRow
-from worker.ports import Begun, Halving, OpenSource
+from worker.ports import Begun, Halving
 from worker.usecases.machine import Machine
 from worker.usecases.planning import part_from_json, part_to_json
 
 
-def is_halving(source: OpenSource) -> bool:
+def is_halving(source: object) -> TypeGuard[Halving]:
     """Whether a source deletes rows along in several steps."""
     return isinstance(source, Halving) and source.halving
 

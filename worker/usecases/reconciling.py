@@ -25,7 +25,7 @@ from worker.errors import Busy, ConfigurationError, RetentionError, Retriable, S
 from worker.keys import Key
 from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
 from worker.ledger.work import BatchEnd
-from worker.ports import Begun, Halving, OpenSource, Resolution
+from worker.ports import Begun, OpenSource, Resolution
 from worker.ports import Key as KeyParts
 from worker.usecases.batching import BatchResult
 from worker.usecases.halves import forget_ended, is_halving, of_batch, seal
@@ -278,7 +278,7 @@ def _find(machine: Machine, row: BatchRow, source: OpenSource) -> _Found:
             left = reader.related(path.split("."), list(there.values()), ())
             found.undone.update(referrer.reference(read) for _, read in left)
             found.stayed.update(record_token(match_secret, name, read) for _, read in left)
-    if isinstance(source, Halving) and is_halving(source):
+    if is_halving(source):
         names = {tuple(str(each["retention.relation"]).split(".")): str(each["retention.source"]) for each in along}
         found.half = source.half_gone(of_batch(machine, row))
         found.undone.update(Referrer(secret, names[each.path]).reference(each.key) for each in found.half)
