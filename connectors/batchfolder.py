@@ -57,7 +57,7 @@ class BatchFolder:
     def mark(self) -> None:
         """Commit: whatever happens from now on, the batch will be carried out."""
         with told(self._source, "committing a batch"), self.opened() as batch:
-            write_file(batch, MARK, b"")
+            write_file(batch, MARK, ())
             os.fsync(batch)
 
     def resolve(self, finish: Callable[[], None], put_back: Callable[[], None]) -> Resolution:

@@ -12,9 +12,10 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from worker.errors import ConfigurationError, RetentionError, Retriable, Skippable, SourceFailed
 
@@ -149,19 +150,33 @@ def _listed(own: int) -> list[tuple[str, bool, bool]]:
 
 def read_file(folder: int, name: str) -> bytes:
     """Return the content of a regular file; OSError when it is none, is a link, or is larger than a sidecar or index can be."""
-    descriptor = os.open(name, _FILE, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
+    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
+        if _regular(file.fileno()).st_size > _LARGEST:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return file.read()
 
 
-def write_file(folder: int, name: str, content: bytes, like: os.stat_result | None = None) -> None:
-    """Make a file with some content and wait until the disk has it; rights and owner are those of `like`, else only ours."""
+@contextmanager
+def opened_text(folder: int, name: str) -> Iterator[TextIO]:
+    """Open a regular file of any size as UTF-8, with its line ends as they are; OSError when it is none, or is a link."""
+    with os.fdopen(os.open(name, _FILE, dir_fd=folder), encoding="utf-8", newline="") as file:
+        _regular(file.fileno())
+        yield file
+
+
+def _regular(descriptor: int) -> os.stat_result:
+    """Return what is known about a regular file; OSError when it is none."""
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return about
+
+
+def write_file(folder: int, name: str, parts: Iterable[bytes], like: os.stat_result | None = None) -> None:
+    """Make a file out of these parts and wait until the disk has it; rights and owner are those of `like`, else only ours."""
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+        file.writelines(parts)
         file.flush()
         if like is not None:
             # The owner goes first: changing it takes special rights away again. Who may not give files away keeps them.

@@ -26,6 +26,12 @@ _AT_ONCE = 1_000
 # The name of a temporary database is empty.
 _SETTINGS = ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}")
 
+# What is put together out of two of them would be a text.
+_APPENDED = """
+    INSERT INTO held VALUES (?, ?)
+    ON CONFLICT (key) DO UPDATE SET said = CAST(coalesce(said, x'') || excluded.said AS BLOB)
+"""
+
 
 class Spooled(Generic[K]):
     """Keys, each once, all texts or all whole numbers of at most 64 bits, with some bytes; closed with its context.
@@ -78,6 +84,13 @@ class Spooled(Generic[K]):
         while some := list(islice(left, _AT_ONCE)):
             with self._explained():
                 self._file.executemany("INSERT OR REPLACE INTO held VALUES (?, ?)", some)
+
+    def append(self, items: Iterable[tuple[K, bytes]]) -> None:
+        """Hold these; of a key that is held already these bytes behind those that are. They are taken a thousand at a time."""
+        left = ((_written(key), said) for key, said in items)
+        while some := list(islice(left, _AT_ONCE)):
+            with self._explained():
+                self._file.executemany(_APPENDED, some)
 
     def remove(self, keys: Iterable[K]) -> None:
         """Hold these no more; they are taken a thousand at a time."""

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from connectors.application_files import documents, index
+from connectors.application_files import documents
+from connectors.application_files.index import Index
 from connectors.application_files.work import Work
 from connectors.batchfolder import MANIFEST, MARK, WORKING
 from connectors.folder import entries, exists, key_of, name_of, opened, read_file
@@ -31,12 +32,10 @@ class Aside:
     committed: Sequence[Work] = ()
     settings: Mapping[tuple[str, str], Sequence[documents.Setting]] = field(default_factory=dict)
 
-    def index_after(self, found: index.Index, key: str, delimiter: str) -> index.Index:
-        """Return the index as it will be; UnreadableIndex as in reading it."""
+    def amend(self, found: Index) -> None:
+        """Let an index be as it will be."""
         for work in self.committed:
-            if work.lines or work.cells:
-                found = index.parse(work.index_after(found), key, delimiter)
-        return found
+            found.change(work.lines, work.cells)
 
     def sidecar_after(self, key: str, sidecar: str, content: bytes) -> bytes:
         """Return a sidecar as it will be; one in which that can't be written is returned as it is, and ending the batch will say so."""

@@ -12,7 +12,7 @@ from connectors.application_files.layout import LastModified, Layout, Stated, Un
 from connectors.application_files.records import Dossier, View, read_kept
 from connectors.application_files.removal import unfinished
 from connectors.batchfolder import WORKING
-from connectors.folder import entries, exists, name_of, opened
+from connectors.folder import entries, exists, name_of, opened, unsorted_entries
 from worker.core.facts import FieldType
 from worker.core.model import DispositionKind, Policy
 from worker.core.sources import Source
@@ -24,16 +24,16 @@ _SAMPLE = 200
 
 def check(source: Source, layout: Layout, root: int, policy: Policy | None) -> tuple[list[Problem], list[Problem]]:
     """Return (what makes the source unusable, what a person should know)."""
-    view = View(source.name, layout, root)
-    sample = list(islice(view.dossiers(), _SAMPLE))
-    problems = [
-        *_declared(source, layout),
-        *_writable(source, may_write=os.access(".", os.W_OK | os.X_OK, dir_fd=root), flags=os.fstatvfs(root).f_flag),
-        *_working_folder(source, root),
-        *_index(source, layout, view),
-        *(_treated(source, layout, root, view, policy) if policy is not None and _writes_fields(policy) else ()),
-    ]
-    return problems, [*_columns(source, layout, sample), *_surroundings(source, layout, root, view, sample)]
+    with View(source.name, layout, root) as view:
+        sample = list(islice(view.dossiers(), _SAMPLE))
+        problems = [
+            *_declared(source, layout),
+            *_writable(source, may_write=os.access(".", os.W_OK | os.X_OK, dir_fd=root), flags=os.fstatvfs(root).f_flag),
+            *_working_folder(source, root),
+            *_index(source, layout, view),
+            *(_treated(source, layout, root, view, policy) if policy is not None and _writes_fields(policy) else ()),
+        ]
+        return problems, [*_columns(source, layout, sample), *_surroundings(source, layout, root, view, sample)]
 
 
 def _declared(source: Source, layout: Layout) -> Iterator[Problem]:
@@ -67,7 +67,7 @@ def _index(source: Source, layout: Layout, view: View) -> Iterator[Problem]:
         hint = f"It must be UTF-8 with a header that names {layout.index_key!r} once and every column differently."
         yield Problem(f"{source.name}.options.index", f"{layout.index} is not there or can't be read.", hint)
         return
-    header = view.index.header.cells
+    header = view.index.form.header.cells
     for field in source.fields:
         place = layout.places[field.name]
         if isinstance(place, Stated) and place.path[0] not in header:
@@ -118,23 +118,16 @@ def _columns(source: Source, layout: Layout, sample: list[Dossier]) -> Iterator[
 
 def _surroundings(source: Source, layout: Layout, root: int, view: View, sample: list[Dossier]) -> Iterator[Problem]:
     """Find what a person should know about the folder."""
-    listed = entries(root)
+    links, stray, shares = _beside(layout, root)
     if not sample:
         yield Problem(source.name, "the folder holds no dossier.", "Look whether it is the right one, and mounted.")
     unreadable = sum(not dossier.readable for dossier in sample)
     if unreadable:
         what = f"{unreadable} of the first {len(sample)} dossiers have no facts that can be read; they are kept and reported."
         yield Problem(source.name, what, "Look at the findings of a plan.")
-    links = sum(is_link for name, _, is_link in listed if not name.startswith("."))
     if links:
         yield Problem(source.name, f"{links} entries are links; they are not followed, and only the link itself would go.")
-    files = layout.unit is Unit.FILE
-    stray = sum(
-        not is_link and is_folder is files
-        for name, is_folder, is_link in listed
-        if not name.startswith(".") and name != layout.index and name not in layout.other_folders
-    )
-    if stray and files:
+    if stray and layout.unit is Unit.FILE:
         what = f"{stray} folders lie beside the files; no policy reaches what is in them."
         yield Problem(source.name, what, "Declare a source for each of them, or remove them.")
     elif stray:
@@ -142,12 +135,10 @@ def _surroundings(source: Source, layout: Layout, root: int, view: View, sample:
             source.name, f"{stray} files lie beside the dossiers; no policy reaches them.", "Put them into a dossier or remove them."
         )
     if view.index is not None:
-        known = set(view.keys())
-        lost = sum(key not in known for key in view.index.by_key)
-        nameless = sum(not any(line.cells[view.index.key : view.index.key + 1]) for line in view.index.lines if line.cells)
-        if lost or nameless:
-            yield Problem(source.name, f"{lost + nameless} lines of the index can belong to no dossier; no policy reaches them.")
-    if layout.shared is not None and not any(name == layout.shared and is_folder for name, is_folder, _ in listed):
+        lost = sum(not view.can_be(key) for key in view.index) + view.index.nameless
+        if lost:
+            yield Problem(source.name, f"{lost} lines of the index can belong to no dossier; no policy reaches them.")
+    if layout.shared is not None and not shares:
         yield Problem(f"{source.name}.options.shared", f"there is no folder {layout.shared!r} beside the dossiers.")
     kept = len(read_kept(root))
     if kept:
@@ -158,6 +149,18 @@ def _surroundings(source: Source, layout: Layout, root: int, view: View, sample:
     begun = unfinished(root)
     if begun:
         yield Problem(source.name, f"{begun} batches were begun and not finished; some dossiers are out of sight.", "Run reconcile.")
+
+
+def _beside(layout: Layout, root: int) -> tuple[int, int, bool]:
+    """Return (how many links the root has, how many other entries that are no dossiers, whether the shared folder is there)."""
+    links, stray, shares = 0, 0, False
+    for name, is_folder, is_link in unsorted_entries(root):
+        shares |= name == layout.shared and is_folder
+        if not name.startswith("."):
+            links += is_link
+            known = is_link or name == layout.index or name in layout.other_folders
+            stray += not known and is_folder is (layout.unit is Unit.FILE)
+    return links, stray, shares
 
 
 def _nearest(name: str, names: tuple[str, ...] | list[str]) -> str:

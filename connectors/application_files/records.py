@@ -15,13 +15,15 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from connectors.application_files import documents, index
-from connectors.application_files.aside import NOTHING_ASIDE, Aside, look_aside
+from connectors.application_files.aside import NOTHING_ASIDE, look_aside
 from connectors.application_files.facts import field_values, said_in
 from connectors.application_files.layout import KEPT, Layout, Unit
 from connectors.batchfolder import WORKING
-from connectors.folder import TooDeep, exists, key_of, name_of, opened, read_file, trace, unsorted_entries
+from connectors.folder import TooDeep, exists, key_of, name_of, opened, opened_text, read_file, trace, unsorted_entries
 from connectors.spooled import Spooled
 from worker.core.facts import Raw
 from worker.errors import SourceFailed
@@ -52,20 +54,29 @@ class Dossier:
 
 
 class View:
-    """The dossiers below a root, with the index as it was when the view was made.
+    """The dossiers below a root, with the index as it was when the view was made; to be used as a context.
 
-    ended -- batches that a dead process left open are seen as they will be when they are ended; see `aside`. A batch itself may not look
-    at it so: it can only move what is in its place.
+    within -- the index is held for these dossiers only, and no others may be asked for; ended -- batches that a dead process left open are
+    seen as they will be when they are ended; see `aside`. A batch itself may not look at it so: it can only move what is in its place.
     """
 
-    def __init__(self, source: str, layout: Layout, root: int, *, ended: bool = False) -> None:
+    def __init__(self, source: str, layout: Layout, root: int, within: KeyRange | None = None, *, ended: bool = False) -> None:
         if os.fstat(root).st_nlink == 0:
             raise SourceFailed(f"{source}: the folder was removed while it was in use. Start again when it is there.")
         self._source = source
         self._layout = layout
         self._root = root
         self._aside = look_aside(root) if ended else NOTHING_ASIDE
-        self.index = _read_index(layout, root, self._aside)
+        self.index = _read_index(source, layout, root, within)
+        if self.index is not None:
+            self._aside.amend(self.index)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.index is not None:
+            self.index.close()
 
     def keys(self, within: KeyRange | None = None) -> Iterator[str]:
         """Yield the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one.
@@ -84,7 +95,7 @@ class View:
             if self._layout.is_dossier(name, is_folder=is_folder, is_link=is_link):
                 yield key_of(name)
         if self.index is not None:
-            yield from (key for key in self.index.by_key if name_of(key) and key not in self._layout.other_folders)
+            yield from (key for key in self.index if self.can_be(key))
         yield from self._aside.dossiers
 
     def dossiers(self, within: KeyRange | None = None) -> Iterator[Dossier]:
@@ -96,16 +107,20 @@ class View:
 
     def dossier(self, key: str) -> Dossier | None:
         """Return one dossier, None when there is none."""
-        name = name_of(key)
-        if not name or name in self._layout.other_folders:
+        if not self.can_be(key):
             return None
+        name = name_of(key)
         present = self._is_there(name)
         waiting = None if present else self._waiting(key)
         if waiting is not None:
             return waiting
-        if not present and (self.index is None or key not in self.index.by_key):
+        if not present and (self.index is None or key not in self.index):
             return None
         return self.read(self._root, name, key, present=present)
+
+    def can_be(self, key: str) -> bool:
+        """Whether a dossier can have a key: some lines of an index are about none."""
+        return (name := name_of(key)) != "" and name not in self._layout.other_folders
 
     def _waiting(self, key: str) -> Dossier | None:
         """Return a dossier that waits to get its name back; None when there is none, or when that has happened meanwhile."""
@@ -258,12 +273,13 @@ def _raise_ours(error: Exception) -> None:
         raise error
 
 
-def _read_index(layout: Layout, root: int, aside: Aside) -> index.Index | None:
+def _read_index(source: str, layout: Layout, root: int, within: KeyRange | None) -> index.Index | None:
     """Return the index; None when there is none or it can't be read, which makes every dossier unreadable."""
     if layout.index is None:
         return None
+    wanted = None if within is None else (str(within.first[0]), str(within.last[0]))
     try:
-        found = index.parse(read_file(root, layout.index), layout.index_key, layout.delimiter)
-        return aside.index_after(found, layout.index_key, layout.delimiter)
+        with opened_text(root, layout.index) as file:
+            return index.spool(source, file, layout.index_key, layout.delimiter, wanted)
     except (OSError, index.UnreadableIndex):
         return None

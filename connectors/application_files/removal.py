@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from connectors.application_files import documents, index
@@ -24,8 +24,8 @@ from connectors.application_files.layout import KEPT, Layout
 from connectors.application_files.records import read_kept
 from connectors.application_files.work import Work
 from connectors.batchfolder import MANIFEST, MARK, WORKING, BatchFolder
-from connectors.folder import entries, exists, name_of, opened, read_file, remove, told, write_file
-from worker.errors import Changed, SourceFailed
+from connectors.folder import entries, exists, name_of, opened, opened_text, read_file, remove, told, write_file
+from worker.errors import Changed, Retriable, SourceFailed
 from worker.ports import Faults, Resolution
 
 MANIFESTED = "application_files.manifested"
@@ -35,6 +35,7 @@ REWRITTEN = "application_files.rewritten"
 REMOVED = "application_files.removed"
 
 _NEW = "new"
+_TRIES = 5
 
 
 class Removal:
@@ -119,9 +120,8 @@ class Removal:
         """Make the batch's folder and put the manifest into it; it has its name only when it is whole."""
         self.folder.make()
         with self.folder.opened() as batch:
-            write_file(batch, _NEW, work.dump())
-            os.rename(_NEW, MANIFEST, src_dir_fd=batch, dst_dir_fd=batch)
-            os.fsync(batch)
+            self._write_new(batch, [work.dump()])
+            self._put_new(batch, batch, MANIFEST)
 
     def _rewrite(self, batch: int, key: str, sidecar: str, settings: Sequence[documents.Setting]) -> None:
         """Write a sidecar anew; a dossier that went in the meantime has none any more."""
@@ -136,41 +136,48 @@ class Removal:
             except documents.UnreadableDocument:
                 raise self._damaged("a sidecar") from None
             if after != before:
-                self._replace(batch, folder, sidecar, after)
+                self._write_new(batch, [after], os.lstat(sidecar, dir_fd=folder))
+                self._put_new(batch, folder, sidecar)
 
     def _rewrite_index(self, batch: int, work: Work) -> None:
         """Write the index anew, without the lines that go and with the new cells; lines that changed since they were decided on stay."""
         if self._layout.index is None or not (work.lines or work.cells):
             return
-        before = read_file(self._root, self._layout.index)
-        try:
-            found = index.parse(before, self._layout.index_key, self._layout.delimiter)
-        except index.UnreadableIndex:
-            raise self._damaged("the index") from None
-        after = work.index_after(found)
-        if after != before:
-            self._replace(batch, self._root, self._layout.index, after)
+        name, key, delimiter = self._layout.index, self._layout.index_key, self._layout.delimiter
+        for _ in range(_TRIES):
+            with opened_text(self._root, name) as file:
+                before = os.fstat(file.fileno())
+                try:
+                    self._write_new(batch, index.written(file, key, delimiter, work.lines, work.cells), before)
+                except index.UnreadableIndex:
+                    raise self._damaged("the index") from None
+            if _saved(before) == _saved(os.lstat(name, dir_fd=self._root)):
+                self._put_new(batch, self._root, name)
+                return
+        raise Retriable(
+            f"{self._source}: somebody goes on writing the index. The committed batch is finished by the next run, or by reconcile."
+        )
 
     def _remember_kept(self, batch: int, kept: Sequence[str]) -> None:
         """Write down the shared files that a later batch has to ask about again."""
         if list(kept) == read_kept(self._root):
             return
-        with suppress(FileNotFoundError):
-            os.unlink(_NEW, dir_fd=batch)
-        write_file(batch, _NEW, json.dumps(list(kept)).encode())
+        self._write_new(batch, [json.dumps(list(kept)).encode()])
         with opened(self._root, WORKING) as working:
-            os.rename(_NEW, KEPT, src_dir_fd=batch, dst_dir_fd=working)
-            os.fsync(working)
+            self._put_new(batch, working, KEPT)
 
     def _damaged(self, what: str) -> SourceFailed:
         """Return the error for a file that was readable when the batch was committed."""
         return SourceFailed(f"{self._source}: {what} was damaged before a committed batch was finished. Repair it and run reconcile.")
 
-    def _replace(self, batch: int, folder: int, name: str, content: bytes) -> None:
-        """Put a new content in the place of a file's, at once."""
+    def _write_new(self, batch: int, parts: Iterable[bytes], like: os.stat_result | None = None) -> None:
+        """Write a new content beside what it will replace; what an earlier try left there goes."""
         with suppress(FileNotFoundError):
             os.unlink(_NEW, dir_fd=batch)
-        write_file(batch, _NEW, content, os.lstat(name, dir_fd=folder))
+        write_file(batch, _NEW, parts, like)
+
+    def _put_new(self, batch: int, folder: int, name: str) -> None:
+        """Put the new content in the place of a file's, at once."""
         os.rename(_NEW, name, src_dir_fd=batch, dst_dir_fd=folder)
         os.fsync(folder)
 
@@ -215,6 +222,11 @@ def unfinished(root: int) -> int:
                 with opened(working, name) as batch:
                     count += exists(batch, MANIFEST) or not exists(batch, MARK)
     return count
+
+
+def _saved(about: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes when somebody saves a file."""
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _rename_back(batch: int, number: str, folder: int, name: str) -> None:

@@ -23,7 +23,7 @@ from worker.errors import Changed, ConfigurationError, Problem, Skippable, Sourc
 from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load, NoFaults, Resolution, Row, Shape, Update
 
 ViewMaker = Callable[[], View]
-"""Makes a new view of the dossiers as they are now."""
+"""Makes a new view of the dossiers as they are now, to be used as a context."""
 
 _PAGE = 500
 _NO_LOAD = "a folder has neither replicas nor transactions; take the limit away"
@@ -61,10 +61,9 @@ class ApplicationFiles:
 
     def shape(self) -> Shape:
         """Return the columns of the index, or the keys that any sidecar has; every sidecar is read for that."""
-        with told(self.spec.name, "reading the folder"):
-            view = self._view(ended=True)
+        with told(self.spec.name, "reading the folder"), self._view(ended=True) as view:
             if view.index is not None:
-                return Shape(tuple(sorted(view.index.header.cells)))
+                return Shape(tuple(sorted(view.index.form.header.cells)))
             names: set[str] = set()
             for dossier in view.dossiers():
                 names.update(dossier.columns)
@@ -89,7 +88,8 @@ class ApplicationFiles:
         """
         with told(self.spec.name, "reading the folder"):
             view = self._view(ended=True)
-        yield FilesReader(self.spec, view)
+        with view:
+            yield FilesReader(self.spec, view)
 
     @contextmanager
     def batch(
@@ -103,9 +103,8 @@ class ApplicationFiles:
     ) -> Iterator[FilesBatch]:
         """Return a batch on a range of dossiers. There are no locks: what is written is compared with what was read, after it was moved."""
         with told(self.spec.name, "reading the folder"):
-            view = self._view()
             removal = Removal(self.spec.name, self._layout, self._root, batch_id, self._faults)
-            batch = FilesBatch(self.spec, self._layout, view, removal, (within, selection, columns), self._view)
+            batch = FilesBatch(self.spec, self._layout, removal, (within, selection, columns), lambda: self._view(within))
         try:
             yield batch
         finally:
@@ -126,9 +125,9 @@ class ApplicationFiles:
             os.close(self._root)
             self._root = -1
 
-    def _view(self, *, ended: bool = False) -> View:
-        """Return a view of the dossiers as they are now; ended -- see `View`."""
-        return View(self.spec.name, self._layout, self._root, ended=ended)
+    def _view(self, within: KeyRange | None = None, *, ended: bool = False) -> View:
+        """Return a view of the dossiers as they are now; within, ended -- see `View`."""
+        return View(self.spec.name, self._layout, self._root, within, ended=ended)
 
 
 class FilesReader:
@@ -171,17 +170,17 @@ class FilesBatch:
         self,
         source: Source,
         layout: Layout,
-        view: View,
         removal: Removal,
         asked: tuple[KeyRange, Selection, Sequence[str]],
-        look_again: ViewMaker,
+        look: ViewMaker,
     ) -> None:
         within, selection, columns = asked
         self._source = source
         self._layout = layout
         self._removal = removal
-        self._look_again = look_again
-        self._seen = {dossier.key: dossier for dossier in _selected(source, view, selection, within)}
+        self._look = look
+        with look() as view:
+            self._seen = {dossier.key: dossier for dossier in _selected(source, view, selection, within)}
         self._written: frozenset[str] | None = None
         self._final = False
         self.rows: list[Row] = [_row(source, dossier, columns) for dossier in self._seen.values()]
@@ -204,8 +203,8 @@ class FilesBatch:
             raise Changed(f"{self._source.name}: the batch does not hold each of the dossiers to write, once.")
         if changes.whole and len(going) != len(self._seen):
             raise Changed(f"{self._source.name}: the batch holds other dossiers than the ones to delete.")
-        with told(self._source.name, "reading the folder"):
-            work = self._work(going, settings)
+        with told(self._source.name, "reading the folder"), self._look() as view:
+            work = self._work(view, going, settings)
         self._removal.prepare(work, self._compare_moved)
         self._written = frozenset(touched.difference(work.dossiers))
 
@@ -213,8 +212,8 @@ class FilesBatch:
         """Make it permanent; Changed, with everything as it was, when a sidecar or the index changed after it was written."""
         if self._written is None:
             return ()
-        with told(self._source.name, "reading the folder"):
-            self._compare(self._written, self._look_again())
+        with told(self._source.name, "reading the folder"), self._look() as view:
+            self._compare(self._written, view)
         self._removal.mark()
         self._final = True
         self._removal.finish()
@@ -238,9 +237,8 @@ class FilesBatch:
                     settings.append((place.path, plain(value)))
         return found
 
-    def _work(self, going: Sequence[str], settings: Mapping[str, Sequence[Setting]]) -> Work:
+    def _work(self, view: View, going: Sequence[str], settings: Mapping[str, Sequence[Setting]]) -> Work:
         """Return what is to be done, having compared every dossier with what was read before."""
-        view = self._look_again()
         self._compare({*going, *settings}, view)
         gone = [self._seen[key] for key in going]
         folders = [dossier.key for dossier in gone if dossier.present]
@@ -269,9 +267,9 @@ class FilesBatch:
 
     def _compare_moved(self, folder: int, keys: Sequence[str]) -> None:
         """Raise Changed when a dossier that was moved aside is not as it was read."""
-        view = self._look_again()
-        for number, key in enumerate(keys):
-            self._compare_one(key, view.read(folder, str(number), key, present=True))
+        with self._look() as view:
+            for number, key in enumerate(keys):
+                self._compare_one(key, view.read(folder, str(number), key, present=True))
 
     def _compare_one(self, key: str, now: Dossier | None) -> None:
         """Raise Changed when a dossier is not as it was read, Skippable when nobody can tell."""

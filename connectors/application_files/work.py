@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.application_files import documents
-from connectors.application_files.index import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,3 @@ class Work:
         said = json.loads(text)
         rewritten = [(key, name, [(tuple(path), value) for path, value in settings]) for key, name, settings in said["rewritten"]]
         return cls(said["dossiers"], said["shared"], said["kept"], rewritten, said["lines"], said["cells"])
-
-    def index_after(self, found: Index) -> bytes:
-        """Return an index as the work leaves it; lines that changed since they were decided on stay."""
-        going = {key for key, digest in self.lines.items() if found.digest(key) == digest}
-        return found.written(going, self.cells)

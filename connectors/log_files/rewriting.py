@@ -64,7 +64,7 @@ class Rewriting:
                     for number, name in enumerate(names):
                         if name in rewritten:
                             self._write(batch, f"{number}{NEW}", name, rewritten[name])
-                    write_file(batch, MANIFEST, json.dumps(names).encode())
+                    write_file(batch, MANIFEST, [json.dumps(names).encode()])
                     os.fsync(batch)
             self._faults.reached(PREPARED)
             with told(self._source, "moving log files aside"), self.folder.opened() as batch:

@@ -13,16 +13,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
 from connectors.batchfolder import WORKING, BatchFolder
-from connectors.folder import entries, key_of, name_of, open_root, opened, told
+from connectors.folder import key_of, name_of, open_root, opened, told, unsorted_entries
 from connectors.log_files.aside import look_aside
 from connectors.log_files.layout import Layout, Place, Unit, read_layout
 from connectors.log_files.lines import UNDATED, Bucket, buckets, without
 from connectors.log_files.packed import DAMAGE, NoLog, reading, writing
 from connectors.log_files.rewriting import Rewriting, Trace, trace
 from connectors.matching import matcher
+from connectors.spooled import Spooled
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy
 from worker.core.select import EVERYTHING, Selection
@@ -32,6 +34,9 @@ from worker.ports import Changes, Connection, Faults, Key, KeyRange, Level, Load
 
 _PAGE = 500
 _REMEMBERED = 64
+"""How many files that were read are kept in mind: a page of records, or a batch, is about a few."""
+_DAYS_REMEMBERED = 400
+"""One of more days is read again."""
 _READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _BUFFER = 1 << 20
 
@@ -85,18 +90,20 @@ class LogFiles:
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._root):
             wrong.append(Problem(name, "the folder may not be written in.", "Give the user of the worker the right to write in it."))
         with told(name, "reading the log files"):
-            logs = list(self._logs(None, ended=True))
-        known = [
-            (not logs, "no file has a name that `files` matches.", "Correct the pattern, or the path."),
-            (any(log.days is None for log in logs), "{} file(s) can't be read as lines: they stay, and are reported.", ""),
-            (
-                any(UNDATED in (log.days or {}) for log in logs),
-                "{} file(s) begin with lines that state no time: those stay, and are reported.",
-                "See that `time` is the format of these logs.",
-            ),
-        ]
-        counts = (0, sum(log.days is None for log in logs), sum(UNDATED in (log.days or {}) for log in logs))
-        return wrong, [Problem(name, what.format(count), hint) for (true, what, hint), count in zip(known, counts, strict=True) if true]
+            files = unread = undated = 0
+            for log in self._logs(None, ended=True):
+                files += 1
+                unread += log.days is None
+                undated += UNDATED in (log.days or {})
+        known: list[Problem] = []
+        if not files:
+            known.append(Problem(name, "no file has a name that `files` matches.", "Correct the pattern, or the path."))
+        if unread:
+            known.append(Problem(name, f"{unread} file(s) can't be read as lines: they stay, and are reported."))
+        if undated:
+            what = f"{undated} file(s) begin with lines that state no time: those stay, and are reported."
+            known.append(Problem(name, what, "See that `time` is the format of these logs."))
+        return wrong, known
 
     def shape(self) -> Shape:
         """Return that lines of a log have no columns: what they hold was declared."""
@@ -198,14 +205,20 @@ class LogFiles:
     def _logs(self, within: KeyRange | None, *, ended: bool) -> Iterator[Log]:
         """Yield every log in the order of the names; one that goes in the meantime is left out."""
         aside = look_aside(self._root) if ended else {}
-        names = {name for name, is_folder, is_link in entries(self._root) if not (is_folder or is_link)}
-        for key, name in sorted((key_of(name), name) for name in names.union(aside) if self._layout.is_log(name)):
-            if within is not None and not str(within.first[0]) <= key <= str(within.last[0]):
-                continue
-            for place in (aside.get(name), None):
-                with suppress(FileNotFoundError), self._opened(name, place) as file:
-                    yield self._read(key, name, file)
-                    break
+        with Spooled[str](self.spec.name) as spooled:
+            spooled.add((key, None) for key in self._keys(aside) if within is None or str(within.first[0]) <= key <= str(within.last[0]))
+            for page in spooled.pages(_PAGE):
+                for key, _ in page:
+                    name = name_of(key)
+                    for place in (aside.get(name), None):
+                        with suppress(FileNotFoundError), self._opened(name, place) as file:
+                            yield self._read(key, name, file)
+                            break
+
+    def _keys(self, aside: Mapping[str, object]) -> Iterator[str]:
+        """Yield the keys of all logs in no order; some twice. A folder's names come in no order, and are not held in memory."""
+        there = (name for name, is_folder, is_link in unsorted_entries(self._root) if not (is_folder or is_link))
+        yield from (key_of(name) for name in chain(there, aside) if self._layout.is_log(name))
 
     def _read(self, key: str, name: str, file: IO[bytes]) -> Log:
         """Return a file's lines by day."""
@@ -221,8 +234,10 @@ class LogFiles:
             except (NoLog, *DAMAGE) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise SourceFailed(f"{self.spec.name}: reading a log file failed: {os.strerror(error.errno)}.") from None
-        log = self._read_before[key] = Log(key, trace(about), about.st_mtime, days)
-        self._read_before.move_to_end(key)
+        log = Log(key, trace(about), about.st_mtime, days)
+        self._read_before.pop(key, None)
+        if len(days or ()) <= _DAYS_REMEMBERED:
+            self._read_before[key] = log
         if len(self._read_before) > _REMEMBERED:
             self._read_before.popitem(last=False)
         return log

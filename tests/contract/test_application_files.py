@@ -121,9 +121,6 @@ class TomlHarness(FilesHarness):
 class IndexHarness(FilesHarness):
     """Dossiers with one index for all, in the CSV of a spreadsheet; an empty cell is an empty value."""
 
-    # An index is one file, which is read as a whole.
-    many = 0
-    first_page = 0
     options: Mapping[str, str] = {"index": "index.csv", "index_key": "Folder", "index_delimiter": ";"}
 
     def kept(self, value: str | None) -> str | None:

@@ -7,18 +7,20 @@ import json
 import os
 import signal
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from connectors.application_files import ApplicationFiles, open_source
+from connectors.application_files import index as files_index
 from connectors.application_files import removal as steps
+from connectors.application_files.index import written
 from worker.core.facts import Empty, FieldType, Reading
 from worker.core.select import EVERYTHING
 from worker.core.sources import Field, Source
-from worker.errors import Changed, ConfigurationError, Skippable, SourceFailed
+from worker.errors import Changed, ConfigurationError, Retriable, Skippable, SourceFailed
 from worker.ports import Changes, Connection, KeyRange, NoFaults, Resolution, Row, Shape, Update
 
 ALL = KeyRange(("",), ("\U0010ffff",))
@@ -423,6 +425,33 @@ def test_an_index_damaged_before_the_end_is_said(tmp_path: Path) -> None:
     assert Resolution.COMMITTED == source.resolve("b", {})
     source.close()
     assert "folder,name,contact.email\nb,B,b@x\n" == index.read_text()
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_an_index_saved_while_it_is_written_anew(tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody saves while an index is written anew is not lost; who never stops saving is told of, and the batch ends later."""
+    text = "folder,name,contact.email\na,A,a@x\nb,B,b@x\n"
+    index = tmp_path / "index.csv"
+    index.write_text(text)
+    saved: list[str] = []
+
+    def saving(*arguments: object) -> Iterator[bytes]:
+        yield from written(*arguments)  # type: ignore[arg-type]
+        if len(saved) < times:
+            saved.append(f"c{len(saved)},C,c@x\n")
+            index.write_text(text + "".join(saved))
+
+    monkeypatch.setattr(files_index, "written", saving)
+    source = opened(tmp_path, index="index.csv", index_key="folder")
+    if times == 1:
+        carry_out(source, Changes(delete=[("a",)]))
+    else:
+        with pytest.raises(Retriable, match="somebody goes on writing the index"):
+            carry_out(source, Changes(delete=[("a",)]))
+        assert text + "".join(saved) == index.read_text()
+        times = 0
+        assert Resolution.COMMITTED is source.resolve("b", {})
+    assert "folder,name,contact.email\nb,B,b@x\n" + "".join(saved) == index.read_text()
 
 
 def test_relations_and_parts_of_names_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.contract.measuring import ReadingApart, allocated
+from connectors.contract.reading import GROWN, MEBIBYTE, VERY_MANY
 from connectors.log_files import LogFiles, open_source
 from connectors.log_files import rewriting as steps
 from connectors.log_files.lines import FORMATS, UNDATED, buckets, own_clock, without
@@ -404,3 +406,38 @@ def test_no_names_and_no_lines_in_errors(tmp_path: Path) -> None:
         with pytest.raises((Skippable, Changed)) as caught:
             attempt()
         assert CANARY not in str(caught.value)
+
+
+def test_memory_is_constant(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Three times as many logs take no more memory to read; nor do very many, in a process of its own (`make contract-large`)."""
+    reads = Reading(FieldType.NUMBER, Empty.UNKNOWN, AMSTERDAM)
+    fields = (
+        *source_of().fields,
+        Field("name", "@name", Reading(FieldType.TEXT, Empty.UNKNOWN, AMSTERDAM)),
+        Field("note", "@lines", reads),
+    )
+    declared = Source("logs", "log_files", ".", ("file", "day"), fields, options={"files": "access.log*", "time": "common"})
+
+    def fill(number: int) -> None:
+        for each in range(number):
+            (tmp_path / f"access.log.{each:06}").write_bytes(line(each % 28 + 1))
+
+    def source() -> LogFiles:
+        return open_source(declared, Connection(path=tmp_path))
+
+    if VERY_MANY:
+        fill(3)
+        with ReadingApart(source) as apart:
+            fill(VERY_MANY)
+            took = apart.read()
+        record_property("reading", took)
+        assert took.records == VERY_MANY
+        assert took.grown < GROWN * MEBIBYTE
+        return
+    peaks: list[int] = []
+    for number in (1_000, 3_000):
+        fill(number)
+        readings = [allocated(source()) for _ in range(3)]
+        assert {number} == {records for records, _ in readings}
+        peaks.append(min(peak for _, peak in readings))
+    assert peaks[1] < 1.1 * peaks[0]

@@ -51,6 +51,14 @@ def test_what_is_said_later_counts() -> None:
         assert 0 == len(spooled)
 
 
+def test_what_is_said_is_put_behind_what_was() -> None:
+    """Of a key that comes twice both bytes are held, in the order in which they came; they stay bytes, whatever they are."""
+    with Spooled[str]("files") as spooled:
+        spooled.add([("a", None), ("b", b"\xff1")])
+        spooled.append([("b", b"\x002"), ("a", b"\xfe"), ("c", b"4"), ("b", b"3")])
+        assert [[("a", b"\xfe"), ("b", b"\xff1\x0023"), ("c", b"4")]] == list(spooled.pages(10))
+
+
 def test_it_may_change_while_it_is_read() -> None:
     """What is removed while pages are taken out is not met any more, and nothing else is missed or met twice."""
     with Spooled[str]("files") as spooled:
