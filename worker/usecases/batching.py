@@ -130,7 +130,7 @@ class BatchWorker:
         Retriable when the system may be better later, AuditUnavailable when nothing may be written any more, LeaseLost.
         """
         self._lease = lease
-        within = open_range(self._machine, planned.batch_id, planned.sealed_range)
+        within = open_range(self._machine, planned.batch_id, planned.sealed_range, self._run_id)
         return self._halving(planned, within, attempt, dict(planned.records))
 
     def _halving(self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, int]) -> BatchResult:

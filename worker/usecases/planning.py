@@ -72,10 +72,10 @@ def seal_range(machine: Machine, batch_id: str, keys: KeyRange) -> str:
     return machine.keyring.seal(json.dumps(value).encode(), context=f"batch/{batch_id}")
 
 
-def open_range(machine: Machine, batch_id: str, sealed: str) -> KeyRange:
-    """Return the key range that was sealed for a batch."""
+def open_range(machine: Machine, batch_id: str, sealed: str, run: str = "") -> KeyRange:
+    """Return the key range that was sealed for a batch; run -- as in `KeyRange`."""
     first, last = json.loads(machine.keyring.unseal(sealed, context=f"batch/{batch_id}"))
-    return KeyRange(tuple(map(part_from_json, first)), tuple(map(part_from_json, last)))
+    return KeyRange(tuple(map(part_from_json, first)), tuple(map(part_from_json, last)), run)
 
 
 def part_to_json(part: object) -> object:
