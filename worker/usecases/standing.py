@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import Enum
 
 from worker.audit.events import Action
@@ -102,14 +101,15 @@ def _sought(comparison: Comparison, text: str, *, doubtful: bool) -> Sought:
 
 
 def _keys_of(machine: Machine, source: Source, text: str) -> list[Key]:
-    """Return the key of a record that a person typed, as its system has it.
+    """Return the key of a record that a person typed, as its system has it, or what it is taken for where the system has none.
 
-    Everything that the key may be where no such record is found, or the system can't be asked now: the hold is to be in force all the same.
+    Everything that the key may be where the system can't be asked now: the hold is to be in force all the same.
     """
-    found: Key | None = None
-    with suppress(ConfigurationError, SourceFailed, Retriable, Skippable):
-        found = stored_key(machine, source, text)
-    return [found] if found is not None else possible_keys(source.name, source.key, text)
+    possible = possible_keys(source.name, source.key, text)
+    try:
+        return [stored_key(machine, source, text) or possible[0]]
+    except (ConfigurationError, SourceFailed, Retriable, Skippable):
+        return possible
 
 
 def add_hold(
