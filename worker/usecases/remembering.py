@@ -55,7 +55,9 @@ def _aliases(judge: Judge, acting: Acting) -> bytes:
     for fields, verdicts in treated.items():
         for name in (each for each in fields if each in judge.standing.fields):
             values = [verdict.row[judge.position(name)] for verdict in verdicts]
-            found = tokens_of_identifiers(secret, compared[name], values) if name in compared else [()] * len(values)
+            found: list[Sequence[bytes]] = [()] * len(values)
+            if name in compared:
+                found = tokens_of_identifiers(secret, compared[name], values)
             if name == judge.standing.case_field:
                 found = [(*tokens, *case_tokens(secret, value)) for tokens, value in zip(found, values, strict=True)]
             named = [(verdict.key, token) for verdict, tokens in zip(verdicts, found, strict=True) for token in tokens]
