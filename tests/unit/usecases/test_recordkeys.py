@@ -12,7 +12,7 @@ import pytest
 
 from connectors.memory import MemorySource
 from connectors.sql.open import open_source
-from tests.unit.usecases.conftest import Lab
+from tests.unit.usecases.conftest import Lab, schedule_of
 from worker.errors import ConfigurationError, SourceFailed
 from worker.ports import Connection
 from worker.usecases.explaining import explain_record
@@ -70,7 +70,8 @@ def in_database(lab: Lab, column: str, *keys: object) -> Path:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"CREATE TABLE files (id {column} PRIMARY KEY, name TEXT, closed_on TEXT)")
         connection.executemany("INSERT INTO files VALUES (?, 'x', '2020-01-01')", [(key,) for key in keys])
-    lab.opens = lambda source, memory, sources: open_source(source, Connection(f"sqlite:///{path}"))  # type: ignore[assignment, misc]
+    opened = open_source(schedule_of(FILES).sources["files"], Connection(f"sqlite:///{path}"))
+    lab.opens = lambda source, memory, sources: opened  # type: ignore[assignment, misc]
     return path
 
 
