@@ -97,6 +97,7 @@ class SqlSource:
 
     def resolve(self, batch_id: str, witness: Mapping[str, str]) -> Resolution | None:
         """Return what became of a batch, by asking the server or by looking for its marker."""
+        self._database.wait_for_writers()
         committed = self._database.was_committed(batch_id, witness) if witness else None
         if committed is None:
             return None

@@ -97,7 +97,8 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
         unsettled: dict[str, str] = {}
         resolved = len(reconcile(machine, names, unsettled))
         plan = make_plan(machine, sources=sources, full=full, progress=progress, unsettled=unsettled)
-        tripped = plan_brakes(machine, plan)
+        # What a crash had left may have taken minutes to end, and a machine that slept meanwhile has another clock.
+        tripped = [*clock_brakes(machine, plan.header.as_of), *plan_brakes(machine, plan)]
     if machine.settings.approval == "always" and any(plan.acting.values()):
         tripped.append(
             Tripped(
