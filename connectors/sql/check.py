@@ -99,8 +99,13 @@ def _report_history(checked: Checked, table: TableInfo) -> None:
     if checked.model.source.options.get(HISTORY) == "accepted":
         checked.warn("", what, "")
     else:
-        hint = f"Drop the versioning; or see to DELETE HISTORY by other means and set the source's option {HISTORY} = 'accepted'."
+        hint = f"Drop the versioning; or see to DELETE HISTORY by other means and say {_accepted(HISTORY)}."
         checked.wrong("", what, hint)
+
+
+def _accepted(option: str) -> str:
+    """Return how a person says that they know: in the policy file, because the settings have options of the same kind."""
+    return f'options = {{ {option} = "accepted" }} of this source in the policy file'
 
 
 def _columns_exist(checked: Checked) -> bool:
@@ -252,7 +257,7 @@ def _check_triggers(checked: Checked) -> None:
             if accepted:
                 checked.warn("", what)
             else:
-                checked.wrong("", what, f"Read it; when it is harmless, set the source's option {TRIGGERS} = 'accepted'.")
+                checked.wrong("", what, f"Read it; when it is harmless, say {_accepted(TRIGGERS)}.")
 
 
 def _check_indexes(checked: Checked) -> None:
