@@ -58,7 +58,7 @@ from worker.usecases.sorting import FAILED, GONE, HELD, Skipped, Sorter, Work
 
 _PAYLOAD_BYTES = 900
 NAMED = 20
-"""So many records that the system refuses to change are named one by one in a run's findings, and in the operational log with the reason."""
+"""So many records that the system refuses to change are named one by one in a run's findings, and with the reason in the log."""
 
 
 class NotWhole(RetentionError):
