@@ -129,8 +129,9 @@ def _columns_exist(checked: Checked) -> bool:
     missing = [(where, each, name) for where, each, name in dict.fromkeys((w, t.name, n) for w, t, n in wanted if n not in t.columns)]
     for where, name_of_table, name in missing:
         columns = next(each.columns for each in tables.values() if each.name == name_of_table)
-        near = difflib.get_close_matches(name, columns, 1)
-        checked.wrong(where, f"the table {name_of_table} has no column {name!r}.", f"Did you mean {near[0]!r}?" if near else "")
+        near = difflib.get_close_matches(name.casefold(), {each.casefold(): each for each in columns}, 1)
+        meant = next((each for each in columns if near and each.casefold() == near[0]), None)
+        checked.wrong(where, f"the table {name_of_table} has no column {name!r}.", f"Did you mean {meant!r}?" if meant else "")
     return not missing
 
 
