@@ -147,7 +147,8 @@ def _database(source: Source, connection: Connection) -> Database:
         url: URL = sa.make_url(connection.url)
     except (sa.exc.ArgumentError, ValueError):
         raise ConfigurationError(
-            f"{source.name}: the address of the database can't be read; write it as dialect://user@host/database."
+            f"{source.name}: the address of the database can't be read; write it as dialect://user@host/database, "
+            "or sqlite:////folder/file.sqlite for a file."
         ) from None
     unknown = sorted(set(connection.options) - set(_OPTIONS))
     if unknown:

@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from worker.cli.audit_upkeep import pruned_json
+from worker.cli.overview import run_table
 from worker.cli.session import FILE, Session
-from worker.cli.tables import finding_table, result_table, run_table, verified_table
+from worker.cli.tables import finding_table, result_table, verified_table
 from worker.errors import ConfigurationError
 from worker.ledger.rows import OF_A_RUN
 from worker.planfile import PlanFile
@@ -213,5 +214,5 @@ def runs(session: Session, limit: int, *, as_json: bool) -> int:
     if as_json:
         session.data([asdict(each) for each in rows])
     else:
-        session.show(run_table(rows))
+        session.show(run_table(rows, session.out.width))
     return DONE

@@ -230,7 +230,7 @@ def _span(period: Period, today: dt.date) -> dt.timedelta:
 
 
 def _failures(failed: Mapping[str, str]) -> list[FindingRow]:
-    """Return a finding for every source that could not be read; the reason is in the plan's output and in the log."""
+    """Return a finding for every source that could not be read; the reason is in the plan's output, by night in the log too."""
     return [FindingRow("failed", name, name, "the source could not be read", 1) for name in failed]
 
 
