@@ -46,4 +46,4 @@ def restricts(match: Match, record: Values, row: Values) -> bool:
     value = row(match.column)
     if match.differs_from is not None:
         return value != record(match.differs_from)
-    return value in match.values or str(value) in [str(each) for each in match.values]
+    return match.admits(value)

@@ -11,7 +11,7 @@ Threat model. Keys may be people's names, and of some services declared columns 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from types import TracebackType
@@ -99,17 +99,24 @@ class Spooled(Generic[K]):
             with self._explained():
                 self._file.executemany("DELETE FROM held WHERE key = ?", some)
 
-    def pages(self, size: int) -> Iterator[list[tuple[K, bytes | None]]]:
-        """Yield pages of (key, what is said of it) in the order of the keys: of texts that of their code points, as Python's."""
-        query = "SELECT key, said FROM held"
-        behind: tuple[bytes | int, ...] = ()
+    def pages(self, size: int, first: K | None = None, last: K | None = None) -> Iterator[list[tuple[K, bytes | None]]]:
+        """Yield pages of (key, what is said of it) in the order of the keys: of texts that of their code points, as Python's.
+
+        first, last -- between which keys, both included; None for all before or behind.
+        """
+        limits = (("key >= ?", first), ("key <= ?", last))
+        asked: dict[str, bytes | int] = {condition: _written(limit) for condition, limit in limits if limit is not None}
         while True:
+            where = " AND ".join(asked) or "TRUE"
             with self._explained():
-                page = self._file.execute(f"{query} ORDER BY key LIMIT ?", (*behind, size)).fetchall()
+                page = self._file.execute(
+                    f"SELECT key, said FROM held WHERE {where} ORDER BY key LIMIT ?", (*asked.values(), size)
+                ).fetchall()
             if not page:
                 return
             yield [(_read(key), said) for key, said in page]
-            query, behind = "SELECT key, said FROM held WHERE key > ?", (page[-1][0],)
+            asked.pop("key >= ?", None)
+            asked["key > ?"] = page[-1][0]
 
     def between(self, first: K, last: K, most: int) -> list[K]:
         """Return the keys from `first` through `last` in order, so many at most."""
@@ -134,6 +141,53 @@ class Spooled(Generic[K]):
                 f"{self._source}: what is read of all records at once is kept in a temporary file, and it can't be used: {error}. "
                 "Make room on the disk with temporary files, or choose another folder with TMPDIR."
             ) from None
+
+
+class Listing(Generic[K]):
+    """The keys of a source: listed when they are asked for, and once only for all ranges of a run (`KeyRange.run`).
+
+    source -- whose keys they are, for errors; fill -- puts them all into what may hold many.
+    """
+
+    def __init__(self, source: str, fill: Callable[[Spooled[K]], None]) -> None:
+        self._source = source
+        self._fill: Callable[[Spooled[K]], None] = fill
+        self._run = ""
+        self._kept: Spooled[K] | None = None
+
+    def close(self) -> None:
+        """Let go of what is kept."""
+        if self._kept is not None:
+            self._kept.close()
+        self._kept, self._run = None, ""
+
+    def knows(self, run: str) -> bool:
+        """Whether the keys were listed for a run."""
+        return self._kept is not None and run == self._run
+
+    @contextmanager
+    def keys(self, run: str = "") -> Iterator[Spooled[K]]:
+        """Give the keys as they are now, or as the first range of a run found them; who asks leaves them open."""
+        if not run:
+            with self._listed() as spooled:
+                yield spooled
+            return
+        if not self.knows(run):
+            self.close()
+            self._kept, self._run = self._listed(), run
+        assert self._kept is not None
+        yield self._kept
+
+    def _listed(self) -> Spooled[K]:
+        """Return the keys as they are now; whoever asks closes them."""
+        spooled = Spooled[K](self._source)
+        try:
+            self._fill(spooled)
+        except BaseException:
+            # Half a list of keys would look like all of them.
+            spooled.close()
+            raise
+        return spooled
 
 
 def _written(key: str | int) -> bytes | int:

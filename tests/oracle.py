@@ -50,10 +50,10 @@ def last_day(start: dt.date, term: Term, extra: Period) -> dt.date:
     """Return the last day of keeping, found by walking: the first day on which the present or a kept earlier promise lets go."""
     promised = [_counted(start, term, extra, term.period)]
     for earlier in term.was:
-        if earlier.through >= start:
-            over = _counted(start, term, extra, earlier.period)
-            if not term.stretch or earlier.through >= over:
-                promised.append(over)
+        # A later step is one of the promise that held, so whether its time was over is asked without it.
+        kept = not term.stretch or earlier.through >= _counted(start, term, Period(), earlier.period)
+        if kept and earlier.through >= start:
+            promised.append(_counted(start, term, extra, earlier.period))
     return min(promised)
 
 
@@ -198,7 +198,8 @@ def _withdrawn_by(request: Request, purpose: Purpose, consents: Mapping[str, tup
         return True
     for name in purpose.consents:
         given = consents.get(name, ("none", "none"))[0]
-        if request.consent in (None, name) and not (isinstance(given, dt.date) and given > request.received_on):
+        perhaps_again = given == "unknown" or (isinstance(given, dt.date) and given > request.received_on)
+        if request.consent in (None, name) and not perhaps_again:
             return True
     return False
 
@@ -255,6 +256,22 @@ def purpose_state(
     return ("ended" if min(last) < today else "running"), min(last)
 
 
+def _takes_an_answer_back(policy: Policy, facts: Mapping[str, Fact], asked: Iterable[Request], today: dt.date) -> bool:
+    """Whether erasure was asked for, or something that takes the ground from a purpose of this record: then no answer about it counts."""
+    asked = list(asked)
+    if any(each.kind.value == "erase" and each.verified for each in asked):
+        return True
+    for purpose in policy.purposes:
+        word, _ = purpose_state(policy, purpose, facts, [], today, Period())
+        start = _start(purpose.start, facts) if purpose.start is not None else "no start"
+        over = max(start, _settling(purpose.start, facts)) if isinstance(start, dt.date) and word != "undetermined" else today
+        for request in asked:
+            end = _asked_to_end(purpose, request, over if over < today else None, _consents(policy, purpose, facts))
+            if end is not None and word != "never applied":
+                return True
+    return False
+
+
 def _waits_through(purpose: Purpose, facts: Mapping[str, Fact], state: State) -> dt.date | None:
     """Return the last day on which a purpose may wait for its event, counted from every day that is known of it; None if it doesn't."""
     if isinstance(purpose.start, StateEnd) or state != ("running", None) or purpose.start is None or purpose.term is None:
@@ -277,8 +294,8 @@ def waiting(
             over[purpose.id] = end
     quiet = [min(over.values())] if over else []
     answer: Any = facts.get(ANSWERED)
-    asked = [each for each in standing.requests if policy.source.controller and _wants_an_end(each)]
-    if over and isinstance(answer, Known) and not asked:
+    asked = [each for each in standing.requests if policy.source.controller]
+    if over and isinstance(answer, Known) and not _takes_an_answer_back(policy, facts, asked, today):
         quiet.append(answer.value)
     return (tuple(over), max(quiet)) if quiet and all(day < today for day in quiet) else ((), None)
 
@@ -340,17 +357,12 @@ def decide(
         outcome = ("partly", left, max(due[name] for name in left)) if left else ("kept",)
     elif due:
         outcome = _whole(policy, facts, max(due.values()), left, blocking, lambda extra: _due_fields(policy, states(extra))[0])
-    if not any(_wants_an_end(each) for each in asked):
+    if not _takes_an_answer_back(policy, facts, asked, today):
         outcome = _answered(policy, facts, outcome, today)
     held = _held_by(standing.holds, asked)
     if held and outcome[0] in ("partly", "due", "waiting"):
         outcome = ("held", held, outcome)
     return outcome, now, uncovered
-
-
-def _wants_an_end(request: Request) -> bool:
-    kind = request.kind.value
-    return kind == "withdraw" or (kind == "erase" and request.verified) or (kind == "object" and not _undecided(request))
 
 
 def _undecided(objection: Request) -> bool:

@@ -3,7 +3,8 @@
 A plan is a text file of JSON lines. The first line is the header, then one line per batch, then the summary with the MAC over every byte
 before it (HMAC-SHA-256, key `plan-mac`). A batch line holds its key range sealed, a table of reasons (what, due day, why, and a keyed
 fingerprint of the facts used), and per record a keyed reference and the position of its reason. Reading is by line, so memory stays
-constant; the MAC is checked over the whole file before the first batch is believed.
+constant; the MAC is checked over the whole file before the first batch is believed. Batches are read a second time, later, when another
+file may have the name: what is read then must be, to the last byte, what was checked.
 
 Threat model: somebody who can write the file but not read the keys may not be able to make `apply` do anything that was not planned:
 every byte is under the MAC, and the plan's id, digest and expiry stand in the ledger too. Somebody who reads the file learns counts,
@@ -18,6 +19,7 @@ import hmac
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -118,7 +120,9 @@ class PlanWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leave nothing behind unless the plan was finished."""
         if not self._file.closed:
-            self._file.close()
+            # On a full disk closing tries once more to write what is left, and fails as the write before it did.
+            with suppress(OSError):
+                self._file.close()
             self._partial.unlink(missing_ok=True)
 
     def batch(self, batch: PlannedBatch) -> None:
@@ -167,13 +171,14 @@ class PlanWriter:
 
 
 class PlanFile:
-    """A plan file whose MAC was found right."""
+    """A plan file whose MAC was found right. digest -- of the bytes that were checked, by which they are known when they are read again."""
 
-    def __init__(self, path: Path, header: Header, summary: Summary, mac: str) -> None:
+    def __init__(self, path: Path, header: Header, summary: Summary, mac: str, digest: bytes = b"") -> None:
         self.path = path
         self.header = header
         self.summary = summary
         self.mac = mac
+        self._digest = digest
 
     @classmethod
     def open(cls, path: Path, *secrets: bytes) -> PlanFile:
@@ -182,10 +187,12 @@ class PlanFile:
         secrets -- of every key `plan-mac` there is: a plan that was made before the key was rotated stays good until it expires.
         """
         checks = [hmac.new(secret, digestmod=hashlib.sha256) for secret in secrets]
+        digest = hashlib.sha256()
         first = before = last = b""
         try:
             with path.open("rb") as file:
                 for line in file:
+                    digest.update(line)
                     if last:
                         for check in checks:
                             check.update(last)
@@ -216,24 +223,42 @@ class PlanFile:
                 f"{path} was changed after it was made, or made with other keys: nothing is done with it. "
                 "Make a new one with `retention plan`."
             )
-        return cls(path, header, summary, str(mac))
+        return cls(path, header, summary, str(mac), digest.digest())
 
     def batches(self) -> Iterator[PlannedBatch]:
-        """Yield the batches in the order in which they are to be carried out."""
-        with self.path.open("rb") as file:
-            next(file)
-            for line in file:
-                value = json.loads(line)
-                if "batch" not in value:
-                    return
-                yield PlannedBatch(
-                    value["batch"],
-                    value["source"],
-                    value["number"],
-                    value["range"],
-                    [
-                        Reason(each["do"], dt.date.fromisoformat(each["due"]), each["why"], each["facts"], tuple(each["fields"]))
-                        for each in value["reasons"]
-                    ],
-                    dict(zip(value["records"], value["because"], strict=True)),
-                )
+        """Yield the batches in the order in which they are to be carried out.
+
+        Believe none of them before the last one was yielded: then Refused is raised when the file isn't the one that was checked.
+        """
+        digest = hashlib.sha256()
+        try:
+            with self.path.open("rb") as file:
+                for place, line in enumerate(file):
+                    digest.update(line)
+                    value = json.loads(line) if place else {}
+                    if "batch" in value:
+                        yield _batch(value)
+        except OSError as error:
+            raise ConfigurationError(f"The plan file {self.path} can't be read any more: {error.strerror}.") from None
+        except (ValueError, KeyError, TypeError):
+            raise self._replaced() from None
+        if digest.digest() != self._digest:
+            raise self._replaced()
+
+    def _replaced(self) -> Refused:
+        return Refused(f"{self.path} was changed or replaced while it was being read: nothing is done with it. Try again.")
+
+
+def _batch(value: Mapping[str, Any]) -> PlannedBatch:
+    """Return the batch that a line says."""
+    return PlannedBatch(
+        value["batch"],
+        value["source"],
+        value["number"],
+        value["range"],
+        [
+            Reason(each["do"], dt.date.fromisoformat(each["due"]), each["why"], each["facts"], tuple(each["fields"]))
+            for each in value["reasons"]
+        ],
+        dict(zip(value["records"], value["because"], strict=True)),
+    )

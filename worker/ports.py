@@ -94,10 +94,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Keys from `first` to `last`, both included, in the connector's key order."""
+    """Keys from `first` to `last`, both included, in the connector's key order.
+
+    run -- which run works through this range and others that were planned with it: what came after its first batch is in none of them, so a
+    system that must be listed to find keys may be listed once for them all. Empty where what is there now is asked for.
+    """
 
     first: Key
     last: Key
+    run: str = ""
 
 
 class Level(StrEnum):

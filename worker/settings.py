@@ -202,13 +202,16 @@ class Settings(BaseSettings):
     @property
     def keys_file(self) -> Path:
         """The key file. Outside `state`, so that a copy of the ledger never carries the keys along."""
-        return self.keys.expanduser() if self.keys is not None else _default_keys({})
+        keys = _at_home(self.keys) if self.keys is not None else _default_keys({})
+        if keys is None:
+            raise ConfigurationError("This user has no home folder for the keys: say with RETENTION_KEYS where they are, as a whole path.")
+        return keys
 
     @property
     def root_file(self) -> Path:
         """The file of the root. By default beside the key file, links resolved, and named after it: two key files have a root each."""
         if self.root_key is not None:
-            return self.root_key.expanduser()
+            return _at_home(self.root_key) or self.root_key
         return Path(os.path.realpath(self.keys_file)).with_suffix(".root")
 
     @property
@@ -340,10 +343,20 @@ def hide_password(url: str) -> str:
     return f"{scheme}://{access}{place}{question}{'&'.join(parameters) if question else ''}"
 
 
-def _default_keys(environ: Mapping[str, str]) -> Path:
+def _default_keys(environ: Mapping[str, str]) -> Path | None:
     # The base directory specification has relative values ignored.
-    base = Path(environ.get("XDG_CONFIG_HOME", ""))
-    return (base if base.is_absolute() else Path("~/.config").expanduser()) / "retention" / "keys.json"
+    base: Path | None = Path(environ.get("XDG_CONFIG_HOME", ""))
+    if base is None or not base.is_absolute():
+        base = _at_home(Path("~/.config"))
+    return None if base is None else base / "retention" / "keys.json"
+
+
+def _at_home(path: Path) -> Path | None:
+    """Return a path with `~` resolved; None for a user without a home, such as a number that a container was given."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return None
 
 
 def _describe_source(prefix: str, given: SourceSettings) -> Iterator[tuple[str, str]]:

@@ -8,11 +8,12 @@ import stat
 from collections.abc import Iterator
 from itertools import islice
 
+from connectors.application_files import index
 from connectors.application_files.layout import LastModified, Layout, Stated, Unit
 from connectors.application_files.records import Dossier, View, read_kept
 from connectors.application_files.removal import unfinished
 from connectors.batchfolder import WORKING
-from connectors.folder import entries, exists, name_of, opened, unsorted_entries
+from connectors.folder import entries, exists, name_of, opened, opened_text, unsorted_entries
 from worker.core.facts import FieldType
 from worker.core.model import DispositionKind, Policy
 from worker.core.sources import Source
@@ -30,7 +31,7 @@ def check(source: Source, layout: Layout, root: int, policy: Policy | None) -> t
             *_declared(source, layout),
             *_writable(source, may_write=os.access(".", os.W_OK | os.X_OK, dir_fd=root), flags=os.fstatvfs(root).f_flag),
             *_working_folder(source, root),
-            *_index(source, layout, view),
+            *_index(source, layout, root, view),
             *(_treated(source, layout, root, view, policy) if policy is not None and _writes_fields(policy) else ()),
         ]
         return problems, [*_columns(source, layout, sample), *_surroundings(source, layout, root, view, sample)]
@@ -59,19 +60,31 @@ def _working_folder(source: Source, root: int) -> Iterator[Problem]:
         yield Problem(source.name, f"{WORKING} in the folder is no folder; dossiers wait there to be removed.", "Remove or rename it.")
 
 
-def _index(source: Source, layout: Layout, view: View) -> Iterator[Problem]:
+def _index(source: Source, layout: Layout, root: int, view: View) -> Iterator[Problem]:
     """Find an index that can't be read, or columns that it doesn't have."""
     if layout.index is None:
         return
     if view.index is None:
-        hint = f"It must be UTF-8 with a header that names {layout.index_key!r} once and every column differently."
-        yield Problem(f"{source.name}.options.index", f"{layout.index} is not there or can't be read.", hint)
+        what, hint = _unreadable(layout, root)
+        yield Problem(f"{source.name}.options.index", f"{layout.index} {what}.", hint)
         return
     header = view.index.form.header.cells
     for field in source.fields:
         place = layout.places[field.name]
         if isinstance(place, Stated) and place.path[0] not in header:
             yield Problem(f"{source.name}.{field.name}", f"{layout.index} has no column {field.column!r}.", _nearest(field.column, header))
+
+
+def _unreadable(layout: Layout, root: int) -> tuple[str, str]:
+    """Return (what is wrong with the index, what to do about it)."""
+    try:
+        with opened_text(root, layout.index or "") as file:
+            found = index.trouble(file, layout.index_key, layout.delimiter)
+    except FileNotFoundError:
+        return "is not there", "It belongs beside the dossiers, in the folder to which the source's path and `table` lead."
+    except OSError as error:
+        return f"can't be read: {error.strerror}", "It has to be a file, and no link, that the user of the worker may read."
+    return found or ("could not be read a moment ago", "Try again.")
 
 
 def _writes_fields(policy: Policy) -> bool:

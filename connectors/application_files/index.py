@@ -155,6 +155,51 @@ def read(file: TextIO, key: str, delimiter: str) -> tuple[Form, Iterator[Line]]:
     return Form(header, header.cells.index(key), delimiter), lines
 
 
+def trouble(file: TextIO, key: str, delimiter: str) -> tuple[str, str] | None:
+    """Return (what is wrong with an index, what to do about it), None when it can be read. Nothing of what stands in it is repeated."""
+    if (line := _undecodable(file)) is not None:
+        return f"is not UTF-8 text in line {line}", "Save it as UTF-8; spreadsheets call that form 'CSV UTF-8'."
+    file.seek(0)
+    rows = _lines(file, delimiter)
+    try:
+        header = next(rows, None)
+        if header is None:
+            return "is empty", "It needs a header."
+        cells = header.cells
+        if cells.count(key) != 1:
+            return _without_key(header, key, delimiter)
+        if len(set(cells)) != len(cells):
+            return "has two columns of one name", "Give every column a name of its own."
+        for _ in rows:
+            pass
+    except UnreadableIndex:
+        return "has a quotation mark that nothing closes, or a line without end", "Mend it, or save it anew."
+    return None
+
+
+def _undecodable(file: TextIO) -> int | None:
+    """Return the first line that is no UTF-8."""
+    for number, line in enumerate(iter(lambda: file.buffer.readline(_LONGEST), b""), start=1):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            # A line without end may be cut off in the midst of a character.
+            return number if len(line) < _LONGEST else None
+    return None
+
+
+def _without_key(header: Line, key: str, delimiter: str) -> tuple[str, str]:
+    """Return what to say about a header that does not name the column of the key, once."""
+    what = f"has no column {key!r} in its first line" if key not in header.cells else f"has two columns {key!r}"
+    others = {each: header.text.count(each) for each in ";,\t|" if each != delimiter}
+    likely = max(others, key=lambda each: others[each])
+    if len(header.cells) == 1 and others[likely]:
+        written = "\\t" if likely == "\t" else likely
+        return what, f'Its cells seem to be set apart by another sign: declare index_delimiter = "{written}".'
+    near = next((each for each in header.cells if each.strip().casefold() == key.strip().casefold()), None)
+    return what, f"Did you mean {near!r}?" if near is not None else "The first line has to be the header, and `index_key` one of its names."
+
+
 def written(
     file: TextIO, key: str, delimiter: str, going: Mapping[str, str], settings: Mapping[str, Mapping[str, object]]
 ) -> Iterator[bytes]:

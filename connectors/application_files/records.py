@@ -15,6 +15,7 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -78,8 +79,8 @@ class View:
         if self.index is not None:
             self.index.close()
 
-    def keys(self, within: KeyRange | None = None) -> Iterator[str]:
-        """Yield the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one.
+    def pages(self, within: KeyRange | None = None) -> Iterator[list[str]]:
+        """Yield pages of the keys of all dossiers in order: folders (or files), links in their place, and lines of the index without one.
 
         A folder's names come in no order; they are spooled, and not held in memory.
         """
@@ -87,7 +88,7 @@ class View:
         with Spooled[str](self._source) as spooled:
             spooled.add((key, None) for key in self._there() if first <= key and (last is None or key <= last))
             for page in spooled.pages(_PAGE):
-                yield from (key for key, _ in page)
+                yield [key for key, _ in page]
 
     def _there(self) -> Iterator[str]:
         """Yield the keys of all dossiers in no order; some twice."""
@@ -100,7 +101,7 @@ class View:
 
     def dossiers(self, within: KeyRange | None = None) -> Iterator[Dossier]:
         """Yield every dossier in key order; one that goes in the meantime is left out."""
-        for key in self.keys(within):
+        for key in chain.from_iterable(self.pages(within)):
             dossier = self.dossier(key)
             if dossier is not None:
                 yield dossier
@@ -226,7 +227,7 @@ class View:
         named = {path for dossier in going for path in dossier.attachments or ()} | set(read_kept(self._root))
         candidates = {path for path in named if self._is_shared_file(path)}
         leaving = {dossier.key for dossier in going}
-        for key in self.keys() if candidates else ():
+        for key in chain.from_iterable(self.pages()) if candidates else ():
             staying = self.dossier(key) if key not in leaving else None
             if staying is not None:
                 if staying.attachments is None:

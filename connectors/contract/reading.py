@@ -124,6 +124,22 @@ class ReadingContract(Contract):
         with source.batch("b", within, EVERYTHING, ()) as batch:
             assert expected == [split(source, row)[0] for row in batch.rows]
 
+    def test_ranges_of_one_run(self, harness: Harness, source: OpenSource) -> None:
+        """A run's ranges hold what its first one found and is still there, as it is now; for another run, or none, all that is there."""
+        harness.fill({harness.key(number): record(number, note="before") for number in range(6) if number != 3})
+        first, second, none = (KeyRange(harness.key(0), harness.key(9), run) for run in ("first", "second", ""))
+        with source.batch("b", first, EVERYTHING, ()) as batch:
+            before = {split(source, row)[0] for row in batch.rows}
+        assert before == set(harness.dump())
+        harness.fill({harness.key(number): record(number, note="since") for number in (2, 4, 5, 6)})
+        there = {key: (values["note"],) for key, values in harness.dump().items() if none.first <= key <= none.last}
+        for within in (first, second, none):
+            with source.batch("b", within, EVERYTHING, ("note",)) as batch:
+                found = [split(source, row) for row in batch.rows]
+            assert found == read(source, EVERYTHING, ("note",), within) == sorted(found)
+            assert dict(found).items() <= there.items()
+            assert set(there) - (set() if within is not first else set(there) - before) <= set(dict(found))
+
     def test_selection_never_misses(self, harness: Harness, source: OpenSource) -> None:
         """Whatever facts make of a record, a selection that must hold it does; count and rows agree; `EVERYTHING` holds all."""
         draw = seeded(20260630)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -25,7 +24,7 @@ from connectors.mailchimp import checks, columns
 from connectors.mailchimp.audience import PAGE, Audience, is_busy
 from connectors.mailchimp.columns import ARCHIVED, KEY, STATUS, UNSUBSCRIBED, UNSUBSCRIBED_AT, Said
 from connectors.patience import known_options, limits_of
-from connectors.spooled import Spooled
+from connectors.spooled import Listing, Spooled
 from worker.core.facts import Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
@@ -37,8 +36,6 @@ _CHUNK = 200
 _A_PAGE = 10
 """As many single members take about as long as a page of them."""
 _LARGE = _CHUNK * PAGE // _A_PAGE
-_FRESH = 1_800
-"""Seconds for which the keys of a large audience are remembered."""
 _API = "/3.0"
 
 
@@ -88,7 +85,7 @@ class Members:
         self._source = source
         self._service = service
         self._encrypted = encrypted
-        self._index: tuple[Spooled[str], float] | None = None
+        self._listing = Listing[str](source.name, self._list)
         self._archives = source.options.get("delete") == checks.ARCHIVE
         self.level = Level.SOFT if self._archives else Level.PERMANENT
         fields = columns.wanted([each.column for each in source.fields])
@@ -97,7 +94,7 @@ class Members:
     def pages(self, selection: Selection, within: KeyRange | None) -> Iterator[Sequence[Member]]:  # noqa: ARG002 - it can't be asked for
         """Yield the members in the order of their keys; the walk through the lists ends before any is given out.
 
-        A range of a large audience is not walked for but asked for, member by member: who came since its keys were listed is left out.
+        A run's range of a large audience is not walked for but asked for, member by member: who came since the run began is left out.
         """
         near = None if within is None else self._near(within)
         if near is not None:
@@ -176,36 +173,20 @@ class Members:
     def close(self) -> None:
         """Let go of the connections, and of what is remembered."""
         self._service.close()
-        self._forget()
+        self._listing.close()
 
     def _near(self, within: KeyRange) -> list[str] | None:
-        """Return the keys of a range where it takes less to ask for each of them than to walk through all members, else None."""
-        if self._index is None or time.monotonic() > self._index[1]:
-            self._forget()
-            if self._audience.count() < _LARGE:
-                return None
-            self._index = (self._listed(), time.monotonic() + _FRESH)
-        keys = self._index[0]
-        most = len(keys) * _A_PAGE // PAGE
-        near = keys.between(str(within.first[0]), str(within.last[0]), most + 1)
+        """Return the keys of a run's range where it takes less to ask for each of them than to walk through all members, else None."""
+        if not within.run or not (self._listing.knows(within.run) or self._audience.count() >= _LARGE):
+            return None
+        with self._listing.keys(within.run) as keys:
+            most = len(keys) * _A_PAGE // PAGE
+            near = keys.between(str(within.first[0]), str(within.last[0]), most + 1)
         return near if len(near) <= most else None
 
-    def _listed(self) -> Spooled[str]:
-        """Return the keys of all members; whoever asks closes them."""
-        spooled = Spooled[str](self._source.name)
-        try:
-            spooled.add((key, None) for key in self._audience.keys())  # noqa: SIM118 - it is no table
-        except BaseException:
-            # Half a list of keys would look like all of them.
-            spooled.close()
-            raise
-        return spooled
-
-    def _forget(self) -> None:
-        """Let go of the keys that are remembered."""
-        if self._index is not None:
-            self._index[0].close()
-            self._index = None
+    def _list(self, into: Spooled[str]) -> None:
+        """List the keys of all members."""
+        into.add((key, None) for key in self._audience.keys())  # noqa: SIM118 - it is no table
 
     def _is_wanted(self, said: Said, within: KeyRange | None) -> bool:
         """Whether a member is a record, and lies in a range."""

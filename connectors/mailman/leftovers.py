@@ -19,6 +19,8 @@ class Leftovers(Entries):
     """The left-over addresses of a whole Mailman."""
 
     kind = LEFTOVERS
+    # That a request waits for an address can be seen in a listing only.
+    listed_once = False
 
     def _list_keys(self, into: Spooled[str]) -> None:
         self._server.list_keys("/addresses", "email", into)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from connectors.hosted import Gone, Refused
 from connectors.mailman.checks import Kind, check
 from connectors.mailman.server import Json, Server
-from connectors.spooled import Spooled
+from connectors.spooled import Listing, Spooled
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.model import Policy
 from worker.core.select import Selection
@@ -33,8 +33,12 @@ class Entry:
 
 
 class Entries(ABC):
-    """The records of one kind; `connectors.hosted.Records`, but for what each kind does its own way."""
+    """The records of one kind; `connectors.hosted.Records`, but for what each kind does its own way.
 
+    listed_once -- whether a run may list the keys once for all of its batches: reading a record tells whether it still is one.
+    """
+
+    listed_once: ClassVar[bool] = True
     kind: ClassVar[Kind]
     level = Level.PERMANENT
     most = _BATCH
@@ -43,6 +47,7 @@ class Entries(ABC):
         self._source = source
         self._server = server
         self._encrypted = encrypted
+        self._listing = Listing[str](source.name, self._list_keys)
 
     @abstractmethod
     def _list_keys(self, into: Spooled[str]) -> None:
@@ -80,13 +85,16 @@ class Entries(ABC):
 
         Of a batch only the keys are listed, and then each is read; those that went since are left out.
         """
-        with Spooled[str](self._source.name) as spooled:
-            (self._list_entries if within is None else self._list_keys)(spooled)
-            for page in spooled.pages(_AT_ONCE):
-                if within is None:
+        if within is None:
+            with Spooled[str](self._source.name) as spooled:
+                self._list_entries(spooled)
+                for page in spooled.pages(_AT_ONCE):
                     found = [self._entry(key) if said is None else self._told(key, said) for key, said in page]
-                else:
-                    found = [self._entry(key) for key, _ in page if within.first <= (key,) <= within.last]
+                    yield [each for each in found if each is not None]
+            return
+        with self._listing.keys(within.run if self.listed_once else "") as keys:
+            for page in keys.pages(_AT_ONCE, str(within.first[0]), str(within.last[0])):
+                found = [self._entry(key) for key, _ in page]
                 yield [each for each in found if each is not None]
 
     def get(self, key: Key) -> Entry | None:
@@ -132,6 +140,7 @@ class Entries(ABC):
 
     def close(self) -> None:
         """Let go of every connection."""
+        self._listing.close()
         self._server.close()
 
 

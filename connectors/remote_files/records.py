@@ -10,7 +10,7 @@ from connectors.application_files.facts import field_values, said_in
 from connectors.application_files.layout import Layout
 from connectors.remote_files.ahead import Ahead
 from connectors.remote_files.storage import Gone, Refused, Storage, Stored
-from connectors.spooled import Spooled
+from connectors.spooled import Listing, Spooled
 from worker.core.facts import Raw
 from worker.errors import SourceFailed
 from worker.ports import KeyRange
@@ -50,24 +50,32 @@ class View:
         self._source = source
         self._layout = layout
         self._storage = storage
+        self._listing = Listing[str](source, self._list)
 
-    def keys(self, within: KeyRange | None = None) -> Iterator[list[str]]:
+    def close(self) -> None:
+        """Let go of the names that are kept."""
+        self._listing.close()
+
+    def pages(self, within: KeyRange | None = None) -> Iterator[list[str]]:
         """Yield pages of the keys of all dossiers in order; none begins before the names of all are known, which are held on a disk."""
-        first, last = ("", None) if within is None else (str(within.first[0]), str(within.last[0]))
-        with Spooled[str](self._source) as spooled:
-
-            def take(names: Iterator[str]) -> None:
-                spooled.clear()
-                spooled.add((each, None) for each in names if is_dossier(each) and first <= each and (last is None or each <= last))
-
-            self._storage.dossiers(take)
-            for page in spooled.pages(_PAGE):
+        first, last = (None, None) if within is None else (str(within.first[0]), str(within.last[0]))
+        with self._listing.keys(within.run if within is not None else "") as spooled:
+            for page in spooled.pages(_PAGE, first, last):
                 yield [key for key, _ in page]
+
+    def _list(self, into: Spooled[str]) -> None:
+        """List the names of all dossiers."""
+
+        def take(names: Iterator[str]) -> None:
+            into.clear()
+            into.add((each, None) for each in names if is_dossier(each))
+
+        self._storage.dossiers(take)
 
     def dossiers(self, within: KeyRange | None = None) -> Iterator[Dossier]:
         """Yield every dossier in key order, a few read ahead; one that goes in the meantime is left out."""
         with Ahead(self._storage.at_once) as ahead:
-            for keys in self.keys(within):
+            for keys in self.pages(within):
                 known = self._storage.several(keys)
                 for dossier in ahead.each(keys, lambda key, known=known: self.dossier(key, known.get(key))):  # type: ignore[misc]
                     if dossier is not None:

@@ -15,7 +15,7 @@ from connectors.remote_files.records import Dossier, View
 from connectors.remote_files.removal import Removal
 from connectors.remote_files.storage import Storage
 from worker.core.model import Policy
-from worker.core.select import Selection
+from worker.core.select import EVERYTHING, Selection
 from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Problems
 from worker.ports import Changes, Key, KeyRange, Level, Load, Resolution, Row, Shape, Undone, Update
@@ -105,6 +105,7 @@ class RemoteFiles:
 
     def close(self) -> None:
         """Let go of the connections."""
+        self._view.close()
         self._storage.close()
 
 
@@ -127,7 +128,9 @@ class DossierReader:
             yield page
 
     def count(self, selection: Selection) -> int:
-        """Return how many dossiers the selection holds."""
+        """Return how many dossiers the selection holds; to count them all their names are enough."""
+        if selection == EVERYTHING:
+            return sum(map(len, self._view.pages()))
         return sum(1 for _ in selected(self._source, self._view, selection, None))
 
     def get(self, key: Key, columns: Sequence[str]) -> Row | None:

@@ -130,7 +130,7 @@ def _check_undeclared(checked: Checked, sample: dict[str, list[object]]) -> None
             continue
         how = "declared, but not as personal data" if name in declared else "declared by no field"
         where = f".fields.{declared[name].name}" if name in declared else ""
-        hint = f"Declare it with a purpose, or name it in the source's option {NOT_PERSONAL}."
+        hint = f'Declare it with a purpose, or name it in the policy file: options = {{ {NOT_PERSONAL} = "..." }} of this source.'
         checked.warn(where, f"the column {name} of {source.table} is {how}, and {' and '.join(looks)}.", hint)
 
 

@@ -99,8 +99,13 @@ def _report_history(checked: Checked, table: TableInfo) -> None:
     if checked.model.source.options.get(HISTORY) == "accepted":
         checked.warn("", what, "")
     else:
-        hint = f"Drop the versioning; or see to DELETE HISTORY by other means and set the source's option {HISTORY} = 'accepted'."
+        hint = f"Drop the versioning; or see to DELETE HISTORY by other means and say {_accepted(HISTORY)}."
         checked.wrong("", what, hint)
+
+
+def _accepted(option: str) -> str:
+    """Return how a person says that they know: in the policy file, because the settings have options of the same kind."""
+    return f'options = {{ {option} = "accepted" }} of this source in the policy file'
 
 
 def _columns_exist(checked: Checked) -> bool:
@@ -124,8 +129,9 @@ def _columns_exist(checked: Checked) -> bool:
     missing = [(where, each, name) for where, each, name in dict.fromkeys((w, t.name, n) for w, t, n in wanted if n not in t.columns)]
     for where, name_of_table, name in missing:
         columns = next(each.columns for each in tables.values() if each.name == name_of_table)
-        near = difflib.get_close_matches(name, columns, 1)
-        checked.wrong(where, f"the table {name_of_table} has no column {name!r}.", f"Did you mean {near[0]!r}?" if near else "")
+        near = difflib.get_close_matches(name.casefold(), {each.casefold(): each for each in columns}, 1)
+        meant = next((each for each in columns if near and each.casefold() == near[0]), None)
+        checked.wrong(where, f"the table {name_of_table} has no column {name!r}.", f"Did you mean {meant!r}?" if meant else "")
     return not missing
 
 
@@ -252,7 +258,7 @@ def _check_triggers(checked: Checked) -> None:
             if accepted:
                 checked.warn("", what)
             else:
-                checked.wrong("", what, f"Read it; when it is harmless, set the source's option {TRIGGERS} = 'accepted'.")
+                checked.wrong("", what, f"Read it; when it is harmless, say {_accepted(TRIGGERS)}.")
 
 
 def _check_indexes(checked: Checked) -> None:

@@ -207,6 +207,13 @@ class Database(ABC):
     def witness(self, connection: DriverConnection, batch_id: str) -> dict[str, str]:
         """Leave in the transaction what tells later whether it was committed, and return how to find it."""
 
+    def wait_for_writers(self) -> None:
+        """Return when no transaction of an earlier batch can be committed any more; Retriable while one can.
+
+        Where there is a server, it ends those that nobody goes on with before anybody else is given their batch.
+        """
+        return
+
     @abstractmethod
     def was_committed(self, batch_id: str, witness: Mapping[str, str]) -> bool | None:
         """Return whether a batch's transaction was committed; None when it can't be told. Retriable while it still runs."""

@@ -97,6 +97,7 @@ class SqlSource:
 
     def resolve(self, batch_id: str, witness: Mapping[str, str]) -> Resolution | None:
         """Return what became of a batch, by asking the server or by looking for its marker."""
+        self._database.wait_for_writers()
         committed = self._database.was_committed(batch_id, witness) if witness else None
         if committed is None:
             return None
@@ -146,7 +147,8 @@ def _database(source: Source, connection: Connection) -> Database:
         url: URL = sa.make_url(connection.url)
     except (sa.exc.ArgumentError, ValueError):
         raise ConfigurationError(
-            f"{source.name}: the address of the database can't be read; write it as dialect://user@host/database."
+            f"{source.name}: the address of the database can't be read; write it as dialect://user@host/database, "
+            "or sqlite:////folder/file.sqlite for a file."
         ) from None
     unknown = sorted(set(connection.options) - set(_OPTIONS))
     if unknown:

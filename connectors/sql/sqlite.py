@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -95,6 +96,15 @@ class SQLite(MarkerDatabase):
     def begin_writing(self, connection: DriverConnection) -> None:  # noqa: D102
         self.command(connection, "BEGIN IMMEDIATE")
 
+    def commit(self, connection: DriverConnection) -> None:  # noqa: D102
+        try:
+            super().commit(connection)
+        except sqlite3.Error:
+            # One that could not be committed, because of a reader or a full disk, stays open here, and is asked about next.
+            with suppress(sqlite3.Error):
+                self.command(connection, "ROLLBACK")
+            raise
+
     def walking_key(self, table: TableInfo, key: Sequence[str]) -> str | None:  # noqa: D102
         alone = len(key) == 1 and table.primary == tuple(key)
         return "NOT INDEXED" if alone and table.columns[key[0]].declared.upper() == "INTEGER" else None
@@ -125,9 +135,11 @@ class SQLite(MarkerDatabase):
         finally:
             cursor.close()
 
-    def was_committed(self, batch_id: str, witness: Mapping[str, str]) -> bool | None:  # noqa: D102
-        # The lock of a transaction dies with its process; a read after that sees either all of it or nothing.
-        return super().was_committed(batch_id, witness)
+    def wait_for_writers(self) -> None:  # noqa: D102
+        # A read would not wait for a transaction that a stopped process may still commit. The write lock is to be had when there is none.
+        with self.borrowed() as connection:
+            self.command(connection.driver_connection, "BEGIN IMMEDIATE")
+            self.command(connection.driver_connection, "ROLLBACK")
 
     def unwritable(self) -> str:  # noqa: D102
         path = Path(self.place)

@@ -19,7 +19,9 @@ from worker.audit.accounts import accounts
 from worker.audit.lines import EVENT_LINE, files
 from worker.cli.session import Session
 from worker.core import merkle
+from worker.errors import LedgerUnreachable
 from worker.keys import Keyring
+from worker.ledger.ledger import Ledger
 from worker.usecases.agreeing import Comparing, Known, known_to
 
 Found = list[tuple[str, str, int]]
@@ -263,3 +265,20 @@ def test_what_ends_while_it_is_compared_is_no_disagreement(done: Firm) -> None:
         compared = Comparing(machine, Known(runs, batches, known.earlier), told, None).compare()
     assert [] == compared.found
     assert 0 == compared.sides["contacts"].open
+
+
+def test_a_run_whose_end_the_ledger_could_not_keep(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk at the very end: the trail has the end that the run said and the one that its successor says, whichever is read first."""
+    plan = firm.approved()
+
+    def full(*_: object) -> None:
+        raise LedgerUnreachable("The ledger can't be reached or is busy: database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "end_run", full)
+        assert 1 == firm("apply", plan).code
+    assert 0 == firm("apply", plan, now=firm.now + timedelta(minutes=1)).code
+    run = next(each["run_id"] for each in firm("runs", "--json").json if each["state"] == "resolved_after_crash")
+    found = files(firm.audit)
+    assert [None, None] == [accounts(each).runs[run].totals for each in (found, found[::-1])]
+    assert 0 == firm("audit", "reconcile").code

@@ -105,6 +105,17 @@ class TestSources:
         for args in (("sources", "check"), ("plan",), ("run",)):
             refused(firm, *args, says="name")
 
+    def test_a_column_in_other_letters(self, firm: Firm) -> None:
+        """Programs that make tables differ in capitals only; the one that is there is proposed."""
+        firm.rewrite('table = "contacts"\nkey = "id"', 'table = "contacts"\nkey = "ID"')
+        refused(firm, "sources", "check", says="has no column 'ID'. Did you mean 'id'?")
+
+    def test_an_address_that_is_a_file_only(self, firm: Firm) -> None:
+        """The name of a file is no address yet: its form is told, and the source once."""
+        said = firm("sources", "check", env={"RETENTION_SOURCES__MEMBERS__URL": "crm.sqlite"})
+        assert (2, True) == (said.code, "sqlite:////folder/file.sqlite" in said.err)
+        assert "members: members:" not in said.err
+
     def test_a_treatment_a_column_can_not_take(self, firm: Firm) -> None:
         """NOT NULL and clear don't go together: said before the run, not in the middle of it."""
         firm.rewrite('disposition = "delete"\ncategories = ["contacts"]', 'disposition = "pseudonymise"\ncategories = ["contacts"]')
@@ -199,6 +210,18 @@ class TestOwnFiles:
         refused(firm, "plan", says="ledger", env={"RETENTION_LEDGER": f"sqlite:///{firm.folder / 'other.sqlite'}"})
         refused(firm, "plan", says="ledger", env={"RETENTION_LEDGER": "postgresql+psycopg://me:secret@127.0.0.1:9/ledger"})
         assert "secret" not in "".join(firm.everything)
+
+    def test_a_full_disk_at_the_ledger(self, firm: Firm) -> None:
+        """A disk without room is told as one, not as a wrong address or password."""
+        firm.plan()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            said = firm("status")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert (2, True) == (said.code, f"Is there room on the disk of {firm.state}" in said.err)
+        assert "password" not in said.err
 
     def test_an_audit_folder_that_can_not_be_opened(self, firm: Firm) -> None:
         """What can't be written down is not done."""

@@ -7,14 +7,17 @@ its work, and applied again. Both must end with the same content, and the same e
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,7 @@ from tests.acceptance.conftest import FIRM, Firm, make_firm
 from tests.acceptance.killing import Killer, killed
 from worker.audit.outcomes import outcomes
 from worker.audit.read import check
+from worker.ledger.ledger import Ledger
 from worker.ports import AFTER_COMMIT, AFTER_FSYNC, AFTER_LOCK, AFTER_WRITE, BEFORE_COMMIT, FAULT_POINTS
 
 FREE = {"RETENTION_MAX_SHARE": "1", "RETENTION_MAX_RECORDS": "1000"}
@@ -253,3 +257,41 @@ def test_without_a_witness_it_is_read_back(prepared: Firm, unhurt: Firm, tmp_pat
     assert effects(unhurt) == effects(firm)
     assert [] == left_open(firm)
     assert [True] == [each["retention.presumed"] for each in firm.events("retention.batch_closed") if "retention.presumed" in each]
+
+
+@pytest.mark.parametrize("written", ["start_run", "begin_order", "open_order"])
+def test_a_run_of_another_machine_that_died_before_its_first_batch(
+    prepared: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """Whoever has the lock of its sources ends it: no process number of a container that is gone keeps it open, and keys can be rotated."""
+    firm = moved(prepared, tmp_path / "hurt")
+
+    def dies(ledger: Ledger, *given: Any) -> None:
+        keep(ledger, *given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    keep = getattr(Ledger, written)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, written, dies)
+        assert signal.SIGKILL == killed(firm, Killer("nowhere"), "apply", firm.folder / "plan.jsonl")
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    assert 0 == firm("run", env=FREE).code
+    assert [] == left_open(firm)
+    assert ["done", "resolved_after_crash"] == sorted(each["state"] for each in firm("runs", "--json").json)
+    assert 0 == firm("keys", "rotate", "seal").code
+
+
+def test_what_no_policy_is_about_any_more_is_not_called_ended(prepared: Firm, tmp_path: Path) -> None:
+    """A source that left the policy file with a batch open: `reconcile` names it and fails; with its policy back the batch is ended."""
+    firm = moved(prepared, tmp_path / "hurt")
+    assert signal.SIGKILL == killed_at(firm, AFTER_COMMIT, number_of("members"))
+    policies = firm.policies.read_text(encoding="utf-8")
+    before, rest = policies.split("[sources.members]")
+    firm.policies.write_text(before + "[sources.applications]" + rest.split("[sources.applications]")[1], encoding="utf-8")
+    said = firm("reconcile")
+    assert (5, False) == (said.code, "Nothing was left open" in said.out)
+    assert "members: 1 batches are still intended. No policy is about this source any more" in said.err
+    assert [("members", "intended")] == [(each["source"], each["state"]) for each in firm("reconcile", "--json").json]
+    firm.policies.write_text(policies, encoding="utf-8")
+    assert (0, "members: 1 batches ended as resolved_after_crash.") == ((said := firm("reconcile")).code, said.out.strip())
+    assert [] == left_open(firm)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +182,49 @@ def test_an_interrupted_run_rolls_its_batch_back(night: Firm) -> None:
     assert "failed" == night("runs", "--json").json[0]["state"]
     assert 0 == night("apply", plan).code
     assert PEOPLE - DUE == len(night.contacts())
+
+
+def in_a_process(firm: Firm, *args: str, env: Mapping[str, str] | None = None) -> tuple[int, str, list[dict[str, object]]]:
+    """Call the command in a process of its own and return its code, what it said to people, and its operational log."""
+    root = str(Path(__file__).parents[2])
+    environ = {
+        **os.environ,
+        **firm.environ,
+        **(env or {}),
+        "RETENTION_LOG_FORMAT": "json",
+        "PYTHONPATH": root,
+        "RETENTION_RETRY_SECONDS": "0.01",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli.main", *args], cwd=firm.folder, env=environ, capture_output=True, text=True, check=False
+    )
+    lines = done.stderr.splitlines()
+    logged = [json.loads(line) for line in lines if line.startswith("{")]
+    return done.returncode, "\n".join(line for line in lines if not line.startswith("{")), logged
+
+
+def test_a_source_that_is_down_at_night_is_named_with_the_reason(night: Firm) -> None:
+    """Rule 5 of the house: whoever is called out of bed reads which server did not answer, not only that a plan is not whole."""
+    down = {"RETENTION_SOURCES__MEMBERS__URL": "postgresql+psycopg://me:secret@127.0.0.1:9/crm"}
+    down["RETENTION_SOURCES__MEMBERS__WITNESS_TABLE"] = "false"
+    code, said, logged = in_a_process(night, "run", env=down)
+    why = [each for each in logged if each["event"] == "retention.source_unread"]
+    assert 5 == code
+    assert ["members was not finished: members: 127.0.0.1:9"] == [line[:46] for line in said.splitlines() if line.startswith("members was")]
+    assert "Make a new plan" not in said
+    assert [("members", True)] == [(each["source"], "does not answer" in str(each["why"])) for each in why]
+    assert "secret" not in said + str(logged)
+
+
+def test_a_record_that_the_system_refuses_is_named_with_the_reason(night: Firm) -> None:
+    """Its finding has the reference only; the operational log says why, and nothing of what is in the record."""
+    night.sql("CREATE TRIGGER keep BEFORE DELETE ON contacts WHEN old.id = 5 BEGIN SELECT RAISE(ABORT, 'Quirine stays'); END")
+    night.sql("DELETE FROM notes WHERE contact_id = 5")
+    night.rewrite('table = "contacts"', 'table = "contacts"\noptions = { triggers = "accepted" }')
+    assert 0 == night("policies", "approve").code
+    code, said, logged = in_a_process(night, "run")
+    refused = [each for each in logged if each["event"] == "retention.record_refused"]
+    assert (5, ["contacts"]) == (code, [each["source"] for each in refused]), said
+    assert str(refused[0]["record"]) in " ".join(f"{each}" for each in night.events("retention.record_skipped"))
+    assert "constraint" in str(refused[0]["why"]) or "trigger" in str(refused[0]["why"])
+    assert "Quirine" not in said + str(logged)

@@ -6,13 +6,25 @@ import datetime as dt
 import json
 import os
 import pty
+import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.acceptance.conftest import DUE, NOON, PEOPLE, Firm
+import pytest
+
+from tests.acceptance.conftest import DUE, NOON, PEOPLE, TODAY, Firm
+from worker import planfile
+from worker.errors import ConfigurationError, LedgerUnreachable
+from worker.ledger.ledger import Ledger
+from worker.usecases import applying, starting
+from worker.usecases.machine import Machine
+from worker.usecases.starting import Wanted
 
 DAY = dt.timedelta(days=1)
+HEADER = planfile.Header("0123456789abcdef", NOON, "tester", TODAY, NOON + 7 * DAY, {}, {}, "a-012345")
 
 
 def test_plan_approve_apply_verify(firm: Firm) -> None:
@@ -203,3 +215,75 @@ def test_one_source_that_is_down_does_not_stop_the_others(firm: Firm, tmp_path: 
     assert DUE == applied.json["sources"]["contacts"]["acted"]
     assert "members" in applied.json["failed"]
     assert PEOPLE - DUE == len(firm.contacts())
+
+
+def test_a_plan_that_was_refused_is_not_approved(firm: Firm) -> None:
+    """A source that looks different by now refuses the whole yes: the plan can't be applied to any, and the trail has the refusal."""
+    plan = firm.plan()
+    firm.sql("ALTER TABLE members ADD COLUMN phone TEXT")
+    assert 3 == firm("approve", plan).code
+    said = firm("apply", plan)
+    assert (3, True) == (said.code, "Nobody has approved this plan" in said.err)
+    assert PEOPLE == len(firm.contacts())
+    said_yes = ("plan_approved", "policy_approved", "source_approved")
+    assert [] == [event for each in said_yes for event in firm.events(f"retention.{each}")]
+    assert any("members has other columns" in each["event.reason"] for each in firm.events("retention.plan_refused"))
+
+
+@pytest.mark.parametrize("broken", ["approve_plan", "approve_policy"])
+def test_an_approval_that_was_cut_short_is_none(firm: Firm, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """What the ledger can't keep is not carried out, and nothing is carried out that the trail doesn't know as approved."""
+    plan = firm.plan()
+
+    def full(*_: object) -> None:
+        raise LedgerUnreachable("The ledger can't be reached or is busy: database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, broken, full)
+        assert 1 == firm("approve", plan).code
+    assert 3 == firm("apply", plan).code
+    assert PEOPLE == len(firm.contacts())
+    assert 0 == firm("approve", plan).code
+    assert 0 == firm("apply", plan).code
+
+
+@pytest.mark.parametrize("how", ["replaced", "edited", "gone"])
+def test_what_is_read_again_is_what_was_checked(firm: Firm, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Whatever takes the plan's place between its check and its carrying out is not carried out under its approval: nothing is."""
+    plan, other = firm.approved(), firm.folder / "other.jsonl"
+    firm.sql("UPDATE contacts SET last_contact_at = '2022-01-01 00:00:00' WHERE id > 50")
+    assert 0 == firm("plan", "-o", other).code
+    prepare = starting.begin
+
+    def begin(machine: Machine, wanted: Wanted) -> Callable[[], None]:
+        begun = prepare(machine, wanted)
+        if how == "replaced":
+            other.replace(plan)
+        elif how == "edited":
+            lines = plan.read_text().splitlines(keepends=True)
+            plan.write_text("".join([lines[0], *lines[2:]]))
+        else:
+            plan.unlink()
+        return begun
+
+    monkeypatch.setattr(applying, "begin", begin)
+    said = firm("apply", plan)
+    assert (2 if how == "gone" else 3) == said.code, said.err
+    assert PEOPLE == len(firm.contacts())
+    assert [("failed", {})] == [(each["state"], each["counts"]) for each in firm("runs", "--json").json]
+
+
+def test_a_disk_that_is_full_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    """No half plan stays behind, and the operator reads what is wrong and not that it is a fault of the program."""
+    plan = tmp_path / "plan.jsonl"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writer = planfile.PlanWriter(plan, HEADER, b"secret")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+        with pytest.raises(ConfigurationError, match="written: File too large"), writer:
+            writer.finish(planfile.Summary({}, []))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert [] == [*tmp_path.iterdir()]

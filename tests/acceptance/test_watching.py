@@ -193,3 +193,17 @@ def test_the_operational_log(night: Firm) -> None:
     assert all(isinstance(each["overdue_days"], int) and each["missed"] is False for each in of_sources)
     assert [code] == [each["exit_code"] for each in events if each["event"] == "retention.status_whole"]
     assert [] == logged("status")[1]
+
+
+def test_status_says_what_to_do(night: Firm) -> None:
+    """Whoever is called at night reads the next step, on standard error so that a pipe gets the figures only; all is well says nothing."""
+    assert 0 == night("run").code
+    assert "" == night("status").err
+    night("run", now=NOON + HOUR, env={"RETENTION_MAX_RECORDS": "0"})
+    night.sql("UPDATE contacts SET last_contact_at = '2021-06-20 12:00:00' WHERE id = 20")
+    assert 3 == night("run", now=NOON + HOUR, env={"RETENTION_MAX_RECORDS": "0"}).code
+    said = night("status", now=NOON + 5 * DAY)
+    assert "exit code 3 (refused by a brake or for want of approval)" in said.out
+    assert "retention.brake_tripped" in said.err
+    assert "No run ended in time for contacts, members" in said.err
+    assert "retention" not in night("status", "--json", now=NOON + 5 * DAY).err

@@ -250,7 +250,7 @@ class TestPaging:
         source = opened_at(fake, proxy)
 
         def of_batch(first: int) -> list[str]:
-            within = KeyRange((f"{first:032x}",), (f"{first + 199:032x}",))
+            within = KeyRange((f"{first:032x}",), (f"{first + 199:032x}",), "run")
             with source.batch("b", within, EVERYTHING, ()) as batch:
                 return [str(row[0]) for row in batch.rows]
 

@@ -90,6 +90,20 @@ class TestDefaults:
         assert user == load({"USER": "mallory", "LOGNAME": "mallory"}, folder=tmp_path).operator_name
         assert "night" == load_in(tmp_path, OPERATOR="night").operator_name
 
+    def test_a_user_without_a_home_says_where_the_keys_are(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A number that a container was given has no entry and no HOME: that is named when keys are needed, and no fault of the program."""
+
+        def unknown(_uid: int) -> pwd.struct_passwd:
+            raise KeyError
+
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        assert Path("/k/keys.json") == load_in(tmp_path, KEYS="/k/keys.json").keys_file
+        assert Path("/x/retention/keys.json") == load({"XDG_CONFIG_HOME": "/x"}, folder=tmp_path).keys_file
+        for keys in ({}, {"KEYS": "~/keys.json"}):
+            with pytest.raises(ConfigurationError, match="RETENTION_KEYS"):
+                _ = load_in(tmp_path, **keys).keys_file
+
     def test_a_settings_object_reads_no_environment_by_itself(self, tmp_path: Path) -> None:
         """What `load` was given is all there is; and it can't be changed afterwards."""
         settings = load_in(tmp_path, BATCH_SIZE="7")

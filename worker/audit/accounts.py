@@ -73,13 +73,17 @@ class Closed:
 
 @dataclass(slots=True)
 class RunSaid:
-    """One run. totals -- by word, None when its end says none; failed -- the sources that it could not finish."""
+    """One run. totals -- by word, None when its end says none; failed -- the sources that it could not finish.
+
+    died -- a later run said its end, in place of the process that had begun it.
+    """
 
     run: str
     started: dt.datetime | None = None
     ended: dt.datetime | None = None
     totals: Mapping[str, int] | None = None
     failed: tuple[str, ...] = ()
+    died: bool = False
 
 
 @dataclass(slots=True)
@@ -185,8 +189,9 @@ class _Reading:
     def _ended(self, event: Payload, at: dt.datetime) -> None:
         run = self.told.run(str(event["retention.run"]))
         totals = {name.removeprefix(_TOTAL): int(count) for name, count in event.items() if name.startswith(_TOTAL)}
-        # What a later run says about one that died counts nothing.
-        run.ended, run.totals = at, totals if "retention.exit_code" in event else None
+        # What a later run says about one that died counts nothing; nor does what that one said itself, if the ledger never heard of it.
+        run.died = run.died or "retention.exit_code" not in event
+        run.ended, run.totals = at, None if run.died else totals
         run.failed = tuple(event.get("retention.failed_sources", ()))
 
 

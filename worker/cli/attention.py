@@ -6,8 +6,8 @@ import datetime as dt
 
 import click
 
+from worker.cli.overview import open_finding_table
 from worker.cli.session import DAY, Session
-from worker.cli.tables import open_finding_table
 from worker.usecases.accepting import accept as accept_finding
 from worker.usecases.reporting import finding_json
 
@@ -27,7 +27,7 @@ def list_findings(session: Session, *, as_json: bool) -> int:
         accepted = {each.digest: each for each in machine.ledger.accepted()}
         new = {each.digest for each in machine.ledger.new_findings(machine.today(), [each.finding for each in found])}
     if not as_json:
-        session.show(open_finding_table(found, accepted, new))
+        session.show(open_finding_table(found, accepted, new, session.out.width))
         return 0
     session.data(
         [

@@ -173,7 +173,7 @@ def _check(machine: Machine, name: str) -> tuple[list[Problem], list[Problem]]:
     except Problems as error:
         return list(error.problems), []
     except (ConfigurationError, SourceFailed, Retriable) as error:
-        return [Problem(name, str(error))], []
+        return [Problem(name, str(error).removeprefix(f"{name}: "))], []
     news = [Problem(name, f"{each} is new since the last approval.", f"Then `retention sources approve {name}`.") for each in new]
     return problems, [*warnings, *news]
 

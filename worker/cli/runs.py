@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from worker.cli.audit_upkeep import pruned_json
+from worker.cli.overview import run_table
 from worker.cli.session import FILE, Session
-from worker.cli.tables import finding_table, result_table, run_table, verified_table
+from worker.cli.tables import finding_table, result_table, verified_table
 from worker.errors import ConfigurationError
 from worker.ledger.rows import OF_A_RUN
 from worker.planfile import PlanFile
@@ -172,21 +173,34 @@ def reconcile(session: Session, *, as_json: bool) -> int:
     """End what a crash left open.
 
     Every batch gets its final state, by proof where the system keeps one, else by reading back. `apply` and `run` do this by themselves
-    first. A run that was handed to workers is ended as well, unless one of them is at a batch of it.
+    first. A run that was handed to workers is ended as well, unless one of them is at a batch of it. What can't be ended now is said, with
+    exit code 5.
     """
     with session.machine() as machine:
         sources = tuple(each.source.name for each in machine.policies())
+        failed: dict[str, str] = {}
         with machine.ledger.run_lock(sources, run_id="reconcile", anyway=True):
-            left = [(row, machine.ledger.batch(row.batch_id)) for row in end_what_was_left(machine, sources, abandon=True)]
+            left = [(row, machine.ledger.batch(row.batch_id)) for row in end_what_was_left(machine, sources, failed, abandon=True)]
+            still = Counter((row.source, row.state) for row in machine.ledger.unfinished())
     states = Counter((row.source, after.state if after is not None else row.state) for row, after in left)
     if as_json:
-        session.data([{"source": source, "state": state, "batches": count} for (source, state), count in states.items()])
-        return DONE
+        ended = [{"source": source, "state": state, "batches": count} for (source, state), count in states.items()]
+        open_ones = [
+            {"source": source, "state": state, "batches": count, "why": failed.get(source, _NO_POLICY)}
+            for (source, state), count in still.items()
+        ]
+        session.data([*ended, *open_ones])
+        return PARTIAL if still else DONE
     for (source, state), count in states.items():
         session.show(f"{source}: {count} batches ended as {state}.")
-    if not left:
+    for (source, state), count in still.items():
+        session.say(f"{source}: {count} batches are still {state}. {failed.get(source, _NO_POLICY)}", style="red")
+    if not left and not still:
         session.show("Nothing was left open.")
-    return DONE
+    return PARTIAL if still else DONE
+
+
+_NO_POLICY = "No policy is about this source any more, so nobody can ask its system: put its policy back until they are ended."
 
 
 @click.command(epilog="Example: retention runs --limit 5")
@@ -200,5 +214,5 @@ def runs(session: Session, limit: int, *, as_json: bool) -> int:
     if as_json:
         session.data([asdict(each) for each in rows])
     else:
-        session.show(run_table(rows))
+        session.show(run_table(rows, session.out.width))
     return DONE

@@ -86,6 +86,8 @@ def add(
     if scope == "subject":
         _say_how(session, ways)
         session.show("See which records it keeps, for a mistyped name keeps none: retention explain --subject -")
+    if scope == "record":
+        session.show(f"See that it keeps the record, for a mistyped key keeps none: retention explain {source} -")
     return 0
 
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from worker.cli.overview import status_table
 from worker.cli.session import Session
-from worker.cli.tables import status_table
 from worker.core.periods import Period
+from worker.errors import Refused
 from worker.usecases.monitoring import STUCK_AFTER, SourceStatus, Status, status, tell
 
+_CODES = {
+    0: "done",
+    1: "failed",
+    2: "usage or configuration",
+    3: "refused by a brake or for want of approval",
+    4: "done, with new findings",
+    5: "partial",
+    130: "interrupted",
+}
 _MINUTES = int(STUCK_AFTER.total_seconds() // 60)
 
 
@@ -58,14 +69,40 @@ def show_status(session: Session, within: str | None, stuck_after: int, textfile
     if as_json:
         session.data(_json(found))
         return found.exit_code
-    session.show(status_table(found.sources))
+    session.show(status_table(found.sources, session.out.width))
     for stopped in found.stops:
         session.show(stopped)
     for each in found.heartbeats:
-        how = "is at work, or was killed" if each.exit_code is None else f"ended with exit code {each.exit_code}"
+        how = "is at work, or was killed" if each.exit_code is None else f"ended with exit code {_ended(each.exit_code)}"
         session.show(f"The command {each.command} was last there on {each.at:%Y-%m-%d %H:%M} UTC on {each.host} and {how}.")
     session.show(f"Open findings: {found.findings}, of which {found.new} nobody accepted.")
+    for step in _next_steps(found):
+        session.say(step)
     return found.exit_code
+
+
+def _ended(code: int) -> str:
+    """Return an exit code with what it means."""
+    return f"{code} ({_CODES[code]})" if code in _CODES else str(code)
+
+
+def _next_steps(found: Status) -> Iterator[str]:
+    """Yield what to do next about everything for which the exit code is not 0, what is worst first."""
+    missed = [each.source for each in found.sources if each.missed]
+    if missed:
+        yield f"No run ended in time for {', '.join(missed)}: does its timer or cron job still start `retention run`, and what did it say?"
+    if any(each.command == "run" and each.exit_code == Refused.exit_code for each in found.heartbeats):
+        yield (
+            "Which brake stopped the last `retention run`, and what to do, stands in its output, in the trail (retention.brake_tripped) "
+            "and in `retention dashboard`."
+        )
+    if any(each.stuck for each in found.sources):
+        yield "What is stuck is ended by the next run, or now by `retention reconcile`."
+    parts = [each.source for each in found.sources if not each.whole]
+    if parts:
+        yield f"The last run did not do all of {', '.join(parts)}: see `retention findings list`, kind failed, and what the run said."
+    if found.new:
+        yield "`retention findings list` shows what was found; mend the cause, or accept one."
 
 
 def _json(found: Status) -> dict[str, object]:

@@ -15,7 +15,7 @@ from worker.core.declarations import Gap
 from worker.core.model import Policy
 from worker.keys import ROOT
 from worker.ledger.identity import KnownKey
-from worker.ledger.rows import AcceptedFinding, Approval, FindingRow, HoldRow, MarkRow, OpenFinding, RequestRow, RunRow
+from worker.ledger.rows import Approval, FindingRow, HoldRow, MarkRow, RequestRow
 from worker.ledger.suppressions import Listed
 from worker.settings import Shown
 from worker.usecases.agreeing import Disagreement, Side
@@ -25,7 +25,6 @@ from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
 from worker.usecases.forecasting import FALLS, Forecast, Upcoming
 from worker.usecases.keykeeping import ListedRoot
-from worker.usecases.monitoring import SourceStatus
 from worker.usecases.pruning import Pruning
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
 from worker.usecases.reviewing import DueReviews
@@ -35,26 +34,27 @@ _SHOWN_IF_ANY = ("held", "waiting", "uncovered", "review")
 """What most plans have none of: left out when the terminal is too narrow for every column."""
 _TITLES = {"partly": "partly\ndue", "undetermined": "undeter-\nmined", "overdue": "over-\ndue"}
 _FALLS = {DUE: "record", PARTLY: "some fields", REVIEW: "review"}
-_WIDE = 112
+WIDE = 112
+"""So many columns a terminal has to have for a table to be shown with everything."""
 
 
-def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], width: int = _WIDE) -> Table:
+def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], width: int = WIDE) -> Table:
     """Return a plan's counts: one row per source and policy, and how long ago the oldest should have been carried out.
 
     width -- columns of the terminal; on a narrow one a column without any number is left out, and the caption says so.
     """
     read = [each for name, each in counts.items() if name not in failed]
-    words = [each for each in _COLUMNS if width >= _WIDE or each not in _SHOWN_IF_ANY or any(counted[each] for counted in read)]
+    words = [each for each in _COLUMNS if width >= WIDE or each not in _SHOWN_IF_ANY or any(counted[each] for counted in read)]
     without = [each for each in _COLUMNS if each not in words]
     caption = "oldest overdue: the earliest deadline (due day and window) passed"
-    table = _table(f"Plan for {as_of}", "source and\npolicy", caption=caption + (f"; none are {', '.join(without)}" if without else ""))
+    table = framed(f"Plan for {as_of}", "source and\npolicy", caption=caption + (f"; none are {', '.join(without)}" if without else ""))
     for title in ("records", *words, "overdue"):
         table.add_column(_TITLES.get(title, title), justify="right")
     table.add_column("oldest\noverdue", no_wrap=True)
     for name, each in counts.items():
         if name not in failed:
             oldest = str(each["oldest_deadline"] or "-")
-            table.add_row(name, *(_number(each[word]) for word in ("total", *words, "overdue")), oldest)
+            table.add_row(name, *(figure(each[word]) for word in ("total", *words, "overdue")), oldest)
     for name in failed:
         table.add_row(name, *["?"] * (len(words) + 2), "could not be read")
     return table
@@ -62,29 +62,29 @@ def plan_table(as_of: dt.date, counts: Mapping[str, Mapping[str, Any]], failed: 
 
 def action_table(rows: Iterable[tuple[str, str, str, int, dt.date, dt.date]]) -> Table:
     """Return what a plan does: (source, action, fields, number, first due day, last due day)."""
-    table = _table("What is done when it is applied", "source", "action", "fields")
+    table = framed("What is done when it is applied", "source", "action", "fields")
     table.add_column("records", justify="right")
     table.add_column("due days")
     for source, does, fields, count, first, last in rows:
-        table.add_row(source, does, fields or "the whole record", _number(count), str(first) if first == last else f"{first} to {last}")
+        table.add_row(source, does, fields or "the whole record", figure(count), str(first) if first == last else f"{first} to {last}")
     return table
 
 
 def finding_table(found: Sequence[FindingRow], new: Iterable[str], title: str = "Findings") -> Table:
     """Return findings; `new` are the digests of those that nobody accepted, or that grew or expired since."""
-    table = _table(title, "id", "kind", "source", "what")
+    table = framed(title, "id", "kind", "source", "what")
     table.add_column("records", justify="right")
     table.add_column("state")
     fresh = set(new)
     for each in found:
         state = "new" if each.digest in fresh else "accepted"
-        table.add_row(each.digest[:12], each.kind, each.source, each.detail, _number(each.count), state)
+        table.add_row(each.digest[:12], each.kind, each.source, each.detail, figure(each.count), state)
     return table
 
 
 def trace_table(found: Iterable[Found]) -> Table:
     """Return events of the audit trail about one record or person, in the order of the trail."""
-    table = _table(
+    table = framed(
         "What the audit trail says", "when (UTC)", "what", "source", "due", "became", "why", "by", caption="due: the last day of keeping"
     )
     for each in found:
@@ -105,16 +105,16 @@ def trace_table(found: Iterable[Found]) -> Table:
 
 def pruning_table(found: Pruning) -> Table:
     """Return which files of the audit trail lose events, and from when these are."""
-    table = _table(f"Events through {found.through} that go ({found.keep})", "file", "from", "through")
+    table = framed(f"Events through {found.through} that go ({found.keep})", "file", "from", "through")
     table.add_column("events", justify="right")
     for each in found.files:
-        table.add_row(each.path.name, str(each.oldest), str(each.newest), _number(each.events))
+        table.add_row(each.path.name, str(each.oldest), str(each.newest), figure(each.events))
     return table
 
 
 def key_table(known: Iterable[KnownKey], there: Collection[str], roots: Iterable[ListedRoot] = ()) -> Table:
     """Return the keys by family and id, behind their roots. there -- the ids of those that are in the key file."""
-    table = _table(None, "family", "key", "since", "destroyed")
+    table = framed(None, "family", "key", "since", "destroyed")
     for root in roots:
         table.add_row(ROOT, root.root, f"{root.since:%Y-%m-%d}" if root.since is not None else "-", "-" if root.in_use else "not in use")
     for each in known:
@@ -127,35 +127,18 @@ def key_table(known: Iterable[KnownKey], there: Collection[str], roots: Iterable
 
 def suppression_table(found: Iterable[Listed]) -> Table:
     """Return how much is suppressed, by source."""
-    table = _table(None, "source")
+    table = framed(None, "source")
     table.add_column("records", justify="right")
     for title in ("since", "until, at the latest"):
         table.add_column(title)
     for each in found:
-        table.add_row(each.source, _number(each.records), each.since.isoformat(), each.until.isoformat())
-    return table
-
-
-def open_finding_table(found: Sequence[OpenFinding], accepted: Mapping[str, AcceptedFinding], new: Iterable[str]) -> Table:
-    """Return the open findings of the ledger with who accepted them, until when and up to which number."""
-    table = _table("Open findings", "id", "kind", "source", "what")
-    table.add_column("records", justify="right")
-    for title in ("since", "state"):
-        table.add_column(title)
-    fresh = set(new)
-    for each in found:
-        yes, state = accepted.get(each.digest), "new"
-        if yes is not None:
-            state = f"accepted by {yes.owner} until {yes.expires_on}, at most {yes.max_count}"
-            state = f"new again: was {state}" if each.digest in fresh else state
-        row = each.finding
-        table.add_row(each.digest[:12], row.kind, row.source, row.detail, _number(row.count), str(each.first_seen.date()), state)
+        table.add_row(each.source, figure(each.records), each.since.isoformat(), each.until.isoformat())
     return table
 
 
 def result_table(result: RunResult) -> Table:
     """Return what a run did, by source; records that somebody else kept busy have a column when there are any."""
-    table = _table(f"Run {result.run_id}", "source")
+    table = framed(f"Run {result.run_id}", "source")
     busy = any(each.skipped["busy"] for each in result.results.values())
     skips = ("gone", "changed", "held", "failed", *(("busy",) if busy else ()))
     done = ("deleted", "pseudo-\nnymised", "fields\ntreated", "went\nalong", "gone\nbefore")
@@ -164,7 +147,7 @@ def result_table(result: RunResult) -> Table:
         table.add_column(title, justify="right")
     for name, each in result.results.items():
         effects = [each.effects[word] for word in (DELETE, PSEUDONYMISE, TREAT, "children")]
-        table.add_row(name, *(_number(number) for number in (*effects, *(each.skipped[word] for word in skips))))
+        table.add_row(name, *(figure(number) for number in (*effects, *(each.skipped[word] for word in skips))))
     for name in result.failed:
         if name not in result.results:
             table.add_row(name, *["?"] * len(titles))
@@ -173,72 +156,39 @@ def result_table(result: RunResult) -> Table:
 
 def verified_table(title: str, rows: Iterable[tuple[str, int, int, int, int]]) -> Table:
     """Return what a verification found: (source, gone, treated, still there, untreated)."""
-    table = _table(title, "source")
+    table = framed(title, "source")
     for heading in ("gone", "treated", "still there", "untreated"):
         table.add_column(heading, justify="right")
     for name, *numbers in rows:
-        table.add_row(name, *(_number(number) for number in numbers))
+        table.add_row(name, *(figure(number) for number in numbers))
     return table
 
 
 def agreement_table(sides: Mapping[str, Side], failed: Mapping[str, str], *, systems: bool) -> Table:
     """Return what was compared of each source: batches, effects as the ledger and the trail count them, what the system has now."""
-    table = _table("Trail, ledger and systems" if systems else "Trail and ledger", "source")
+    table = framed("Trail, ledger and systems" if systems else "Trail and ledger", "source")
     titles = ("batches", "still\nopen", "effects in\nthe ledger", "effects in\nthe trail", *(("absent", "treated") if systems else ()))
     for heading in titles:
         table.add_column(heading, justify="right")
     for name, each in sides.items():
-        now = ["?", "?"] if name in failed else [_number(each.absent), _number(each.treated)]
-        numbers = [_number(number) for number in (each.batches, each.open, each.ledger, each.log)]
+        now = ["?", "?"] if name in failed else [figure(each.absent), figure(each.treated)]
+        numbers = [figure(number) for number in (each.batches, each.open, each.ledger, each.log)]
         table.add_row(name, *numbers, *(now if systems else []))
     return table
 
 
 def disagreement_table(found: Sequence[Disagreement]) -> Table:
     """Return what doesn't agree, one thing a line; of records their number only."""
-    table = _table("What doesn't agree", "kind", "source", "run", "batch", "what")
+    table = framed("What doesn't agree", "kind", "source", "run", "batch", "what")
     table.add_column("how many", justify="right")
     for each in found:
-        table.add_row(each.kind, each.source, each.run or "-", each.batch or "-", each.what, _number(each.count))
-    return table
-
-
-def run_table(rows: Sequence[RunRow]) -> Table:
-    """Return runs, newest first; instants are UTC."""
-    table = _table("Runs", "run", "kind", "for", "started (UTC)", "ended (UTC)", "by", "state")
-    for title in ("exit code", "acted on"):
-        table.add_column(title, justify="right")
-    for each in rows:
-        acted = sum(int(counts.get("acted", 0)) for counts in each.counts.values())
-        ended = f"{each.ended_at:%Y-%m-%d %H:%M}" if each.ended_at else "-"
-        code = "-" if each.exit_code is None else str(each.exit_code)
-        started = f"{each.started_at:%Y-%m-%d %H:%M}"
-        table.add_row(each.run_id, each.kind, str(each.logical_date), started, ended, each.by, each.state, code, _number(acted))
-    return table
-
-
-def status_table(rows: Sequence[SourceStatus]) -> Table:
-    """Return how each source stands; instants are UTC."""
-    table = _table("How things stand", "source", "last run", "for", "ended (UTC)", "state", "next (UTC)")
-    for title in ("overdue", "days", "stuck"):
-        table.add_column(title, justify="right")
-    for title in ("oldest overdue", "plan of"):
-        table.add_column(title, no_wrap=True)
-    for each in rows:
-        run, state = each.last, "no run yet"
-        cells = ("-", "-", "-")
-        if run is not None:
-            cells = (run.run_id, str(run.logical_date), f"{run.ended_at:%Y-%m-%d %H:%M}")
-            state = f"{run.state}, missed since" if each.missed else run.state
-        following = f"{each.next:%Y-%m-%d %H:%M}" if each.next else "-"
-        figures = (_number(each.overdue), _number(each.overdue_days), _number(each.stuck))
-        table.add_row(each.source, *cells, state, following, *figures, str(each.oldest or "-"), str(each.planned_for or "-"))
+        table.add_row(each.kind, each.source, each.run or "-", each.batch or "-", each.what, figure(each.count))
     return table
 
 
 def policy_table(rows: Sequence[tuple[Policy, Approval | None]]) -> Table:
     """Return policies with their version and who approved it."""
-    table = _table("Policies", "source", "clause", "purposes", "version", "approved")
+    table = framed("Policies", "source", "clause", "purposes", "version", "approved")
     for policy, yes in rows:
         approved = f"{yes.by}, {yes.at:%Y-%m-%d}" if yes else "never"
         version = policy.digest.rpartition(":")[2][:12]
@@ -248,7 +198,7 @@ def policy_table(rows: Sequence[tuple[Policy, Approval | None]]) -> Table:
 
 def hold_table(rows: Sequence[HoldRow]) -> Table:
     """Return holds; whom they are about is kept as a keyed value and not shown."""
-    table = _table("Holds", "id", "kind", "scope", "about", "owner", "reason", "placed", "review on", "released")
+    table = framed("Holds", "id", "kind", "scope", "about", "owner", "reason", "placed", "review on", "released")
     for each in rows:
         about = each.source or each.category or each.case or "one person"
         released = f"{each.released_at:%Y-%m-%d}" if each.released_at else "-"
@@ -260,7 +210,7 @@ def hold_table(rows: Sequence[HoldRow]) -> Table:
 
 def request_table(rows: Sequence[RequestRow]) -> Table:
     """Return requests; who asked is kept as a keyed value and not shown."""
-    table = _table("Requests", "id", "kind", "received", "answer by", "verified by", "about", "upheld by", "closed", "outcome")
+    table = framed("Requests", "id", "kind", "received", "answer by", "verified by", "about", "upheld by", "closed", "outcome")
     for each in rows:
         about = "direct marketing" if each.marketing else f"consent {each.consent}" if each.consent else "everything"
         closed = f"{each.closed_at:%Y-%m-%d}" if each.closed_at else "-"
@@ -272,7 +222,7 @@ def request_table(rows: Sequence[RequestRow]) -> Table:
 
 def mark_table(rows: Sequence[MarkRow]) -> Table:
     """Return marks; which record each is about is kept as a keyed value and not shown."""
-    table = _table("Marks", "source", "mark", "on", "set by", "set at (UTC)")
+    table = framed("Marks", "source", "mark", "on", "set by", "set at (UTC)")
     for each in rows:
         table.add_row(each.source, each.name, str(each.day), each.by, f"{each.at:%Y-%m-%d %H:%M}")
     return table
@@ -280,19 +230,19 @@ def mark_table(rows: Sequence[MarkRow]) -> Table:
 
 def review_table(rows: Sequence[DueReviews]) -> Table:
     """Return how many records wait for whose review."""
-    table = _table("Records to review", "source", "waiting for", "owner", caption="oldest: the last day on which none was due for review")
+    table = framed("Records to review", "source", "waiting for", "owner", caption="oldest: the last day on which none was due for review")
     for title in ("records", "overdue"):
         table.add_column(title, justify="right")
     table.add_column("oldest", no_wrap=True)
     for each in rows:
         waits = ", ".join(f"the start of {name}" for name in each.waiting)
-        table.add_row(each.source, waits or "-", each.owner or "-", _number(each.count), _number(each.overdue), str(each.oldest))
+        table.add_row(each.source, waits or "-", each.owner or "-", figure(each.count), figure(each.overdue), str(each.oldest))
     return table
 
 
 def declared_table(rows: Sequence[Declared]) -> Table:
     """Return the attestations and periodic reviews with when they were done last, and by whom."""
-    table = _table("What no server can enforce", "id", "kind", "what", "owner", "every", "last done", "by", "in time until", "state")
+    table = framed("What no server can enforce", "id", "kind", "what", "owner", "every", "last done", "by", "in time until", "state")
     for each in rows:
         said, last = each.declared, each.last
         day, by, until = (str(last.day), last.by, str(each.due_by)) if last is not None else ("never", "-", "-")
@@ -302,7 +252,7 @@ def declared_table(rows: Sequence[Declared]) -> Table:
 
 def gap_table(rows: Sequence[Gap]) -> Table:
     """Return what nothing is laid down for."""
-    table = _table("Gaps", "id", "what", "clause", "categories", "owner")
+    table = framed("Gaps", "id", "what", "clause", "categories", "owner")
     for each in rows:
         table.add_row(each.id, each.what, each.clause or "-", ", ".join(each.categories) or "-", each.owner or "-")
     return table
@@ -310,7 +260,7 @@ def gap_table(rows: Sequence[Gap]) -> Table:
 
 def setting_table(rows: Sequence[Shown]) -> Table:
     """Return the settings."""
-    table = _table("Settings", "setting", "value", "from")
+    table = framed("Settings", "setting", "value", "from")
     for each in rows:
         table.add_row(*each)
     return table
@@ -318,7 +268,7 @@ def setting_table(rows: Sequence[Shown]) -> Table:
 
 def connector_table(rows: Sequence[tuple[str, str, str]]) -> Table:
     """Return the installed connectors: name, package, what each is for."""
-    table = _table("Connectors", "connector", "package", "what it is for", wrap=True)
+    table = framed("Connectors", "connector", "package", "what it is for", wrap=True)
     for each in rows:
         table.add_row(*each)
     return table
@@ -327,10 +277,10 @@ def connector_table(rows: Sequence[tuple[str, str, str]]) -> Table:
 def explanation(each: Explanation) -> list[Table | str]:
     """Return everything that is said about one record: purposes, fields, and what happens."""
     key = printable(",".join(str(part) for part in each.key))
-    table = _table(f"{each.source} {key}: {each.word}", "purpose", "legal basis", "keeps", "state", "facts", "fields", wrap=True)
+    table = framed(f"{each.source} {key}: {each.word}", "purpose", "legal basis", "keeps", "state", "facts", "fields", wrap=True)
     for line in each.purposes:
         table.add_row(line.id, line.basis, line.keep, line.state, "\n".join(line.facts), ", ".join(line.fields))
-    fields = _table(None, "personal field", "what becomes of it")
+    fields = framed(None, "personal field", "what becomes of it")
     for name, said in each.fields.items():
         fields.add_row(name, said)
     days = f" The last day was {each.due}; it has to be carried out by {each.deadline}." if each.due else ""
@@ -342,7 +292,7 @@ def explanation(each: Explanation) -> list[Table | str]:
 def forecast_table(made: Forecast) -> Table:
     """Return what falls due in each month: policies down, months across; some fields and reviews in rows of their own."""
     caption = "Each record counts once, in the month of its first due day; what is due now waits for the next run."
-    table = _table(f"What falls due, as of {made.as_of}", "policy", "what", caption=caption)
+    table = framed(f"What falls due, as of {made.as_of}", "policy", "what", caption=caption)
     years = ["" if at and month.month > 1 else f"{month:%Y}" for at, month in enumerate(made.months)]
     months = [f"{year}\n{month:%m}" for year, month in zip(years, made.months, strict=True)]
     for title in ("records", "due\nnow", *months, "later\nor never"):
@@ -351,9 +301,9 @@ def forecast_table(made: Forecast) -> Table:
         for word in FALLS:
             counts = [each.counts[word, step] for step in range(len(months) + 1)]
             if word == DUE:
-                table.add_row(each.policy, "record", _number(each.total), *map(_number, counts), _number(each.rest))
+                table.add_row(each.policy, "record", figure(each.total), *map(figure, counts), figure(each.rest))
             elif any(counts):
-                table.add_row("", _FALLS[word], "", *map(_number, counts), "")
+                table.add_row("", _FALLS[word], "", *map(figure, counts), "")
     for name in made.failed:
         table.add_row(name, "could not be read", *["?"] * (len(months) + 3))
     return table
@@ -361,20 +311,20 @@ def forecast_table(made: Forecast) -> Table:
 
 def upcoming_table(today: dt.date, rows: Sequence[Upcoming]) -> Table:
     """Return what falls due in the coming days, by policy, with its owner and the first due day."""
-    table = _table(f"What falls due from {today} on", "policy", "owner", "until")
+    table = framed(f"What falls due from {today} on", "policy", "owner", "until")
     for word in FALLS:
         table.add_column(_FALLS[word], justify="right")
     table.add_column("first day")
     for each in rows:
         table.add_row(
-            each.policy, each.owner or "-", str(each.until), *(_number(each.number(word)) for word in FALLS), str(each.first or "-")
+            each.policy, each.owner or "-", str(each.until), *(figure(each.number(word)) for word in FALLS), str(each.first or "-")
         )
     return table
 
 
 def upcoming_record_table(each: Upcoming, key: Sequence[str]) -> Table:
     """Return the keys of what falls due, the first first, for a person at a terminal."""
-    table = _table(each.policy, *key, "what", "last day")
+    table = framed(each.policy, *key, "what", "last day")
     for parts, word, day in sorted(each.records, key=lambda one: one[2]):
         table.add_row(*(printable(str(part)) for part in parts), _FALLS[word], str(day))
     return table
@@ -382,7 +332,7 @@ def upcoming_record_table(each: Upcoming, key: Sequence[str]) -> Table:
 
 def comparison_table(made: Comparison) -> Table:
     """Return how many records two policy files treat differently, by policy."""
-    table = _table(f"What changes, as of {made.as_of}", "policy", "state", caption=f"due days through {made.until} are compared")
+    table = framed(f"What changes, as of {made.as_of}", "policy", "state", caption=f"due days through {made.until} are compared")
     titles = {"newly undetermined": "newly\nundeter-\nmined", "no longer due": "no\nlonger", "due now": "due\nnow"}
     effects = (Effect.NOW, Effect.EARLIER, Effect.LATER, Effect.NEVER, Effect.OTHERWISE, Effect.UNDETERMINED, Effect.UNCHANGED)
     for title in ("records", *(titles.get(each.value, each.value) for each in effects)):
@@ -390,7 +340,7 @@ def comparison_table(made: Comparison) -> Table:
     for each in made.policies:
         unknown = each.state is State.MOVED
         cells = (
-            ["?"] * (len(effects) + 1) if unknown else [_number(number) for number in (each.total, *(each.effects[one] for one in effects))]
+            ["?"] * (len(effects) + 1) if unknown else [figure(number) for number in (each.total, *(each.effects[one] for one in effects))]
         )
         table.add_row(each.policy, each.state.value, *cells)
     for name in made.failed:
@@ -400,7 +350,7 @@ def comparison_table(made: Comparison) -> Table:
 
 def sample_table(source: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return records as they are, for a person at a terminal."""
-    table = _table(source, *columns, wrap=True)
+    table = framed(source, *columns, wrap=True)
     for row in rows:
         table.add_row(*("" if value is None else printable(str(value)) for value in row))
     return table
@@ -411,7 +361,8 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
-def _table(title: str | None, *columns: str, caption: str | None = None, wrap: bool = False) -> Table:
+def framed(title: str | None, *columns: str, caption: str | None = None, wrap: bool = False) -> Table:
+    """Return a table without rows in the form that all of them have. wrap -- any column may be broken, also those that are typed again."""
     table = Table(
         title=Text(title) if title else None,
         box=box.SIMPLE_HEAD,
@@ -426,11 +377,13 @@ def _table(title: str | None, *columns: str, caption: str | None = None, wrap: b
     return table
 
 
-_WHOLE = frozenset({"id", "run", "kind", "source", "source and\npolicy", "scope", "version", "received", "for"})
+_TYPED = {"id", "run", "kind", "source", "source and\npolicy", "scope", "version"}
+_WHOLE = frozenset({*_TYPED, "received", "for", "started (UTC)", "ended (UTC)", "next (UTC)"})
 """Columns whose values are typed again or read at a glance: the others are broken first when a terminal is narrow."""
 
 
-def _number(value: int) -> str:
+def figure(value: int) -> str:
+    """Return a number for people: its thousands set apart, nothing a dash."""
     return f"{value:,}".replace(",", "\u202f") if value else "-"
 
 

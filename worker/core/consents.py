@@ -84,12 +84,15 @@ def agreed_since(policy: Policy, facts: Mapping[str, Fact], after: dt.date) -> b
 
 
 def withdraws(request: Request, source: Source, purpose: Purpose, facts: Mapping[str, Fact]) -> bool:
-    """Whether a request for withdrawal ends a purpose: it names one of its consents, or none, and that one was not given again since."""
+    """Whether a request for withdrawal ends a purpose: it names one of its consents, or none, and that one was not given again since.
+
+    A consent of which nobody knows when it was given may have been given again: it stays undetermined, and a person looks.
+    """
     if not purpose.consents:
         return request.consent is None
     again = set()
     for consent in source.consents_named(purpose.consents):
         given = _day(consent.given, facts)
-        if isinstance(given, dt.date) and given > request.received_on:
+        if isinstance(given, Unknown) or (given is not None and given > request.received_on):
             again.add(consent.name)
     return any(request.consent in (None, name) and name not in again for name in purpose.consents)

@@ -21,7 +21,7 @@ from worker.core.conditions import Truth, evaluate
 from worker.core.facts import Fact, Known
 from worker.core.model import Disposition, DispositionKind, Policy, Step, day
 from worker.core.periods import NO_TIME, Period
-from worker.core.purposes import NOT_IN_FORCE, Ended, NeverApplied, PurposeState, Running, Undetermined, purpose_state
+from worker.core.purposes import NOT_IN_FORCE, Ended, NeverApplied, PurposeState, Running, Undetermined, asks_for_an_end, purpose_state
 from worker.core.sources import ANSWERED
 from worker.core.standing import NOTHING, RequestKind, Standing
 
@@ -116,8 +116,9 @@ def decide(
         return tuple(purpose_state(policy, each, facts, standing, today, extra) for each in policy.purposes)
 
     chosen = choose(policy.dispositions, facts)
-    # Whoever asked for an end since then does not have to wait for the day that was named before.
-    answer = None if standing.ends_purposes else facts.get(ANSWERED)
+    # Whoever asked for an end since then does not have to wait for the day that was named before; to ask for the end of something else,
+    # such as the newsletter, takes nothing back of what a person decided about this record.
+    answer = None if asks_for_an_end(policy, facts, standing, today) else facts.get(ANSWERED)
     answered = day(answer.value) if isinstance(answer, Known) else None
     now = states(NO_TIME)
     return conclude(policy, now, chosen, standing, today, untreated=untreated, blocking=blocking, later=states, answered=answered)

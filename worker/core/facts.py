@@ -105,7 +105,7 @@ class Reading:
             case FieldType.NUMBER:
                 return _number(raw)
             case FieldType.BOOLEAN:
-                return _BOOLEANS.get(str(raw).strip().lower(), Unknown("not a boolean"))
+                return BOOLEANS.get(str(raw).strip().lower(), Unknown("not a boolean"))
             case FieldType.DATE:
                 return self._plausible(_date(raw), today)
             case FieldType.TIMESTAMP:
@@ -159,10 +159,11 @@ _EMPTY: dict[Empty, Fact] = {
     Empty.NOT_YET: NotYet(),
     Empty.NOT_APPLICABLE: NotApplicable(),
 }
-_BOOLEANS: dict[str, Known] = {
+BOOLEANS: dict[str, Known] = {
     **dict.fromkeys(("1", "true", "t", "yes", "y"), Known(True)),  # noqa: FBT003
     **dict.fromkeys(("0", "false", "f", "no", "n"), Known(False)),  # noqa: FBT003
 }
+"""The truth value that a text in small letters tells."""
 
 
 def _number(raw: Raw) -> Fact:

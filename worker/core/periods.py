@@ -176,7 +176,8 @@ class Term:
 
     bound -- with the end of a fiscal year as anchor, a floor takes the later of so many fiscal and so many calendar years, a ceiling counts
     calendar years; was -- what was promised before; stretch -- a longer period holds for what was collected under a shorter promise too,
-    unless its time was over already.
+    unless its time was over already; extra -- for a later step of a chain: added to each of these periods, and no reason to choose
+    another one.
     """
 
     period: Period
@@ -185,13 +186,11 @@ class Term:
     bound: Bound = Bound.CEILING
     was: tuple[Earlier, ...] = ()
     stretch: bool = False
+    extra: Period = NO_TIME
 
     def longer(self, extra: Period) -> Term:
         """Return the term whose period, and every period that was promised before, is longer by `extra`."""
-        if extra == NO_TIME:
-            return self
-        was = tuple(Earlier(earlier.period + extra, earlier.through) for earlier in self.was)
-        return replace(self, period=self.period + extra, was=was)
+        return self if extra == NO_TIME else replace(self, extra=self.extra + extra)
 
     def counted_from(self, start: dt.date) -> dt.date:
         """Return the day the period is counted from: the event's day, or the end of the year or month that holds it."""
@@ -211,12 +210,10 @@ class Term:
         Of the present period and those promised since the event, the one that ends first decides: a shorter period holds for everybody at
         once, a longer one for new events only. With `stretch` it holds for all of which the earlier time was not over on `through`.
         """
-        due = self._due(start, self.period)
+        due = self._due(start, self.period + self.extra)
         for earlier in self.was:
-            if start <= earlier.through:
-                before = self._due(start, earlier.period)
-                if before < due and (before <= earlier.through or not self.stretch):
-                    due = before
+            if start <= earlier.through and (not self.stretch or self._due(start, earlier.period) <= earlier.through):
+                due = min(due, self._due(start, earlier.period + self.extra))
         return due
 
     def _due(self, start: dt.date, period: Period) -> dt.date:

@@ -102,11 +102,16 @@ def purpose_state(
 ) -> PurposeState:
     """Return what one purpose is for one record on a day; `extra` is added to its period for a later step of a chain."""
     state = _own_state(policy, purpose, facts, today, extra)
-    if isinstance(state, NeverApplied):
-        return state
-    contract_end = None if isinstance(state, Undetermined) else _contract_end(purpose, facts, today)
-    ended = _by_request(policy.source, purpose, facts, contract_end, standing)
+    ended = _asked_to_end(policy.source, purpose, state, facts, standing, today)
     return _at_the_latest(state, extra.after(ended.on), ended.why, today) if ended is not None else state
+
+
+def asks_for_an_end(policy: Policy, facts: Mapping[str, Fact], standing: Standing, today: dt.date) -> bool:
+    """Whether the subject asked for the record's erasure, or for what ends a purpose that applies to it (also one that was over before)."""
+    if standing.erasure is not None or not standing.ends_purposes:
+        return standing.erasure is not None
+    states = ((each, _own_state(policy, each, facts, today, NO_TIME)) for each in policy.purposes)
+    return any(_asked_to_end(policy.source, each, state, facts, standing, today) is not None for each, state in states)
 
 
 def _own_state(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], today: dt.date, extra: Period) -> PurposeState:
@@ -190,16 +195,19 @@ def _contract_end(purpose: Purpose, facts: Mapping[str, Fact], today: dt.date) -
             return None
 
 
-def _by_request(
-    source: Source, purpose: Purpose, facts: Mapping[str, Fact], contract_end: dt.date | None, standing: Standing
+def _asked_to_end(
+    source: Source, purpose: Purpose, state: PurposeState, facts: Mapping[str, Fact], standing: Standing, today: dt.date
 ) -> Ended | None:
-    """Return the end that a request of the subject puts to a purpose, or None.
+    """Return the end that a request of the subject puts to a purpose in the state that the facts give it, or None.
 
     Erasure (GDPR 17) ends consent and legitimate-interest purposes, and contract purposes whose contract has ended, not before that day: a
     planned end lies ahead, so the contract still runs. Legal obligation, public task, vital interests and legal claims stay. Withdrawal
     (7(3)) ends what rests on the named consent unless that was given again since, an objection to direct marketing (21(3)) ends that, any
     other one that a person upheld (21(1), 17(1)(c)) what rests on legitimate interests or a public task, each on the day it was received.
     """
+    if isinstance(state, NeverApplied) or not standing.requests:
+        return None
+    contract_end = None if isinstance(state, Undetermined) else _contract_end(purpose, facts, today)
     days: list[tuple[dt.date, str]] = []
     for request in standing.requests:
         match request.kind:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 from worker.core.conditions import Condition
-from worker.core.facts import Empty, Reading
+from worker.core.facts import BOOLEANS, Empty, Reading
 from worker.core.periods import Period
 
 
@@ -138,6 +139,27 @@ class Match:
     column: str
     values: tuple[str | int | bool, ...] = ()
     differs_from: str | None = None
+
+    def admits(self, value: object) -> bool:
+        """Whether a row's value is one of the values, however system and policy file write it: true is 1 in many, and 1.00 is 1."""
+        return any(value == each or str(value) == str(each) or _alike(value, each) for each in self.values)
+
+
+def _alike(value: object, constant: str | int | bool) -> bool:  # noqa: FBT001 - a constant of the policy file
+    """Whether two values mean one number, or one truth where either is a truth value."""
+    one, other = (_TRUTHS.get(str(each).strip().lower()) for each in (value, constant))
+    if isinstance(value, bool) or isinstance(constant, bool):
+        return one is not None and one == other
+    if isinstance(value, str) and isinstance(constant, str):
+        return False
+    try:
+        return Decimal(str(value)) == Decimal(str(constant))
+    except ArithmeticError:
+        return False
+
+
+_TRUTHS = {text: fact.value for text, fact in BOOLEANS.items()}
+"""What a text means where truth values are told by texts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from worker.errors import ConfigurationError, LedgerUnreachable, RetentionError
 
 _BUSY_SECONDS = 10
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
+DISK_TROUBLE = frozenset({"disk I/O error", "database or disk is full", "unable to open database file"})
+"""What SQLite says when there is no room left: not always that."""
 
 
 def parse(url: str) -> URL:
@@ -164,7 +166,9 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise LedgerUnreachable(f"The ledger can't be reached or is busy: {said(error)}") from error
+        why = said(error)
+        hint = ". Is there room on its disk?" if why in DISK_TROUBLE else ""
+        raise LedgerUnreachable(f"The ledger can't be reached or is busy: {why}{hint}") from error
     except SQLAlchemyError as error:
         raise RetentionError(f"The ledger refused: {said(error)}") from error
 

@@ -23,7 +23,7 @@ from worker.errors import Busy, ConfigurationError, RetentionError
 from worker.ledger import schema
 from worker.ledger.approvals import Approvals
 from worker.ledger.attention import Attention
-from worker.ledger.connect import connect, parse, put, said
+from worker.ledger.connect import DISK_TROUBLE, connect, parse, put, said
 from worker.ledger.halves import Halves
 from worker.ledger.locks import AdvisoryLocks, FileLocks, Held, Locks
 from worker.ledger.migrate import migrate
@@ -73,9 +73,12 @@ class Ledger(Rekeying, Approvals, Work, Halves, Nights, Graveyard, Suppressions,
         except SQLAlchemyError as error:
             engine.dispose()
             shown = parsed.render_as_string(hide_password=True).partition("?")[0]
-            raise ConfigurationError(
-                f"The ledger {shown} can't be opened: {said(error)}. Check the address, the password and the rights in RETENTION_LEDGER."
-            ) from error
+            why = said(error)
+            hint = "Check the address, the password and the rights in RETENTION_LEDGER."
+            if path is not None:
+                room = f"Is there room on the disk of {path.parent}, and may you write in that folder?"
+                hint = room if why in DISK_TROUBLE else "Is that file a ledger? Name another one with RETENTION_LEDGER or RETENTION_STATE."
+            raise ConfigurationError(f"The ledger {shown} can't be opened: {why}. {hint}") from error
         except BaseException:
             engine.dispose()
             raise

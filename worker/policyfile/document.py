@@ -17,9 +17,9 @@ from typing import Any
 
 from worker.errors import ConfigurationError, Problem
 from worker.policyfile.positions import Path, positions
+from worker.policyfile.syntax import syntax_error
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LABELS = {"policies": "source", "purposes": "id", "attestations": "id", "reviews": "id", "gaps": "id"}
 _NEAR = 0.6
 
@@ -38,7 +38,7 @@ class Document:
         try:
             return cls(name, tomllib.loads(text, parse_float=_decimal), positions(text.replace("\r\n", "\n")))
         except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(_syntax_error(str(error), text, name)) from error
+            raise ConfigurationError(syntax_error(str(error), text, name)) from error
         except RecursionError as error:
             raise ConfigurationError(f"{name}: values are nested too deeply to be read") from error
         except ValueError as error:  # A number of thousands of digits, for one, is refused by the language and not by the grammar.
@@ -153,17 +153,5 @@ def shortened(text: str) -> str:
 
 def _choice(names: list[str]) -> str:
     """Return a hint with all valid names when they are few."""
-    few = 12
+    few = 20
     return f"There are: {', '.join(names)}." if 0 < len(names) <= few else "" if names else "None is declared."
-
-
-def _syntax_error(message: str, text: str, name: str) -> str:
-    """Return a TOML error in the form file, line, column, what."""
-    place = _PLACE.search(message)
-    what = message[: place.start()] if place else message
-    if place is None or place[1] is None:
-        lines = text.split("\n")
-        line, column = len(lines), len(lines[-1]) + 1
-    else:
-        line, column = int(place[1]), int(place[2])
-    return f"{name}: line {line}, column {column}: not valid TOML: {what[:1].lower()}{what[1:]}"

@@ -92,6 +92,17 @@ def _failure(policy: Policy, facts: Mapping[str, Fact], standing: Standing, exam
 # --- What an example gives --------------------------------------------------------------------------------------------------------------
 
 
+_A_DAY = "Write a day without quotes and without a time, such as 2026-01-31."
+_WRITTEN = {
+    FieldType.DATE: _A_DAY,
+    FieldType.TIMESTAMP: _A_DAY,
+    FieldType.NUMBER: "Write it without quotes, such as 3.",
+    FieldType.BOOLEAN: "Write true or false, without quotes.",
+    FieldType.TEXT: "Put it in quotes.",
+}
+"""How a known value is written, by the type of its fact."""
+
+
 def _check_question(path: Path, example: ExampleShape, complaints: Complaints) -> None:
     """Check that an example asks one question: a due day, or an outcome on a day."""
     if (example.due is None) == (example.today is None):
@@ -115,7 +126,7 @@ def _facts(entry: Entry, path: Path, example: ExampleShape, complaints: Complain
         if name in seen or entry.facts.known(place, name, complaints):
             fact = _missing(value, place, complaints) if isinstance(value, dict) else _fact(entry.policy, name, value)
             if fact is None and not isinstance(value, dict):
-                complaints.problem(place, f"does not fit {name!r}, which is a {types[name].value}")
+                complaints.problem(place, f"does not fit {name!r}, which is a {types[name].value}", _WRITTEN.get(types[name], ""))
             elif fact is not None:
                 facts[name] = fact
     return facts

@@ -85,10 +85,16 @@ def check_text(text: str, name: str, connectors: Collection[str] | None = None) 
 def _text(path: FilePath) -> str:
     """Return the text of a file."""
     try:
-        return path.read_text(encoding="utf-8")
+        # Editors of some systems put a byte order mark before UTF-8; it says nothing.
+        return path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigurationError(f"{path}: line {line}: the file is not UTF-8 text. Save it as UTF-8.") from error
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{path}: the policy file can't be read: {error.strerror}. Go to the folder it is in, or say where it is: "
+            "`retention --policies FILE`, or RETENTION_POLICIES in the settings."
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"{path}: the policy file can't be read: {error.strerror}") from error
     except ValueError as error:

@@ -56,7 +56,8 @@ def resolved(
     if value in standards:
         return standards[value].period
     if value not in complaints.document.names(("periods",)):
-        hint = nearest(value, [*standards, *also]) or "Write a period such as 'P8W' or 'P2Y', or define the name under [periods]."
+        or_so = "".join(f", or {each!r}" for each in also)
+        hint = nearest(value, [*standards, *also]) or f"Write a period such as 'P8W' or 'P2Y'{or_so}, or define the name under [periods]."
         complaints.problem(path, f"there is no period {shortened(value)}", hint)
     return None
 

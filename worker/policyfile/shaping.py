@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from worker.core.model import LegalBasis
 from worker.policyfile.document import Complaints, Document, nearest, nearest_name, shortened
 from worker.policyfile.positions import Path
 from worker.policyfile.schema import keys_at
@@ -38,6 +39,20 @@ _WORDS = {
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
 }
+
+
+_MISSING = {
+    "version": "The file begins with the line version = 1.",
+    "organisation": "Add [organisation] with `name` and `timezone`.",
+    "timezone": 'Say in which zone days are counted, such as timezone = "Europe/Amsterdam".',
+    "connector": 'Say which plug-in reads it, such as connector = "crm"; `retention connectors list` shows them.',
+    "key": "Say which column identifies a record.",
+    "purposes": "Say what the data are kept for, in one or more [[policies.purposes]].",
+    "disposition": 'Say what happens when nothing needs a record: disposition = "delete", "pseudonymise" or "review".',
+    "basis": f"One of {', '.join(each.value for each in LegalBasis)}.",
+    "keep": 'Say how long, such as keep = "P2Y", or keep = "indefinite" for what has no end.',
+}
+"""What to write where a key is missing, by the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +147,8 @@ def _complain(complaints: Complaints, path: Path, missing: str | None, error: Er
     value = error["input"]
     context = error.get("ctx", {})
     if kind == "missing" and missing is not None:
-        complaints.problem(path, f"{missing!r} is missing")
+        of_a_purpose = len(path) > 1 and path[-2] == "purposes"
+        complaints.problem(path, f"{missing!r} is missing", _MISSING.get(missing, "") if missing != "keep" or of_a_purpose else "")
     elif kind == "extra_forbidden":
         keys = keys_at(path[:-1])
         complaints.problem(
@@ -140,6 +156,9 @@ def _complain(complaints: Complaints, path: Path, missing: str | None, error: Er
         )
     elif kind in ("enum", "literal_error"):
         valid = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
+        if isinstance(value, str) and valid == [value]:  # Right but for its quotes.
+            complaints.problem(path, f"must be {value}, without quotes")
+            return
         shown = f"{shortened(value)} is not one of" if isinstance(value, str) else "must be one of"
         complaints.problem(path, f"{shown} {', '.join(valid)}", nearest(value, valid) if isinstance(value, str) else "")
     elif kind == "string_pattern_mismatch":
@@ -147,4 +166,20 @@ def _complain(complaints: Complaints, path: Path, missing: str | None, error: Er
     elif kind == "value_error":
         complaints.problem(path, str(context["error"]))
     else:
-        complaints.problem(path, _WORDS.get(kind, str(error["msg"])))
+        complaints.problem(path, _WORDS.get(kind, str(error["msg"])), _form(kind, path, value))
+
+
+def _form(kind: str, path: Path, value: object) -> str:
+    """Return how a value of another kind would be written, where something of it is right."""
+    if kind == "list_type" and isinstance(value, str):
+        return f"Put it in square brackets: [{shortened(value)}]."
+    if kind == "list_type" and isinstance(value, dict):
+        return f"Write its header with two brackets: [[{_header(path)}]]."
+    if kind in ("dict_type", "model_type") and not any(isinstance(each, int) for each in path):
+        return f"Give it a header of its own, [{_header(path)}], and its keys below that."
+    return ""
+
+
+def _header(path: Path) -> str:
+    """Return the header of a table at a path."""
+    return ".".join(each for each in path if isinstance(each, str))

@@ -10,6 +10,7 @@ from pathlib import Path
 from worker.audit.events import Action
 from worker.errors import Refused
 from worker.planfile import PlanFile
+from worker.ports import Shape
 from worker.usecases.machine import Machine
 from worker.usecases.planning import shape_digest
 
@@ -46,28 +47,32 @@ def _refusals_said(machine: Machine, path: Path, plan_id: str | None = None) -> 
 def approve(machine: Machine, path: Path, by: str) -> PlanFile:
     """Approve a plan, and with it the version of every policy in it and the shape of every source.
 
-    Refused when the plan is no longer valid, or was made by the same person where two are asked for.
+    Refused when the plan is no longer valid, when a source has another shape than it had for the plan, or when the same person made it
+    where two are asked for. The ledger knows of the yes last, after everything else that it stands for is kept and in the trail: a
+    plan that was refused, or whose approval a crash cut short, can't be carried out.
     """
     plan = open_plan(machine, path)
-    with _refusals_said(machine, plan.path, plan.header.plan_id):
+    header = plan.header
+    # Of a source that could not be read the plan says nothing, and neither does a yes to it. A replay shows what came back and not what
+    # a policy does, so a yes to it is a yes to no policy.
+    shown = [] if header.replay else [name for name in header.policies if name in header.shapes]
+    with _refusals_said(machine, plan.path, header.plan_id):
         _refuse_outdated(machine, plan, "approved")
         _refuse_unseen(machine, plan)
-        if machine.settings.four_eyes and by == plan.header.made_by:
+        if machine.settings.four_eyes and by == header.made_by:
             raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
-    machine.ledger.approve_plan(plan.header.plan_id, by)
-    # A replay shows what came back and not what a policy does, so a yes to it is a yes to no policy.
-    for source, digest in plan.header.policies.items():
-        if source not in plan.header.shapes or plan.header.replay:
-            # The source could not be read, so the plan says nothing about it and neither does a yes to the plan.
-            continue
-        if machine.ledger.approved_policy(source, digest) is None:
-            approve_policy(machine, source, by)
-        approve_shape(machine, source, by, expected=plan.header.shapes.get(source))
+        for source in shown:
+            _shape_now(machine, source, expected=header.shapes[source])
+        for source in shown:
+            if machine.ledger.approved_policy(source, header.policies[source]) is None:
+                approve_policy(machine, source, by)
+            approve_shape(machine, source, by, expected=header.shapes[source])
     machine.trail.emit(
         Action.PLAN_APPROVED,
-        {"event.outcome": "success", "retention.plan": plan.header.plan_id, "retention.by": by, "retention.mac": plan.mac},
+        {"event.outcome": "success", "retention.plan": header.plan_id, "retention.by": by, "retention.mac": plan.mac},
         sync=True,
     )
+    machine.ledger.approve_plan(header.plan_id, by)
     return plan
 
 
@@ -83,16 +88,21 @@ def approve_policy(machine: Machine, source: str, by: str) -> str:
 
 def approve_shape(machine: Machine, source: str, by: str, *, expected: str | None = None) -> None:
     """Approve the columns and child tables a source has now; with `expected`, only when they are what the plan saw."""
-    opened = machine.open_source(machine.policy(source).source)
-    shape = opened.shape()
-    digest = shape_digest(shape)
-    if expected is not None and digest != expected:
-        raise Refused(f"{source} has other columns or child tables than when the plan was made. Make a new plan.")
+    shape, digest = _shape_now(machine, source, expected=expected)
     known = machine.ledger.approved_shape(source)
     if known is not None and known.digest == digest:
         return
     machine.ledger.approve_shape(source, digest, {"columns": sorted(shape.columns), "referring": sorted(shape.referring)}, by)
     machine.trail.emit(Action.SOURCE_APPROVED, {"retention.source": source, "retention.shape": digest, "retention.by": by}, sync=True)
+
+
+def _shape_now(machine: Machine, source: str, *, expected: str | None) -> tuple[Shape, str]:
+    """Return what a source looks like now, and the digest of it; Refused when it is not the expected one."""
+    shape = machine.open_source(machine.policy(source).source).shape()
+    digest = shape_digest(shape)
+    if expected is not None and digest != expected:
+        raise Refused(f"{source} has other columns or child tables than when the plan was made. Make a new plan.")
+    return shape, digest
 
 
 def new_in_shape(machine: Machine, source: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from worker.core.model import Policy
 from worker.errors import AuditUnavailable, RetentionError, Retriable, Skippable
 from worker.ledger.rows import BatchRow, Intent, Lease
 from worker.ledger.work import BatchEnd
+from worker.log import get_logger
 from worker.planfile import PlannedBatch
 from worker.ports import (
     AFTER_CLOSE,
@@ -57,7 +58,7 @@ from worker.usecases.sorting import FAILED, GONE, HELD, Skipped, Sorter, Work
 
 _PAYLOAD_BYTES = 900
 NAMED = 20
-"""So many records that the system refuses to change are named one by one in a run's findings."""
+"""So many records that the system refuses to change are named one by one in a run's findings, and with the reason in the log."""
 
 
 class NotWhole(RetentionError):
@@ -112,6 +113,7 @@ class BatchWorker:
         self._intents = IntentLines(machine, policy, source, run_id, ref_secret)
         self._confirm = confirm
         self._lease: Lease | None = None
+        self._refused = 0
         self._gathered = gathered
         self._sorter = self._new_sorter()
         # Selections can't tell what facts over several sources make due, so hardly ever would all rows of a range be taken rightly.
@@ -130,18 +132,22 @@ class BatchWorker:
         Retriable when the system may be better later, AuditUnavailable when nothing may be written any more, LeaseLost.
         """
         self._lease = lease
-        within = open_range(self._machine, planned.batch_id, planned.sealed_range)
+        within = open_range(self._machine, planned.batch_id, planned.sealed_range, self._run_id)
         return self._halving(planned, within, attempt, dict(planned.records))
 
     def _halving(self, planned: PlannedBatch, within: KeyRange, attempt: str, records: Mapping[str, int]) -> BatchResult:
         """Carry out the batch, or when one record spoils it each half of it, down to the one."""
         try:
             return self._locked(planned, within, attempt, records, whole=len(records) == len(planned.records))
-        except Skippable:
+        except Skippable as error:
             known = self._machine.ledger.batch(attempt)
             if known is not None and known.state == "pending":
                 self._machine.ledger.close_batch(attempt, "rolled_back", {}, "")
             if len(records) == 1:
+                self._refused += 1
+                if self._refused <= NAMED:
+                    about = {"run": self._run_id, "source": planned.source, "record": next(iter(records))}
+                    get_logger().warning("retention.record_refused", **about, why=str(error))
                 self._say_skipped(attempt, [Skipped(reference, FAILED) for reference in records])
                 return BatchResult(skipped=Counter({FAILED: 1}), refused=list(records))
         result = BatchResult()

@@ -17,6 +17,7 @@ from worker.audit.events import Action
 from worker.errors import AuditUnavailable, ConfigurationError, LeaseLost, LedgerUnreachable, RetentionError, Retriable, SourceFailed
 from worker.ledger.locks import Held
 from worker.ledger.rows import Lease
+from worker.log import get_logger
 from worker.planfile import PlannedBatch
 from worker.ports import OpenSource
 from worker.usecases.batching import BatchResult, BatchWorker
@@ -296,7 +297,8 @@ def give_up(machine: Machine, run_id: str, name: str, error: RetentionError) -> 
 
 
 def say_given_up(machine: Machine, run_id: str, name: str, error: RetentionError) -> None:
-    """Write an event for a source that was left."""
+    """Write an event for a source that was left, and to the operational log what the trail has no room for: why."""
+    get_logger().warning("retention.source_failed", run=run_id, source=name, why=str(error))
     machine.trail.emit(
         Action.SOURCE_FAILED,
         {"event.outcome": "failure", "event.reason": type(error).__name__, "retention.run": run_id, "retention.source": name},

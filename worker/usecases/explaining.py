@@ -20,8 +20,9 @@ from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_tokens
+from worker.usecases.recordkeys import stored_key
 from worker.usecases.reporting import action, due_day, state_in_words, word
-from worker.usecases.standing import tokens_of, typed_key
+from worker.usecases.standing import tokens_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def explain_record(machine: Machine, source: str, key: str, as_of: dt.date | Non
     today = as_of or machine.today()
     with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:
         judge = Judge(machine, policy, today, gathered, identifiers=True)
-        row = reader.get(typed_key(policy.source, key), judge.columns)
+        own = stored_key(machine, policy.source, key)
+        row = reader.get(own, judge.columns) if own is not None else None
         if row is None:
             raise NoSuchRecord(f"{source} has no record with that key.")
         return _explanation(judge, judge.judge([row], reader.related)[0])

@@ -83,8 +83,8 @@ class Judge:
         self._joined = self._gathered.joined(policy)
         virtual = {*(each.name for each in self._remaining), *(each.name for each in policy.shared)}
         names = dict.fromkeys(name for name in fact_columns(policy) if name not in virtual)
-        if identifiers or self.standing.by_identifier:
-            names.update(dict.fromkeys(name for name, _ in self.standing.identifiers))
+        if identifiers or self.standing.columns:
+            names.update(dict.fromkeys(self.standing.fields))
         self._known_by = tuple(dict.fromkeys(each.name for member in policy.source.contributing for each in member.identifiers))
         names.update(dict.fromkeys(self._known_by))
         if identifiers:
@@ -245,7 +245,7 @@ class Judge:
         for relation, index in self._parents:
             if not index.of_persons:
                 continue
-            names = tuple(name for name, _ in index.identifiers)
+            names = index.fields
             for key, row in related((relation.name,), [self.key(row) for row in rows], names):
                 width = len(relation.key)
                 standing = index.of_person(relation.source or "", row[:width], dict(zip(names, row[width:], strict=True)))
@@ -350,7 +350,7 @@ class Judge:
         by_column = {each.column: each.name for each in self.policy.source.fields}
         for match in self._remaining[0].where:
             value = self.value(reply, by_column[match.column])
-            if match.values and str(value) not in {str(each) for each in match.values}:
+            if match.values and not match.admits(value):
                 return False
             if match.differs_from is not None and self._alike(by_column[match.column], value, by_column[match.differs_from], row):
                 return False

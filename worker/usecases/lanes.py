@@ -101,7 +101,7 @@ class Lane:
         """Read a batch back, and say what was found."""
         machine = self._machine
         begun = machine.monotonic()
-        within = open_range(machine, planned.batch_id, planned.sealed_range)
+        within = open_range(machine, planned.batch_id, planned.sealed_range, self._run_id)
         there = self._read_back.still_there(within, planned.records, outcome)
         machine.trail.emit(
             Action.BATCH_VERIFIED,

@@ -16,7 +16,7 @@ from worker.policyfile import nearest
 from worker.ports import Key
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
-from worker.usecases.standing import typed_key
+from worker.usecases.recordkeys import possible_keys, stored_key
 
 
 def set_mark(machine: Machine, source: str, key: str, name: str, on: dt.date) -> None:
@@ -26,10 +26,9 @@ def set_mark(machine: Machine, source: str, key: str, name: str, on: dt.date) ->
     """
     policy = machine.policy(source)
     _refuse(machine, policy, name, on)
-    typed = typed_key(policy.source, key)
     # Looked up inside, so that no batch takes the record between the look and the mark, which would then wait for the key's next owner.
     with machine.ledger.standing_exclusive():
-        own = stored_key(machine, policy, typed)
+        own = stored_key(machine, policy.source, key)
         if own is None:
             raise ConfigurationError(f"{source} has no record with that key, so nothing was marked.")
         machine.ledger.set_mark(source, record_token(machine.keyring.match().secret, source, own).hex(), name, on, machine.operator)
@@ -40,19 +39,14 @@ def set_mark(machine: Machine, source: str, key: str, name: str, on: dt.date) ->
 def remove_mark(machine: Machine, source: str, key: str, name: str) -> None:
     """Take a mark back; the record may be gone. Raises ConfigurationError when there is no such mark."""
     policy = machine.policy(source)
-    typed = typed_key(policy.source, key)
-    own = stored_key(machine, policy, typed) or typed
+    own = stored_key(machine, policy.source, key)
+    keys = [own] if own is not None else possible_keys(source, policy.source.key, key)
     with machine.ledger.standing_exclusive():
-        if not machine.ledger.remove_mark(source, record_token(machine.keyring.match().secret, source, own).hex(), name):
-            raise ConfigurationError(f"That record of {source} has no mark {name!r}.")
-        say(machine, Action.MARK_REMOVED, source, own, {"retention.mark": name, "retention.by": machine.operator})
-
-
-def stored_key(machine: Machine, policy: Policy, typed: Key) -> Key | None:
-    """Return the key of a record as its system has it (a number that was typed may be a text there), or None when there is no record."""
-    with machine.open_source(policy.source).reader() as reader:
-        row = reader.get(typed, ())
-    return None if row is None else row[: len(policy.source.key)]  # type: ignore[return-value]
+        for each in keys:
+            if machine.ledger.remove_mark(source, record_token(machine.keyring.match().secret, source, each).hex(), name):
+                say(machine, Action.MARK_REMOVED, source, each, {"retention.mark": name, "retention.by": machine.operator})
+                return
+    raise ConfigurationError(f"That record of {source} has no mark {name!r}.")
 
 
 def _refuse(machine: Machine, policy: Policy, name: str, on: dt.date) -> None:

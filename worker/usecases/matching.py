@@ -1,5 +1,9 @@
 """Which holds and requests touch a record: matched on keyed canonical identifiers, never on the identifiers themselves.
 
+A case's number is no identifier of a person: a request never finds a record by it, or somebody whose customer number is the number of
+another's case would have that other erased. A hold that is on something which the policy file knows no longer, because a category or a
+source was called otherwise or left out, holds everything until somebody says what it is on: it was said to be in force.
+
 The index is read from the ledger and read again when the ledger's standing version has grown. Identifiers that were treated in a record
 that stays are found through *aliases*: per batch, pairs of the record's token and the token its identifier had.
 """
@@ -29,7 +33,6 @@ from worker.usecases.machine import Machine
 _MARK = len(MARKER)
 CASE_FIELD = "case_field"
 """The option of a source that names the field holding a record's case number."""
-_CASE = Comparison(Identifier.TEXT)
 
 
 def identifier_tokens(secret: Secret, comparison: Comparison, value: object) -> list[bytes]:
@@ -81,6 +84,12 @@ def written_otherwise(comparison: Comparison, value: object) -> tuple[str, ...]:
     return other_forms(comparison, str(value))
 
 
+def case_tokens(secret: Secret, number: object) -> list[bytes]:
+    """Return the keyed form of a case's number, which equals that of no identifier; none for nothing."""
+    form = identifier_form(Identifier.TEXT, number)
+    return [token(secret, "case", form)] if form else []
+
+
 def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
     """Return the keyed form of a record's key, for holds on one record and for aliases."""
     # One part for the whole key: what all records of a source have in common is then hashed once.
@@ -115,7 +124,8 @@ def _key_text(key: Sequence[object]) -> str:
 class StandingIndex:
     """The holds and requests in force for one policy, ready to be matched against its records.
 
-    everywhere -- what touches every record of the source; by_identifier, by_record -- by token; version -- the ledger's at reading.
+    everywhere -- what touches every record of the source; by_identifier, by_record, by_case -- by token; version -- the ledger's at
+    reading; case_field -- the field that holds a record's case number, empty where none does.
     """
 
     version: int
@@ -124,11 +134,13 @@ class StandingIndex:
     by_record: Mapping[bytes, Standing]
     secret: Secret = field(repr=False)
     identifiers: tuple[tuple[str, Comparison], ...] = ()
+    by_case: Mapping[bytes, Standing] = field(default_factory=dict)
+    case_field: str = ""
 
     @property
     def empty(self) -> bool:
         """Whether nothing stands at all, so that no record has to be matched."""
-        return not (self.everywhere.holds or self.everywhere.requests or self.by_identifier or self.by_record)
+        return not (self.everywhere.holds or self.everywhere.requests or self.by_identifier or self.by_record or self.by_case)
 
     @property
     def ends_purposes(self) -> bool:
@@ -138,22 +150,32 @@ class StandingIndex:
         return any(request.kind in ending for standing in standings for request in standing.requests)
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields by which something that stands may touch a record, whether or not anything stands now."""
+        return (*(name for name, _ in self.identifiers), *([self.case_field] if self.case_field else ()))
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The fields that must be read to match a record; none when nothing is matched by identifier."""
-        return tuple(name for name, _ in self.identifiers) if self.by_identifier else ()
+        """The fields that must be read to match a record; none when nothing is matched by identifier or case."""
+        return self.fields if self.by_identifier or self.by_case else ()
 
     @property
     def of_persons(self) -> bool:
         """Whether something stands for a person or for one record, and not for the source or a category as a whole."""
-        return bool(self.by_identifier or self.by_record)
+        return bool(self.by_identifier or self.by_record or self.by_case)
 
     @cached_property
     def of_anybody(self) -> Standing:
-        """What stands where the person can't be read: it may be anybody, so the record is kept for all who are held, erased for none."""
-        every = [*self.by_identifier.values()]
-        holds = dict.fromkeys(hold for each in every for hold in each.holds if hold.released_on is None)
-        requests = dict.fromkeys(request for each in every for request in each.requests if request.kind is RequestKind.RESTRICT)
-        return Standing(tuple(holds), tuple(requests))
+        """What stands where the person can't be read: it may be anybody, so the record is kept for all who are held, erased for none.
+
+        Kept also for those who asked to restrict, or objected and wait for a person's decision.
+        """
+        return _suspending(self.by_identifier.values())
+
+    @cached_property
+    def of_any_case(self) -> Standing:
+        """What stands where the number of the case can't be read: the holds on all cases."""
+        return _suspending(self.by_case.values())
 
     def of_person(self, source: str, key: Sequence[object], values: Mapping[str, object]) -> Standing:
         """Return what stands for the person a record is about, or for the record itself, given its identifier fields."""
@@ -177,6 +199,11 @@ class StandingIndex:
                     found += [self.by_identifier[each] for each in own if each in self.by_identifier]
                 elif isinstance(said, Unreadable):
                     found.append(self.of_anybody)
+        if self.by_case:
+            said = values.get(self.case_field)
+            found += [self.by_case[each] for each in case_tokens(self.secret, said) if each in self.by_case]
+            if isinstance(said, Unreadable):
+                found.append(self.of_any_case)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
         requests = dict.fromkeys(request for standing in found for request in standing.requests)
         return Standing(tuple(holds), tuple(requests)) if holds or requests else NOTHING
@@ -190,48 +217,83 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
     everywhere: list[Standing] = []
     by_identifier: dict[bytes, list[Standing]] = defaultdict(list)
     by_record: dict[bytes, list[Standing]] = defaultdict(list)
+    by_case: dict[bytes, list[Standing]] = defaultdict(list)
+    through_aliases: dict[bytes, list[Standing]] = defaultdict(list)
+    case_field = source.options.get(CASE_FIELD, "")
     for row in holds:
         standing = Standing(holds=(_hold(row, machine),))
         match row.scope:
+            case _ if is_lost(machine, row):
+                everywhere.append(standing)
             case "source" if row.source == source.name:
                 everywhere.append(standing)
             case "category" if row.category in policy.categories:
                 everywhere.append(standing)
             case "record" if row.source == source.name and row.token:
                 by_record[bytes.fromhex(row.token)].append(standing)
-            case "subject" if row.token and row.source in (None, source.name):
+            case "subject" if row.token and (row.source == source.name or row.source not in machine.schedule.sources):
                 by_identifier[bytes.fromhex(row.token)].append(standing)
-            case "case" if row.case and CASE_FIELD in source.options:
-                for own in identifier_tokens(secret, _CASE, row.case):
-                    by_identifier[own].append(standing)
+            case "case" if row.case and case_field:
+                for own in case_tokens(secret, row.case):
+                    by_case[own].append(standing)
+                # Where the number recognises the subject too, it was kept as an identifier when it was treated.
+                if case_field in dict(source.compared):
+                    for own in identifier_tokens(secret, Comparison(Identifier.TEXT), row.case):
+                        through_aliases[own].append(standing)
             case _:
                 pass
     for asked in requests:
         for text in asked.tokens:
             by_identifier[bytes.fromhex(text)].append(Standing(requests=(_request(asked),)))
-    if by_identifier:
-        for record, standings in _through_aliases(machine, source, by_identifier).items():
+    for known in (by_identifier, by_case):
+        for own, standings in known.items():
+            through_aliases[own].extend(standings)
+    if through_aliases:
+        for record, standings in _through_aliases(machine, source, through_aliases).items():
             by_record[record].extend(standings)
-    identifiers = [*source.compared]
-    if CASE_FIELD in source.options:
-        identifiers.append((source.options[CASE_FIELD], _CASE))
     return StandingIndex(
         version,
         merged(everywhere),
         {each: merged(standings) for each, standings in by_identifier.items()},
         {each: merged(standings) for each, standings in by_record.items()},
         secret,
-        tuple(identifiers),
+        source.compared,
+        {each: merged(standings) for each, standings in by_case.items()},
+        case_field,
     )
 
 
-def _through_aliases(machine: Machine, source: Source, by_identifier: Mapping[bytes, list[Standing]]) -> dict[bytes, list[Standing]]:
+def is_lost(machine: Machine, hold: HoldRow) -> bool:
+    """Whether a hold in force is on a source, a category or the cases of an installation whose policy file knows none of that any more."""
+    schedule = machine.schedule
+    if hold.released_at is not None:
+        return False
+    match hold.scope:
+        case "source" | "record":
+            return hold.source not in schedule.sources
+        case "category":
+            return not any(hold.category in policy.categories for policy in schedule.policies)
+        case "case":
+            return not any(CASE_FIELD in each.options for each in schedule.sources.values())
+        case _:
+            return False
+
+
+def _suspending(standings: Iterable[Standing]) -> Standing:
+    """Return what suspends among what stands for several, and nothing that ends anything."""
+    every = [*standings]
+    holds = dict.fromkeys(hold for each in every for hold in each.holds if hold.released_on is None)
+    requests = dict.fromkeys(request for each in every for request in each.requests if Standing(requests=(request,)).suspending)
+    return Standing(tuple(holds), tuple(requests))
+
+
+def _through_aliases(machine: Machine, source: Source, by_token: Mapping[bytes, list[Standing]]) -> dict[bytes, list[Standing]]:
     """Return what stands for records whose identifiers were treated earlier, by record token."""
     found: dict[bytes, list[Standing]] = defaultdict(list)
     pair = 2 * REFERENCE_BYTES
     for blob in machine.ledger.aliases(source.name):
         for start in range(0, len(blob), pair):
-            standings = by_identifier.get(blob[start + REFERENCE_BYTES : start + pair])
+            standings = by_token.get(blob[start + REFERENCE_BYTES : start + pair])
             if standings:
                 found[blob[start : start + REFERENCE_BYTES]].extend(standings)
     return found

@@ -32,6 +32,7 @@ from worker.usecases.declared import overdue_reviews
 from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Judging, by_policy
 from worker.usecases.machine import Machine
+from worker.usecases.matching import is_lost
 from worker.usecases.negatives import say_findings, say_held
 from worker.usecases.reporting import SourceCounts, action, due_day, finding_json, merged, not_worked_on, still_there, why
 from worker.usecases.retrying import patience
@@ -72,10 +73,10 @@ def seal_range(machine: Machine, batch_id: str, keys: KeyRange) -> str:
     return machine.keyring.seal(json.dumps(value).encode(), context=f"batch/{batch_id}")
 
 
-def open_range(machine: Machine, batch_id: str, sealed: str) -> KeyRange:
-    """Return the key range that was sealed for a batch."""
+def open_range(machine: Machine, batch_id: str, sealed: str, run: str = "") -> KeyRange:
+    """Return the key range that was sealed for a batch; run -- as in `KeyRange`."""
     first, last = json.loads(machine.keyring.unseal(sealed, context=f"batch/{batch_id}"))
-    return KeyRange(tuple(map(part_from_json, first)), tuple(map(part_from_json, last)))
+    return KeyRange(tuple(map(part_from_json, first)), tuple(map(part_from_json, last)), run)
 
 
 def part_to_json(part: object) -> object:
@@ -229,14 +230,20 @@ def _span(period: Period, today: dt.date) -> dt.timedelta:
 
 
 def _failures(failed: Mapping[str, str]) -> list[FindingRow]:
-    """Return a finding for every source that could not be read; the reason is in the plan's output and in the log."""
+    """Return a finding for every source that could not be read; the reason is in the plan's output, by night in the log too."""
     return [FindingRow("failed", name, name, "the source could not be read", 1) for name in failed]
 
 
 def _hold_reviews(machine: Machine, today: dt.date) -> Iterable[FindingRow]:
-    """Yield a finding for every hold whose review date has passed; that never releases it."""
-    late = [hold for hold in machine.ledger.holds(active=True) if hold.review_on < today]
-    return (FindingRow("hold_review", hold.source or "*", "*", f"hold {hold.hold_id} was to be reviewed", 1) for hold in late)
+    """Yield a finding for every hold whose review date has passed, and for every one of which nobody can say any more what it is on.
+
+    The first never releases it, the second makes it keep everything.
+    """
+    for hold in machine.ledger.holds(active=True):
+        if hold.review_on < today:
+            yield FindingRow("hold_review", hold.source or "*", "*", f"hold {hold.hold_id} was to be reviewed", 1)
+        if is_lost(machine, hold):
+            yield FindingRow("hold_review", "*", "*", f"hold {hold.hold_id} is on what the policy file knows no more, so it keeps all", 1)
 
 
 class _SourcePlanner:

@@ -21,7 +21,7 @@ from worker.audit.events import INTENTS, Action, Closing, closing_fields
 from worker.audit.read import segment
 from worker.core.refs import Referrer
 from worker.core.select import EVERYTHING
-from worker.errors import Busy, ConfigurationError, RetentionError, Retriable, SourceFailed
+from worker.errors import AuditUnavailable, Busy, ConfigurationError, LedgerUnreachable, RetentionError, Retriable, SourceFailed
 from worker.keys import Key
 from worker.ledger.rows import BatchRow, Lease, PlanRow, RunRow
 from worker.ledger.work import BatchEnd
@@ -47,7 +47,8 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
     """End every batch of these sources that a dead process left open, and the runs they belonged to; return those batches.
 
     abandon -- end spread runs too, which other workers could go on with. Raises Busy while a worker is at a batch of these sources.
-    failed -- takes, by source, why its batches can't be ended now: nothing may be written there. Without it the error is raised.
+    failed -- takes, by source, why its batches can't be ended now: nothing may be written there, and the other sources go on. Without it
+    the error is raised.
     """
     ended: list[BatchRow] = []
     for run in machine.ledger.open_runs():
@@ -62,7 +63,10 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             for attempt in patience(machine, source=row.source):
                 with attempt:
                     _end_batch(machine, row)
-        except (SourceFailed, Retriable) as error:
+        except (AuditUnavailable, LedgerUnreachable):
+            raise
+        except RetentionError as error:
+            # Whatever it is, a damaged trail or a lost key too: it is a matter of this source, and no reason to leave the others.
             if failed is None:
                 raise
             failed[row.source] = f"What became of a batch that a crash left open can't be found out now: {error}"
@@ -75,12 +79,13 @@ def reconcile(machine: Machine, sources: Collection[str], failed: dict[str, str]
             continue
         counts: dict[str, dict[str, int]] = {}
         final: dict[str, list[str]] = {}
+        mine = _sources_of(machine, run)
         for batch in machine.ledger.batches(run.run_id):
             found = counts.setdefault(batch.source, {"acted": 0})
             found["acted"] += sum((batch.effects or {}).get(each, 0) for each in ACTIONS)
             final.setdefault(batch.source, []).append(batch.batch_id)
-        # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now.
-        over = unprepared or bool(counts.keys() & set(sources)) or _process_is_gone(run)
+        # Whoever holds the lock of a run's sources knows that the run is over, whatever its process number says now, and wherever it was.
+        over = unprepared or bool((mine | counts.keys()) & set(sources)) or _process_is_gone(run)
         if over and not machine.ledger.unfinished(run.run_id):
             for name in final.keys() & set(sources):
                 # Witnesses that can't be dropped now do no harm where they are.
@@ -170,6 +175,12 @@ def _halt(machine: Machine, run_id: str, sources: Collection[str]) -> None:
         sleep(_POLL_SECONDS)
     ledger.reopen_order(run_id, ledger.worker)
     raise Busy(f"A worker is still at a batch of the run {run_id}. Nothing was written; try again in a few minutes.")
+
+
+def _sources_of(machine: Machine, run: RunRow) -> set[str]:
+    """Return the sources of a run: those of its plan, which a run that died before its first batch has as well."""
+    plan = machine.ledger.plan(run.plan_id) if run.plan_id is not None else None
+    return {*(plan.policies if plan is not None else ()), *(each.source.source for each in machine.ledger.work_of(run.run_id))}
 
 
 def _process_is_gone(run: RunRow) -> bool:

@@ -16,7 +16,7 @@ from worker.planfile import Reason
 from worker.usecases.gathering import departure, high_water
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import record_tokens, tokens_of_identifiers
+from worker.usecases.matching import case_tokens, record_tokens, tokens_of_identifiers
 from worker.usecases.reporting import DELETE
 from worker.usecases.suppressing import suppressed
 from worker.usecases.tombstones import buried
@@ -40,7 +40,10 @@ def remembered(
 
 
 def _aliases(judge: Judge, acting: Acting) -> bytes:
-    """Return, for every form of an identifier that is treated in a record that stays, the record's token and the identifier's."""
+    """Return, for every form of an identifier that is treated in a record that stays, the record's token and the identifier's.
+
+    A case's number is no identifier, but holds are found by it too.
+    """
     if judge.policy.only_deletes:
         return b""
     compared = dict(judge.policy.source.compared)
@@ -50,11 +53,13 @@ def _aliases(judge: Judge, acting: Acting) -> bytes:
         treated.setdefault(reason.fields, []).append(verdict)
     pairs: list[bytes] = []
     for fields, verdicts in treated.items():
-        for name in fields:
-            if name not in compared:
-                continue
-            place = judge.position(name)
-            found = tokens_of_identifiers(secret, compared[name], [verdict.row[place] for verdict in verdicts])
+        for name in (each for each in fields if each in judge.standing.fields):
+            values = [verdict.row[judge.position(name)] for verdict in verdicts]
+            found: list[Sequence[bytes]] = [()] * len(values)
+            if name in compared:
+                found = tokens_of_identifiers(secret, compared[name], values)
+            if name == judge.standing.case_field:
+                found = [(*tokens, *case_tokens(secret, value)) for tokens, value in zip(found, values, strict=True)]
             named = [(verdict.key, token) for verdict, tokens in zip(verdicts, found, strict=True) for token in tokens]
             own = record_tokens(secret, source, [key for key, _ in named])
             pairs += [mine + token for mine, (_, token) in zip(own, named, strict=True)]

@@ -25,8 +25,8 @@ from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
 from worker.usecases.marking import say
 from worker.usecases.matching import record_token
+from worker.usecases.recordkeys import stored_key
 from worker.usecases.reporting import due_day, word
-from worker.usecases.standing import typed_key
 
 
 @dataclass
@@ -117,7 +117,8 @@ def keep(
     today = machine.today()
     with gather(machine, [policy], today) as gathered, machine.open_source(policy.source).reader() as reader:
         judge = Judge(machine, policy, today, gathered)
-        row = reader.get(typed_key(policy.source, key), judge.columns)
+        own = stored_key(machine, policy.source, key)
+        row = reader.get(own, judge.columns) if own is not None else None
         if row is None:
             raise ConfigurationError(f"{source} has no record with that key.")
         verdict = judge.judge([row], reader.related)[0]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from worker.audit.events import Action
 from worker.errors import Refused
+from worker.log import get_logger
 from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL, Progress, RunResult, carry_out, helpers_worth
 from worker.usecases.approving import open_plan
 from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
@@ -51,7 +52,8 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
         return night
     plan = open_plan(machine, night.plan.path)
     result = carry_out(machine, plan, kind="run", begun=begun, progress=progress, resolved=night.resolved)
-    result.failed.update({name: why for name, why in night.plan.failed.items() if name not in result.failed})
+    # The run only knows that its plan is not the whole; why a source could not be read is known here.
+    result.failed.update(night.plan.failed)
     # A stop that somebody asked for meanwhile is one for everything that can't be undone.
     stopped = stop_brakes(machine, tuple(night.plan.header.policies))
     return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine), resolved=night.resolved)
@@ -97,7 +99,10 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
         unsettled: dict[str, str] = {}
         resolved = len(reconcile(machine, names, unsettled))
         plan = make_plan(machine, sources=sources, full=full, progress=progress, unsettled=unsettled)
-        tripped = plan_brakes(machine, plan)
+        for name, why in plan.failed.items():
+            get_logger().warning("retention.source_unread", plan=plan.header.plan_id, source=name, why=why)
+        # What a crash had left may have taken minutes to end, and a machine that slept meanwhile has another clock.
+        tripped = [*clock_brakes(machine, plan.header.as_of), *plan_brakes(machine, plan)]
     if machine.settings.approval == "always" and any(plan.acting.values()):
         tripped.append(
             Tripped(

@@ -16,11 +16,13 @@ from worker.core.canonical import canonical, other_forms, plain
 from worker.core.periods import Period
 from worker.core.refs import Referrer, token
 from worker.core.sources import Comparison, Identifier, Source
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, Retriable, Skippable, SourceFailed
 from worker.ledger.rows import HoldKind, HoldRow, HoldScope, RequestKind, RequestRow
+from worker.ports import Key
 from worker.usecases.intents import HOLD
 from worker.usecases.machine import Machine
 from worker.usecases.matching import CASE_FIELD, record_token
+from worker.usecases.recordkeys import possible_keys, stored_key
 
 ANSWER_WITHIN = Period.parse("P1M")
 """GDPR 12(3): a request is answered within one month of its receipt."""
@@ -44,13 +46,15 @@ def tokens_of(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = 
 def forms_of(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = False) -> list[str]:
     """Return the canonical forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text.
 
+    Where a source recognises people by a text, an address is looked for there too: as a user's name, or one on a social network.
     A telephone number is looked for however it is written. What may be one, and as well the number of a customer, is only with `doubtful`:
     a hold may keep a record too many, a request may not erase one.
     """
     found: dict[str, None] = {}
+    by_text = any(each.identifier is Identifier.TEXT for source in machine.schedule.sources.values() for each in source.identifiers)
+    of_address = (Identifier.EMAIL, Identifier.TEXT) if by_text else (Identifier.EMAIL,)
     for text in identifiers:
-        kinds = (Identifier.EMAIL,) if "@" in text else (Identifier.PHONE, Identifier.TEXT)
-        for kind in kinds:
+        for kind in of_address if "@" in text else (Identifier.PHONE, Identifier.TEXT):
             form = canonical(kind, text)
             if form and form.rpartition(":")[2]:
                 found[form] = None
@@ -96,12 +100,16 @@ def _sought(comparison: Comparison, text: str, *, doubtful: bool) -> Sought:
     return Sought.EVERY_WAY if doubtful or plain(comparison, text) else Sought.DOUBTFUL
 
 
-def typed_key(source: Source, text: str) -> tuple[str | int, ...]:
-    """Return a record's key as a person typed it: parts of a composite key separated by commas, whole numbers as numbers."""
-    parts = text.split(",") if len(source.key) > 1 else [text]
-    if len(parts) != len(source.key):
-        raise ConfigurationError(f"A key of {source.name} has {len(source.key)} parts ({', '.join(source.key)}), separated by commas.")
-    return tuple(int(part) if part.strip().lstrip("-").isdigit() else part for part in parts)
+def _keys_of(machine: Machine, source: Source, text: str) -> list[Key]:
+    """Return the key of a record that a person typed, as its system has it, or what it is taken for where the system has none.
+
+    Everything that the key may be where the system can't be asked now: the hold is to be in force all the same.
+    """
+    possible = possible_keys(source.name, source.key, text)
+    try:
+        return [stored_key(machine, source, text) or possible[0]]
+    except (ConfigurationError, SourceFailed, Retriable, Skippable):
+        return possible
 
 
 def add_hold(
@@ -122,14 +130,15 @@ def add_hold(
     now, secret = machine.now(), machine.keyring.match()
     tokens: list[str | None] = [None]
     whom: dict[str, JsonValue] = {}
+    of_records: list[str] = []
     match scope:
         case "record":
             chosen = machine.policy(source or "").source
             if key is None:
                 raise ConfigurationError("A hold on a record needs its key: --key KEY.")
-            own = typed_key(chosen, key)
-            tokens = [record_token(secret.secret, chosen.name, own).hex()]
-            whom = {"retention.record": _referrer(machine, chosen.name).reference(own)}
+            keys = _keys_of(machine, chosen, key)
+            tokens = [record_token(secret.secret, chosen.name, each).hex() for each in keys]
+            of_records = _referrer(machine, chosen.name).references(keys)
         case "subject":
             tokens = list(tokens_of(machine, identifiers, doubtful=True))
             whom = {"retention.subjects": _subjects(machine, identifiers, doubtful=True)}
@@ -161,8 +170,10 @@ def add_hold(
         for each in tokens
     ]
     with machine.ledger.standing_exclusive():
-        for row in rows:
+        for position, row in enumerate(rows):
             machine.ledger.add_hold(row)
+            if of_records:
+                whom = {"retention.record": of_records[position]}
             machine.trail.emit(
                 Action.HOLD_PLACED,
                 {

@@ -7,8 +7,6 @@ destroyed makes no references any more, so nothing is found for its year.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from itertools import product
 from pathlib import Path
 
 from worker.audit.lines import archived_files
@@ -18,8 +16,8 @@ from worker.core.refs import Referrer
 from worker.core.sources import Relation
 from worker.errors import ConfigurationError
 from worker.policyfile import nearest
-from worker.ports import KeyPart
 from worker.usecases.machine import Machine
+from worker.usecases.recordkeys import readings
 from worker.usecases.standing import EVERY_SOURCE, forms_of
 
 
@@ -43,7 +41,7 @@ def trace_subject(machine: Machine, identifiers: Sequence[str], paths: Sequence[
 
 def references_of_record(machine: Machine, source: str, key: str) -> list[Reference]:
     """Return a record's references under the key of every year, for each thing that its typed key may have been; see `trace_record`."""
-    keys = [*product(*(_readings(part) for part in _parts(source, key, _key_of(machine, source))))]
+    keys = readings(source, _key_of(machine, source), key)
     years = machine.keyring.audit_ref_years()
     return [Reference(ref.id, year, source, Referrer(ref.secret, source).reference(each)) for year, ref in years for each in keys]
 
@@ -71,24 +69,6 @@ def _key_of(machine: Machine, source: str) -> tuple[str, ...]:
             raise ConfigurationError(f"{name} has no child {step!r}. {nearest(step, [each.name for each in relations])}".rstrip())
         key, relations = found.key, found.children
     return key
-
-
-def _parts(source: str, text: str, key: tuple[str, ...]) -> list[str]:
-    """Return the parts of a key as it was typed."""
-    parts = text.split(",") if len(key) > 1 else [text]
-    if len(parts) != len(key):
-        raise ConfigurationError(f"A key of {source} has {len(key)} parts ({', '.join(key)}), separated by commas.")
-    return parts
-
-
-def _readings(part: str) -> list[KeyPart]:
-    """Return what a part of a key may have been in its system, which may be gone: a text, a number, or bytes in hexadecimal digits."""
-    found: list[KeyPart] = [part]
-    if part.strip().lstrip("-").isdigit():
-        found.append(int(part))
-    with suppress(ValueError):
-        found.append(bytes.fromhex(part.replace("-", "")))
-    return found
 
 
 def audit_files(machine: Machine, paths: Sequence[Path]) -> list[Path]:

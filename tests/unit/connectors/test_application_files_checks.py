@@ -90,6 +90,45 @@ def test_what_dossiers_do_not_have(tmp_path: Path) -> None:
     assert "applications.at: the latest change of a file is a moment" in problems
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "list.csv is not there. It belongs beside the dossiers"),
+        (b"", "list.csv is empty"),
+        (
+            b"folder;name;ended_on\na;Anna;\n",
+            "has no column 'folder' in its first line. Its cells seem to be set apart by another sign: declare index_delimiter = \";\".",
+        ),
+        (b"folder\tname\tended_on\na\tAnna\t\n", 'declare index_delimiter = "\\t".'),
+        (
+            "folder,name,ended_on\na,Anna Müller,\n".encode("cp1252"),
+            "is not UTF-8 text in line 2. Save it as UTF-8; spreadsheets call that form 'CSV UTF-8'.",
+        ),
+        ("folder,name,ended_on\na,Anna,\n".encode("utf-16"), "is not UTF-8 text in line 1"),
+        (b"Folder ,name,ended_on\na,Anna,\n", "has no column 'folder' in its first line. Did you mean 'Folder '?"),
+        (b"a,Anna Quirine,2020-01-01\n", "The first line has to be the header"),
+        (b"folder,folder,name,ended_on\n", "has two columns 'folder'"),
+        (b"folder,name,name,ended_on\n", "has two columns of one name"),
+        (b'folder,name,ended_on\na,"Anna,\n', "has a quotation mark that nothing closes"),
+    ],
+)
+def test_an_index_that_can_not_be_read_says_why(tmp_path: Path, content: bytes | None, says: str) -> None:
+    """What a spreadsheet makes of a list, and what to do about it; a first line that is a record is not repeated."""
+    dossier(tmp_path, "a", name="A", ended_on="2020-01-01")
+    if content is not None:
+        (tmp_path / "list.csv").write_bytes(content)
+    problems, _ = checked(tmp_path, options={"index": "list.csv", "index_key": "folder"})
+    assert says in problems
+    assert "Anna" not in problems
+
+
+def test_an_index_with_a_mark_at_its_beginning(tmp_path: Path) -> None:
+    """Programs put a byte order mark before UTF-8: it is no part of the first column's name."""
+    dossier(tmp_path, "a")
+    (tmp_path / "list.csv").write_text("folder,name,ended_on\na,Anna,\n", encoding="utf-8-sig")
+    assert "" == checked(tmp_path, options={"index": "list.csv", "index_key": "folder"})[0]
+
+
 def test_an_index_must_fit(tmp_path: Path) -> None:
     """A missing index and a missing column are refused, the column with the nearest name."""
     options = {"index": "list.csv", "index_key": "folder"}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.spooled import Spooled
+from connectors.spooled import Listing, Spooled
 from worker.errors import SourceFailed
 
 MANY = 200_000
@@ -59,6 +59,50 @@ def test_what_is_said_is_put_behind_what_was() -> None:
         assert [[("a", b"\xfe"), ("b", b"\xff1\x0023"), ("c", b"4")]] == list(spooled.pages(10))
 
 
+@given(st.sets(st.integers(0, 40)), st.none() | st.integers(0, 40), st.none() | st.integers(0, 40))
+def test_pages_between_two_keys(numbers: set[int], first: int | None, last: int | None) -> None:
+    """Pages hold what lies between two keys, both included, where they are given."""
+    with Spooled[int]("files") as spooled:
+        spooled.add((number, None) for number in numbers)
+        expected = [each for each in sorted(numbers) if (first is None or first <= each) and (last is None or each <= last)]
+        assert expected == [key for page in spooled.pages(3, first, last) for key, _ in page]
+
+
+def test_a_run_is_listed_for_once() -> None:
+    """All ranges of a run share one listing; another run has its own, and who belongs to none sees what is there now."""
+    there = ["a"]
+    listing = Listing[str]("files", lambda into: into.add((each, None) for each in there))
+
+    def seen(run: str = "") -> list[str]:
+        with listing.keys(run) as keys:
+            return keys_of(keys)
+
+    assert ["a"] == seen("first")
+    there.append("b")
+    assert (["a"], ["a", "b"], ["a"], True) == (seen("first"), seen(), seen("first"), listing.knows("first"))
+    assert (["a", "b"], False, ["a", "b"]) == (seen("second"), listing.knows("first"), seen("first"))
+    listing.close()
+    assert not listing.knows("first")
+
+
+def test_half_a_listing_is_none() -> None:
+    """When listing fails nothing of it is kept, and the next range lists again."""
+    failing = [True]
+
+    def fill(into: Spooled[str]) -> None:
+        into.add([("a", None)])
+        if failing:
+            raise SourceFailed(str(failing.pop()))
+        into.add([("b", None)])
+
+    listing = Listing[str]("files", fill)
+    with pytest.raises(SourceFailed), listing.keys("run"):
+        pass
+    with listing.keys("run") as keys:
+        assert ["a", "b"] == keys_of(keys)
+    listing.close()
+
+
 def test_it_may_change_while_it_is_read() -> None:
     """What is removed while pages are taken out is not met any more, and nothing else is missed or met twice."""
     with Spooled[str]("files") as spooled:
@@ -86,7 +130,7 @@ def test_memory_is_constant() -> None:
 SPOOLING = """
 import os, resource, sys
 from pathlib import Path
-from connectors.spooled import Spooled
+from connectors.spooled import Listing, Spooled
 from worker.errors import SourceFailed
 spooled = Spooled("files")
 if sys.argv[1] == "full":

@@ -152,6 +152,14 @@ class TestTwoConsents:
             asked = Standing(requests=(Request("r", RequestKind.WITHDRAW, dt.date(2026, 3, 10), consent=name),))
             assert expected == due_day(policy(BY_CONSENT, BOTH), self.GIVEN, asked)
 
+    @pytest.mark.parametrize("name", ["future-use", None])
+    def test_perhaps_given_again_after_a_request(self, name: str | None) -> None:
+        """Where the day of the consent can't be read nobody knows whether it was given again since: kept and reported, not ended."""
+        asked = Standing(requests=(Request("r", RequestKind.WITHDRAW, dt.date(2026, 3, 10), consent=name),))
+        known = facts(ended_on=ENDED, agreed_on=Unknown("not a date"))
+        decision = decide(known, policy(), asked, dt.date(2030, 1, 1))
+        assert (Kept(), ("later",)) == (decision.outcome, decision.undetermined)
+
     def test_given_again_after_a_request(self) -> None:
         """The latest episode counts: a request does not withdraw what was given on a later day, but does on the same."""
         for agreed, expected in ((dt.date(2026, 3, 11), YEAR_DUE), (dt.date(2026, 3, 10), BASE_DUE)):

@@ -228,6 +228,24 @@ class TestDisposition:
         erased = Standing(requests=(Request("r", RequestKind.ERASE, dt.date(2023, 1, 1), verified=True),))
         assert isinstance(decide(facts, policy, erased, dt.date(2023, 5, 1)).outcome, Due)
 
+    @pytest.mark.parametrize(
+        ("held", "asked", "stands"),
+        [
+            (CONTACT, Request("r", RequestKind.OBJECT, dt.date(2023, 1, 1), marketing=True), True),
+            (purpose(marketing=True), Request("r", RequestKind.OBJECT, dt.date(2023, 1, 1), marketing=True), False),
+            (CONTACT, Request("r", RequestKind.WITHDRAW, dt.date(2023, 1, 1), consent="news"), True),
+            (purpose(basis=LegalBasis.CONSENT, consents=("news",)), Request("r", RequestKind.WITHDRAW, dt.date(2023, 1, 1)), False),
+            (purpose(basis=LegalBasis.CONTRACT), Request("r", RequestKind.OBJECT, dt.date(2023, 1, 1), upheld=True), True),
+            (CONTACT, Request("r", RequestKind.OBJECT, dt.date(2023, 1, 1), upheld=True), False),
+            (purpose(legal_claim=True), Request("r", RequestKind.OBJECT, dt.date(2023, 1, 1), upheld=True), True),
+        ],
+    )
+    def test_an_answer_stands_against_a_request_about_something_else(self, held: Purpose, asked: Request, stands: bool) -> None:
+        """Who leaves the newsletter takes nothing back of what a person decided about a file that rests on something else."""
+        policy = Policy(SOURCE, (held,), (Disposition((Step(DispositionKind.REVIEW), Step(DispositionKind.DELETE, Period(months=1)))),))
+        decision = decide(self.OLD | {ANSWERED: Known(dt.date(2023, 5, 1))}, policy, Standing(requests=(asked,)), dt.date(2023, 4, 1))
+        assert stands is (decision.outcome == Kept())
+
     @pytest.mark.parametrize(("today", "kept"), [(dt.date(2023, 5, 1), True), (dt.date(2023, 5, 2), False)])
     def test_an_answered_review_of_a_record_that_is_needed_again(self, today: dt.date, kept: bool) -> None:
         """A purpose more never makes sooner: fields that a person kept with their record stay though some other is needed again."""

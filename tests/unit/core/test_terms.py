@@ -134,6 +134,18 @@ class TestPromises:
         """A step a year later is a year later under every promise."""
         assert "2027-06-01" == str(self.LONGER.longer(Period(years=1)).due(day("2025-06-01")))
 
+    @pytest.mark.parametrize(
+        ("start", "first", "second"),
+        [
+            ("2024-12-31", "2025-12-31", "2026-12-31"),
+            ("2025-01-01", "2027-01-01", "2028-01-01"),
+        ],
+    )
+    def test_a_later_step_is_one_of_the_promise_that_held(self, start: str, first: str, second: str) -> None:
+        """What was over under the earlier promise, and treated, goes a year later, although by then the period is longer and stretched."""
+        term = replace(self.LONGER, stretch=True)
+        assert (first, second) == (str(term.due(day(start))), str(term.longer(Period(years=1)).due(day(start))))
+
     @RULE
     @given(terms, periods, st.dates(dt.date(2026, 6, 2), dt.date(2027, 12, 31)), st.lists(days, min_size=1, max_size=8))
     def test_nothing_is_revived(self, old: Term, period: Period, through: dt.date, starts: list[dt.date]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from worker.errors import ConfigurationError, Refused
 from worker.ports import FAULT_POINTS
+from worker.usecases import running
 from worker.usecases.applying import apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.planning import make_plan
@@ -331,6 +332,21 @@ class TestNight:
             lab.plan_and_apply(machine)
             lab.moment += dt.timedelta(days=days)
             assert {"clock"} == {each.brake for each in run(machine).tripped}
+
+    def test_stops_when_the_clock_leaps_while_it_begins(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A machine that slept while a crash was being resolved has a wrong day afterwards: nothing is done by that."""
+
+        def slept(*_: object) -> list[object]:
+            lab.moment += dt.timedelta(days=3650)
+            return []
+
+        with lab.machine() as machine:
+            lab.plan_and_apply(machine)
+            monkeypatch.setattr(running, "reconcile", slept)
+            left = set(lab.table("customers"))
+            night = run(machine)
+        assert ("clock", None) == (night.tripped[0].brake, night.result)
+        assert left == set(lab.table("customers"))
 
     def test_a_new_column_stops_that_source_only(self, lab: Lab) -> None:
         """Personal data may have moved in: a person looks first, the other sources go on."""

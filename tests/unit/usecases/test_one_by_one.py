@@ -19,6 +19,7 @@ from worker.usecases.applying import apply_plan
 from worker.usecases.approving import approve, open_plan
 from worker.usecases.planning import make_plan
 from worker.usecases.reconciling import reconcile
+from worker.usecases.running import run
 from worker.usecases.verifying import verify
 
 Lab = Any
@@ -249,3 +250,52 @@ def test_a_mark_of_a_record_that_stayed_stays(service: Lab) -> None:
     with service.machine() as machine:
         tokens = {blob[start : start + 16] for blob, _ in machine.ledger.departed("customers") for start in range(0, len(blob), 20)}
     assert 5 == len(tokens)
+
+
+OTHERS = """
+[sources.others]
+connector = "memory"
+table = "others"
+key = "id"
+[sources.others.fields]
+name = { treatment = "clear" }
+seen_at = { type = "timestamp", timezone = "UTC" }
+
+[[policies]]
+source = "others"
+disposition = "delete"
+[[policies.purposes]]
+id = "contact"
+basis = "legitimate-interests"
+fields = ["name"]
+start = "seen_at"
+keep = "P2Y"
+"""
+
+
+def test_a_batch_that_can_not_be_read_back_stops_its_own_source_only(service: Lab) -> None:
+    """The trail that says which records a batch was about is gone: nothing is said of it, its source is left, the others are done."""
+    service.policies += OTHERS
+    service.memory.tables["others"] = {(1,): {"id": 1, "name": "x", "seen_at": "2020-01-01 10:00:00"}}
+
+    def die(_key: Key) -> None:
+        raise Killed
+
+    service.memory.asked = die  # type: ignore[assignment]
+    with service.machine() as machine:
+        plan = make_plan(machine, sources=("customers",))
+        approve(machine, plan.path, "ann")
+        approve(machine, make_plan(machine, sources=("others",)).path, "ann")
+        with pytest.raises(Killed):
+            apply_plan(machine, open_plan(machine, plan.path))
+    refuse(service, {})
+    for each in trail(service):
+        each.unlink()
+    with service.machine() as machine:
+        night = run(machine)
+        assert night.result is not None
+        assert (5, ["customers"], 1) == (night.exit_code, list(night.result.failed), night.result.acted)
+        assert {"customers": "intended", "others": "committed"} == {
+            row.source: row.state for each in machine.ledger.runs(5) for row in machine.ledger.batches(each.run_id)
+        }
+    assert [] == [each for each in events(service, "batch_closed") if each["retention.source"] == "customers"]

@@ -70,3 +70,39 @@ def test_an_answer_to_oneself_keeps_nothing_in_place(lab: Lab, order: tuple[int,
             assert {second, answer, shouted} == set(left)
             assert str(left[second]["email"]).endswith("@forum.invalid")
             assert (None, None) == (left[second]["answers_to"], left[shouted]["answers_to"])
+
+
+@pytest.mark.parametrize(
+    ("where", "stored", "counts"),
+    [
+        ("true", 1, True),
+        ("true", True, True),
+        ("true", "1", True),
+        ("true", "t", True),
+        ("false", 0, True),
+        ("1", True, True),
+        ("1", 1.0, True),
+        ('"1"', 1, True),
+        ('"1"', "1", True),
+        ('"true"', True, True),
+        ("true", 0, False),
+        ("true", None, False),
+        ("true", "no", False),
+        ("1", False, False),
+        ('"1"', "01", False),
+        ('["1", "hold"]', "hold", True),
+    ],
+)
+def test_an_answer_counts_however_its_state_is_written(lab: Lab, where: str, stored: object, counts: bool) -> None:
+    """Databases write true as 1, t or a text. Zoe's answer remains, so Ada's comment stays without her; if it does not count, it goes."""
+    lab.policies = FORUM.replace("differs =", f"where = {{ shown = {where} }}, differs =").replace(
+        "posted_on = {", 'shown = { type = "text" }\nposted_on = {'
+    )
+    lab.environ["RETENTION_MAX_SHARE"] = "1"
+    rows = {1: ("ada@forum.example", OLD, None), 2: ("zoe@forum.example", NEW, 1)}
+    lab.memory.tables["comments"] = {
+        (key,): {"id": key, "email": email, "posted_on": day, "answers_to": to, "shown": stored} for key, (email, day, to) in rows.items()
+    }
+    with lab.machine() as machine:
+        lab.plan_and_apply(machine)
+    assert counts is (1 in lab.table("comments"))

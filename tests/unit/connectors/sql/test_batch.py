@@ -134,6 +134,34 @@ def test_a_batch_is_carried_out_once(opened: Open) -> None:
     assert Resolution.ROLLED_BACK is source.resolve("b", {"marker": "b"})
 
 
+@pytest.mark.parametrize("witness", [True, False])
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_nothing_is_said_of_a_batch_that_may_still_be_committed(opened: Open, *, witness: bool, journal: str) -> None:
+    """A process that was stopped directly before its commit, and goes on later: until then nobody may say that it wrote nothing."""
+    layout = f"PRAGMA journal_mode = {journal};" + TREE
+    stopped = opened(layout, field("name"), witness=witness)
+    other = opened("", field("name"), witness=witness, connection={"lock_timeout": "0.05"})
+    with stopped.batch("b", WHOLE, EVERYTHING, ()) as batch:
+        batch.write(Changes(updates=[Update(("name",), [(1, None)])]))
+        with pytest.raises(Retriable, match="a lock was not free"):
+            other.resolve("b", batch.witness)
+        batch.commit()
+    assert (Resolution.COMMITTED if witness else None) is other.resolve("b", batch.witness)
+
+
+def test_a_commit_that_a_reader_is_in_the_way_of_was_rolled_back(opened: Open, path: Path) -> None:
+    """Whoever could not commit asks what became of it, and is not in the way of its own question."""
+    source = opened(TREE, field("name"), witness=True, connection={"lock_timeout": "0.05"})
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader, source.batch("b", WHOLE, EVERYTHING, ()) as batch:
+        batch.write(Changes(updates=[Update(("name",), [(1, None)])]))
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM people").fetchone()
+        with pytest.raises(SourceFailed, match="the commit of a batch failed"):
+            batch.commit()
+        assert Resolution.ROLLED_BACK is source.resolve("b", batch.witness)
+    assert [("One",)] == rows(path, "SELECT name FROM people WHERE id = 1")
+
+
 def test_without_a_witness_table_nothing_is_left(opened: Open, path: Path) -> None:
     """Where no small table is allowed there is no witness, and only reading back can tell."""
     source = opened(TREE, field("name"))
