@@ -61,12 +61,15 @@ def approve(machine: Machine, path: Path, by: str) -> PlanFile:
         _refuse_unseen(machine, plan)
         if machine.settings.four_eyes and by == header.made_by:
             raise Refused(f"This plan was made by {by}: somebody else has to approve it (setting: four_eyes).")
+        # All of them first: to see a folder's shape every file with facts is read, and a yes is one to the plan as a whole.
+        shapes = {source: _shape_now(machine, source) for source in shown}
         for source in shown:
-            _shape_now(machine, source, expected=header.shapes[source])
-        for source in shown:
+            if shape_digest(shapes[source]) != header.shapes[source]:
+                raise Refused(f"{source} has other columns or child tables than when the plan was made. Make a new plan.")
+        for source, shape in shapes.items():
             if machine.ledger.approved_policy(source, header.policies[source]) is None:
                 approve_policy(machine, source, by)
-            approve_shape(machine, source, by, expected=header.shapes[source])
+            _approve_shape(machine, source, shape, by)
     machine.trail.emit(
         Action.PLAN_APPROVED,
         {"event.outcome": "success", "retention.plan": header.plan_id, "retention.by": by, "retention.mac": plan.mac},
@@ -86,9 +89,14 @@ def approve_policy(machine: Machine, source: str, by: str) -> str:
     return digest
 
 
-def approve_shape(machine: Machine, source: str, by: str, *, expected: str | None = None) -> None:
-    """Approve the columns and child tables a source has now; with `expected`, only when they are what the plan saw."""
-    shape, digest = _shape_now(machine, source, expected=expected)
+def approve_shape(machine: Machine, source: str, by: str) -> None:
+    """Approve the columns and child tables a source has now."""
+    _approve_shape(machine, source, _shape_now(machine, source), by)
+
+
+def _approve_shape(machine: Machine, source: str, shape: Shape, by: str) -> None:
+    """Approve what a source looks like, unless that was approved last."""
+    digest = shape_digest(shape)
     known = machine.ledger.approved_shape(source)
     if known is not None and known.digest == digest:
         return
@@ -96,13 +104,9 @@ def approve_shape(machine: Machine, source: str, by: str, *, expected: str | Non
     machine.trail.emit(Action.SOURCE_APPROVED, {"retention.source": source, "retention.shape": digest, "retention.by": by}, sync=True)
 
 
-def _shape_now(machine: Machine, source: str, *, expected: str | None) -> tuple[Shape, str]:
-    """Return what a source looks like now, and the digest of it; Refused when it is not the expected one."""
-    shape = machine.open_source(machine.policy(source).source).shape()
-    digest = shape_digest(shape)
-    if expected is not None and digest != expected:
-        raise Refused(f"{source} has other columns or child tables than when the plan was made. Make a new plan.")
-    return shape, digest
+def _shape_now(machine: Machine, source: str) -> Shape:
+    """Return what a source looks like now."""
+    return machine.open_source(machine.policy(source).source).shape()
 
 
 def new_in_shape(machine: Machine, source: str) -> tuple[str, ...]:

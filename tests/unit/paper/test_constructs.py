@@ -70,15 +70,15 @@ SAID: Mapping[type, frozenset[str]] = {
 UNSAID: Mapping[type, frozenset[str]] = {
     Policy: frozenset({"zone", "fiscal_year", "description", "digest", "lead"}),
     Source: frozenset({"connector", "table", "key", "relations", "options", "unchanging"}),
-    Term: frozenset({"bound"}),
+    Term: frozenset({"bound", "extra"}),
     Organisation: frozenset({"zone", "country", "window", "lead", "watch_erasures"}),
     StateEnd: frozenset({"seen"}),
     Mark: frozenset({"mark"}),
     Schedule: frozenset({"facts", "audit_keep"}),
     **dict.fromkeys((Attestation, PeriodicReview, Gap), frozenset({"id"})),
 }
-"""How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, windows are the policies', facts
-over several sources are their sources'."""
+"""How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, what a step adds the step's, windows
+are the policies', facts over several sources are their sources'."""
 
 SMALL = """version = 1
 [organisation]
