@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from tests.unit.usecases.conftest import Lab
+from tests.unit.usecases.conftest import POLICIES, Lab
 from worker.core.facts import UNREADABLE
 from worker.usecases.planning import make_plan
 from worker.usecases.standing import add_hold, add_request, release_hold, uphold_request
@@ -159,3 +159,40 @@ def test_a_hold_narrowed_to_a_source_that_was_renamed_holds_the_person(lab: Lab)
     with lab.machine() as machine:
         lab.plan_and_apply(machine)
     assert {1} == set(lab.table("files"))
+
+
+LOOSE = POLICIES.replace('on_delete = "keep_parent"\nsource = "invoices"', 'on_delete = "detach"\nsource = "invoices"').replace(
+    POLICIES[POLICIES.index('[[policies.purposes]]\nid = "invoices"') : POLICIES.index("[sources.invoices]")], ""
+)
+"""Invoices that are cut loose when their customer goes, and are kept for the tax."""
+CHAIN = 'disposition = [{ do = "pseudonymise", then = [{ do = "delete", after = "P1Y" }] }]\ncategories'
+TREATED = LOOSE.replace('disposition = "delete"\ncategories', CHAIN)
+
+
+@pytest.mark.parametrize(("policies", "days"), [(LOOSE, (0,)), (TREATED, (0, 400))])
+def test_a_record_that_is_cut_loose_is_still_about_somebody(lab: Lab, policies: str, days: tuple[int, ...]) -> None:
+    """The customer went and nothing in the invoice says whose it was: a hold that comes later still keeps it.
+
+    Once as it stands, and once with an e-mail address that was treated a year before.
+    """
+    lab.policies = policies
+    lab.environ["RETENTION_MAX_SHARE"] = "1"
+    lab.memory.tables["customers"][(3,)]["seen_at"] = lab.memory.tables["customers"][(5,)]["seen_at"] = "2024-06-01 10:00:00"
+    lab.memory.tables["invoices"][(50,)]["issued_on"] = "2024-05-01"
+    start = lab.moment
+    for passed in days:
+        lab.moment = start + dt.timedelta(days=passed)
+        with lab.machine() as machine:
+            lab.plan_and_apply(machine)
+    assert {3, 5}.isdisjoint(lab.table("customers"))
+    assert [None, None] == [lab.table("invoices")[key]["customer"] for key in (30, 50)]
+    lab.moment = dt.datetime(2036, 1, 1, 12, tzinfo=dt.UTC)
+    with lab.machine() as machine:
+        (hold,) = add_hold(
+            machine, kind="legal", scope="subject", owner="d", reason="r", review_on=NEXT_YEAR, identifiers=["invoice@canary.example"]
+        )
+        lab.plan_and_apply(machine)
+        assert {30} == set(lab.table("invoices"))
+        release_hold(machine, hold.hold_id)
+        lab.plan_and_apply(machine)
+        assert set() == set(lab.table("invoices"))
