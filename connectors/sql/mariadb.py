@@ -159,11 +159,8 @@ class MariaDB(MarkerDatabase):
         types = "".join(f"{self.quote(name)} LONGTEXT CHARACTER SET utf8mb4, " for name in wide)
         same = ", ".join(self.quote(name) for name in names if name not in wide)
         given, target = self.quote("retention_given"), self.quoted(table)
-        self.command(
-            connection,
-            f"CREATE OR REPLACE TEMPORARY TABLE {given} ({types}PRIMARY KEY ({', '.join(map(self.quote, key))})) ENGINE = InnoDB "
-            f"SELECT {same} FROM {target} LIMIT 0",
-        )
+        made = f"CREATE OR REPLACE TEMPORARY TABLE {given} ({types}PRIMARY KEY ({', '.join(map(self.quote, key))})) ENGINE = InnoDB "
+        self.change(connection, Statement(f"{made}SELECT {same} FROM {target} LIMIT 0", ()))
         one = "(" + ", ".join(["%s"] * len(names)) + ")"
         head = f"INSERT INTO {given} ({', '.join(map(self.quote, names))}) VALUES"
         for start in range(0, len(rows), _UPDATE_CHUNK):
