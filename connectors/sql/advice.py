@@ -43,6 +43,7 @@ def advise(checked: Checked, elsewhere: Collection[str] = ()) -> tuple[list[Prob
     sample = _sample(checked)
     _check_undeclared(checked, sample)
     _check_zones(checked, sample)
+    _check_moving(checked)
     _check_soft_delete(checked)
     _check_copies(checked, elsewhere)
     return checked.problems, checked.warnings
@@ -169,6 +170,18 @@ def _check_zones(checked: Checked, sample: dict[str, list[object]]) -> None:
         if naive:
             what = f"{naive} of {len(texts)} sampled values of {field.column} carry no zone of their own, and are unknown."
             checked.warn(f".fields.{field.name}", what, 'Say in which zone they are stored: timezone = "UTC".')
+
+
+def _check_moving(checked: Checked) -> None:
+    """Report days that decide and that the database itself moves whenever a row is changed, by a treatment too."""
+    policy = checked.policy
+    if policy is None or not _treats(policy):
+        return
+    moving = checked.database.moving(checked.model.table)
+    for field in checked.model.source.fields:
+        if field.name in policy.deciding and field.column in moving:
+            what = f"the database sets {field.column} whenever a row is changed: every treatment begins its periods anew."
+            checked.warn(f".fields.{field.name}", what, "Let the period start from another day.")
 
 
 def _check_soft_delete(checked: Checked) -> None:

@@ -239,6 +239,10 @@ class Database(ABC):
         """Whether the database itself keeps the rows of a table that are changed or deleted."""
         return False
 
+    def moving(self, table: TableInfo) -> frozenset[str]:  # noqa: ARG002
+        """Return the columns that the database sets by itself whenever a row is changed."""
+        return frozenset()
+
     def unseen(self) -> str:
         """Return why references from other tables may be hidden from this account, or an empty text."""
         return ""

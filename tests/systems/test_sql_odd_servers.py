@@ -15,9 +15,10 @@ from tests.systems.test_sql_servers import Server, keys_of, server, source  # no
 from tests.unit.connectors.sql.conftest import field
 from tests.unit.connectors.sql.test_advice import policy_of
 from tests.unit.connectors.sql.test_check import said
+from worker.core.conditions import Compare, Op
 from worker.core.facts import FieldType
 from worker.core.model import DispositionKind
-from worker.core.select import EVERYTHING
+from worker.core.select import EVERYTHING, Compares
 from worker.core.sources import Aggregate, Disposal, Function, Match, Relation, Treatment, TreatmentKind
 from worker.ports import Changes, KeyRange, Update
 
@@ -26,6 +27,7 @@ NOTES = Relation("notes", "notes", ("id",), ("person",), ("id",), Disposal.DELET
 
 
 only_on_postgres = pytest.mark.parametrize("server", ["postgres"], indirect=True)
+only_on_mariadb = pytest.mark.parametrize("server", ["mariadb"], indirect=True)
 
 
 def test_the_rows_of_a_padded_key_are_found(server: Server) -> None:
@@ -253,3 +255,36 @@ def test_names_with_percent_signs_quotes_and_spaces(server: Server) -> None:
         batch.commit()
     with opened.reader() as reader:
         assert [[(1, "new")]] == list(reader.rows(EVERYTHING, (text,)))
+
+
+@only_on_mariadb
+def test_a_day_that_every_change_moves_is_said(server: Server) -> None:
+    """A period that starts at a column with ON UPDATE would begin anew whenever a field is treated, and never end."""
+    moved = "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP"
+    server.run(
+        f"CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(80), seen_on {moved} ON UPDATE CURRENT_TIMESTAMP, made_on {moved})"
+    )
+    fields = (
+        field("name", treatment=Treatment(TreatmentKind.CLEAR)),
+        field("seen_on", FieldType.TIMESTAMP),
+        field("made_on", FieldType.TIMESTAMP),
+    )
+    opened = server.open(source(*fields))
+    told = [
+        "the database sets seen_on whenever" in said(opened.advice(policy_of(opened.spec, kind))[1])
+        for kind in (DispositionKind.PSEUDONYMISE, DispositionKind.DELETE)
+    ]
+    assert [True, False] == told
+
+
+@only_on_mariadb
+def test_a_constant_outside_of_the_columns_character_set(server: Server) -> None:
+    """A constant that a column can't hold is found in no row; the server refuses to compare the two."""
+    server.run(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(80)) CHARACTER SET latin1",
+        "INSERT INTO people VALUES (1, 'é'), (2, 'n')",
+    )
+    opened = server.open(source(field("name")))
+    with opened.reader() as reader:
+        counts = [reader.count(Compares(Compare("name", Op.EQ, (each,)))) for each in ("n", "é", "Ł", "🌻")]
+    assert [1, 1, 0, 0] == counts
