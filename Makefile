@@ -20,6 +20,9 @@ IN_MEMORY := $(shell [ -d /dev/shm ] && [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 # Compiled tests are kept for the next time, also where the environment forbids it, as many containers do: compiling takes a fifth of the time.
 COMPILED := PYTHONDONTWRITEBYTECODE=
 
+# What no unit test asks for and every test would pay for.
+UNUSED := -p no:anyio -p no:cov -p no:logging
+
 .PHONY: help demo unit test soak contract-large lint format check bench servers bench-tools clean
 
 help: ## Show this list
@@ -29,7 +32,7 @@ demo: $(INSTALLED) ## Build a small office and run the whole job on it
 	@$(BIN)/python -m demo
 
 unit: $(INSTALLED) ## Run the tests that need no server, with fewer random examples; seconds
-	@QUICK=1 $(COMPILED) $(IN_MEMORY) $(BIN)/python -m pytest -n $(LANES) --dist worksteal -o tmp_path_retention_policy=failed tests/unit
+	@QUICK=1 $(COMPILED) $(IN_MEMORY) $(BIN)/python -m pytest -n $(LANES) --dist worksteal $(UNUSED) -o tmp_path_retention_policy=failed tests/unit
 
 test: $(INSTALLED) servers ## Run all tests, on real servers too
 	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(COVERAGE)

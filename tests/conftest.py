@@ -19,10 +19,14 @@ settings.register_profile("tests", settings.default, max_examples=examples(100),
 settings.load_profile("tests")
 
 
+# While modules are loaded and tests are found hardly anything is let go again.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what lives as long as the tests do: modules and the tests themselves."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -24,7 +24,7 @@ SYSTEMS = {
     "MariaDB": "tests/systems/test_sql_mariadb.py::TestMariaDB",
     "application_files": "tests/contract/test_application_files.py::TestJsonSidecars",
     "its index": "tests/contract/test_application_files.py::TestIndex",
-    "log_files": "tests/unit/connectors/test_log_files.py",
+    "log_files": "tests/contract/test_log_files.py",
     "webdav_files": "tests/systems/test_webdav_contract.py::TestShare",
     "sftp_files": "tests/systems/test_sftp_contract.py::TestHost",
     "s3_files": "tests/systems/test_s3_contract.py::TestPlainBucket",

@@ -13,6 +13,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.processes.test_locks import (  # noqa: F401
+    impatient,
+    start,
+    test_a_batch_waits_for_a_hold_that_is_being_placed,
+    test_a_refused_run_leaves_nothing_locked,
+    test_a_waiting_hold_is_not_starved,
+    test_an_error_in_a_run_comes_through_and_frees,
+    test_many_share_and_one_excludes,
+    test_the_second_run_is_told_who_runs,
+)
 from tests.systems.servers.postgres import Postgres
 from tests.systems.small_firm import (
     BATCH,
@@ -33,16 +43,6 @@ from tests.systems.small_firm import (
 # Collected here a second time, with the fixtures below: one behaviour, proved on both kinds of ledger.
 from tests.unit.ledger.conftest import clock, rows  # noqa: F401
 from tests.unit.ledger.test_attention import *  # noqa: F403
-from tests.unit.ledger.test_locks import (  # noqa: F401
-    impatient,
-    start,
-    test_a_batch_waits_for_a_hold_that_is_being_placed,
-    test_a_refused_run_leaves_nothing_locked,
-    test_a_waiting_hold_is_not_starved,
-    test_an_error_in_a_run_comes_through_and_frees,
-    test_many_share_and_one_excludes,
-    test_the_second_run_is_told_who_runs,
-)
 from tests.unit.ledger.test_opening import test_migrations_lead_to_the_schema_of_the_code  # noqa: F401
 from tests.unit.ledger.test_rekeying import test_a_rotation_is_remembered_until_it_ended, test_every_place_where_tokens_are_kept  # noqa: F401
 from tests.unit.ledger.test_standing import *  # noqa: F403

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any
 
 from worker.errors import ConfigurationError, Problem
@@ -24,19 +25,24 @@ _LABELS = {"policies": "source", "purposes": "id", "attestations": "id", "review
 _NEAR = 0.6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """The values of a file and where they stand; `name` is how the file is called in messages."""
+    """The values of a file and its text; `name` is how the file is called in messages."""
 
     name: str
     values: Mapping[str, Any]
-    lines: Mapping[Path, int]
+    text: str
+
+    @cached_property
+    def lines(self) -> Mapping[Path, int]:
+        """The 1-based line of every path; looked for when the first is asked for, as a file without mistakes needs none."""
+        return positions(self.text.replace("\r\n", "\n"))
 
     @classmethod
     def parse(cls, text: str, name: str) -> Document:
         """Return the document that a text holds; ConfigurationError with line and column when it is no TOML."""
         try:
-            return cls(name, tomllib.loads(text, parse_float=_decimal), positions(text.replace("\r\n", "\n")))
+            return cls(name, tomllib.loads(text, parse_float=_decimal), text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(syntax_error(str(error), text, name)) from error
         except RecursionError as error:

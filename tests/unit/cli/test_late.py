@@ -1,26 +1,12 @@
-"""Commands that are imported when they are called: lists say the same as if all were there, and a call imports no more than it needs."""
+"""Commands that are imported when they are called: lists say the same as if all were there."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
 
 import click
 import pytest
 
 from worker.cli.late import Commands, Late, LateGroup
 from worker.cli.main import _COMMANDS, retention
-
-ROOT = Path(__file__).parents[3]
-
-
-def imported(*args: str) -> set[str]:
-    """Return the modules that a process has imported after such a call."""
-    code = "import sys\nfrom worker.cli.main import run\nfrom worker.cli.session import Session\n"
-    code += f"run({list(args)!r}, Session())\nprint('\\n'.join(sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
@@ -65,16 +51,3 @@ def test_a_command_that_is_not_there() -> None:
     assert (2, "status") == (len(group.commands), group.commands["status"].name)
     del group.commands["more"]
     assert ["status"] == group.list_commands(context)
-
-
-def test_help_opens_nothing() -> None:
-    """Asking for help imports neither a database nor what draws, prints or measures."""
-    heavy = {"sqlalchemy", "pydantic", "structlog", "rich", "jinja2", "prometheus_client", "cryptography", "worker.bootstrap"}
-    assert set() == heavy & imported("--help")
-
-
-def test_a_run_imports_no_pages() -> None:
-    """What a night run never shows is not loaded for it."""
-    loaded = imported("run", "--help")
-    assert "worker.usecases.running" in loaded
-    assert set() == {"jinja2", "prometheus_client", "worker.paper", "worker.reports.plan", "worker.cli.plans"} & loaded

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,22 +89,6 @@ class TestGenerating:
 
         assert first.match() == second.match()
         assert first.plan_mac() == second.plan_mac()
-
-    def test_processes_that_start_at_once_agree(self, path: Path) -> None:
-        """Between processes the file is changed by one at a time."""
-        program = (
-            "import sys, pathlib; from worker.keys import Keyring; "
-            "ring = Keyring.open(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])); "
-            "print(ring.match().id, ring.seal_key().id, ring.plan_mac().id)"
-        )
-        started = [
-            subprocess.Popen([sys.executable, "-c", program, str(path), str(root_of(path))], stdout=subprocess.PIPE, text=True)
-            for _ in range(3)
-        ]
-        said = {process.communicate()[0] for process in started}
-
-        assert 1 == len(said)
-        assert {0} == {process.returncode for process in started}
 
     def test_find_knows_keys_that_another_process_made(self, path: Path) -> None:
         """A value made elsewhere with a newer key can be attributed; an id nobody made is None."""

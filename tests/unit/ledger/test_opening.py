@@ -6,8 +6,6 @@ import dataclasses
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -42,18 +40,6 @@ def test_a_missing_ledger_is_made_for_its_owner_only(url: str, clock: Clock) -> 
 
     assert {"ledger.sqlite": 0o600, "ledger.sqlite-wal": 0o600, "ledger.sqlite-shm": 0o600} == made
     assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
-
-
-def test_processes_that_start_at_once_make_one_ledger(url: str) -> None:
-    """One of them migrates, the others wait for it, and each can write."""
-    program = (
-        "import datetime, sys; from worker.ledger import Ledger; "
-        "ledger = Ledger.open(sys.argv[1], now=lambda: datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)); "
-        "ledger.set_meta('last', 'x'); ledger.close()"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", program, url]) for _ in range(3)]
-
-    assert [0, 0, 0] == [process.wait() for process in started]
 
 
 def test_what_was_written_is_there_after_opening_again(url: str, ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -277,3 +278,18 @@ def test_broken_files(text: str) -> None:
     assert (report.schedule is None) == bool(report.problems)
     if report.schedule is not None:
         assert_nothing_due(report.schedule)
+
+
+@pytest.mark.parametrize("depth", [50, 400, 5000])
+@pytest.mark.parametrize(("open_", "close"), [("[", "]"), ("{a = ", "}")])
+def test_values_nested_beyond_reason(depth: int, open_: str, close: str) -> None:
+    """However deep values lie in each other, there is an answer, also where it is only noticed when the line of a mistake is looked for."""
+    text = f"version = 1\norganisation = {open_ * depth}1{close * depth}\n"
+    said: set[str] = set()
+    try:
+        said.update(each.where for each in check_text(text, "policies.toml").problems)
+    except ConfigurationError as error:
+        said.add(str(error))
+    deep = "policies.toml: values are nested too deeply to be read"
+    assert said
+    assert all(each == deep or each.startswith("policies.toml: organisation") for each in said)
