@@ -112,8 +112,8 @@ def keep(
     """Answer the review of a record: nobody has to look at it through a local day, and it is due for review again after. Returns that day.
 
     until, period -- the day, or how long from today; without either as long as the policy lets an answer last. A later answer replaces an
-    earlier one. Raises ConfigurationError when the record is not there or not to be reviewed, when a request of its subject is stronger than
-    any answer, or the day is none that can be chosen.
+    earlier one. Raises ConfigurationError when the record is not there or not to be reviewed, when a request of its subject is
+    stronger than any answer, or the day is none that can be chosen.
     """
     policy = machine.policy(source)
     today = machine.today()
