@@ -29,7 +29,7 @@ from worker.errors import ConfigurationError
 from worker.ports import Key, Row
 from worker.usecases.gathering import Gathered
 from worker.usecases.machine import Machine
-from worker.usecases.matching import StandingIndex, load_standing, merged
+from worker.usecases.matching import StandingIndex, load_standing, of_several
 from worker.usecases.outside import Outside
 
 _FOR_OTHERS = "an identifier can't be read, by which it counts for somebody in other sources"
@@ -229,7 +229,7 @@ class Judge:
             identifiers = {name: row[self._positions[name]] for name in self.standing.columns if name in self._positions}
             standing = self.standing.touching(self.policy.source.name, key, identifiers)
         if key in self._through:
-            standing = merged([standing, *self._through[key]])
+            standing = of_several(standing, self._through[key])
         return Verdict(key, row, self._decider.judge(row, standing, blocking), standing)
 
     # --- Parents --------------------------------------------------------------------------------------------------------------------

@@ -324,7 +324,20 @@ def merged(standings: Sequence[Standing]) -> Standing:
     return Standing(
         tuple(hold for standing in standings for hold in standing.holds),
         tuple(request for standing in standings for request in standing.requests),
+        tuple(each for standing in standings for each in standing.others),
     )
+
+
+def of_several(own: Standing, persons: Sequence[Standing]) -> Standing:
+    """Return what stands for a record by its own identifiers and through its parents, who are different people where there are several.
+
+    Then nobody's request for erasure lifts what another one asked to be restricted.
+    """
+    together = merged([own, *persons])
+    if len(persons) == 1:
+        return together
+    kept = dict.fromkeys(each for person in persons if person.erasure is None for each in person.suspending)
+    return replace(together, others=(*together.others, *kept))
 
 
 def _hold(row: HoldRow, machine: Machine) -> Hold:

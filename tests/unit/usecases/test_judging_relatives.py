@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from tests.unit.usecases.conftest import Lab
-from worker.usecases.standing import add_hold, add_request
+from worker.usecases.standing import add_hold, add_request, close_request
 
 MEETINGS = """
 version = 1
@@ -124,3 +124,28 @@ def test_an_erasure_reaches_only_what_is_about_the_person(lab: Lab) -> None:
         add_request(machine, kind="erase", identifiers=["host@x.example"], verified_by="ann", received_on=dt.date(2026, 6, 10))
         lab.plan_and_apply(machine)
         assert ({1}, {1, 2}) == (set(lab.table("meetings")), set(lab.table("people")))
+
+
+@pytest.mark.parametrize("asked", ["restrict", "object"])
+def test_nobodys_erasure_lifts_what_another_asked_for(lab: Lab, asked: str) -> None:
+    """The host asked for erasure and the guest to restrict: the meeting is about both, so it stays until the guest's request is closed."""
+    with between(lab, NEW, NEW, NEW).machine() as machine:
+        other = add_request(machine, kind=asked, identifiers=["guest@x.example"], received_on=dt.date(2026, 6, 10))  # type: ignore[arg-type]
+        add_request(machine, kind="erase", identifiers=["host@x.example"], verified_by="ann", received_on=dt.date(2026, 6, 10))
+        for _ in range(2):
+            lab.plan_and_apply(machine)
+        assert ({1}, {1, 2}) == (set(lab.table("meetings")), set(lab.table("people")))
+        close_request(machine, other.request_id, "done")
+        for _ in range(2):
+            lab.plan_and_apply(machine)
+    assert (set(), {2}) == (set(lab.table("meetings")), set(lab.table("people")))
+
+
+def test_ones_own_erasure_lifts_ones_restriction(lab: Lab) -> None:
+    """Whoever asked to restrict and then for erasure gets it, also for what another person has no say in."""
+    with between(lab, NEW, NEW, NEW).machine() as machine:
+        for kind, verified in (("restrict", None), ("erase", "ann")):
+            add_request(machine, kind=kind, identifiers=["host@x.example"], verified_by=verified, received_on=dt.date(2026, 6, 10))  # type: ignore[arg-type]
+        for _ in range(2):
+            lab.plan_and_apply(machine)
+    assert (set(), {2}) == (set(lab.table("meetings")), set(lab.table("people")))

@@ -8,8 +8,11 @@ import pytest
 
 from tests.unit.usecases.conftest import POLICIES, Lab
 from worker.core.facts import UNREADABLE
+from worker.core.periods import Period
+from worker.errors import ConfigurationError
 from worker.usecases.planning import make_plan
-from worker.usecases.standing import add_hold, add_request, release_hold, uphold_request
+from worker.usecases.reviewing import keep
+from worker.usecases.standing import add_hold, add_request, close_request, release_hold, uphold_request
 
 NEXT_YEAR = dt.date(2027, 6, 1)
 ASKED = dt.date(2026, 6, 1)
@@ -196,3 +199,23 @@ def test_a_record_that_is_cut_loose_is_still_about_somebody(lab: Lab, policies: 
         release_hold(machine, hold.hold_id)
         lab.plan_and_apply(machine)
         assert set() == set(lab.table("invoices"))
+
+
+REVIEWED = FILES.replace('[{ do = "pseudonymise", then', '[{ do = "review", every = "P1Y", owner = "dora", then').replace(
+    'basis = "legitimate-interests"', 'basis = "consent"\nconsent = "file"'
+)
+
+
+def test_an_answer_that_would_not_count_is_refused(lab: Lab) -> None:
+    """The subject took the consent back: whoever answers the review is told, instead of believing that the file is kept."""
+    with_files(lab, (1, "ann@x.example", None, "", MIDDLE))
+    lab.policies = REVIEWED
+    how = {"by": "bob", "reason": "r", "period": Period(months=1)}
+    with lab.machine() as machine:
+        add_request(machine, kind="withdraw", identifiers=["ann@x.example"], received_on=ASKED, consent="newsletter")
+        assert dt.date(2026, 7, 30) == keep(machine, "files", "1", **how)  # type: ignore[arg-type]
+        mine = add_request(machine, kind="withdraw", identifiers=["ann@x.example"], received_on=ASKED, consent="file")
+        with pytest.raises(ConfigurationError, match=rf"an end \({mine.request_id}\)"):
+            keep(machine, "files", "1", **how)  # type: ignore[arg-type]
+        close_request(machine, mine.request_id, "done")
+        assert dt.date(2026, 7, 30) == keep(machine, "files", "1", **how)  # type: ignore[arg-type]
