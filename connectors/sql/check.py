@@ -74,6 +74,8 @@ def check(checked: Checked) -> tuple[list[Problem], list[Problem]]:
     if table.is_view:
         checked.wrong("", f"{table.name} is a view; name the table that holds the records.")
     for each in checked.model.tables.values():
+        if each is not table and each.is_view and checked.database.unlockable(each):
+            checked.wrong("", f"{each.name} is a view whose rows can't be locked, so no batch could be carried out.", "Name its tables.")
         unfit = checked.database.unfit(each)
         if unfit:
             checked.wrong("", f"the table {each.name} can't be used: {unfit}.", "Change its engine to InnoDB.")

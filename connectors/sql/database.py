@@ -242,6 +242,10 @@ class Database(ABC):
         """Return why the table can't be used with this database, or an empty text."""
         return ""
 
+    def unlockable(self, table: TableInfo) -> bool:  # noqa: ARG002
+        """Whether the rows of a view can't be locked, so that a batch could never be sure of them."""
+        return False
+
     def keeps_history(self, table: TableInfo) -> bool:  # noqa: ARG002
         """Whether the database itself keeps the rows of a table that are changed or deleted."""
         return False

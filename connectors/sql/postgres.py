@@ -242,6 +242,16 @@ class Postgres(Database):
         with self.borrowed() as connection:
             return [str(row[0]) for row in self.run(connection.driver_connection, Statement(_TRIGGERS, parameters))]
 
+    def unlockable(self, table: TableInfo) -> bool:  # noqa: D102
+        with self.borrowed() as connection:
+            try:
+                self.run(connection.driver_connection, Statement(f"EXPLAIN SELECT 1 FROM {self.quoted(table)} FOR UPDATE", {}))
+            except (psycopg.errors.FeatureNotSupported, psycopg.errors.WrongObjectType):
+                return True
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+        return False
+
     def hides_rows(self, table: TableInfo) -> bool:  # noqa: D102
         question = "SELECT COALESCE(row_security_active(to_regclass(%(table)s)), false)"
         with self.borrowed() as connection:

@@ -159,6 +159,8 @@ def kind_of(declared: sa.types.TypeEngine[Any]) -> Kind:
 def reflect(inspector: Inspector, name: str, schema: str | None) -> TableInfo:
     """Return what a table looks like; sqlalchemy's NoSuchTableError when it is not there."""
     views = set(inspector.get_view_names(schema=schema))
+    if inspector.dialect.name == "postgresql":
+        views.update(inspector.get_materialized_view_names(schema=schema))
     columns = {each["name"]: _column(each, inspector.dialect) for each in inspector.get_columns(name, schema=schema)}
     primary = tuple(inspector.get_pk_constraint(name, schema=schema)["constrained_columns"])
     # SQLite keeps what a column's own UNIQUE makes among its automatic indexes; the other dialects don't know the word.

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from connectors.sql.open import SqlSource
 from tests.systems.servers.mariadb import MariaDB
 from tests.systems.test_advice_servers import as_worker
 from tests.systems.test_sql_servers import Server, keys_of, server, source  # noqa: F401 - a fixture
@@ -288,3 +289,28 @@ def test_a_constant_outside_of_the_columns_character_set(server: Server) -> None
     with opened.reader() as reader:
         counts = [reader.count(Compares(Compare("name", Op.EQ, (each,)))) for each in ("n", "é", "Ł", "🌻")]
     assert [1, 1, 0, 0] == counts
+
+
+@only_on_postgres
+def test_a_view_that_puts_rows_together_can_not_be_locked(server: Server) -> None:
+    """Every batch would fail at a fact over such a view, so it is said beforehand; a plain view is as good as its table."""
+    server.run(
+        PEOPLE,
+        "CREATE TABLE bills (id INTEGER PRIMARY KEY, person INTEGER)",
+        "CREATE VIEW plain AS SELECT id, person FROM bills",
+        "CREATE VIEW latest AS SELECT max(id) AS id, person FROM bills GROUP BY person",
+        "CREATE MATERIALIZED VIEW copied AS SELECT id, person FROM bills",
+        "INSERT INTO people VALUES (1, 'n')",
+        "INSERT INTO bills VALUES (1, 1)",
+    )
+    count = Aggregate("count", "bills", Function.COUNT)
+
+    def opened(view: str) -> SqlSource:
+        bills = Relation("bills", view, ("id",), ("person",), ("id",))
+        return server.open(source(field("name"), relations=(bills,), aggregates=(count,)))
+
+    told = ["can't be locked" in said(opened(view).problems(None, {})[0]) for view in ("plain", "latest", "copied")]
+    assert [False, True, True] == told
+    assert "copied is a view" in said(server.open(source(table="copied")).problems(None, {})[0])
+    with opened("plain").batch("b", KeyRange((1,), (1,)), EVERYTHING, ("count",)) as batch:
+        assert [(1, 1)] == batch.rows
