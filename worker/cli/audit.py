@@ -80,8 +80,8 @@ def verify(session: Session, files: tuple[Path, ...], keys: tuple[str, ...], anc
 
     FILES in any order: as they were written, rotated, compressed (gzip, bzip2, xz), or as a journal or container runtime wrapped them, with
     other lines between; a folder stands for the files of an audit trail (audit-*.jsonl) in it. Or one proof that `retention audit prove`
-    made; it needs no log. Exit code 0 when everything is as it was written, 1 when something is not, 2 when nothing could be verified; 5 for
-    a proof of which a part was not signed at its time, or is open.
+    made; it needs no log. Exit code 0 when everything is as it was written, 1 when something is not, 2 when nothing could be verified;
+    5 for a proof of which a part was not signed at its time, or is open.
     """
     files = tuple(dict.fromkeys(path for named in files for path in _in(named)))
     proofs = [path for path in files if is_proof(path)]
