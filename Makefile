@@ -34,8 +34,10 @@ demo: $(INSTALLED) ## Build a small office and run the whole job on it
 unit: $(INSTALLED) ## Run the tests that need no server, with fewer random examples; seconds
 	@QUICK=1 $(COMPILED) $(IN_MEMORY) $(BIN)/python -m pytest -n $(LANES) --dist worksteal $(UNUSED) -o tmp_path_retention_policy=failed tests/unit
 
+# Files in the order of their folders, the unit tests last: by the number of their tests, which is what pytest-xdist prefers, the
+# longest come last, of one test each, and one lane waits for minutes while the other has three of them.
 test: $(INSTALLED) servers ## Run all tests, on real servers too
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(COVERAGE)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile --no-loadscope-reorder $(COVERAGE)
 
 soak: $(INSTALLED) servers ## Hurt an installation 500 times, and go through a million records with many workers; long
 	@RETENTION_SOAK_KILLS=$${RETENTION_SOAK_KILLS:-500} ROWS=$${ROWS:-1000000} \

@@ -19,7 +19,7 @@ def examples(count: int) -> int:
 
 def size(count: int) -> int:
     """Return how large something is to be that a thorough run makes of `count` parts, such as the signs of a text."""
-    return count // 50 if _QUICK else count
+    return count // 200 if _QUICK else count
 
 
 def walked(count: int) -> int:
