@@ -2,8 +2,9 @@
 
 Threat model. Holds, requests, marks and answers stand in the ledger and nowhere else in a form that records can be compared with. A ledger
 from yesterday lacks those of today, and a run by it deletes what somebody was promised is held. The trail is no part of the ledger's
-backup and knows better: whatever it tells of was in the ledger before. So a hold, a request or a run that the trail tells of and the
-ledger doesn't know stops every run, as a person's stop does, until a person has put things right and lifts it. Each is told once.
+backup and knows better: whatever it tells of was in the ledger before, or is at once. So a hold, a request or a run that the trail tells
+of and the ledger doesn't know stops every run, as a person's stop does, until a person has put things right and lifts it. Each is told
+once.
 
 What can't be noticed: a trail that was put back together with its ledger, and commands that wrote into the folder of another machine.
 """
@@ -16,6 +17,7 @@ from collections import Counter
 
 from worker.audit.beginnings import beginnings
 from worker.audit.events import Action
+from worker.ledger.ledger import Ledger
 from worker.usecases.machine import Machine
 from worker.usecases.stopping import ALL, put_stop
 
@@ -59,8 +61,16 @@ def _unknown(machine: Machine, since: dt.date) -> dict[str, str]:
         member, what = _TELLS.get(str(event.get("event.action")), ("", ""))
         if member in event:
             told[str(event[member])] = what
-    # Read after the trail, because whatever is told there was here before.
-    ledger = machine.ledger
+    unknown = _not_in(machine.ledger, told)
+    if unknown:
+        # Read after the trail, because whatever is told there was here before, or comes here while the barrier is had by whoever says it.
+        with machine.ledger.standing_shared():
+            unknown = _not_in(machine.ledger, unknown)
+    return unknown
+
+
+def _not_in(ledger: Ledger, told: dict[str, str]) -> dict[str, str]:
+    """Return those of what was told that the ledger doesn't know."""
     known = {each.hold_id for each in ledger.holds(active=False)} | {each.request_id for each in ledger.requests(active=False)}
     return {each: what for each, what in told.items() if each not in known and (what != "runs" or ledger.run(each) is None)}
 
