@@ -34,6 +34,8 @@ Method = Literal["GET", "OPTIONS", "PROPFIND", "POST", "PUT", "PATCH", "DELETE"]
 _UNAUTHORISED, _TIMED_OUT, _TOO_MANY = 401, 408, 429
 _REDIRECTION, _SERVER_ERROR = 300, 500
 _WORD = 60
+_LONGEST = 64 * 1024 * 1024
+"""The most bytes, unpacked, that an answer has which is held as a whole; what may be longer is `streamed`."""
 
 # What the libraries say by themselves names the address of every request.
 for _name in ("httpx", "httpcore"):
@@ -54,8 +56,11 @@ class Answer:
         return 200 <= self.status < _REDIRECTION
 
     def json(self) -> Any:
-        """Return the body as JSON says it; ValueError when it is none."""
-        return json.loads(self.body)
+        """Return the body as JSON says it; ValueError when it is none, or nested so deep that nobody means it."""
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
     def object(self) -> dict[str, Any] | None:
         """Return the object that the body is as JSON says it; None when it is something else."""
@@ -150,6 +155,10 @@ class Service:
         self._is_busy = is_busy or (lambda _: False)
         self._limits = limits or Limits()
         self._turns = Turns(self._limits.per_second)
+        sent = {"User-Agent": "retention-worker", "Accept": "application/json", **(headers or {})}
+        if not all(each.isascii() and each.isprintable() for each in sent.values()):
+            what = f"{source}: the key has a character that no key has (a dash or a line end that came along when it was copied?)"
+            raise ConfigurationError(f"{what}. Set it anew in the source's settings.")
         # The certificates that the machine trusts; neither .netrc nor a proxy that only the environment knows of.
         self._client = httpx.Client(
             base_url=base,
@@ -158,7 +167,7 @@ class Service:
             follow_redirects=False,
             trust_env=False,
             verify=trusted(),
-            headers={"User-Agent": "retention-worker", "Accept": "application/json", **(headers or {})},
+            headers=sent,
         )
 
     def close(self) -> None:
@@ -236,9 +245,20 @@ class Service:
     ) -> Answer:
         """Send a request once; Again when it may be sent again, InDoubt when that could do it twice."""
         self._turns.wait()
-        with self._faults_named(writes=writes):
-            got = self._client.request(method, path, params=params, json=body, data=form, content=content, headers=headers)
-        return self._judged(Answer(got.status_code, dict(got.headers), got.content), writes=writes)
+        asked = {"params": params, "json": body, "data": form, "content": content, "headers": headers}
+        with self._faults_named(writes=writes), self._client.stream(method, path, **asked) as got:
+            answer = Answer(got.status_code, dict(got.headers), self._held(got, writes=writes))
+        return self._judged(answer, writes=writes)
+
+    def _held(self, got: httpx.Response, *, writes: bool) -> bytes:
+        """Return the whole of an answer; a small one may be packed so that it fills all memory."""
+        held = bytearray()
+        for piece in got.iter_bytes():
+            held += piece
+            if len(held) > _LONGEST:
+                what = f"{self._source}: the service answered with more than {_LONGEST // 1024**2} MiB"
+                raise InDoubt(f"{what} to a change.") if writes else SourceFailed(f"{what}; something else may answer in its place.")
+        return bytes(held)
 
     def _once_streamed(self, method: Method, path: str, asked: Mapping[str, Any], take: Callable[[Iterator[bytes]], T]) -> T | Answer:
         """Send a request that reads once, and hand its answer over piece by piece; Again when it may be sent again."""
@@ -246,7 +266,7 @@ class Service:
         with self._faults_named(writes=False), self._client.stream(method, path, **asked) as got:
             if got.is_success:
                 return take(got.iter_bytes())
-            return self._judged(Answer(got.status_code, dict(got.headers), got.read()), writes=False)
+            return self._judged(Answer(got.status_code, dict(got.headers), self._held(got, writes=False)), writes=False)
 
     @contextmanager
     def _faults_named(self, *, writes: bool) -> Iterator[None]:

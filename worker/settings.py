@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     max_records: int = Field(10_000, ge=0, description="Brake: most records one run may act on in a source.")
     max_share: float = Field(0.25, ge=0, le=1, allow_inf_nan=False, description="Brake: largest part of a source, 0.25 is a quarter.")
     max_jump: float = Field(5.0, ge=1, allow_inf_nan=False, description="Brake: how many times the median of earlier runs.")
-    jump_floor: int = Field(100, ge=0, description="Up to this number of records `max_jump` doesn't stop a run.")
+    jump_floor: int = Field(100, ge=0, description="Up to this number of records `max_share` and `max_jump` don't stop a run.")
     max_clock_leap: Period = Field("P35D", description="Brake: longest time since the last run.")
     tranche: int | None = Field(None, ge=1, description="Most records per run of an approved plan; default: no limit.")
     max_minutes: float | None = Field(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from connectors.mailman.checks import LEFTOVERS
 from connectors.mailman.records import Entries, Entry, found
-from connectors.mailman.server import ROLES, path_of, user_of
+from connectors.mailman.server import ROLES, user_of
 from connectors.spooled import Spooled
 from worker.core.facts import UNREADABLE, Raw
 
@@ -37,7 +37,7 @@ class Leftovers(Entries):
                 into.remove(email.decode() for _, email in page if email is not None)
 
     def _entry(self, key: str) -> Entry | None:
-        told = self._server.get(path_of(key))
+        told = self._server.address(key)
         if told is None or self._server.memberships(key):
             return None
         user = user_of(told)
@@ -57,8 +57,8 @@ class Leftovers(Entries):
         """Delete an address, with its user when that is the user's only one."""
         user = user_of(item.told)
         alone = user is not None and self._server.addresses(user) == [item.key]
-        found(self._server.delete(f"/users/{user}" if alone else path_of(item.key)))
+        found(self._server.delete(f"/users/{user}") if alone else self._server.delete_address(item.key))
 
     def gone(self, item: Entry) -> bool:
         """Whether the address is gone."""
-        return self._server.get(path_of(item.key)) is None
+        return self._server.address(item.key) is None

@@ -20,7 +20,7 @@ from connectors.hosted import Gone, Refused
 from connectors.http import InDoubt
 from connectors.mailman.checks import DISPLAY_NAME, MEMBERS, kept_whole
 from connectors.mailman.records import Entries, Entry, found
-from connectors.mailman.server import Json, Server, path_of, user_of
+from connectors.mailman.server import Json, Server, path_of, refuse_slash, user_of
 from connectors.spooled import Spooled
 from worker.core.facts import UNREADABLE, Raw
 from worker.core.select import Selection
@@ -90,7 +90,7 @@ class Members(Entries):
 
     def _asked(self, entry: Entry, column: str) -> Raw:
         if column in _OF_ADDRESS:
-            told = self._server.get(path_of(self._email(entry)))
+            told = self._server.address(self._email(entry))
             entry.asked.update(_days(told))
             return entry.asked[column]
         if column == "@delivery_status":
@@ -113,7 +113,7 @@ class Members(Entries):
         if goes is _Goes.USER:
             found(self._server.delete(f"/users/{user}"))
         elif goes is _Goes.ADDRESS:
-            found(self._server.delete(path_of(email)))
+            found(self._server.delete_address(email))
         else:
             found(self._ended(item))
 
@@ -121,7 +121,7 @@ class Members(Entries):
         """Whether the membership has ended and nothing is left behind that it alone had use for."""
         if self._entry(item.key) is not None:
             return False
-        if self._extent == "membership" or self._server.get(path_of(self._email(item))) is None:
+        if self._extent == "membership" or self._server.address(self._email(item)) is None:
             return True
         return self._goes(item) is _Goes.MEMBERSHIP
 
@@ -130,6 +130,7 @@ class Members(Entries):
         if {*settings} != {DISPLAY_NAME}:
             raise Refused("only the name can be changed")
         email, user = self._email(item), user_of(item.told)
+        refuse_slash(email)
         addresses = {email, *(self._server.addresses(user) if user else ())}
         if any(self._others(item, each) for each in addresses):
             raise Refused("the name is that of another membership too")

@@ -21,6 +21,7 @@ from worker.errors import ConfigurationError, SourceFailed
 Json = Mapping[str, Any]
 
 ROLES = ("member", "nonmember", "owner", "moderator")
+_SLASH = "/"
 _PATIENCE = 5
 _KEYS = 10
 _NOT_FOUND = 404
@@ -79,6 +80,25 @@ class Server:
         """Return what there is at a path; None only when Mailman itself says that there is nothing."""
         answer = self._service.read(path)
         return None if _is_none(answer) else self._told(answer)
+
+    def address(self, email: str) -> Json | None:
+        """Return what Mailman keeps of an address, None of one that it doesn't have.
+
+        One with a slash can't be asked for by itself, because Mailman takes what is behind that for a path: it is looked for among all.
+        """
+        if _SLASH not in email:
+            return self.get(path_of(email))
+        with Spooled[str](self._source) as known:
+            self.list_entries("/addresses", "email", known)
+            said = known.get(email)
+            if said is None and email in known:
+                raise SourceFailed(f"{self._source}: addresses came and went faster than they can be listed; try again later.")
+        return json.loads(said) if said is not None else None
+
+    def delete_address(self, email: str) -> bool:
+        """Delete an address as `delete` does; Refused for one that Mailman can't be asked for by itself."""
+        refuse_slash(email)
+        return self.delete(path_of(email))
 
     def memberships(self, email: str) -> list[Json]:
         """Return every membership that goes by an address, on any list and in any role."""
@@ -232,6 +252,12 @@ def _table(answer: Answer) -> Json | None:
 def path_of(email: str) -> str:
     """Return the path of an address."""
     return f"/addresses/{quote(email, safe='@')}"
+
+
+def refuse_slash(email: str) -> None:
+    """Raise Refused for an address whose own path leads nowhere: Mailman would say that there is no such address."""
+    if _SLASH in email:
+        raise Refused("a slash in the address")
 
 
 def user_of(entry: Json) -> str | None:

@@ -6,7 +6,7 @@ is said names columns, tables and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from connectors.sql.sqlite import SQLite
 from connectors.sql.tables import Kind, TableInfo, split_name
 from worker.core.facts import FieldType
 from worker.core.model import DispositionKind, Policy
-from worker.core.sources import Disposal
+from worker.core.sources import Disposal, Relation
 from worker.errors import Problem
 
 NOT_PERSONAL = "not_personal"
@@ -43,6 +43,7 @@ def advise(checked: Checked, elsewhere: Collection[str] = ()) -> tuple[list[Prob
     sample = _sample(checked)
     _check_undeclared(checked, sample)
     _check_zones(checked, sample)
+    _check_moving(checked)
     _check_soft_delete(checked)
     _check_copies(checked, elsewhere)
     return checked.problems, checked.warnings
@@ -68,7 +69,7 @@ def _needed(checked: Checked) -> Iterator[tuple[TableInfo, str, str]]:
     database, source, tables = checked.database, checked.model.source, checked.model.tables
     written = {field.column for field in checked.policy.treatable} if checked.policy and _treats(checked.policy) else set()
     touched = [(checked.model.table, checked.deletes, sorted(written))]
-    for relation in source.relations:
+    for relation in _below(source.relations):
         detached = list(relation.theirs) if relation.disposal is Disposal.DETACH else []
         recounted = [each.column for each in relation.recount]
         goes = (checked.deletes and relation.disposal is Disposal.DELETE) or relation.with_pseudonymised
@@ -80,6 +81,14 @@ def _needed(checked: Checked) -> Iterator[tuple[TableInfo, str, str]]:
         for column in columns:
             quoted = database.quote(column)
             yield table, f"UPDATE {column} of", f"EXPLAIN UPDATE {name} SET {quoted} = {quoted} WHERE 1 = 0"
+
+
+def _below(relations: Iterable[Relation]) -> Iterator[Relation]:
+    """Yield relations and all beneath those whose rows go along."""
+    for relation in relations:
+        yield relation
+        if relation.disposal is Disposal.DELETE:
+            yield from _below(relation.children)
 
 
 def _treats(policy: Policy) -> bool:
@@ -161,6 +170,18 @@ def _check_zones(checked: Checked, sample: dict[str, list[object]]) -> None:
         if naive:
             what = f"{naive} of {len(texts)} sampled values of {field.column} carry no zone of their own, and are unknown."
             checked.warn(f".fields.{field.name}", what, 'Say in which zone they are stored: timezone = "UTC".')
+
+
+def _check_moving(checked: Checked) -> None:
+    """Report days that decide and that the database itself moves whenever a row is changed, by a treatment too."""
+    policy = checked.policy
+    if policy is None or not _treats(policy):
+        return
+    moving = checked.database.moving(checked.model.table)
+    for field in checked.model.source.fields:
+        if field.name in policy.deciding and field.column in moving:
+            what = f"the database sets {field.column} whenever a row is changed: every treatment begins its periods anew."
+            checked.warn(f".fields.{field.name}", what, "Let the period start from another day.")
 
 
 def _check_soft_delete(checked: Checked) -> None:

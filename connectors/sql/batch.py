@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -99,7 +98,7 @@ class SqlBatch:
 
         rows = chosen.assemble(database.run(self._connection, self._on_range("take", build)))
         width = len(self._model.source.key)
-        self.rows = sorted(rows, key=itemgetter(0) if width == 1 else itemgetter(slice(width)))
+        self.rows = sorted(rows, key=lambda row: [(_rank(part), part) for part in row[:width]])
         self._taken = True
 
     def _lock(self, relations: set[str] | frozenset[str]) -> None:
@@ -236,6 +235,11 @@ def writing(database: Database, model: Model, sources: Mapping[str, Source], wan
         yield batch
     finally:
         database.release(connection)
+
+
+def _rank(part: object) -> int:
+    """Return the place of a key's kind among others: one column of SQLite may hold several, and sorts them so."""
+    return 2 if isinstance(part, bytes) else 1 if isinstance(part, str) else 0
 
 
 def _nothing(model: Model, table: str, column: str) -> str:

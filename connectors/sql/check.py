@@ -12,19 +12,24 @@ import sqlalchemy as sa
 from connectors.sql.checktreatments import treatment_problems
 from connectors.sql.database import Database
 from connectors.sql.expressions import either
-from connectors.sql.selection import Model
+from connectors.sql.mariadb import MariaDB
+from connectors.sql.referring import referring
+from connectors.sql.selection import Model, column_info
 from connectors.sql.sqlite import SQLite
-from connectors.sql.tables import ColumnInfo, ForeignKey, Kind, TableInfo, referring, split_name
+from connectors.sql.tables import ColumnInfo, ForeignKey, Kind, TableInfo, split_name
 from worker.core.facts import FieldType, Reading
 from worker.core.model import DispositionKind, Policy
-from worker.core.sources import Disposal, Relation
+from worker.core.sources import Disposal, Match, Relation
 from worker.errors import Problem
 
 HISTORY = "history"
 """The source's option whose value 'accepted' says that a person sees to what the database itself keeps of rows that are gone."""
 
 TRIGGERS = "triggers"
-"""The source's option whose value 'accepted' says that a person knows what the table's triggers do."""
+"""The source's option whose value 'accepted' says that a person knows what the table's triggers and rules do."""
+
+ROW_SECURITY = "row_security"
+"""The source's option whose value 'accepted' says that row security lets the account see all rows that belong to a record."""
 
 _KEY_KINDS = (Kind.TEXT, Kind.UUID, Kind.BYTES)
 _FITTING = {
@@ -69,6 +74,8 @@ def check(checked: Checked) -> tuple[list[Problem], list[Problem]]:
     if table.is_view:
         checked.wrong("", f"{table.name} is a view; name the table that holds the records.")
     for each in checked.model.tables.values():
+        if each is not table and each.is_view and checked.database.unlockable(each):
+            checked.wrong("", f"{each.name} is a view whose rows can't be locked, so no batch could be carried out.", "Name its tables.")
         unfit = checked.database.unfit(each)
         if unfit:
             checked.wrong("", f"the table {each.name} can't be used: {unfit}.", "Change its engine to InnoDB.")
@@ -83,6 +90,7 @@ def check(checked: Checked) -> tuple[list[Problem], list[Problem]]:
         for where, what in treatment_problems(checked.model, dynamic=isinstance(checked.database, SQLite)):
             checked.wrong(where, what)
     _check_relations(checked, checked.model.source.relations, "")
+    _check_hidden(checked)
     if checked.deletes:
         _check_references(checked, table, checked.referring, checked.model.source.relations)
         hidden = checked.database.unseen()
@@ -144,6 +152,8 @@ def _check_key(checked: Checked, where: str, table: TableInfo, key: Sequence[str
             checked.wrong(
                 where, f"{info.name} has the type {info.declared or 'none'}; a key is made of whole numbers, texts, UUIDs or bytes."
             )
+        elif info.declared.upper().startswith(("ENUM", "SET")) and isinstance(checked.database, MariaDB):
+            checked.wrong(where, f"{info.name} has the type {info.declared}, which is sorted by its places and compared by its texts.")
     is_primary = bool(table.primary) and set(table.primary) <= set(key)
     uniques = [each for each in table.uniques if not each.partial and set(each.columns) <= set(key)]
     if not is_primary and not uniques:
@@ -170,6 +180,20 @@ def _check_types(checked: Checked) -> None:
         if aggregate.column is not None and aggregate.reading is not None:
             theirs = checked.model.tables[source.relation(aggregate.relation).table]
             _check_type(checked, f".facts.{aggregate.name}", theirs.columns[aggregate.column], aggregate.reading)
+    restrictions = [(f".facts.{each.name}.where", source.relation(each.relation).table, each.where) for each in source.aggregates]
+    restrictions += [(f".parents.{each.name}.recount", source.table, count.where) for each in source.relations for count in each.recount]
+    for where, name, matches in restrictions:
+        _check_matches(checked, where, checked.model.tables[name], matches)
+
+
+def _check_matches(checked: Checked, where: str, table: TableInfo, matches: Iterable[Match]) -> None:
+    """Report a restriction that no row can satisfy: nothing would be counted, and what is not counted keeps nothing."""
+    for match in matches:
+        info = column_info(table, match.column)
+        for constant in match.values:
+            if not checked.model.storage.can_be(info, constant):
+                shown = str(constant).lower() if isinstance(constant, bool) else repr(constant)
+                checked.wrong(where, f"{info.name} of {table.name} has the type {info.declared}; no row of it can be {shown}.")
 
 
 def _check_type(checked: Checked, where: str, info: ColumnInfo, reading: Reading) -> None:
@@ -220,22 +244,34 @@ def _check_relations(checked: Checked, relations: Iterable[Relation], path: str)
         _check_relations(checked, relation.children, where)
 
 
+def _check_hidden(checked: Checked) -> None:
+    """Report tables of relations of which rows may be hidden from the account: an invoice that nobody sees keeps nothing."""
+    accepted = checked.model.source.options.get(ROW_SECURITY) == "accepted"
+    for name, table in checked.model.tables.items():
+        if name == checked.model.source.table or not checked.database.hides_rows(table):
+            continue
+        what = f"row security is on for {name}: of rows that it hides from this user no decision knows."
+        if accepted:
+            checked.warn("", what)
+        else:
+            hint = f"Give the user BYPASSRLS; or a policy that shows all rows, and set the source's option {ROW_SECURITY} = 'accepted'."
+            checked.wrong("", what, hint)
+
+
 def _check_references(
     checked: Checked, table: TableInfo, keys: Iterable[ForeignKey], relations: Sequence[Relation], where: str = ""
 ) -> None:
     """Report tables that refer to rows which may be deleted, and that no relation declares."""
     for key in keys:
         declared = [
-            each
-            for each in relations
-            if each.disposal is not None and split_name(each.table)[1] == key.table and set(each.theirs) == set(key.columns)
+            each for each in relations if each.disposal is not None and key.is_from(each.table) and set(each.theirs) == set(key.columns)
         ]
         if declared:
             continue
-        effect = f" and the database would {key.cascade.lower()}" if key.cascade and key.cascade.upper() != "NO ACTION" else ""
+        effect = f" and the database would {key.cascade.lower()}" if key.cascade else ""
         checked.wrong(
             where,
-            f"{key.table} ({', '.join(key.columns)}) refers to {table.name}, but is not declared as its child{effect}.",
+            f"{key.named} ({', '.join(key.columns)}) refers to {table.name}, but is not declared as its child{effect}.",
             "Declare it under children, with delete, detach, keep_parent or block.",
         )
     for relation in relations:
@@ -249,8 +285,7 @@ def _check_references(
 
 def _check_triggers(checked: Checked) -> None:
     """Report triggers on the tables that rows are deleted from: nobody can see from here what they do."""
-    tables = {checked.model.source.table}
-    tables.update(each.table for each in checked.model.source.relations if each.disposal is Disposal.DELETE)
+    tables = {checked.model.source.table, *_going(checked.model.source.relations)}
     accepted = checked.model.source.options.get(TRIGGERS) == "accepted"
     for name in sorted(tables):
         for trigger in checked.database.triggers(checked.model.tables[name], "DELETE"):
@@ -259,6 +294,14 @@ def _check_triggers(checked: Checked) -> None:
                 checked.warn("", what)
             else:
                 checked.wrong("", what, f"Read it; when it is harmless, say {_accepted(TRIGGERS)}.")
+
+
+def _going(relations: Iterable[Relation]) -> Iterator[str]:
+    """Yield the tables whose rows go along, at whatever depth."""
+    for relation in relations:
+        if relation.disposal is Disposal.DELETE:
+            yield relation.table
+            yield from _going(relation.children)
 
 
 def _check_indexes(checked: Checked) -> None:

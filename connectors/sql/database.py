@@ -165,12 +165,17 @@ class Database(ABC):
         both = {**both, **condition.parameters} if isinstance(both, Mapping) else (*both, *condition.parameters)
         return Statement(f"{statement.sql} {condition.sql}", both)
 
+    @property
+    def _none(self) -> Any:
+        """The parameters of a statement that has no values."""
+        return {} if self.engine.dialect.paramstyle == "pyformat" else ()
+
     def quoted(self, table: TableInfo) -> str:
-        """Return the quoted name of a table."""
+        """Return the quoted name of a table, as it stands in a statement with parameters."""
         return self.engine.dialect.identifier_preparer.format_table(table.clause)
 
     def quote(self, name: str) -> str:
-        """Return a quoted name."""
+        """Return a quoted name, as it stands in a statement with parameters."""
         return self.engine.dialect.identifier_preparer.quote(name)
 
     def delete_keys(self, connection: DriverConnection, table: TableInfo, key: Sequence[str], keys: Sequence[Key]) -> int:
@@ -183,8 +188,7 @@ class Database(ABC):
         """Run a statement whose head ends with WHERE for rows with some keys, and return how many rows it changed."""
         infos = [table.columns[name] for name in key]
         columns = [self.quote(name) for name in key]
-        empty: Any = {} if self.engine.dialect.paramstyle == "pyformat" else ()
-        begun = head if isinstance(head, Statement) else Statement(head, empty)
+        begun = head if isinstance(head, Statement) else Statement(head, self._none)
         done = 0
         for start in range(0, len(keys), self.chunk):
             condition = self.among(columns, infos, keys[start : start + self.chunk])
@@ -238,23 +242,36 @@ class Database(ABC):
         """Return why the table can't be used with this database, or an empty text."""
         return ""
 
+    def unlockable(self, table: TableInfo) -> bool:  # noqa: ARG002
+        """Whether the rows of a view can't be locked, so that a batch could never be sure of them."""
+        return False
+
     def keeps_history(self, table: TableInfo) -> bool:  # noqa: ARG002
         """Whether the database itself keeps the rows of a table that are changed or deleted."""
         return False
+
+    def moving(self, table: TableInfo) -> frozenset[str]:  # noqa: ARG002
+        """Return the columns that the database sets by itself whenever a row is changed."""
+        return frozenset()
 
     def unseen(self) -> str:
         """Return why references from other tables may be hidden from this account, or an empty text."""
         return ""
 
+    def hides_rows(self, table: TableInfo) -> bool:  # noqa: ARG002
+        """Whether the database may hide rows of the table from this account."""
+        return False
+
     @abstractmethod
     def triggers(self, table: TableInfo, event: str) -> list[str]:
-        """Return the names of triggers that fire on an event (DELETE or UPDATE) of the table's rows."""
+        """Return the names of what fires on an event (DELETE or UPDATE) of the table's rows, or of its partitions'."""
 
     def refuses(self, statement: str) -> bool:
         """Whether the user lacks a right that a statement needs, which is only explained and has no values."""
         connection = self.connect()
         try:
-            self.command(connection.driver_connection, statement)
+            # Quoted names are written for statements with parameters.
+            self.change(connection.driver_connection, Statement(statement, self._none))
         except self.errors as error:
             if self.cause(error)[0] not in (Cause.NO_RIGHT, Cause.READ_ONLY):
                 raise self.translated(error) from None

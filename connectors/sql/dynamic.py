@@ -161,6 +161,9 @@ class DynamicStorage:
             parts.append(sa.collate(sa.cast(column, sa.Text), "BINARY") == value(str(constant)))
         return either(parts)
 
+    def can_be(self, info: ColumnInfo, constant: str | int | bool) -> bool:  # noqa: ARG002, D102, FBT001
+        return True
+
     def differs(self, one: Expression, other: Expression) -> Expression:  # noqa: D102
         return Exact(one).is_distinct_from(Exact(other))
 

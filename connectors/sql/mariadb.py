@@ -66,6 +66,10 @@ class MariaDBStorage(TypedStorage):
     def contains(self, column: Expression, pattern: str) -> Expression:  # noqa: D102
         return sa.func.coalesce(Exact(column).op("REGEXP", is_comparison=True)(value(pattern)), sa.true())
 
+    def plainly_equal(self, column: Expression, constant: object) -> Expression:  # noqa: D102
+        # A constant that the column's character set doesn't know can't be compared with it: then the exact comparison decides alone.
+        return super().plainly_equal(column, constant) if str(constant).isascii() else sa.true()
+
     def has_time(self, column: Expression) -> Expression:  # noqa: D102
         return sa.func.time(column) != value("00:00:00")
 
@@ -159,11 +163,8 @@ class MariaDB(MarkerDatabase):
         types = "".join(f"{self.quote(name)} LONGTEXT CHARACTER SET utf8mb4, " for name in wide)
         same = ", ".join(self.quote(name) for name in names if name not in wide)
         given, target = self.quote("retention_given"), self.quoted(table)
-        self.command(
-            connection,
-            f"CREATE OR REPLACE TEMPORARY TABLE {given} ({types}PRIMARY KEY ({', '.join(map(self.quote, key))})) ENGINE = InnoDB "
-            f"SELECT {same} FROM {target} LIMIT 0",
-        )
+        made = f"CREATE OR REPLACE TEMPORARY TABLE {given} ({types}PRIMARY KEY ({', '.join(map(self.quote, key))})) ENGINE = InnoDB "
+        self.change(connection, Statement(f"{made}SELECT {same} FROM {target} LIMIT 0", ()))
         one = "(" + ", ".join(["%s"] * len(names)) + ")"
         head = f"INSERT INTO {given} ({', '.join(map(self.quote, names))}) VALUES"
         for start in range(0, len(rows), _UPDATE_CHUNK):
@@ -231,6 +232,15 @@ class MariaDB(MarkerDatabase):
         with self.borrowed() as connection:
             rows = self.run(connection.driver_connection, Statement(question, (table.schema, table.name)))
         return bool(rows) and rows[0][0] == "SYSTEM VERSIONED"
+
+    def moving(self, table: TableInfo) -> frozenset[str]:  # noqa: D102
+        question = (
+            "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s "
+            "AND EXTRA LIKE %s"
+        )
+        with self.borrowed() as connection:
+            rows = self.run(connection.driver_connection, Statement(question, (table.schema, table.name, "%on update%")))
+        return frozenset(str(row[0]) for row in rows)
 
     def unseen(self) -> str:  # noqa: D102
         # Tables on which an account has no right are not there for it, and neither is what refers from them.

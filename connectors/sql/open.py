@@ -18,10 +18,11 @@ from connectors.sql.limits import Limits
 from connectors.sql.mariadb import MariaDB, mariadb_engine, refuse_mysql
 from connectors.sql.postgres import Postgres, postgres_engine, refuse_old
 from connectors.sql.reader import SqlReader, reading
+from connectors.sql.referring import referring
 from connectors.sql.rights import grants, needs_of
 from connectors.sql.selection import Model
 from connectors.sql.sqlite import SQLite, sqlite_engine
-from connectors.sql.tables import ForeignKey, TableInfo, referring, reflect, split_name
+from connectors.sql.tables import ForeignKey, TableInfo, reflect, split_name
 from worker.core.model import Policy
 from worker.core.select import Selection
 from worker.core.sources import Relation, Source
@@ -68,7 +69,7 @@ class SqlSource:
             inspector = sa.inspect(self._database.engine)
             columns = tuple(sorted(each["name"] for each in inspector.get_columns(name, schema=schema)))
             keys = referring(inspector, name, schema)
-        return Shape(columns, tuple(sorted({f"{key.table}.{column}" for key in keys for column in key.columns})))
+        return Shape(columns, tuple(sorted({f"{key.named}.{column}" for key in keys for column in key.columns})))
 
     def load(self) -> Load:
         """Return how loaded the server is, and how far the replica is behind that the connection's options name."""

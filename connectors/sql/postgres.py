@@ -45,6 +45,16 @@ _REPLICAS = """
 SELECT max(extract(epoch FROM replay_lag)), count(*) FILTER (WHERE state IS NULL) FROM pg_stat_replication
 WHERE state IS NULL OR state <> 'backup'
 """
+# Bits of tgtype: 3 is DELETE, 4 is UPDATE. Internal triggers are those of foreign keys; a partition repeats its parent's beside its own.
+_TRIGGERS = """
+WITH RECURSIVE parts AS (
+    SELECT to_regclass(%(table)s)::oid AS oid
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN parts ON i.inhparent = parts.oid
+)
+SELECT tgname::text AS name FROM pg_trigger JOIN parts ON parts.oid = tgrelid
+WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled <> 'D' AND (tgtype::int & %(bit)s) <> 0
+UNION SELECT rulename FROM pg_rewrite JOIN parts ON parts.oid = ev_class WHERE ev_type = %(kind)s AND ev_enabled <> 'D' ORDER BY name
+"""
 _CODES = {
     "40001": Cause.BUSY,
     "40P01": Cause.BUSY,
@@ -227,24 +237,33 @@ class Postgres(Database):
         return (math.inf if lag is None else max(0.0, float(lag))) if is_replica else None
 
     def triggers(self, table: TableInfo, event: str) -> list[str]:  # noqa: D102
-        # Bits of tgtype: 3 is DELETE, 4 is UPDATE; internal triggers are those of foreign keys.
-        question = (
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(%(table)s) AND NOT tgisinternal AND tgenabled <> 'D' "
-            "AND (tgtype::int & %(bit)s) <> 0 ORDER BY tgname"
-        )
-        parameters = {"table": self.quoted(table), "bit": {"DELETE": 8, "UPDATE": 16}[event]}
+        bit, kind = {"DELETE": (8, "4"), "UPDATE": (16, "2")}[event]
+        parameters = {"table": self._regclass(table), "bit": bit, "kind": kind}
         with self.borrowed() as connection:
-            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(question, parameters))]
+            return [str(row[0]) for row in self.run(connection.driver_connection, Statement(_TRIGGERS, parameters))]
+
+    def unlockable(self, table: TableInfo) -> bool:  # noqa: D102
+        with self.borrowed() as connection:
+            try:
+                self.run(connection.driver_connection, Statement(f"EXPLAIN SELECT 1 FROM {self.quoted(table)} FOR UPDATE", {}))
+            except (psycopg.errors.FeatureNotSupported, psycopg.errors.WrongObjectType):
+                return True
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+        return False
+
+    def hides_rows(self, table: TableInfo) -> bool:  # noqa: D102
+        question = "SELECT COALESCE(row_security_active(to_regclass(%(table)s)), false)"
+        with self.borrowed() as connection:
+            ((hidden,),) = self.run(connection.driver_connection, Statement(question, {"table": self._regclass(table)}))
+        return bool(hidden)
 
     def remarks(self, table: TableInfo) -> list[tuple[str, str]]:  # noqa: D102
-        question = (
-            "SELECT row_security_active(c.oid), (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) "
-            "FROM pg_class c WHERE c.oid = to_regclass(%(table)s)"
-        )
         with self.borrowed() as connection:
-            ((hidden, superuser),) = self.run(connection.driver_connection, Statement(question, {"table": self.quoted(table)}))
+            question = Statement("SELECT rolsuper FROM pg_roles WHERE rolname = current_user", {})
+            ((superuser,),) = self.run(connection.driver_connection, question)
         found = []
-        if hidden:
+        if self.hides_rows(table):
             what = f"row security is on for {table.name}: rows that it hides from this user are never seen, and never deleted."
             found.append((what, "Give the user a policy that shows all rows, or BYPASSRLS."))
         if superuser:
@@ -252,6 +271,10 @@ class Postgres(Database):
                 ("the user is a superuser, who may do much more than is needed.", "Use one with the rights that docs/sql.md names.")
             )
         return found
+
+    def _regclass(self, table: TableInfo) -> str:
+        """Return a table's name as a value that the server looks up."""
+        return self.quoted(table).replace("%%", "%")
 
 
 def postgres_engine(url: URL, limits: Limits) -> Engine:
@@ -306,6 +329,11 @@ def refuse_old(source: str, place: str, version: Sequence[int | str]) -> None:
 def _array_type(info: ColumnInfo) -> str:
     """Return the array type in which values of a column are sent; texts without length, so that nothing is cut off."""
     match info.kind:
+        case Kind.TEXT if info.padded:
+            # Compared with a text, a padded one would lose its spaces, and its key would find nothing.
+            return "bpchar[]"
+        case Kind.TEXT if _is_special(info):
+            return f"{info.declared}[]"
         case Kind.NUMBER if "INT" in info.declared.upper() or "SERIAL" in info.declared.upper():
             return "int8[]"
         case Kind.UUID:

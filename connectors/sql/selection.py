@@ -138,7 +138,10 @@ class Model:
     def joined(self, relation: Relation, rows: Rows, alias: str = "") -> tuple[Rows, Expression]:
         """Return the rows of a relation under a name of their own, and the condition that joins them to `rows`."""
         others = self.tables[relation.table].aliased(alias or f"rows_of_{relation.name}")
-        return others, every(others.column(their) == rows.column(own) for own, their in zip(relation.own, relation.theirs, strict=True))
+        pairs = [(rows.column(own), others.column(their)) for own, their in zip(relation.own, relation.theirs, strict=True)]
+        # SQLite compares by the collation of the left side, and a foreign key by that of the table it refers to.
+        is_child = relation.disposal is not None
+        return others, every(own == their if is_child else their == own for own, their in pairs)
 
     def _over_rows(self, leaf: OnOrBefore | Absent | Suspect | Compares, aggregate: Aggregate, rows: Rows) -> Expression:
         """Return a leaf's condition on an aggregate."""

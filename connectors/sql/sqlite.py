@@ -7,6 +7,7 @@ for the disk.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -50,6 +51,8 @@ _CAUSES = {
     sqlite3.SQLITE_ERROR: Cause.SCHEMA,
 }
 
+
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 # What is deleted is overwritten; the cache (in KiB) holds what a batch touches, which the default does not.
 _PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "cache_size = -32768")
@@ -130,7 +133,8 @@ class SQLite(MarkerDatabase):
         found = " AND ".join(f"{self.quote(name)} = ?{place}" for place, name in enumerate(key, 1))
         cursor = connection.cursor()
         try:
-            cursor.executemany(f"UPDATE {self.quoted(table)} SET {assigned} WHERE {found}", rows)
+            # Said here, the conflict is refused, even where the table says that it replaces the other row.
+            cursor.executemany(f"UPDATE OR ABORT {self.quoted(table)} SET {assigned} WHERE {found}", rows)
             return int(cursor.rowcount)
         finally:
             cursor.close()
@@ -154,7 +158,9 @@ class SQLite(MarkerDatabase):
                 connection.driver_connection,
                 Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)", (table.name,)),
             )
-        return [str(name) for name, sql in rows if event in str(sql).upper().split("BEGIN")[0]]
+        # Said of nothing else in it: a trigger's own statements write DELETE FROM and UPDATE ... SET.
+        fires = re.compile(rf"\b{event}\s+(?:OF\b[^;]*?\s)?ON\b", re.IGNORECASE)
+        return [str(name) for name, sql in rows if fires.search(_COMMENTS.sub(" ", str(sql)))]
 
 
 def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_seconds: float) -> Engine:

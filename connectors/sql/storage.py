@@ -76,6 +76,10 @@ class Storage(Protocol):
         """Whether the value is exactly one of some constants (this one is neither wider nor narrower)."""
         ...  # pragma: no cover
 
+    def can_be(self, info: ColumnInfo, constant: str | int | bool) -> bool:  # noqa: FBT001 - a constant of the policy file
+        """Whether a column of this type can hold what `is_one_of` would find for a constant."""
+        ...  # pragma: no cover
+
     def differs(self, one: Expression, other: Expression) -> Expression:
         """Whether two columns hold different values; two empty ones don't differ."""
         ...  # pragma: no cover

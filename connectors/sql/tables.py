@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.reflection import Inspector
 
@@ -56,13 +57,28 @@ class Unique:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A reference from a table to another; `cascade` is what the database does when the target is deleted (empty: refuses)."""
+    """A reference from a table to another; `cascade` is what the database does when the target is deleted (empty: refuses).
+
+    schema -- where the referring table lies, where that was asked; visible -- whether its name alone finds it.
+    """
 
     table: str
     columns: tuple[str, ...]
     target: str
     targets: tuple[str, ...]
     cascade: str = ""
+    schema: str | None = None
+    visible: bool = True
+
+    @property
+    def named(self) -> str:
+        """The referring table as a policy file names it."""
+        return self.table if self.visible or self.schema is None else f"{self.schema}.{self.table}"
+
+    def is_from(self, table: str) -> bool:
+        """Whether a table, as a policy file names it, is the referring one."""
+        schema, name = split_name(table)
+        return name == self.table and (self.visible if schema is None else self.schema in (None, schema))
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,8 @@ def kind_of(declared: sa.types.TypeEngine[Any]) -> Kind:
             return Kind.TEXT
         case sa.Float() if declared.__visit_name__ in ("REAL", "FLOAT"):
             return Kind.APPROXIMATE
-        case sa.Integer() | sa.Numeric() | sa.Float():
+        # A BIT of MariaDB comes and compares as a number, one of PostgreSQL as a text.
+        case sa.Integer() | sa.Numeric() | sa.Float() | mysql.BIT():
             return Kind.NUMBER
         case _:
             return Kind.OTHER
@@ -142,6 +159,8 @@ def kind_of(declared: sa.types.TypeEngine[Any]) -> Kind:
 def reflect(inspector: Inspector, name: str, schema: str | None) -> TableInfo:
     """Return what a table looks like; sqlalchemy's NoSuchTableError when it is not there."""
     views = set(inspector.get_view_names(schema=schema))
+    if inspector.dialect.name == "postgresql":
+        views.update(inspector.get_materialized_view_names(schema=schema))
     columns = {each["name"]: _column(each, inspector.dialect) for each in inspector.get_columns(name, schema=schema)}
     primary = tuple(inspector.get_pk_constraint(name, schema=schema)["constrained_columns"])
     # SQLite keeps what a column's own UNIQUE makes among its automatic indexes; the other dialects don't know the word.
@@ -155,7 +174,7 @@ def reflect(inspector: Inspector, name: str, schema: str | None) -> TableInfo:
             tuple(each["constrained_columns"]),
             each["referred_table"],
             tuple(each["referred_columns"]),
-            _on_delete(inspector, name, each),
+            on_delete(inspector, name, each),
         )
         for each in inspector.get_foreign_keys(name, schema=schema)
     ]
@@ -171,25 +190,7 @@ def reflect(inspector: Inspector, name: str, schema: str | None) -> TableInfo:
     )
 
 
-def referring(inspector: Inspector, name: str, schema: str | None) -> list[ForeignKey]:
-    """Return the foreign keys of all tables of the schema that refer to a table."""
-    found: list[ForeignKey] = []
-    for (_, table), keys in inspector.get_multi_foreign_keys(schema=schema).items():
-        found.extend(
-            ForeignKey(
-                table,
-                tuple(key["constrained_columns"]),
-                name,
-                tuple(key["referred_columns"]),
-                _on_delete(inspector, table, key),
-            )
-            for key in keys
-            if key["referred_table"].lower() == name.lower() and key.get("referred_schema") in (None, schema)
-        )
-    return sorted(found, key=lambda each: (each.table, each.columns))
-
-
-def _on_delete(inspector: Inspector, table: str, key: Any) -> str:
+def on_delete(inspector: Inspector, table: str, key: Any) -> str:
     """Return what the database does to a referring row when its target is deleted; an empty text when it refuses."""
     if inspector.dialect.name != "sqlite":
         return str(key.get("options", {}).get("ondelete", "") or "")

@@ -229,7 +229,18 @@ class TypedStorage:
             return either(column.is_(truth) for truth in wanted)
         if info.kind in (Kind.NUMBER, Kind.APPROXIMATE):
             return either(column == value(number) for each in values if (number := _number(each)) is not None)
+        if info.kind is Kind.UUID:
+            return either(Exact(column) == value(str(each).lower()) for each in values)
         return either(Exact(column) == value(str(each)) for each in values)
+
+    def can_be(self, info: ColumnInfo, constant: str | int | bool) -> bool:  # noqa: D102, FBT001 - a constant of the policy file
+        match info.kind:
+            case Kind.BOOLEAN:
+                return any(str(constant).lower() in texts for texts in _BOOLEAN_TEXTS.values())
+            case Kind.NUMBER | Kind.APPROXIMATE:
+                return _number(constant) is not None
+            case _:
+                return not isinstance(constant, bool)
 
     def differs(self, one: Expression, other: Expression) -> Expression:  # noqa: D102
         return Exact(one).is_distinct_from(Exact(other))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Firm
+from tests.acceptance.killing import Killer, killed
 from tests.acceptance.test_crash import killed_at
 from worker.audit.accounts import accounts
 from worker.audit.lines import EVENT_LINE, files
@@ -22,6 +23,7 @@ from worker.core import merkle
 from worker.errors import LedgerUnreachable
 from worker.keys import Keyring
 from worker.ledger.ledger import Ledger
+from worker.ports import AFTER_COMMIT
 from worker.usecases.agreeing import Comparing, Known, known_to
 
 Found = list[tuple[str, str, int]]
@@ -282,3 +284,13 @@ def test_a_run_whose_end_the_ledger_could_not_keep(firm: Firm, monkeypatch: pyte
     found = files(firm.audit)
     assert [None, None] == [accounts(each).runs[run].totals for each in (found, found[::-1])]
     assert 0 == firm("audit", "reconcile").code
+
+
+@pytest.mark.parametrize("state", ["committed", "rolled_back"])
+def test_a_batch_that_was_left_open_and_closed_by_hand(firm: Firm, state: str) -> None:
+    """Whoever closes it in the ledger, so that a run may go on, leaves intents of which nobody ever said what became."""
+    plan = firm.approved()
+    assert signal.SIGKILL == killed(firm, Killer(AFTER_COMMIT, 1), "apply", plan)
+    ledger(firm, f"UPDATE batches SET state = '{state}' WHERE state = 'intended'")
+    ledger(firm, "UPDATE runs SET state = 'failed', ended_at = started_at WHERE state = 'running'")
+    assert ("no closing event", "contacts", 20) in compared(firm, "--no-systems", code=4)

@@ -64,6 +64,22 @@ def test_the_anchor_goes_to_standard_output_and_into_the_trail(firm: Firm, audit
     assert 0 == auditor("audit", "verify", *files, "--key", key, "--anchor", auditor.folder / "note").code
 
 
+def test_a_folder_stands_for_the_files_in_it(firm: Firm, auditor: Installation) -> None:
+    """An auditor gets a folder: what is in it counts as if it had been named, and a file of it that is gone is missed; none is no proof."""
+    assert 0 == firm("apply", firm.approved()).code
+    key, note = auditor.folder / "retention.pub", auditor.folder / "anchor.note"
+    key.write_text(firm("audit", "key").out)
+    assert 0 == firm("audit", "anchor", "-o", note).code
+    files = sorted(firm.audit.glob("*.jsonl"))
+    said = auditor("audit", "verify", firm.audit, files[0], "--key", key, "--anchor", note, "--json")
+    assert (0, len(files)) == (said.code, said.json["files"])
+    files[1].unlink()
+    said = auditor("audit", "verify", firm.audit, "--key", key, "--anchor", note, "--json")
+    assert (1, ["absent"]) == (said.code, [each["kind"] for each in said.json["findings"]])
+    said = auditor("audit", "verify", auditor.folder, "--key", key)
+    assert (2, True) == (said.code, "There is no file of an audit trail" in said.err)
+
+
 def test_what_can_not_be_verified_is_a_mistake_of_the_caller(firm: Firm, auditor: Installation) -> None:
     """A mistyped key, a note by somebody else, a file that holds no trail: exit code 2, and words that say what to do."""
     firm("audit", "anchor")

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,9 @@ def test_what_no_policy_is_about_any_more_is_not_called_ended(prepared: Firm, tm
     assert (5, False) == (said.code, "Nothing was left open" in said.out)
     assert "members: 1 batches are still intended. No policy is about this source any more" in said.err
     assert [("members", "intended")] == [(each["source"], each["state"]) for each in firm("reconcile", "--json").json]
+    watched = firm("status", "--json", now=firm.now + timedelta(hours=2))
+    assert (5, {"members": 1}) == (watched.code, watched.json["stuck_without_policy"])
+    assert "members: 1 batches were left open" in firm("status", now=firm.now + timedelta(hours=2)).out
     firm.policies.write_text(policies, encoding="utf-8")
     assert (0, "members: 1 batches ended as resolved_after_crash.") == ((said := firm("reconcile")).code, said.out.strip())
     assert [] == left_open(firm)

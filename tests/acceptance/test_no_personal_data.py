@@ -164,6 +164,8 @@ def office_life(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Li
         call("policies", form, "-o", folder / f"{form}.md")
     call("plan", "sample", 5, interactive=True)
     call("plan", "sample", 5, interactive=False, code=2)
+    call("plan", "sample", 5, "--undetermined", interactive=True)
+    call("plan", "sample", 5, "--undetermined", interactive=False, code=2)
 
     # What people say, by what identifies a person.
     mail = first(firm, f"SELECT email FROM contacts WHERE id = {held}")

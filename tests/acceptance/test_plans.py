@@ -287,3 +287,18 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_left(tmp_path: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
     assert [] == [*tmp_path.iterdir()]
+
+
+def test_a_sample_of_what_is_undetermined(firm: Firm) -> None:
+    """Whoever has to mend a day is shown whose it is, why, and what stands there; on a terminal only, and nothing that is due."""
+    firm.sql("UPDATE contacts SET last_contact_at = '31-01-2021' WHERE id = 20")
+    firm.sql("UPDATE contacts SET last_contact_at = NULL WHERE id = 21")
+    refused = firm("plan", "sample", 9, "--undetermined")
+    assert (2, "") == (refused.code, refused.out)
+    shown = firm("plan", "sample", 9, "--undetermined", "--source", "contacts", interactive=True)
+    found = {line.split()[0]: line for line in shown.out.splitlines() if "contact:" in line}
+    assert ["20", "21"] == list(found)
+    assert ("31-01-2021" in found["20"], "q20@firm.example" in found["20"]) == (True, True)
+    assert "last_contact_at: not a timestamp" in shown.out
+    assert "last_contact_at: empty" in shown.out
+    assert "members: nothing is undetermined." in firm("plan", "sample", 9, "--undetermined", "--source", "members", interactive=True).err

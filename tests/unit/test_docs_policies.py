@@ -6,9 +6,11 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from worker.core.facts import Empty, FieldType, Known, Reading, Unknown
 from worker.core.periods import Anchor, FiscalYear, Period, Term
 from worker.paper import Lang, StatementFormat, statement
 from worker.policyfile.loading import check_text, loads
@@ -145,3 +147,22 @@ class TestCalendar:
         assert 13 == len(_ROW.findall(PAGE))
         assert len(_DRAWN.findall(PAGE)) == PAGE.count("J F M A M J J A S O N D") - PAGE.count("\n\nevent ")
         assert len(_DRAWN.findall(PAGE)) >= 5
+
+
+_FORMS = re.compile(r"^\| `(date|timestamp|number|boolean)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", _FORMS.findall(PAGE), ids=lambda row: row[0])
+def test_what_is_read_and_what_is_unknown_is_so(row: tuple[str, str, str]) -> None:
+    """Every form of a value that the page names is read, or unknown, as it says."""
+    zone = ZoneInfo("Europe/Amsterdam")
+    reading = Reading(FieldType(row[0]), Empty.UNKNOWN, zone, zone)
+    good, bad = ([reading.fact(each, dt.date(2026, 6, 30)) for each in re.findall(r"`([^`]+)`", cell)] for cell in row[1:])
+    assert good
+    assert {Known} == {type(each) for each in good}
+    assert {Unknown} >= {type(each) for each in bad}
+
+
+def test_the_forms_of_all_types_are_on_the_page() -> None:
+    """Otherwise the test before would prove nothing."""
+    assert ["date", "timestamp", "number", "boolean"] == [row[0] for row in _FORMS.findall(PAGE)]

@@ -35,7 +35,10 @@ class Action(StrEnum):
     PLAN_APPROVED = "retention.plan_approved", "A person said yes to a plan."
     PLAN_REFUSED = "retention.plan_refused", "A plan was not carried out: unapproved, expired, tampered with or outdated."
     BRAKE_TRIPPED = "retention.brake_tripped", "A limit stopped a run before any write."
-    STOP_REQUESTED = "retention.stop_requested", "A person had runs stopped: they finish their batch and begin no other."
+    STOP_REQUESTED = (
+        "retention.stop_requested",
+        "Runs were stopped, by a person or for a ledger that is older than the trail: no batch begins.",
+    )
     STOP_LIFTED = "retention.stop_lifted", "A person let runs go on."
     RUN_PAUSED = "retention.run_paused", "A run waits with the batches of a source, because its system is loaded or does not answer."
     RUN_STOPPED = "retention.run_stopped", "A run begins no more batches, of one source or of all; the rest of its plan is left."

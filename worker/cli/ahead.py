@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from worker import bootstrap, registry
+from worker.cli.overview import forecast_tables
 from worker.cli.session import DAY, Session
-from worker.cli.tables import comparison_table, forecast_table, upcoming_record_table, upcoming_table
+from worker.cli.tables import comparison_table, upcoming_record_table, upcoming_table
 from worker.core.model import Schedule
 from worker.errors import ConfigurationError, Problem, Problems
 from worker.policyfile import check as check_file
@@ -43,7 +44,7 @@ def forecast(session: Session, months: int, named: tuple[str, ...], as_of: dt.da
     if as_json:
         session.data(_forecast_json(made))
     else:
-        session.show(forecast_table(made))
+        session.show(*forecast_tables(made, session.out.width))
         _say_failed(session, made.failed)
     return code
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from worker.audit.lines import archived_files
 from worker.audit.note import VerifierKey
 from worker.audit.verify import Finding, Verdict
 from worker.audit.verify import verify as verify_files
@@ -68,7 +70,7 @@ def anchor(session: Session, output: Path | None) -> int:
     "  retention audit verify *.gz worker.log --key NAME+HASH+KEY --anchor anchor.note\n"
     "  retention audit verify proof.json --key retention.pub"
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--key", "keys", multiple=True, required=True, metavar="PUB", help="The public key, or a file with it; may be repeated.")
 @click.option("--anchor", "anchors", multiple=True, type=FILE, metavar="NOTE", help="A note that was kept elsewhere; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -77,9 +79,11 @@ def verify(session: Session, files: tuple[Path, ...], keys: tuple[str, ...], anc
     """Check log files, or a proof, that came from somewhere: without settings, ledger or network.
 
     FILES in any order: as they were written, rotated, compressed (gzip, bzip2, xz), or as a journal or container runtime wrapped them, with
-    other lines between. Or one proof that `retention audit prove` made; it needs no log. Exit code 0 when everything is as it was written,
-    1 when something is not, 2 when nothing could be verified; 5 for a proof of which a part was not signed at its time, or is open.
+    other lines between; a folder stands for the files of an audit trail (audit-*.jsonl) in it. Or one proof that `retention audit prove`
+    made; it needs no log. Exit code 0 when everything is as it was written, 1 when something is not, 2 when nothing could be verified;
+    5 for a proof of which a part was not signed at its time, or is open.
     """
+    files = tuple(dict.fromkeys(path for named in files for path in _in(named)))
     proofs = [path for path in files if is_proof(path)]
     if proofs:
         if len(files) > 1 or anchors:
@@ -91,6 +95,19 @@ def verify(session: Session, files: tuple[Path, ...], keys: tuple[str, ...], anc
     else:
         _show(session, verdict, anchored=bool(anchors))
     return 0 if verdict.whole else 1
+
+
+def _in(named: Path) -> Sequence[Path]:
+    """Return what was named, or the files of an audit trail in a folder that was; ConfigurationError when it has none."""
+    if not named.is_dir():
+        return [named]
+    try:
+        found = archived_files(named)
+    except OSError as error:
+        raise ConfigurationError(f"{named} can't be read: {error.strerror}.") from None
+    if not found:
+        raise ConfigurationError(f"There is no file of an audit trail (audit-*.jsonl) in {named}.")
+    return found
 
 
 def _show(session: Session, verdict: Verdict, *, anchored: bool) -> None:

@@ -63,9 +63,9 @@ def write_register(session: Session, lang: str, layout: str, output: Path | None
 
 
 def write(text: str, output: Path | None) -> None:
-    """Write a paper to a file as it is, or to standard output."""
+    """Write a paper to a file as it is, or to standard output: in UTF-8, as its head says, whatever the terminal speaks."""
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(text.encode(), nl=False)
         return
     try:
         output.write_text(text, encoding="utf-8", newline="")

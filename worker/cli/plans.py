@@ -121,25 +121,27 @@ def show(session: Session, file: Path, output: Path | None, lang: str, *, as_jso
     return DONE
 
 
-@plan.command(epilog="Example: retention plan sample 5 --source contacts")
+@plan.command(epilog="\b\nExamples:\n  retention plan sample 5 --source contacts\n  retention plan sample 20 --undetermined")
 @click.argument("number", type=click.IntRange(1, 100))
 @click.option("--source", "named", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
 @click.option("--as-of", type=DAY, metavar="DAY", help="Decide for this local day instead of today.")
+@click.option("--undetermined", is_flag=True, help="Instead, records about which something is unknown, and what.")
 @click.pass_obj
-def sample(session: Session, number: int, named: tuple[str, ...], as_of: dt.date | None) -> int:
+def sample(session: Session, number: int, named: tuple[str, ...], as_of: dt.date | None, *, undetermined: bool) -> int:
     """Show some due records, picked at random.
 
-    With their personal fields. Only on a terminal, never into a file or a pipe: what is shown is personal data, and nothing of it is kept.
+    Or, to mend them, some that are undetermined. With their personal fields. Only on a terminal, never into a file or a pipe: what is
+    shown is personal data, and nothing of it is kept.
     """
     if not session.watched:
         raise ConfigurationError("A sample shows personal data, so it is shown on a terminal only, not written to a file or a pipe.")
     with session.machine() as machine:
         for policy in machine.policies(named):
-            picked = sample_due(machine, policy, number, as_of)
+            picked = sample_due(machine, policy, number, as_of, undetermined=undetermined)
             if picked.rows:
                 session.show(sample_table(policy.source.name, picked.columns, picked.rows))
             else:
-                session.say(f"{policy.source.name}: nothing is due.")
+                session.say(f"{policy.source.name}: nothing is {'undetermined' if undetermined else 'due'}.")
     return DONE
 
 

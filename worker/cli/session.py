@@ -7,6 +7,7 @@ Results go to standard output; progress, hints, warnings and errors go to standa
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import json
 import os
@@ -103,7 +104,7 @@ class Session:
 
     def data(self, value: Any) -> None:
         """Print a result for programs."""
-        self.out.print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain), soft_wrap=True)
+        self.out.print(json.dumps(value, indent=2, ensure_ascii=not _speaks_unicode(sys.stdout), default=_plain), soft_wrap=True)
 
     def say(self, text: str, *, style: str | None = None) -> None:
         """Print a hint or a warning, to standard error."""
@@ -137,9 +138,31 @@ def _console(file: Any) -> Console:
     """Return a console that prints what it is given: no markup, emoji or colour is read into the text."""
     from rich.console import Console
 
+    if not _speaks_unicode(file) and hasattr(file, "reconfigure"):
+        file.reconfigure(errors=_STANDING_IN)
     plain = not file.isatty()
     width = _PIPE_WIDTH if plain and "COLUMNS" not in os.environ else None
     return Console(file=file, markup=False, highlight=False, emoji=False, width=width)
+
+
+_STANDING_IN = "retention.standing_in"
+_STAND_INS = {"\u202f": " ", "\u2026": "...", "\u2013": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u20ac": "EUR"}
+
+
+def _speaks_unicode(file: Any) -> bool:
+    """Whether every character can be written to a file: not in the older locales of Western Europe, nor in plain ASCII."""
+    return (getattr(file, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
+def _standing_in(error: UnicodeError) -> tuple[str, int]:
+    """Return what is written for characters that an encoding has not: a table that says less well what it says is better than none."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_STAND_INS.get(each, f"\\u{ord(each):04x}") for each in missing), error.end
+
+
+codecs.register_error(_STANDING_IN, _standing_in)
 
 
 def _plain(value: object) -> object:

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import click
 
+from worker.cli.overview import hold_table, request_table
 from worker.cli.session import DAY, Session, typed
-from worker.cli.tables import hold_table, request_table
 from worker.ledger.rows import HoldKind, HoldScope, RequestKind
 from worker.usecases.standing import Sought, add_hold, add_request, close_request, release_hold, sought, uphold_request
 
@@ -105,7 +105,7 @@ def list_holds(session: Session, *, everything: bool, as_json: bool) -> int:
     if as_json:
         session.data([_without_tokens(asdict(each)) for each in rows])
     else:
-        session.show(hold_table(rows))
+        session.show(hold_table(rows, session.out.width))
     return 0
 
 
@@ -185,7 +185,7 @@ def list_requests(session: Session, *, everything: bool, as_json: bool) -> int:
     if as_json:
         session.data([_without_tokens(asdict(each)) for each in rows])
     else:
-        session.show(request_table(rows))
+        session.show(request_table(rows, session.out.width))
     return 0
 
 

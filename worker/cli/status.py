@@ -72,6 +72,8 @@ def show_status(session: Session, within: str | None, stuck_after: int, textfile
     session.show(status_table(found.sources, session.out.width))
     for stopped in found.stops:
         session.show(stopped)
+    for source, count in found.stranded.items():
+        session.show(f"{source}: {count} batches were left open, and no policy is about this source any more: see `retention reconcile`.")
     for each in found.heartbeats:
         how = "is at work, or was killed" if each.exit_code is None else f"ended with exit code {_ended(each.exit_code)}"
         session.show(f"The command {each.command} was last there on {each.at:%Y-%m-%d %H:%M} UTC on {each.host} and {how}.")
@@ -114,6 +116,7 @@ def _json(found: Status) -> dict[str, object]:
         "findings": found.findings,
         "new_findings": found.new,
         "stops": list(found.stops),
+        "stuck_without_policy": dict(found.stranded),
         "exit_code": found.exit_code,
     }
 

@@ -15,7 +15,7 @@ from worker.core.declarations import Gap
 from worker.core.model import Policy
 from worker.keys import ROOT
 from worker.ledger.identity import KnownKey
-from worker.ledger.rows import Approval, FindingRow, HoldRow, MarkRow, RequestRow
+from worker.ledger.rows import Approval, FindingRow, MarkRow
 from worker.ledger.suppressions import Listed
 from worker.settings import Shown
 from worker.usecases.agreeing import Disagreement, Side
@@ -23,7 +23,7 @@ from worker.usecases.applying import RunResult
 from worker.usecases.comparing import Comparison, Effect, State
 from worker.usecases.declared import Declared
 from worker.usecases.explaining import Explanation
-from worker.usecases.forecasting import FALLS, Forecast, Upcoming
+from worker.usecases.forecasting import FALLS, Upcoming
 from worker.usecases.keykeeping import ListedRoot
 from worker.usecases.pruning import Pruning
 from worker.usecases.reporting import DELETE, DUE, PARTLY, PSEUDONYMISE, REVIEW, TREAT, WORDS
@@ -33,7 +33,7 @@ _COLUMNS = ("due", "partly", "held", "waiting", "undetermined", "uncovered", "re
 _SHOWN_IF_ANY = ("held", "waiting", "uncovered", "review")
 """What most plans have none of: left out when the terminal is too narrow for every column."""
 _TITLES = {"partly": "partly\ndue", "undetermined": "undeter-\nmined", "overdue": "over-\ndue"}
-_FALLS = {DUE: "record", PARTLY: "some fields", REVIEW: "review"}
+FALLING = {DUE: "record", PARTLY: "some fields", REVIEW: "review"}
 WIDE = 112
 """So many columns a terminal has to have for a table to be shown with everything."""
 
@@ -196,30 +196,6 @@ def policy_table(rows: Sequence[tuple[Policy, Approval | None]]) -> Table:
     return table
 
 
-def hold_table(rows: Sequence[HoldRow]) -> Table:
-    """Return holds; whom they are about is kept as a keyed value and not shown."""
-    table = framed("Holds", "id", "kind", "scope", "about", "owner", "reason", "placed", "review on", "released")
-    for each in rows:
-        about = each.source or each.category or each.case or "one person"
-        released = f"{each.released_at:%Y-%m-%d}" if each.released_at else "-"
-        table.add_row(
-            each.hold_id, each.kind, each.scope, about, each.owner, each.reason, f"{each.placed_at:%Y-%m-%d}", str(each.review_on), released
-        )
-    return table
-
-
-def request_table(rows: Sequence[RequestRow]) -> Table:
-    """Return requests; who asked is kept as a keyed value and not shown."""
-    table = framed("Requests", "id", "kind", "received", "answer by", "verified by", "about", "upheld by", "closed", "outcome")
-    for each in rows:
-        about = "direct marketing" if each.marketing else f"consent {each.consent}" if each.consent else "everything"
-        closed = f"{each.closed_at:%Y-%m-%d}" if each.closed_at else "-"
-        verified = each.verified_by or "nobody"
-        decided = (each.upheld_by or "-", closed, each.outcome or "-")
-        table.add_row(each.request_id, each.kind, str(each.received_on), str(each.answer_by), verified, about, *decided)
-    return table
-
-
 def mark_table(rows: Sequence[MarkRow]) -> Table:
     """Return marks; which record each is about is kept as a keyed value and not shown."""
     table = framed("Marks", "source", "mark", "on", "set by", "set at (UTC)")
@@ -289,31 +265,11 @@ def explanation(each: Explanation) -> list[Table | str]:
     return [table, fields, f"{each.outcome}{days}{backups}{stands}\n"]
 
 
-def forecast_table(made: Forecast) -> Table:
-    """Return what falls due in each month: policies down, months across; some fields and reviews in rows of their own."""
-    caption = "Each record counts once, in the month of its first due day; what is due now waits for the next run."
-    table = framed(f"What falls due, as of {made.as_of}", "policy", "what", caption=caption)
-    years = ["" if at and month.month > 1 else f"{month:%Y}" for at, month in enumerate(made.months)]
-    months = [f"{year}\n{month:%m}" for year, month in zip(years, made.months, strict=True)]
-    for title in ("records", "due\nnow", *months, "later\nor never"):
-        table.add_column(title, justify="right")
-    for each in made.policies:
-        for word in FALLS:
-            counts = [each.counts[word, step] for step in range(len(months) + 1)]
-            if word == DUE:
-                table.add_row(each.policy, "record", figure(each.total), *map(figure, counts), figure(each.rest))
-            elif any(counts):
-                table.add_row("", _FALLS[word], "", *map(figure, counts), "")
-    for name in made.failed:
-        table.add_row(name, "could not be read", *["?"] * (len(months) + 3))
-    return table
-
-
 def upcoming_table(today: dt.date, rows: Sequence[Upcoming]) -> Table:
     """Return what falls due in the coming days, by policy, with its owner and the first due day."""
     table = framed(f"What falls due from {today} on", "policy", "owner", "until")
     for word in FALLS:
-        table.add_column(_FALLS[word], justify="right")
+        table.add_column(FALLING[word], justify="right")
     table.add_column("first day")
     for each in rows:
         table.add_row(
@@ -326,7 +282,7 @@ def upcoming_record_table(each: Upcoming, key: Sequence[str]) -> Table:
     """Return the keys of what falls due, the first first, for a person at a terminal."""
     table = framed(each.policy, *key, "what", "last day")
     for parts, word, day in sorted(each.records, key=lambda one: one[2]):
-        table.add_row(*(printable(str(part)) for part in parts), _FALLS[word], str(day))
+        table.add_row(*(printable(str(part)) for part in parts), FALLING[word], str(day))
     return table
 
 
@@ -378,7 +334,7 @@ def framed(title: str | None, *columns: str, caption: str | None = None, wrap: b
 
 
 _TYPED = {"id", "run", "kind", "source", "source and\npolicy", "scope", "version"}
-_WHOLE = frozenset({*_TYPED, "received", "for", "started (UTC)", "ended (UTC)", "next (UTC)"})
+_WHOLE = frozenset({*_TYPED, "received", "placed", "review on", "answer by", "for", "started (UTC)", "ended (UTC)", "next (UTC)", "policy"})
 """Columns whose values are typed again or read at a glance: the others are broken first when a terminal is narrow."""
 
 

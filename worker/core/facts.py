@@ -113,6 +113,7 @@ class Reading:
 
     def _local_day(self, raw: Raw) -> dt.date | Unknown:
         """Return the local day of an instant: the instant becomes a day in the organisation's zone before anything is counted."""
+        written = dt.date.min
         if isinstance(raw, str):
             text = raw.strip()
             if not _EXTENDED.match(text):
@@ -121,6 +122,9 @@ class Reading:
                 raw = dt.datetime.fromisoformat(text)
             except ValueError:
                 return Unknown("not a timestamp")
+            if _EXTENDED.fullmatch(text):
+                # A day without a time is no midnight: west of the stored zone that would be the day before.
+                written = raw.date()
         if not isinstance(raw, dt.datetime):
             return Unknown("not a timestamp")
         moments: tuple[dt.datetime, ...] = (raw,)
@@ -133,7 +137,7 @@ class Reading:
             # A placeholder is one in whatever zone it was written: the epoch is 31 December 1969 in New York.
             if raw.date() in PLACEHOLDERS or moments[0].astimezone(dt.UTC).date() in PLACEHOLDERS:
                 return Unknown("implausible date")
-            return max(each.astimezone(self.zone).date() for each in moments)
+            return max(written, *(each.astimezone(self.zone).date() for each in moments))
         except OverflowError:
             return Unknown("implausible date")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from worker.core.conditions import Truth, evaluate
+from worker.core.conditions import Condition, Truth, evaluate, facts_of
 from worker.core.consents import NotAgreed, agreement, withdraws
 from worker.core.facts import Fact, Known, NotApplicable, NotYet, Unknown
 from worker.core.model import Combine, LegalBasis, Policy, Purpose, StartEvent, StateEnd, day
@@ -130,7 +130,7 @@ def _own_state(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], toda
     if isinstance(extended, NeverApplied):
         return NeverApplied(f"{purpose.extends}, which it extends, never applied")
     if applies is Truth.UNKNOWN:
-        return Undetermined("its condition is unknown")
+        return Undetermined(f"its condition is unknown{_what_is_not_known(purpose.when, facts)}")
     if isinstance(agreed, Unknown):
         return Undetermined(agreed.why)
     if isinstance(extended, Undetermined):
@@ -142,6 +142,12 @@ def _own_state(policy: Policy, purpose: Purpose, facts: Mapping[str, Fact], toda
     if agreed.withdrawn is None or isinstance(state, NeverApplied):
         return state
     return _at_the_latest(state, extra.after(agreed.withdrawn), "its consent was withdrawn", today)
+
+
+def _what_is_not_known(condition: Condition | None, facts: Mapping[str, Fact]) -> str:
+    """Return the facts of a condition that nobody knows, each with the reason, so that whoever reads it knows where to look."""
+    unknown = {name: fact.why for name in facts_of(condition) if isinstance(fact := facts.get(name), Unknown)}
+    return "".join(f"{',' if number else ':'} {name}: {why}" for number, (name, why) in enumerate(unknown.items()))
 
 
 def _last_day(state: PurposeState | None) -> dt.date | None:

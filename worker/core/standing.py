@@ -57,10 +57,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The holds and requests that touch one record."""
+    """The holds and requests that touch one record.
+
+    others -- of a record that is about several people: the ids of what suspends it for those who did not ask for erasure.
+    """
 
     holds: tuple[Hold, ...] = ()
     requests: tuple[Request, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def erasure(self) -> Request | None:
@@ -84,7 +88,7 @@ class Standing:
         """
         strong = [hold.id for hold in self.holds if hold.kind is not HoldKind.RESTRICTION and hold.released_on is None]
         if self.erasure is not None:
-            return tuple(strong)
+            return tuple(dict.fromkeys((*strong, *self.others)))
         weak = [hold.id for hold in self.holds if hold.kind is HoldKind.RESTRICTION and hold.released_on is None]
         asked = [
             request.id

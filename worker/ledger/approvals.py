@@ -8,7 +8,7 @@ from sqlalchemy import Integer, Select, bindparam, insert, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
-from worker.ledger.connect import Store, columns, put, values
+from worker.ledger.connect import Say, Store, columns, nothing, put, values
 from worker.ledger.rows import Approval, PlanRow, Shape
 
 _SHAPES, _PLANS, _VERSIONS = schema.shapes.c, schema.plans.c, schema.policy_versions.c
@@ -23,7 +23,10 @@ _APPROVED_PLAN = select(_PLANS.approved_by, _PLANS.approved_at).where(_PLANS.pla
 
 
 class Approvals(Store):
-    """Approvals. The latest one of a thing is kept here; every one is in the audit trail."""
+    """Approvals. The latest one of a thing is kept here; every one is in the audit trail.
+
+    say -- is called before an approval is kept: nothing may be done by one that the trail doesn't know.
+    """
 
     def policy_seen(self, source: str, digest: str) -> bool:
         """Remember that a policy version exists; True when it is new."""
@@ -31,23 +34,25 @@ class Approvals(Store):
         with self._write() as connection:
             return put(connection, schema.policy_versions, row, replace=False)
 
-    def approve_policy(self, source: str, digest: str, by: str) -> Approval:
+    def approve_policy(self, source: str, digest: str, by: str, say: Say = nothing) -> Approval:
         """Keep a person's yes to one version of a source's policy."""
         at = self._now()
         row = {"source": source, "digest": digest, "seen_at": at, "approved_by": by, "approved_at": at}
         with self._write() as connection:
             put(connection, schema.policy_versions, row, keep=("seen_at",))
+            say()
         return Approval(by, at)
 
     def approved_policy(self, source: str, policy_digest: str) -> Approval | None:
         """Return who approved this version of the source's policy, or None."""
         return self._approval(_APPROVED_POLICY, {"of": source, "known_by": policy_digest})
 
-    def approve_shape(self, source: str, digest: str, listing: Any, by: str) -> None:
+    def approve_shape(self, source: str, digest: str, listing: Any, by: str, say: Say = nothing) -> None:
         """Keep a person's yes to the columns and child tables that a source has now. listing -- a JSON value."""
         row = {"source": source, "digest": digest, "listing": listing, "by": by, "at": self._now()}
         with self._write() as connection:
             connection.execute(insert(schema.shapes), row)
+            say()
 
     def approved_shape(self, source: str) -> Shape | None:
         """Return the shape of the source that was approved last, or None."""
@@ -72,7 +77,7 @@ class Approvals(Store):
         """Return the plans that were made last, newest first."""
         return self._plans(_NEWEST_PLANS, {"most": limit})
 
-    def approve_plan(self, plan_id: str, by: str) -> Approval:
+    def approve_plan(self, plan_id: str, by: str, say: Say = nothing) -> Approval:
         """Keep a person's yes to a plan. Raises ConfigurationError when the ledger doesn't know the plan."""
         table, at = schema.plans, self._now()
         with self._write() as connection:
@@ -81,6 +86,7 @@ class Approvals(Store):
                 raise ConfigurationError(
                     f"The ledger doesn't know the plan {plan_id}: it was made with another ledger. Make a new plan here."
                 )
+            say()
         return Approval(by, at)
 
     def plan_approval(self, plan_id: str) -> Approval | None:

@@ -131,6 +131,14 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.commit()
 
 
+Say = Callable[[], object]
+"""Puts into the audit trail, durably, what is about to be kept; what it raises keeps nothing."""
+
+
+def nothing() -> None:
+    """Say nothing."""
+
+
 class Store:
     """A database and a clock: what every part of the ledger works with."""
 

@@ -236,12 +236,16 @@ RECORD = ":record"
 """Stands for a field where the day is that on which the record itself went, and the token its own."""
 
 
+WHOSE = ":whose"
+"""Stands for a field where records were cut loose from the one that said whom they are about: their own token, then those of that one."""
+
+
 @dataclass(frozen=True, slots=True)
 class HighWater:
-    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects (see also RECORD).
+    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects (see also RECORD, WHOSE).
 
     source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal, with two
-    bits of their own; made and read by `worker.usecases.gathering`.
+    bits of their own; made and read by `worker.usecases.keptdays`.
     """
 
     source: str

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from worker.errors import ConfigurationError
 from worker.ledger import schema
-from worker.ledger.connect import Store, columns, put, values
+from worker.ledger.connect import Say, Store, columns, nothing, put, values
 from worker.ledger.rows import HoldRow, MarkRow, RequestRow
 
 _VERSION = select(schema.standing.c.version)
@@ -20,7 +20,10 @@ _OPEN = _REQUESTS.where(schema.requests.c.closed_at.is_(None))
 
 
 class Standing(Store):
-    """Holds, requests and marks. Every change of one makes `standing_version` grow in the same transaction."""
+    """Holds, requests and marks. Every change of one makes `standing_version` grow in the same transaction.
+
+    say -- is called when nothing can refuse the change any more, before it is kept. What lets a record go has to be in the trail first.
+    """
 
     def standing_version(self) -> int:
         """Return a number that grows with every change: while it is the same, what was read before still holds."""
@@ -39,7 +42,7 @@ class Standing(Store):
             connection.execute(insert(schema.holds).values(values(hold)))
             _grow(connection)
 
-    def release_hold(self, hold_id: str, by: str) -> None:
+    def release_hold(self, hold_id: str, by: str, say: Say = nothing) -> None:
         """End a hold. Raises ConfigurationError when there is none with this id that is in force."""
         table = schema.holds
         with self._write() as connection:
@@ -51,19 +54,21 @@ class Standing(Store):
             if connection.execute(released).rowcount == 0:
                 raise ConfigurationError(f"No hold {hold_id} is in force. `retention hold list` shows those that are.")
             _grow(connection)
+            say()
 
     def holds(self, *, active: bool = True) -> list[HoldRow]:
         """Return the holds in the order they were placed; active leaves out those that were released."""
         with self._read() as connection:
             return _holds(connection, active=active)
 
-    def add_request(self, request: RequestRow) -> None:
+    def add_request(self, request: RequestRow, say: Say = nothing) -> None:
         """Keep what a subject asked for."""
         with self._write() as connection:
             connection.execute(insert(schema.requests).values(values(request)))
             _grow(connection)
+            say()
 
-    def uphold_request(self, request_id: str, by: str) -> None:
+    def uphold_request(self, request_id: str, by: str, say: Say = nothing) -> None:
         """Decide an objection for the subject. Raises ConfigurationError when no open one with this id waits for a decision."""
         table = schema.requests
         undecided = (table.c.kind == "object", table.c.marketing.is_(False), table.c.closed_at.is_(None), table.c.upheld_at.is_(None))
@@ -75,8 +80,9 @@ class Standing(Store):
                     "until they are upheld or closed, those to direct marketing need no decision."
                 )
             _grow(connection)
+            say()
 
-    def close_request(self, request_id: str, outcome: str, by: str) -> None:
+    def close_request(self, request_id: str, outcome: str, by: str, say: Say = nothing) -> None:
         """End a request. Raises ConfigurationError when there is no open one with this id."""
         table = schema.requests
         with self._write() as connection:
@@ -88,6 +94,7 @@ class Standing(Store):
             if connection.execute(closed).rowcount == 0:
                 raise ConfigurationError(f"No request {request_id} is open. `retention request list` shows those that are.")
             _grow(connection)
+            say()
 
     def requests(self, *, active: bool = True) -> list[RequestRow]:
         """Return the requests in the order of their day; active leaves out those that were closed."""

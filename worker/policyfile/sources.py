@@ -409,11 +409,14 @@ def _match(path: Path, column: str, value: Any, complaints: Complaints) -> Match
 
 
 def check_relations(sources: Mapping[str, Source], with_policy: Collection[str], complaints: Complaints) -> None:
-    """Warn about children whose declared way to go leads nowhere."""
+    """Warn about children whose declared way to go leads nowhere, and about parents that don't tell whom their rows are about."""
     for source in sources.values():
         for relation in source.relations:
             path: Path = ("sources", source.name, "children", relation.name)
             other = sources.get(relation.source or "")
+            if relation.same_subject and other is not None and not other.identifiers:
+                what = f"{other.name!r} has no subject fields, and whom its own parent is about is not asked: no hold on a person is found"
+                complaints.warn(("sources", source.name, "parents", relation.name, "same_subject"), what, "Name fields in its `subject`.")
             if relation.disposal is None or (relation.source is not None and other is None):
                 continue
             if other is None:

@@ -201,7 +201,11 @@ class Comparing:
         self._settle(segment, row, closing)
 
     def _without_effect(self, row: BatchRow) -> None:
-        """Compare a batch that the ledger says had none."""
+        """Compare a batch that the ledger says had none: no event counts any, and its intents, if there are any, were closed."""
+        segment = self._told.segments.get((row.stream or "", row.first or 0))
+        if segment is not None and segment.batch == row.batch_id and not segment.dropped and row.batch_id not in self._closings:
+            what = f"the ledger says it is {row.state} without effect, and no event says what became of its intents"
+            self._find_in(Difference.NO_CLOSING, row, what, segment.count)
         for closing in self._closings.get(row.batch_id, ()):
             if closing.count:
                 what = f"the ledger says it is {row.state} without effect, its closing event counts {closing.count}"

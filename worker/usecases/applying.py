@@ -21,6 +21,7 @@ from worker.usecases.draining import Drain, Progress, let_dead_leases_run_out
 from worker.usecases.lanes import apart
 from worker.usecases.machine import Machine
 from worker.usecases.pacing import Pacer
+from worker.usecases.restored import stop_when_restored
 from worker.usecases.starting import Wanted, begin, room
 from worker.usecases.stopping import refuse_stopped
 
@@ -39,6 +40,7 @@ def apply_plan(machine: Machine, plan: PlanFile, *, at_most: int | None = None, 
     next call. One source that fails does not stop the others. What stops a run before its end stands in `pacing`.
     """
     require_approved(machine, plan)
+    stop_when_restored(machine)
     return carry_out(machine, plan, kind="apply", at_most=at_most, progress=progress)
 
 

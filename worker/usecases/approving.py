@@ -11,7 +11,7 @@ from worker.audit.events import Action
 from worker.errors import Refused
 from worker.planfile import PlanFile
 from worker.ports import Shape
-from worker.usecases.machine import Machine
+from worker.usecases.machine import Machine, saying
 from worker.usecases.planning import shape_digest
 
 
@@ -70,22 +70,16 @@ def approve(machine: Machine, path: Path, by: str) -> PlanFile:
             if machine.ledger.approved_policy(source, header.policies[source]) is None:
                 approve_policy(machine, source, by)
             _approve_shape(machine, source, shape, by)
-    machine.trail.emit(
-        Action.PLAN_APPROVED,
-        {"event.outcome": "success", "retention.plan": header.plan_id, "retention.by": by, "retention.mac": plan.mac},
-        sync=True,
-    )
-    machine.ledger.approve_plan(header.plan_id, by)
+    about = {"event.outcome": "success", "retention.plan": header.plan_id, "retention.by": by, "retention.mac": plan.mac}
+    machine.ledger.approve_plan(header.plan_id, by, saying(machine, Action.PLAN_APPROVED, about))
     return plan
 
 
 def approve_policy(machine: Machine, source: str, by: str) -> str:
     """Approve the present version of a source's policy and return its digest."""
     digest = machine.policy(source).digest
-    machine.ledger.approve_policy(source, digest, by)
-    machine.trail.emit(
-        Action.POLICY_APPROVED, {"rule.id": source, "rule.version": digest, "retention.source": source, "retention.by": by}, sync=True
-    )
+    about = {"rule.id": source, "rule.version": digest, "retention.source": source, "retention.by": by}
+    machine.ledger.approve_policy(source, digest, by, saying(machine, Action.POLICY_APPROVED, about))
     return digest
 
 
@@ -100,8 +94,9 @@ def _approve_shape(machine: Machine, source: str, shape: Shape, by: str) -> None
     known = machine.ledger.approved_shape(source)
     if known is not None and known.digest == digest:
         return
-    machine.ledger.approve_shape(source, digest, {"columns": sorted(shape.columns), "referring": sorted(shape.referring)}, by)
-    machine.trail.emit(Action.SOURCE_APPROVED, {"retention.source": source, "retention.shape": digest, "retention.by": by}, sync=True)
+    listing = {"columns": sorted(shape.columns), "referring": sorted(shape.referring)}
+    about = {"retention.source": source, "retention.shape": digest, "retention.by": by}
+    machine.ledger.approve_shape(source, digest, listing, by, saying(machine, Action.SOURCE_APPROVED, about))
 
 
 def _shape_now(machine: Machine, source: str) -> Shape:

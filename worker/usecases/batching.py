@@ -199,7 +199,7 @@ class BatchWorker:
                 if work.acting:
                     segment = trail.write([*work.children, *self._intents.records(attempt, work.acting, sorter.identifiers)])
                     faults.reached(AFTER_FSYNC)
-                    kept = remembered(self._machine, sorter.judge, work.acting, work.leaving)
+                    kept = remembered(self._machine, sorter.judge, work.acting, work.leaving, work.loosened)
                     ledger.intend_with(
                         Intent(
                             attempt,

@@ -29,20 +29,13 @@ from worker.core.sources import Field, Member, SharedFact, Source
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ledger.rows import RECORD, HighWater
 from worker.ports import Key
+from worker.usecases.keptdays import packed, unpacked
 from worker.usecases.machine import Machine
 from worker.usecases.matching import identifier_tokens, record_token
 from worker.usecases.subjects import SubjectIndex
 
-_DAY_BYTES = 4
-_ENTRY = REFERENCE_BYTES + _DAY_BYTES
-
 Positioned = Sequence[tuple[int, Member]]
 """Members of a fact with their positions among all of them."""
-_SAME_RECORD = 1 << 31
-"""Set in an entry's day: its token belongs to the same record as the entry before."""
-_DID_NOT_COUNT = 1 << 30
-"""Set in an entry's day: its record said nothing, and only joined what carries one of its tokens."""
-
 
 _ANYBODY = Unknown("an identifier of the record can't be read")
 """One object, by which the decider finds its decision again."""
@@ -283,27 +276,3 @@ def departure(source: str, secret: Secret, today: dt.date, keys: Iterable[Key]) 
     """Return what has to be kept of records that are deleted today and of which people or runs may have said something: that they went."""
     went = Seen(1, day=today.toordinal())
     return HighWater(source, RECORD, packed({(record_token(secret, source, key),): went for key in keys}))
-
-
-def packed(days: Mapping[tuple[bytes, ...], Seen]) -> bytes:
-    """Return what records said by their tokens as one blob: for every token its 16 bytes and 4 of the day's ordinal, big-endian."""
-    return b"".join(
-        token + (what.day | (0 if what.there else _DID_NOT_COUNT) | (_SAME_RECORD if number else 0)).to_bytes(_DAY_BYTES, "big")
-        for tokens, what in days.items()
-        for number, token in enumerate(tokens)
-    )
-
-
-def unpacked(blob: bytes) -> Iterator[tuple[list[bytes], Seen]]:
-    """Yield (tokens, what the record said) for every record of a blob that `packed` made."""
-    tokens: list[bytes] = []
-    what = NOTHING
-    for start in range(0, len(blob), _ENTRY):
-        token, number = blob[start : start + REFERENCE_BYTES], int.from_bytes(blob[start + REFERENCE_BYTES : start + _ENTRY], "big")
-        if not number & _SAME_RECORD and tokens:
-            yield tokens, what
-            tokens = []
-        tokens.append(token)
-        what = NOTHING if number & _DID_NOT_COUNT else Seen(1, number & ~_SAME_RECORD)
-    if tokens:
-        yield tokens, what

@@ -29,7 +29,7 @@ from worker.errors import ConfigurationError
 from worker.ports import Key, Row
 from worker.usecases.gathering import Gathered
 from worker.usecases.machine import Machine
-from worker.usecases.matching import StandingIndex, load_standing, merged
+from worker.usecases.matching import StandingIndex, load_standing, of_several
 from worker.usecases.outside import Outside
 
 _FOR_OTHERS = "an identifier can't be read, by which it counts for somebody in other sources"
@@ -229,7 +229,7 @@ class Judge:
             identifiers = {name: row[self._positions[name]] for name in self.standing.columns if name in self._positions}
             standing = self.standing.touching(self.policy.source.name, key, identifiers)
         if key in self._through:
-            standing = merged([standing, *self._through[key]])
+            standing = of_several(standing, self._through[key])
         return Verdict(key, row, self._decider.judge(row, standing, blocking), standing)
 
     # --- Parents --------------------------------------------------------------------------------------------------------------------
@@ -269,9 +269,10 @@ class Judge:
                     blocking.setdefault(key, {})[name] = None
         for relation in self._children:
             child_source = self._machine.policy(relation.source or "").source
-            alone = all(each.disposal is None for each in child_source.relations)
+            alone = all(each.disposal is None for each in child_source.relations) and not self._is_about_others(relation)
             for parent, verdict in self.children(relation, standings, related):
-                # Rows with children of their own are deleted by their own batches; their parent follows in the next run.
+                # Rows with children of their own, or about others of whom something stands, are deleted by their own batches, which look
+                # at all of that; their parent follows in the next run.
                 if not (alone and deletes(verdict.outcome)):
                     blocking.setdefault(parent, {})[relation.name] = None
         for key, names in blocking.items():
@@ -288,9 +289,19 @@ class Judge:
             return []
         judge = self.child_judge(relation)
         found = related((relation.name,), list(parents), judge.columns)
-        same = any(each.same_subject and each.source == self.policy.source.name for each in judge.policy.source.relations)
+        same = any(each.same_subject and self._leads_back(each, relation) for each in judge.policy.source.relations)
         verdicts = judge._along_with(found, parents if same else dict.fromkeys(parents, NOTHING))  # noqa: SLF001 - another judge
         return [(parent, verdict) for (parent, _), verdict in zip(found, verdicts, strict=True)]
+
+    def _leads_back(self, parent: Relation, relation: Relation) -> bool:
+        """Whether a parent of a relation's rows is the same one seen from there; another parent may be somebody else."""
+        pairs = set(zip(relation.own, relation.theirs, strict=True))
+        return parent.source == self.policy.source.name and {*zip(parent.theirs, parent.own, strict=True)} == pairs
+
+    def _is_about_others(self, relation: Relation) -> bool:
+        """Whether a relation's rows are about other persons too, through other parents, and something stands for anybody there."""
+        parents = self.child_judge(relation)._parents  # noqa: SLF001 - another judge
+        return any(index.of_persons and not self._leads_back(each, relation) for each, index in parents)
 
     def child_judge(self, relation: Relation) -> Judge:
         """Return the judge of a relation's own source."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from worker.audit.events import Action
+from worker.audit.render import JsonValue
 from worker.audit.trail import AuditTrail
 from worker.clock import Now, local_day, monotonic, sleep
 from worker.core.compiled import Memories
@@ -94,6 +96,15 @@ class Machine:
         }
         organisation, fields = self.schedule.organisation.name, policy.source.fields
         return {each.name: treater(each, organisation, keys, fields=fields) for each in policy.treatable}
+
+
+def saying(machine: Machine, action: Action, about: Mapping[str, JsonValue]) -> Callable[[], object]:
+    """Return what says something in the trail, durably; the trail is opened now, so that nothing of the ledger is held while that is done.
+
+    The ledger calls it before it keeps what lets records go: an approval, the end of a hold, a request.
+    """
+    trail = machine.trail
+    return lambda: trail.emit(action, about, sync=True)
 
 
 def _nobody(_run_id: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
@@ -27,7 +27,8 @@ from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
 from worker.core.sources import Comparison, Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import MARKER, is_pseudonym
-from worker.ledger.rows import HoldRow, RequestRow
+from worker.ledger.rows import WHOSE, HoldRow, RequestRow
+from worker.usecases.keptdays import unpacked
 from worker.usecases.machine import Machine
 
 _MARK = len(MARKER)
@@ -251,6 +252,8 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
     if through_aliases:
         for record, standings in _through_aliases(machine, source, through_aliases).items():
             by_record[record].extend(standings)
+        for record, standings in _cut_loose(machine, source, through_aliases):
+            by_record[record].extend(standings)
     return StandingIndex(
         version,
         merged(everywhere),
@@ -299,12 +302,42 @@ def _through_aliases(machine: Machine, source: Source, by_token: Mapping[bytes, 
     return found
 
 
+def _cut_loose(machine: Machine, source: Source, by_token: Mapping[bytes, list[Standing]]) -> Iterator[tuple[bytes, list[Standing]]]:
+    """Yield what stands for records by the person of a record that went, and that they hung on: (record token, standings)."""
+    parents = {each.source for each in source.relations if each.same_subject and each.source is not None}
+    if not parents:
+        return
+    known = dict(by_token)
+    for name in parents:
+        if name in machine.schedule.sources:
+            for record, standings in _through_aliases(machine, machine.schedule.sources[name], by_token).items():
+                known[record] = [*known.get(record, []), *standings]
+    for blob in machine.ledger.high_water(source.name, WHOSE):
+        for (record, *others), _ in unpacked(blob):
+            found = [standing for each in others for standing in known.get(each, ())]
+            if found:
+                yield record, found
+
+
 def merged(standings: Sequence[Standing]) -> Standing:
     """Return several standings as one."""
     return Standing(
         tuple(hold for standing in standings for hold in standing.holds),
         tuple(request for standing in standings for request in standing.requests),
+        tuple(each for standing in standings for each in standing.others),
     )
+
+
+def of_several(own: Standing, persons: Sequence[Standing]) -> Standing:
+    """Return what stands for a record by its own identifiers and through its parents, who are different people where there are several.
+
+    Then nobody's request for erasure lifts what another one asked to be restricted.
+    """
+    together = merged([own, *persons])
+    if len(persons) == 1:
+        return together
+    kept = dict.fromkeys(each for person in persons if person.erasure is None for each in person.suspending)
+    return replace(together, others=(*together.others, *kept))
 
 
 def _hold(row: HoldRow, machine: Machine) -> Hold:

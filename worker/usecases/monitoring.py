@@ -71,7 +71,8 @@ class SourceStatus:
 class Status:
     """How things stand at an instant.
 
-    findings -- how many are open, and of those `new`, which nobody accepted; stops -- what a person stopped.
+    findings -- how many are open, and of those `new`, which nobody accepted; stops -- what is stopped, and by whom; stranded -- by source,
+    batches that nobody closed and that no run will, because no policy is about the source any more.
     """
 
     at: dt.datetime
@@ -80,6 +81,7 @@ class Status:
     new: int
     heartbeats: Sequence[Heartbeat] = ()
     stops: Sequence[str] = ()
+    stranded: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -87,7 +89,7 @@ class Status:
 
         5 when a run is missing, not whole or stopped by hand, or a batch was left open; 4 when something is overdue or found; else 0.
         """
-        if self.stops or any(each.missed or each.stuck or not each.whole for each in self.sources):
+        if self.stops or self.stranded or any(each.missed or each.stuck or not each.whole for each in self.sources):
             return PARTIAL
         return NEW_FINDINGS if self.new or any(each.overdue for each in self.sources) else DONE
 
@@ -134,7 +136,8 @@ def status(machine: Machine, within: Period | None = None, stuck_after: dt.timed
         )
     stopped = (in_force(machine, policy.source.name) for policy in machine.policies())
     stops = tuple(dict.fromkeys(each.what for each in stopped if each is not None))
-    return Status(at, sources, len(found), len(fresh), heartbeats(machine), stops)
+    stranded = {name: count for name, count in sorted(stuck.items()) if machine.schedule.policy(name) is None}
+    return Status(at, sources, len(found), len(fresh), heartbeats(machine), stops, stranded)
 
 
 def tell(found: Status) -> None:

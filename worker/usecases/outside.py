@@ -18,7 +18,7 @@ from worker.core.observations import FirstSeen
 from worker.core.sources import REVIEW_MARK
 from worker.policyfile import state_name
 from worker.ports import Key
-from worker.usecases.gathering import unpacked
+from worker.usecases.keptdays import unpacked
 from worker.usecases.machine import Machine
 from worker.usecases.matching import record_token
 

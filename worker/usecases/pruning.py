@@ -178,7 +178,7 @@ class _Needs:
         if any(event.get(name) in ids for name, ids in self._ids.items()):
             return True
         if event.get("event.action") == Action.POLICY_APPROVED:
-            # The last approval of a policy in force; an event is never written before the ledger knows.
+            # The last approval of a policy in force; the ledger's instant of it is taken before the event is written.
             return bool(event.get(TIMESTAMP, "") >= self._approved.get(event.get("rule.version", ""), _NEVER))
         name, ids = self._standing.get(event.get("event.action", ""), ("", frozenset()))
         return event.get(name) in ids or event.get("retention.until", "") >= self._today

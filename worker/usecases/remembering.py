@@ -1,22 +1,26 @@
 """What the ledger keeps of records that a batch disposes of, in the transaction of its intent: keyed tokens and days, never a value.
 
 Aliases let later holds and requests find a person whose identifiers were treated. High-water marks are the days that facts over several
-sources go on to count, and that a record went, so that nobody who gets its key anew inherits what was said of it. Tombstones recognise a
-record that comes back, and the suppression list a person.
+sources go on to count, and that a record went, so that nobody who gets its key anew inherits what was said of it. Rows that are cut loose
+are kept with whom they were about. Tombstones recognise a record that comes back, and the suppression list a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from worker.ledger.rows import HighWater, Suppressed, Tombstones
+from worker.core.shared import NOTHING, Seen
+from worker.core.sources import Relation
+from worker.ledger.rows import WHOSE, HighWater, Suppressed, Tombstones
 from worker.planfile import Reason
+from worker.ports import Key
 from worker.usecases.gathering import departure, high_water
 from worker.usecases.judging import Judge, Verdict
+from worker.usecases.keptdays import packed
 from worker.usecases.machine import Machine
-from worker.usecases.matching import case_tokens, record_tokens, tokens_of_identifiers
+from worker.usecases.matching import case_tokens, identifier_tokens, record_token, record_tokens, tokens_of_identifiers
 from worker.usecases.reporting import DELETE
 from worker.usecases.suppressing import suppressed
 from worker.usecases.tombstones import buried
@@ -25,17 +29,19 @@ Acting = Sequence[tuple[Verdict, str, Reason]]
 """The records that a batch acts on, each with its reference and the reason."""
 Leaving = Sequence[tuple[Judge, Sequence[Verdict]]]
 """Rows that go along with them and have a policy of their own, with the judge of that."""
+Loosened = Sequence[tuple[Relation, Sequence[tuple[Key, Key]]]]
+"""Rows that stay when their records go: (record's key, own key), by relation."""
 
 
 def remembered(
-    machine: Machine, judge: Judge, acting: Acting, leaving: Leaving
+    machine: Machine, judge: Judge, acting: Acting, leaving: Leaving, loosened: Loosened
 ) -> tuple[bytes, tuple[HighWater, ...], tuple[Tombstones, ...], tuple[Suppressed, ...]]:
     """Return (aliases, high-water marks, tombstones, what is suppressed) of a batch."""
     deleted = [(judge, [verdict for verdict, _, reason in acting if reason.action == DELETE]), *leaving]
     days = _days([(judge, [verdict for verdict, _, _ in acting]), *leaving], going=False)
     # A record that is treated stays, so nobody may ever take it for one that went.
     went = _days(deleted, going=True)
-    kept = (*days, *went, *_gone(machine, deleted))
+    kept = (*days, *went, *_gone(machine, deleted), *_whose(machine, judge, acting, loosened))
     return _aliases(judge, acting), kept, _tombstones(machine, deleted), _suppressed(machine, deleted)
 
 
@@ -88,6 +94,29 @@ def _gone(machine: Machine, deleted: Leaving) -> list[HighWater]:
             before = gone.get(source)
             gone[source] = more if before is None else replace(before, blob=before.blob + more.blob)
     return [*gone.values()]
+
+
+def _whose(machine: Machine, judge: Judge, acting: Acting, loosened: Loosened) -> Iterator[HighWater]:
+    """Yield whom rows are about that are cut loose from the records that said so: their own tokens with those of the record's identifiers.
+
+    Also with the token of the record itself, to which aliases lead where its identifiers were treated before.
+    """
+    secret, policy = judge.standing.secret, judge.policy
+    rows = {verdict.key: verdict.row for verdict, _, _ in acting}
+    for relation, pairs in loosened:
+        theirs = machine.schedule.sources.get(relation.source or "")
+        if theirs is None or not any(each.same_subject and each.source == policy.source.name for each in theirs.relations):
+            continue
+        found: dict[tuple[bytes, ...], Seen] = {}
+        for parent, own in pairs:
+            tokens = [
+                token
+                for name, comparison in policy.source.compared
+                for token in identifier_tokens(secret, comparison, judge.value(rows[parent], name))
+            ]
+            found[record_token(secret, theirs.name, own), record_token(secret, policy.source.name, parent), *tokens] = NOTHING
+        if found:
+            yield HighWater(theirs.name, WHOSE, packed(found))
 
 
 def _tombstones(machine: Machine, deleted: Leaving) -> tuple[Tombstones, ...]:

@@ -16,8 +16,9 @@ from worker.core.decide import Decision, Due, Held, Outcome, choose, deadline
 from worker.core.facts import Fact, Known
 from worker.core.model import DispositionKind, Policy, Step
 from worker.core.periods import NEVER, Period
-from worker.core.purposes import Running
+from worker.core.purposes import Running, asks_for_an_end
 from worker.core.sources import ANSWERED, REVIEW_MARK
+from worker.core.standing import Standing
 from worker.errors import ConfigurationError, Retriable, SourceFailed
 from worker.ports import Key
 from worker.usecases.gathering import gather
@@ -111,7 +112,8 @@ def keep(
     """Answer the review of a record: nobody has to look at it through a local day, and it is due for review again after. Returns that day.
 
     until, period -- the day, or how long from today; without either as long as the policy lets an answer last. A later answer replaces an
-    earlier one. Raises ConfigurationError when the record is not there or not to be reviewed, or the day is none that can be chosen.
+    earlier one. Raises ConfigurationError when the record is not there or not to be reviewed, when a request of its subject is
+    stronger than any answer, or the day is none that can be chosen.
     """
     policy = machine.policy(source)
     today = machine.today()
@@ -128,6 +130,11 @@ def keep(
     reviewed = step is not None and (_is_review(outcome) or isinstance(facts.get(ANSWERED), Known))
     if not (reviewed or _waits(decision)):
         raise ConfigurationError(f"That record of {source} is not due for review: it is {word(policy, decision)}.")
+    asked = verdict.standing.requests if policy.source.controller else ()
+    stronger = [each.id for each in asked if asks_for_an_end(policy, facts, Standing(requests=(each,)), today)]
+    if stronger:
+        what = f"An answer about that record would not count: the subject asked for an end ({', '.join(stronger)})."
+        raise ConfigurationError(f"{what} Close that first, or let the record go.")
     last = _last_day(today, step, until, period)
     with machine.ledger.standing_exclusive():
         token = record_token(machine.keyring.match().secret, source, verdict.key).hex()

@@ -20,6 +20,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.planning import MadePlan, make_plan
 from worker.usecases.pruning import Pruned, prune_by_night
 from worker.usecases.reconciling import reconcile
+from worker.usecases.restored import stop_when_restored
 from worker.usecases.stopping import stop_brakes
 
 
@@ -86,6 +87,7 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
     that a crash left open is not planned, and named in the plan's `failed`.
     """
     names = tuple(each.source.name for each in machine.policies(sources))
+    stop_when_restored(machine)
     tripped = stop_brakes(machine, names)
     if tripped:
         say(machine, tripped)

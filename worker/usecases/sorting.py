@@ -51,8 +51,8 @@ class Work:
     """What is to be done in one batch: the records by what happens to them, the lines of the audit trail, the rows that go along.
 
     named -- what the rows along a path are called as a source; excluded -- the references of what was not done after all; stayed -- tokens
-    of records among them that were to be deleted; begun -- the rows along whose deletion takes several steps, at the end those that came
-    half way.
+    of records among them that were to be deleted; loosened -- (record's key, own key) of the rows that are cut loose, by relation; begun --
+    the rows along whose deletion takes several steps, at the end those that came half way.
     """
 
     acting: list[tuple[Verdict, str, Reason]] = field(default_factory=list)
@@ -62,6 +62,7 @@ class Work:
     along_counts: Counter[str] = field(default_factory=Counter)
     children: list[bytes] = field(default_factory=list)
     leaving: list[tuple[Judge, list[Verdict]]] = field(default_factory=list)
+    loosened: list[tuple[Relation, list[tuple[Key, Key]]]] = field(default_factory=list)
     named: dict[tuple[str, ...], str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
     stayed: list[bytes] = field(default_factory=list)
@@ -173,6 +174,8 @@ class Sorter:
                 self._take_relation(work, batch, attempt, child, (*path, child.name), parents)
         name = relation.source or f"{self._policy.source.name}.{'.'.join(path)}"
         work.named[path] = name
+        if detach:
+            work.loosened.append((relation, rows))
         work.along.append(Along(path, keys, detach=detach))
         if work.begun is not None and not detach:
             work.begun += [Begun(parent, path, key) for parent, key in rows]

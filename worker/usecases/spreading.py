@@ -22,6 +22,7 @@ from worker.usecases.closing import close, fail
 from worker.usecases.draining import Drain, let_dead_leases_run_out
 from worker.usecases.machine import Machine
 from worker.usecases.pacing import Stop
+from worker.usecases.restored import stop_when_restored
 from worker.usecases.running import plan_under_brakes
 from worker.usecases.starting import Wanted, begin
 from worker.usecases.stopping import in_force, refuse_stopped
@@ -38,6 +39,8 @@ def hand_over(machine: Machine, plan: PlanFile, *, kind: RunKind = "apply", at_m
 
     resolved -- see `Wanted`. Raises Busy when another run has one of its sources.
     """
+    if kind == "apply":
+        stop_when_restored(machine)
     refuse_stopped(machine, tuple(plan.header.policies), plan=plan.header.plan_id)
     wanted = Wanted(new_run_id(), plan, kind, at_most, spread=True, resolved=resolved)
     with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id):

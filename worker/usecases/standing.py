@@ -20,7 +20,7 @@ from worker.errors import ConfigurationError, Retriable, Skippable, SourceFailed
 from worker.ledger.rows import HoldKind, HoldRow, HoldScope, RequestKind, RequestRow
 from worker.ports import Key
 from worker.usecases.intents import HOLD
-from worker.usecases.machine import Machine
+from worker.usecases.machine import Machine, saying
 from worker.usecases.matching import CASE_FIELD, record_token
 from worker.usecases.recordkeys import possible_keys, stored_key
 
@@ -192,9 +192,9 @@ def add_hold(
 
 def release_hold(machine: Machine, hold_id: str) -> None:
     """Release a hold; due days are the original ones again."""
+    about = {"retention.hold": hold_id, "retention.by": machine.operator}
     with machine.ledger.standing_exclusive():
-        machine.ledger.release_hold(hold_id, machine.operator)
-        machine.trail.emit(Action.HOLD_RELEASED, {"retention.hold": hold_id, "retention.by": machine.operator}, sync=True)
+        machine.ledger.release_hold(hold_id, machine.operator, saying(machine, Action.HOLD_RELEASED, about))
 
 
 def add_request(
@@ -225,21 +225,17 @@ def add_request(
         ANSWER_WITHIN.after(received),
         machine.operator,
     )
+    about: dict[str, JsonValue] = {
+        "retention.request": row.request_id,
+        "retention.request_kind": kind,
+        "retention.received_on": received.isoformat(),
+        "retention.answer_by": row.answer_by.isoformat(),
+        "retention.verified": verified_by is not None,
+        "retention.by": machine.operator,
+        "retention.subjects": _subjects(machine, identifiers),
+    }
     with machine.ledger.standing_exclusive():
-        machine.ledger.add_request(row)
-        machine.trail.emit(
-            Action.REQUEST_ADDED,
-            {
-                "retention.request": row.request_id,
-                "retention.request_kind": kind,
-                "retention.received_on": received.isoformat(),
-                "retention.answer_by": row.answer_by.isoformat(),
-                "retention.verified": verified_by is not None,
-                "retention.by": machine.operator,
-                "retention.subjects": _subjects(machine, identifiers),
-            },
-            sync=True,
-        )
+        machine.ledger.add_request(row, saying(machine, Action.REQUEST_ADDED, about))
     return row
 
 
@@ -251,15 +247,15 @@ def uphold_request(machine: Machine, request_id: str, by: str) -> None:
     if not by.strip():
         raise ConfigurationError("Say who decided: --by NAME.")
     with machine.ledger.standing_exclusive():
-        machine.ledger.uphold_request(request_id, by)
-        machine.trail.emit(Action.REQUEST_UPHELD, {"retention.request": request_id, "retention.by": by}, sync=True)
+        about = {"retention.request": request_id, "retention.by": by}
+        machine.ledger.uphold_request(request_id, by, saying(machine, Action.REQUEST_UPHELD, about))
 
 
 def close_request(machine: Machine, request_id: str, outcome: str) -> None:
     """Close a request with what came of it."""
     with machine.ledger.standing_exclusive():
-        machine.ledger.close_request(request_id, outcome, machine.operator)
-        machine.trail.emit(Action.REQUEST_CLOSED, {"retention.request": request_id, "retention.by": machine.operator}, sync=True)
+        about = {"retention.request": request_id, "retention.by": machine.operator}
+        machine.ledger.close_request(request_id, outcome, machine.operator, saying(machine, Action.REQUEST_CLOSED, about))
 
 
 def _referrer(machine: Machine, source: str) -> Referrer:

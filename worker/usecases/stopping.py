@@ -25,11 +25,15 @@ def stop(machine: Machine, sources: Sequence[str] = (), why: str = "") -> list[S
     """Stop these sources, or every one: in force when this returns, for batches that begin later. ConfigurationError for an unknown one."""
     names = _names(machine, sources)
     reason = why or "no reason was given"
-    kept = [machine.ledger.put_stop(name, reason, machine.operator) for name in names]
-    for row in kept:
-        about = {"event.reason": row.why, "retention.source": row.source, "retention.by": row.by}
-        machine.trail.emit(Action.STOP_REQUESTED, about, sync=True)
-    return kept
+    return [put_stop(machine, name, reason, machine.operator) for name in names]
+
+
+def put_stop(machine: Machine, source: str, why: str, by: str) -> StopRow:
+    """Stop a source, or every one (`ALL`), and say so. by -- who wants it, a person or the worker."""
+    row = machine.ledger.put_stop(source, why, by)
+    about = {"event.reason": row.why, "retention.source": row.source, "retention.by": row.by}
+    machine.trail.emit(Action.STOP_REQUESTED, about, sync=True)
+    return row
 
 
 def resume(machine: Machine, sources: Sequence[str] = ()) -> list[StopRow]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from collections import Counter
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-from worker.cli.overview import open_finding_table, run_table, status_table
-from worker.ledger.rows import AcceptedFinding, FindingRow, OpenFinding, RunRow
+from worker.cli.overview import forecast_tables, hold_table, open_finding_table, run_table, status_table
+from worker.ledger.rows import AcceptedFinding, FindingRow, HoldRow, OpenFinding, RunRow
+from worker.usecases.forecasting import Forecast, PolicyForecast
 from worker.usecases.monitoring import SourceStatus
+from worker.usecases.reporting import DUE
 
 AT = dt.datetime(2026, 11, 23, 3, 7, tzinfo=dt.UTC)
 RUN = RunRow(
@@ -63,3 +66,29 @@ def test_a_finding_says_what_and_how_many(width: int) -> None:
     assert "1\u202f234" in next(each for each in shown if each.startswith("98e8098f3815"))
     assert {"system", "refuses"} <= set(" ".join(shown).split())
     assert ("2026-11-23 " in " ".join(shown)) is (width == 160)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_holds_and_requests_can_be_read(width: int) -> None:
+    """Ids and days are typed again, so they are never broken; what no row says, and what can be spared, makes room for them."""
+    hold = HoldRow(
+        "hold-6c922319", "dispute", "subject", None, "token", "m-1", None, None, "Legal affairs", "file 12 of 2026", AT.date(), AT, "tester"
+    )
+    shown = lines(hold_table([hold], width), width)
+    line = next(each for each in shown if each.startswith("hold-6c922319"))
+    assert ("2026-11-23" in line, "subject" in line) == (True, True)
+    assert any("review on" in each for each in shown)
+    assert any("left out" in each and "placed, released" in each for each in shown) is (width == 80)
+
+
+@pytest.mark.parametrize(("width", "tables"), [(80, 8), (112, 3), (160, 2)])
+def test_a_forecast_of_two_years_breaks_no_figure(width: int, tables: int) -> None:
+    """Months without room beside each other stand below each other, each once, between what is due now and what comes later."""
+    months = tuple(dt.date(2026 + at // 12, 1 + at % 12, 1) for at in range(24))
+    counts = Counter({(DUE, at): 1000 + at for at in range(25)})
+    made = Forecast(AT.date(), months, [PolicyForecast("applications", counts.total() + 6789, counts)])
+    found = forecast_tables(made, width)
+    shown = [line for each in found for line in lines(each, width) if line.startswith("applications")]
+    assert tables == len(found) == len(shown)
+    figures = [int(each) for line in shown for each in line.replace("\u202f", "").split()[2:]]
+    assert [counts.total() + 6789, *range(1000, 1025), 6789] == figures

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
+import os
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import click
 import pytest
@@ -64,3 +69,21 @@ def test_progress_is_for_terminals_only() -> None:
         with session.progress("Reading", {"contacts": 3}) as advance:
             advance("contacts", 3)
     assert "" == err.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_of_an_older_locale_gets_its_tables(encoding: str) -> None:
+    """A thin space, a name with an accent and a dash are said as well as the locale can; JSON stays JSON."""
+    script = (
+        "from worker.cli.session import Session\n"
+        "session = Session()\n"
+        "session.show('1\\u202f780 records \\u2026 M\\xfcller \\u738b')\n"
+        "session.data({'name': 'M\\xfcller \\u738b'})\n"
+    )
+    root = str(Path(__file__).parents[3])
+    environ = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": root}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, check=False)
+    first, rest = done.stdout.decode(encoding).split("\n", 1)
+    name = "Müller" if encoding == "latin-1" else "M\\u00fcller"
+    assert (0, f"1 780 records ... {name} \\u738b") == (done.returncode, first), done.stderr
+    assert {"name": "Müller 王"} == json.loads(rest)

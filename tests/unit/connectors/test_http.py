@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import ssl
@@ -9,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -62,7 +64,9 @@ def server() -> Iterator[Server]:
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            # Who has had enough of it hangs up.
+            with suppress(ConnectionError):
+                self.wfile.write(body)
 
         do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the library's names
 
@@ -306,3 +310,28 @@ def test_certificates_are_read_once_and_again_when_they_were_renewed() -> None:
     first = _trusted((("/etc/trusted.pem", 1),))
     assert first is _trusted((("/etc/trusted.pem", 1),))
     assert first is not _trusted((("/etc/trusted.pem", 2),))
+
+
+@pytest.mark.parametrize(("writes", "kind"), [(False, SourceFailed), (True, InDoubt)])
+def test_an_answer_that_unpacks_to_more_than_it_may_is_refused(server: Server, *, writes: bool, kind: type[RetentionError]) -> None:
+    """A small packed answer can't fill the memory: reading fails, and of a change nobody knows what became."""
+    packed = gzip.compress(bytes(65 * 1024 * 1024), compresslevel=1)
+    server.answer = lambda _: (200, {"Content-Encoding": "gzip"}, packed)
+    service = server.service()
+    with pytest.raises(kind, match="more than 64 MiB"):
+        service.write("DELETE", "/1") if writes else service.read("/1")
+
+
+def test_an_answer_that_is_nested_without_end_is_no_json(server: Server) -> None:
+    """It is like any other answer that is none of the service's: no object, and no word."""
+    server.answer = lambda _: (200, {}, b"[" * 100_000)
+    answer = server.service().read("/")
+    assert (None, "HTTP 200") == (answer.object(), answer.in_words("code"))
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\u2013x", f"{SECRET}\n"])
+def test_a_key_that_was_copied_badly_is_a_setting_to_correct(key: str) -> None:
+    """What can't be sent as a header is said at once, and without the key."""
+    with pytest.raises(ConfigurationError, match="Set it anew") as caught:
+        Service("people", "https://service.example", headers={"api-key": key})
+    assert SECRET not in "".join(traceback.format_exception(caught.value))

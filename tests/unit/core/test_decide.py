@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.strategies import (
     AMSTERDAM,
     plain_policy,
 )
-from worker.core.conditions import Compare, Op
+from worker.core.conditions import Compare, Every, Op
 from worker.core.decide import Decision, Due, Held, Kept, Outcome, Partly, Undecided, Waiting, deadline, decide
 from worker.core.facts import Empty, Fact, FieldType, Known, NotApplicable, NotYet, Reading, Unknown
 from worker.core.model import Combine, Disposition, DispositionKind, LegalBasis, Policy, Purpose, StartEvent, Step
@@ -191,6 +192,13 @@ class TestDisposition:
         never = Disposition((PURGE,), Compare("invoiced_on", Op.EXISTS, (True,)))
         decision = decide(self.OLD, self.policy(never, Disposition((COVER,)), Disposition((PURGE,))), NOTHING, TODAY)
         assert Due(DispositionKind.PSEUDONYMISE, BOTH, dt.date(2022, 1, 1)) == decision.outcome
+
+    def test_an_unknown_condition_of_a_purpose_names_what_nobody_knows(self) -> None:
+        """Whoever reads the finding knows which fact to look at, and why it is unknown; what is known is not named."""
+        asks = Every((Compare("invoiced_on", Op.EXISTS, (True,)), Compare("spoken_on", Op.EXISTS, (True,))))
+        policy = Policy(SOURCE, (replace(CONTACT, when=asks),), (Disposition((PURGE,)),))
+        decision = decide(self.OLD | {"invoiced_on": Unknown("not a date")}, policy, NOTHING, TODAY)
+        assert (Undetermined("its condition is unknown: invoiced_on: not a date"),) == decision.purposes
 
     def test_unknown_condition_stops_the_reading(self) -> None:
         """Nobody knows which disposition is meant, so the record stays."""

@@ -97,6 +97,21 @@ class TestTimestamps:
         """Half past ten in the evening UTC is the next day in an Amsterdam summer and not in its winter."""
         assert Known(dt.date.fromisoformat(day)) == STAMP.fact(raw, TODAY)
 
+    @pytest.mark.parametrize(
+        ("zone", "stored", "day"),
+        [
+            ("America/Curacao", "UTC", "2026-06-30"),
+            ("Europe/Amsterdam", "UTC", "2026-06-30"),
+            ("Europe/Amsterdam", "Asia/Tokyo", "2026-06-30"),
+            ("Asia/Tokyo", "America/New_York", "2026-06-30"),
+            ("Pacific/Kiritimati", "Pacific/Pago_Pago", "2026-07-01"),
+        ],
+    )
+    def test_a_day_without_a_time(self, zone: str, stored: str, day: str) -> None:
+        """It is not counted as the midnight that belongs to the day before where clocks are behind those of the system."""
+        stamp = Reading(FieldType.TIMESTAMP, Empty.UNKNOWN, ZoneInfo(zone), ZoneInfo(stored))
+        assert Known(dt.date.fromisoformat(day)) == stamp.fact("2026-06-30", TODAY)
+
     def test_naive_needs_a_zone(self) -> None:
         """A time without a zone, declared or its own, is unknown; one with its own needs none."""
         own = reading(FieldType.TIMESTAMP)

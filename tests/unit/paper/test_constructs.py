@@ -77,8 +77,8 @@ UNSAID: Mapping[type, frozenset[str]] = {
     Schedule: frozenset({"facts", "audit_keep"}),
     **dict.fromkeys((Attestation, PeriodicReview, Gap), frozenset({"id"})),
 }
-"""How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, what a step adds the step's, windows
-are the policies', facts over several sources are their sources'."""
+"""How things are done, what only we look at, and what is said elsewhere: a term's bound is its purpose's, what a step adds is the step's,
+windows are the policies', facts over several sources are their sources'."""
 
 SMALL = """version = 1
 [organisation]

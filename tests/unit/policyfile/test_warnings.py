@@ -165,3 +165,38 @@ def test_gaps_are_what_decide_says(policy: Policy) -> None:
         if unmatched is None and choose(policy.dispositions, facts) == "no disposition matches":
             unmatched = _telling(facts, constants)
     assert Gaps(uncovered, unmatched) == gaps(policy)
+
+
+def test_a_parent_that_tells_nobody() -> None:
+    """Lines hang on invoices, which hang on people: a hold on a person is looked for one step up only, so invoices have to name them."""
+    lines = """
+[sources.lines]
+connector = "crm"
+table = "lines"
+key = "id"
+[sources.lines.fields]
+what = { treatment = "clear" }
+made_on = { type = "date" }
+[sources.lines.parents.invoice]
+table = "invoices"
+key = "id"
+match = { id = "invoice_id" }
+source = "invoices"
+same_subject = true
+
+[[policies]]
+source = "lines"
+disposition = "delete"
+[[policies.purposes]]
+id = "line"
+basis = "contract"
+fields = ["what"]
+start = "made_on"
+keep = "P1Y"
+"""
+    told, untold = (
+        check_text(text + lines, "policies.toml").warnings for text in (VALID, VALID.replace('subject = ["billing_name"]\n', ""))
+    )
+    place = "policies.toml: sources.lines.parents.invoice.same_subject"
+    assert [] == [each for each in told if each.where == place]
+    assert ["'invoices' has no subject fields"] == [each.what.split(",")[0] for each in untold if each.where == place]

@@ -6,10 +6,13 @@ import datetime as dt
 
 import pytest
 
-from tests.unit.usecases.conftest import Lab
+from tests.unit.usecases.conftest import POLICIES, Lab
 from worker.core.facts import UNREADABLE
+from worker.core.periods import Period
+from worker.errors import ConfigurationError
 from worker.usecases.planning import make_plan
-from worker.usecases.standing import add_hold, add_request, release_hold, uphold_request
+from worker.usecases.reviewing import keep
+from worker.usecases.standing import add_hold, add_request, close_request, release_hold, uphold_request
 
 NEXT_YEAR = dt.date(2027, 6, 1)
 ASKED = dt.date(2026, 6, 1)
@@ -159,3 +162,60 @@ def test_a_hold_narrowed_to_a_source_that_was_renamed_holds_the_person(lab: Lab)
     with lab.machine() as machine:
         lab.plan_and_apply(machine)
     assert {1} == set(lab.table("files"))
+
+
+LOOSE = POLICIES.replace('on_delete = "keep_parent"\nsource = "invoices"', 'on_delete = "detach"\nsource = "invoices"').replace(
+    POLICIES[POLICIES.index('[[policies.purposes]]\nid = "invoices"') : POLICIES.index("[sources.invoices]")], ""
+)
+"""Invoices that are cut loose when their customer goes, and are kept for the tax."""
+CHAIN = 'disposition = [{ do = "pseudonymise", then = [{ do = "delete", after = "P1Y" }] }]\ncategories'
+TREATED = LOOSE.replace('disposition = "delete"\ncategories', CHAIN)
+
+
+@pytest.mark.parametrize(("policies", "days"), [(LOOSE, (0,)), (TREATED, (0, 400))])
+def test_a_record_that_is_cut_loose_is_still_about_somebody(lab: Lab, policies: str, days: tuple[int, ...]) -> None:
+    """The customer went and nothing in the invoice says whose it was: a hold that comes later still keeps it.
+
+    Once as it stands, and once with an e-mail address that was treated a year before.
+    """
+    lab.policies = policies
+    lab.environ["RETENTION_MAX_SHARE"] = "1"
+    lab.memory.tables["customers"][(3,)]["seen_at"] = lab.memory.tables["customers"][(5,)]["seen_at"] = "2024-06-01 10:00:00"
+    lab.memory.tables["invoices"][(50,)]["issued_on"] = "2024-05-01"
+    start = lab.moment
+    for passed in days:
+        lab.moment = start + dt.timedelta(days=passed)
+        with lab.machine() as machine:
+            lab.plan_and_apply(machine)
+    assert {3, 5}.isdisjoint(lab.table("customers"))
+    assert [None, None] == [lab.table("invoices")[key]["customer"] for key in (30, 50)]
+    lab.moment = dt.datetime(2036, 1, 1, 12, tzinfo=dt.UTC)
+    with lab.machine() as machine:
+        (hold,) = add_hold(
+            machine, kind="legal", scope="subject", owner="d", reason="r", review_on=NEXT_YEAR, identifiers=["invoice@canary.example"]
+        )
+        lab.plan_and_apply(machine)
+        assert {30} == set(lab.table("invoices"))
+        release_hold(machine, hold.hold_id)
+        lab.plan_and_apply(machine)
+        assert set() == set(lab.table("invoices"))
+
+
+REVIEWED = FILES.replace('[{ do = "pseudonymise", then', '[{ do = "review", every = "P1Y", owner = "dora", then').replace(
+    'basis = "legitimate-interests"', 'basis = "consent"\nconsent = "file"'
+)
+
+
+def test_an_answer_that_would_not_count_is_refused(lab: Lab) -> None:
+    """The subject took the consent back: whoever answers the review is told, instead of believing that the file is kept."""
+    with_files(lab, (1, "ann@x.example", None, "", MIDDLE))
+    lab.policies = REVIEWED
+    how = {"by": "bob", "reason": "r", "period": Period(months=1)}
+    with lab.machine() as machine:
+        add_request(machine, kind="withdraw", identifiers=["ann@x.example"], received_on=ASKED, consent="newsletter")
+        assert dt.date(2026, 7, 30) == keep(machine, "files", "1", **how)  # type: ignore[arg-type]
+        mine = add_request(machine, kind="withdraw", identifiers=["ann@x.example"], received_on=ASKED, consent="file")
+        with pytest.raises(ConfigurationError, match=rf"an end \({mine.request_id}\)"):
+            keep(machine, "files", "1", **how)  # type: ignore[arg-type]
+        close_request(machine, mine.request_id, "done")
+        assert dt.date(2026, 7, 30) == keep(machine, "files", "1", **how)  # type: ignore[arg-type]

@@ -234,3 +234,40 @@ def test_a_server_that_is_down_fails_the_source(port: int, scheme: str) -> None:
     with pytest.raises(SourceFailed, match=r"127\.0\.0\.1:1, database crm: the server does not answer") as caught:
         open_source(Source("people", "sql", "people", ("id",), ()), Connection(url))
     assert secret not in "".join(traceback.format_exception(caught.value))
+
+
+def test_rows_with_keys_of_several_kinds_are_taken(opened: Open, path: Path) -> None:
+    """A column of SQLite may hold numbers, texts and bytes: they are taken in the order in which SQLite sorts them."""
+    values = "(1, 'n'), ('abc', 'n'), (2, 'n'), (x'00ff', 'n'), ('Zoë', 'n')"
+    source = opened(f"CREATE TABLE people (id INT PRIMARY KEY, name TEXT); INSERT INTO people VALUES {values};", field("name"))
+    with source.reader() as reader:
+        keys = [row for page in reader.rows(EVERYTHING, ()) for row in page]
+    with source.batch("b", KeyRange(keys[0], keys[-1]), EVERYTHING, (), take=True) as batch:  # type: ignore[arg-type]
+        assert keys == batch.rows
+        batch.write(Changes(delete=keys, whole=True))  # type: ignore[arg-type]
+        batch.commit()
+    assert [] == rows(path, "SELECT * FROM people")
+
+
+def test_children_are_found_as_the_foreign_key_finds_them(opened: Open) -> None:
+    """SQLite's foreign keys compare by the collation of the table referred to: a child that it would cascade to is not overlooked."""
+    source = opened(
+        "CREATE TABLE people (id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE);"
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, person TEXT REFERENCES people (id) ON DELETE CASCADE);"
+        "INSERT INTO people VALUES ('anna'), ('bob'); INSERT INTO notes VALUES (1, 'ANNA');",
+        relations=(Relation("notes", "notes", ("id",), ("person",), ("id",), Disposal.KEEP_PARENT),),
+    )
+    with source.reader() as reader:
+        assert [(("anna",), (1,))] == reader.related(("notes",), [("anna",), ("bob",)], ())
+        assert [[("anna", 1), ("bob", 0)]] == list(reader.rows(EVERYTHING, ("relation:notes",)))
+
+
+def test_a_new_value_never_replaces_another_row(opened: Open, path: Path) -> None:
+    """Where a table says that a value that is there already replaces its row, the treatment is refused: nobody decided about that row."""
+    source = opened(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT UNIQUE ON CONFLICT REPLACE);INSERT INTO people VALUES (1, 'a'), (2, 'b');",
+        field("email"),
+    )
+    with pytest.raises(Skippable), source.batch("b", WHOLE, EVERYTHING, ()) as batch:
+        batch.write(Changes(updates=[Update(("email",), [(1, "b")])]))
+    assert [(1, "a"), (2, "b")] == rows(path, "SELECT * FROM people")

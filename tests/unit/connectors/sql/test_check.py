@@ -157,6 +157,21 @@ def test_a_required_reference_can_not_be_detached(opened: Open) -> None:
     assert "can't be detached" in said(problems)
 
 
+@pytest.mark.parametrize(
+    ("trigger", "fires"),
+    [
+        ("begin_log AFTER DELETE ON people BEGIN UPDATE people SET name = name; END", True),
+        ("t BEFORE /* begin */ DELETE -- of a row\n ON people BEGIN SELECT 1; END", True),
+        ("t AFTER INSERT ON people BEGIN DELETE FROM people WHERE name IS NULL; END", False),
+        ("delete_log AFTER UPDATE OF name ON people BEGIN SELECT 1; END", False),
+    ],
+)
+def test_on_which_event_a_trigger_fires(opened: Open, trigger: str, fires: bool) -> None:
+    """A trigger on deletions is found whatever it is called and whatever is remarked in it; one on other events is not meant."""
+    problems, _ = opened(f"{PEOPLE} CREATE TRIGGER {trigger};").problems(None, {})
+    assert fires == ("fires when a row of people is deleted" in said(problems))
+
+
 def test_triggers_have_to_be_accepted(opened: Open) -> None:
     """A trigger on deletion may copy what is deleted: a person has to have read it."""
     trigger = "CREATE TRIGGER keep AFTER DELETE ON people BEGIN INSERT INTO old VALUES (OLD.name); END;"
