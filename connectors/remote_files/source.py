@@ -15,7 +15,7 @@ from connectors.remote_files.records import Dossier, View
 from connectors.remote_files.removal import Removal
 from connectors.remote_files.storage import Storage
 from worker.core.model import Policy
-from worker.core.select import EVERYTHING, Selection
+from worker.core.select import Selection
 from worker.core.sources import Source
 from worker.errors import Changed, ConfigurationError, Problem, Problems
 from worker.ports import Changes, Key, KeyRange, Level, Load, Resolution, Row, Shape, Undone, Update
@@ -128,9 +128,7 @@ class DossierReader:
             yield page
 
     def count(self, selection: Selection) -> int:
-        """Return how many dossiers the selection holds; to count them all their names are enough."""
-        if selection == EVERYTHING:
-            return sum(map(len, self._view.pages()))
+        """Return how many dossiers the selection holds; a name may be that of nothing (S3), so each is looked into."""
         return sum(1 for _ in selected(self._source, self._view, selection, None))
 
     def get(self, key: Key, columns: Sequence[str]) -> Row | None:
