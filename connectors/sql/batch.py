@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -98,7 +99,10 @@ class SqlBatch:
 
         rows = chosen.assemble(database.run(self._connection, self._on_range("take", build)))
         width = len(self._model.source.key)
-        self.rows = sorted(rows, key=lambda row: [(_rank(part), part) for part in row[:width]])
+        try:
+            self.rows = sorted(rows, key=itemgetter(0) if width == 1 else itemgetter(slice(width)))
+        except TypeError:
+            self.rows = sorted(rows, key=lambda row: [(_rank(part), part) for part in row[:width]])
         self._taken = True
 
     def _lock(self, relations: set[str] | frozenset[str]) -> None:
