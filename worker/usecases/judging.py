@@ -16,6 +16,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from worker.core import select
@@ -174,7 +175,7 @@ class Judge:
     def judge(self, rows: Sequence[Row], related: Related) -> list[Verdict]:
         """Return one verdict per row, in their order. `related` reads rows of a relation from where the rows came from."""
         rows = self._completed(rows)
-        self._through = self._through_parents(rows, related)
+        self._through = self._through_parents(rows, related, self._parents)
         if self._remaining:
             verdicts = self._judge_threads(rows, related)
         elif self.plain and self.standing.empty and not self._through:
@@ -200,9 +201,16 @@ class Judge:
         """Return the raw values of a verdict's row by the names of the columns that were asked for."""
         return dict(zip(self.columns, verdict.row[self._width :], strict=False))
 
-    def _along_with(self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing]) -> list[Verdict]:
-        """Return the verdicts on rows that go with their parents, without looking at their own children or replies."""
+    def _along_with(
+        self, found: Sequence[tuple[Key, Row]], parents: Mapping[Key, Standing], others: Mapping[Key, Sequence[Standing]]
+    ) -> list[Verdict]:
+        """Return the verdicts on rows that go with their parents, without looking at their own children or replies.
+
+        others -- what stands for rows through parents that they don't go along with, by the row's key.
+        """
         self._through = {self.key(row): [parents[parent]] for parent, row in found if parents[parent] is not NOTHING}
+        for key, standings in others.items():
+            self._through.setdefault(key, []).extend(standings)
         return self._readable([self._one(row) for row in self._completed([row for _, row in found])])
 
     def _readable(self, verdicts: list[Verdict]) -> list[Verdict]:
@@ -239,10 +247,12 @@ class Judge:
         """Whether something stands that may concern a record through the person its parent is about."""
         return any(index.of_persons for _, index in self._parents)
 
-    def _through_parents(self, rows: Sequence[Row], related: Related) -> dict[Key, list[Standing]]:
-        """Return what stands for records through parents that are about the same person, by the record's key."""
+    def _through_parents(
+        self, rows: Sequence[Row], related: Related, parents: Sequence[tuple[Relation, StandingIndex]]
+    ) -> dict[Key, list[Standing]]:
+        """Return what stands for records through some of their parents that are about the same person, by the record's key."""
         found: dict[Key, list[Standing]] = {}
-        for relation, index in self._parents:
+        for relation, index in parents:
             if not index.of_persons:
                 continue
             names = index.fields
@@ -252,6 +262,18 @@ class Judge:
                 if standing is not NOTHING:
                     found.setdefault(key, []).append(standing)
         return found
+
+    def _through_others(self, rows: Sequence[Row], known: Callable[[Relation], bool]) -> dict[Key, list[Standing]]:
+        """Return what stands for records through parents that are not known yet, by the record's key.
+
+        Who goes along is read with the record that it goes along with, where these parents can't be seen. So they are read in the source of
+        the records themselves, directly before the write, and not locked.
+        """
+        others = [(each, index) for each, index in self._parents if index.of_persons and not known(each)]
+        if not others or not rows:
+            return {}
+        with self._machine.open_source(self.policy.source).reader() as reader:
+            return self._through_parents(rows, reader.related, others)
 
     # --- Children -----------------------------------------------------------------------------------------------------------------
 
@@ -269,10 +291,9 @@ class Judge:
                     blocking.setdefault(key, {})[name] = None
         for relation in self._children:
             child_source = self._machine.policy(relation.source or "").source
-            alone = all(each.disposal is None for each in child_source.relations) and not self._is_about_others(relation)
+            alone = all(each.disposal is None for each in child_source.relations)
             for parent, verdict in self.children(relation, standings, related):
-                # Rows with children of their own, or about others of whom something stands, are deleted by their own batches, which look
-                # at all of that; their parent follows in the next run.
+                # Rows with children of their own are deleted by their own batches; their parent follows in the next run.
                 if not (alone and deletes(verdict.outcome)):
                     blocking.setdefault(parent, {})[relation.name] = None
         for key, names in blocking.items():
@@ -289,19 +310,15 @@ class Judge:
             return []
         judge = self.child_judge(relation)
         found = related((relation.name,), list(parents), judge.columns)
-        same = any(each.same_subject and self._leads_back(each, relation) for each in judge.policy.source.relations)
-        verdicts = judge._along_with(found, parents if same else dict.fromkeys(parents, NOTHING))  # noqa: SLF001 - another judge
+        same = any(each.same_subject and self._leads_back(relation, each) for each in judge.policy.source.relations)
+        others = judge._through_others([row for _, row in found], partial(self._leads_back, relation))  # noqa: SLF001 - another judge
+        verdicts = judge._along_with(found, parents if same else dict.fromkeys(parents, NOTHING), others)  # noqa: SLF001 - the same
         return [(parent, verdict) for (parent, _), verdict in zip(found, verdicts, strict=True)]
 
-    def _leads_back(self, parent: Relation, relation: Relation) -> bool:
+    def _leads_back(self, relation: Relation, parent: Relation) -> bool:
         """Whether a parent of a relation's rows is the same one seen from there; another parent may be somebody else."""
         pairs = set(zip(relation.own, relation.theirs, strict=True))
         return parent.source == self.policy.source.name and {*zip(parent.theirs, parent.own, strict=True)} == pairs
-
-    def _is_about_others(self, relation: Relation) -> bool:
-        """Whether a relation's rows are about other persons too, through other parents, and something stands for anybody there."""
-        parents = self.child_judge(relation)._parents  # noqa: SLF001 - another judge
-        return any(index.of_persons and not self._leads_back(each, relation) for each, index in parents)
 
     def child_judge(self, relation: Relation) -> Judge:
         """Return the judge of a relation's own source."""
