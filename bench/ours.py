@@ -137,7 +137,7 @@ def working(url: str, folder: Path, text: str, sources: Iterable[str] = (SOURCE,
             },
             folder=home,
         )
-        with bootstrap.machine(settings, now=lambda: AS_OF + dt.timedelta(seconds=time.monotonic() - begin)) as machine:
+        with bootstrap.machine(settings, now=lambda: AS_OF + dt.timedelta(seconds=time.monotonic() - begin), helpers=True) as machine:
             yield machine
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.plans import laid_open
 from worker.audit.outcomes import Effect, outcomes
 from worker.bootstrap import machine
 from worker.settings import load
@@ -45,7 +46,8 @@ class Installation:
     @contextmanager
     def machine(self) -> Iterator[Machine]:
         """Open everything, as a new process would."""
-        with machine(load(self.variables(), folder=self.folder), now=lambda: self.moment) as opened:
+        settings = load(self.variables(), folder=self.folder)
+        with machine(settings, now=lambda: self.moment, helpers=settings.processes is not None) as opened:
             yield opened
 
     def carry_out(self) -> tuple[MadePlan, RunResult]:
@@ -60,8 +62,8 @@ class Installation:
         return list(outcomes(self.folder / "state" / "audit"))
 
     def written(self) -> bytes:
-        """Return every byte the worker wrote for itself, keys excepted: ledger, plans, audit trail."""
-        return b"".join(path.read_bytes() for path in sorted((self.folder / "state").rglob("*")) if path.is_file())
+        """Return every byte the worker wrote for itself, keys excepted: ledger, plans and what is packed in them, audit trail."""
+        return b"".join(laid_open(path.read_bytes()) for path in sorted((self.folder / "state").rglob("*")) if path.is_file())
 
 
 def lend_keys(folder: Path, keys: Path) -> None:

@@ -5,15 +5,13 @@ Nothing is opened before it is needed: checking a policy file needs no ledger, a
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import os
-import pickle
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -25,12 +23,14 @@ from worker.audit.trail import SERVICE, AuditTrail
 from worker.core.model import Schedule
 from worker.core.sources import Source
 from worker.errors import ConfigurationError
+from worker.helpers import Helpers
 from worker.keys import ROOT, Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
 from worker.ports import Begun, Connection, Faults, NoFaults, OpenSource
 from worker.release import service_version
 from worker.settings import Settings
+from worker.usecases.draining import Drain
 from worker.usecases.halves import recalled
 from worker.usecases.keykeeping import end_destruction
 from worker.usecases.keyrotating import resume_rotation
@@ -38,8 +38,7 @@ from worker.usecases.machine import Machine
 from worker.usecases.resaying import lost_closings
 
 _COLLECT_AFTER = 100_000
-HELPER = "worker.helper"
-"""The module that a helper process runs."""
+_POLL_SECONDS = 0.05
 
 
 @contextmanager
@@ -50,15 +49,22 @@ def machine(
     now: clock.Now = clock.now,
     faults: Faults | None = None,
     returned_keys: bool = False,
+    helpers: bool = False,
 ) -> Iterator[Machine]:
     """Join everything for one command; closes it all again. Raises ConfigurationError for whatever does not fit together.
 
-    returned_keys -- go on although keys that were destroyed are in the key file again: for whoever destroys them anew.
+    returned_keys -- go on although keys that were destroyed are in the key file again: for whoever destroys them anew; helpers -- have the
+    other processes come up that one run of this machine may be carried out with.
     """
     _collect_rarely()
     schedule = schedule or policyfile.load(settings.policies, connectors=registry.names())
     _keep_apart(settings, schedule)
-    with Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger:
+    # Two processes that write their trails to one standard output could tear each other's lines.
+    count = settings.process_count - 1 if helpers and settings.audit_output == "files" else 0
+    with (
+        closing(Helpers(count, partial(_help, settings, schedule), lambda: (now() - clock.now()).total_seconds())) as others,
+        Ledger.open(_ledger_url(settings), now=now, lease_seconds=settings.lease_seconds) as ledger,
+    ):
         in_use = ledger.settle_on_keys()
         keyring = Keyring.open(settings.keys_file, settings.root_file, allow_create=not ledger.knows_keys())
         keyring.go_by(in_use.match)
@@ -73,7 +79,6 @@ def machine(
         lay_open = bool(known) and keyring.root is None
         sources = _Sources(settings, schedule.sources, lambda name: recalled(ledger, keyring, name))
         trail = _Trail(settings, now, keyring, ledger)
-        helpers = _Helpers(settings, schedule, now)
         joined = Machine(
             settings,
             schedule,
@@ -83,8 +88,7 @@ def machine(
             trail.open,
             now,
             faults or NoFaults(),
-            helpers=helpers.at_work,
-            expect_helpers=helpers.come_up,
+            helpers=others.at_work,
         )
         try:
             if begun is not None:
@@ -94,7 +98,6 @@ def machine(
                 resume_rotation(joined, rotation)
             yield joined
         finally:
-            helpers.close()
             sources.close()
             try:
                 checks = keyring.checks()
@@ -179,87 +182,19 @@ class _Sources:
             each.close()
 
 
-@dataclass(frozen=True)
-class Errand:
-    """What a helper is told: the installation, which run it helps with, and how far the clock is played ahead (seconds)."""
-
-    settings: Settings
-    schedule: Schedule
-    run_id: str
-    ahead: float
-
-
-class _Helpers:
-    """Other processes of this machine that carry out batches of the same run, with an audit file of their own each.
-
-    They are told what to do through a pipe, so that no secret stands on a command line, and stop by themselves when this process is gone.
-    They are started before there is anything to do, because it takes them a while to come up: with `come_up` already while a plan is made.
-    """
-
-    def __init__(self, settings: Settings, schedule: Schedule, now: clock.Now) -> None:
-        self._settings = settings
-        self._schedule = schedule
-        self._now = now
-        self._idle: list[subprocess.Popen[bytes]] = []
-
-    def come_up(self, count: int) -> None:
-        """Start so many helpers that `at_work` is going to use, or that go with this process when nothing comes of it."""
-        with suppress(OSError):
-            # A machine that has no room for one more process can still make a plan; whoever needs the helper then says so.
-            self._idle += [_started() for _ in range(self._possible(count) - len(self._idle))]
-
-    def close(self) -> None:
-        """End the helpers that were never used."""
-        idle, self._idle = self._idle, []
-        _ended(idle)
-
-    def _possible(self, count: int) -> int:
-        # Two processes that write their trails to one standard output could tear each other's lines.
-        return count if self._settings.audit_output == "files" else 0
-
-    @contextmanager
-    def at_work(self, count: int) -> Iterator[Callable[[str], None]]:
-        """Have so many helpers while the block lasts, and give what sends them to a run, by its id; see `Machine`."""
-        wanted = self._possible(count)
-        started, self._idle = self._idle[:wanted], self._idle[wanted:]
-        started += [_started() for _ in range(wanted - len(started))]
-
-        def send(run_id: str) -> None:
-            ahead = (self._now() - clock.now()).total_seconds()
-            for each in started:
-                _write(each, pickle.dumps(Errand(self._settings, self._schedule, run_id, ahead)))
-
-        try:
-            yield send
-        finally:
-            _ended(started)
-
-
-def _started() -> subprocess.Popen[bytes]:
-    """Start a helper, in a session of its own: Ctrl-C on a terminal reaches this process, which lets its helpers end their batch."""
-    return subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
-        [sys.executable, "-m", HELPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-
-
-def _ended(helpers: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Have helpers end, and wait until they have."""
-    for each in helpers:
-        # One that is at a batch ends it; one that was not sent anywhere, or is still coming up, just goes.
-        each.terminate()
-        _write(each, b"")
-    for each in helpers:
-        if each.wait() < 0 and each.returncode != -signal.SIGTERM:
-            # What it was at was done by others, and the next process that starts records how its audit file ended.
-            get_logger().warning("retention.helper_died", process=each.pid, signal=-each.returncode)
-
-
-def _write(helper: subprocess.Popen[bytes], errand: bytes) -> None:
-    """Give a helper its errand, once; one that is gone already needs none."""
-    with suppress(BrokenPipeError):
-        if helper.stdin is not None and not helper.stdin.closed:
-            with helper.stdin as pipe:
-                pipe.write(errand)
+def _help(settings: Settings, schedule: Schedule, run_id: str, ahead: float, go_on: Callable[[str], bool]) -> None:
+    """Carry out batches of the sources of a run in their turn, as a helper, until no source has any that a helper may take."""
+    with (
+        machine(settings, schedule=schedule, now=lambda: clock.now() + dt.timedelta(seconds=ahead)) as joined,
+        Drain(joined, run_id, go_on=go_on, apart_only=True) as drain,
+    ):
+        while go_on(""):
+            open_ones = [each for each in joined.ledger.work_of(run_id) if each.waiting and each.source.lanes > 1]
+            if not open_ones:
+                return
+            for each in open_ones:
+                drain.source(each.source.source)
+            clock.sleep(_POLL_SECONDS)
 
 
 def signer(keyring: Keyring) -> Signer:

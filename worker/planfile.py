@@ -1,10 +1,11 @@
 """Plan files: frozen decisions, without personal data, that nobody can change unnoticed.
 
 A plan is a text file of JSON lines. The first line is the header, then one line per batch, then the summary with the MAC over every byte
-before it (HMAC-SHA-256, key `plan-mac`). A batch line holds its key range sealed, a table of reasons (what, due day, why, and a keyed
-fingerprint of the facts used), and per record a keyed reference and the position of its reason. Reading is by line, so memory stays
-constant; the MAC is checked over the whole file before the first batch is believed. Batches are read a second time, later, when another
-file may have the name: what is read then must be, to the last byte, what was checked.
+before it (HMAC-SHA-256, key `plan-mac`). A batch line says which batch it is and of how many records, and holds it packed, in base64: its
+key range sealed, a table of reasons (what, due day, why, and a keyed fingerprint of the facts used), and per record a keyed reference and
+the position of its reason. Packed it travels to whoever carries it out, so a run of millions begins without looking into it. Reading is by
+line, so memory stays constant; the MAC is checked over the whole file before the first batch is believed. Batches are read a second time,
+later, when another file may have the name: what is read then must be, to the last byte, what was checked.
 
 Threat model: somebody who can write the file but not read the keys may not be able to make `apply` do anything that was not planned:
 every byte is under the MAC, and the plan's id, digest and expiry stand in the ledger too. Somebody who reads the file learns counts,
@@ -13,11 +14,16 @@ periods, due days and which rules apply, and nothing about anybody.
 
 from __future__ import annotations
 
+import binascii
 import datetime as dt
 import hashlib
 import hmac
 import json
 import os
+import struct
+import sys
+import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +33,7 @@ from typing import Any, NamedTuple, Self
 
 from worker.errors import ConfigurationError, Refused
 
-FORMAT = "retention-plan/1"
+FORMAT = "retention-plan/2"
 REPLAY = "replay of "
 """What the reasons of a replay begin with; the batch and the run follow, then a colon and the purposes."""
 
@@ -73,6 +79,16 @@ class PlannedBatch:
     sealed_range: str
     reasons: Sequence[Reason]
     records: Mapping[str, int]
+
+
+class Parcel(NamedTuple):
+    """One batch of `planned` records, packed: what stands in the plan file, and in the ledger for whoever carries it out."""
+
+    batch_id: str
+    source: str
+    number: int
+    planned: int
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +143,8 @@ class PlanWriter:
 
     def batch(self, batch: PlannedBatch) -> None:
         """Write one batch."""
-        self._line(
-            {
-                "batch": batch.batch_id,
-                "source": batch.source,
-                "number": batch.number,
-                "range": batch.sealed_range,
-                "reasons": [
-                    {"do": reason.action, "due": reason.due.isoformat(), "why": reason.why, "facts": reason.facts, "fields": reason.fields}
-                    for reason in batch.reasons
-                ],
-                "records": list(batch.records),
-                "because": list(batch.records.values()),
-            }
-        )
+        body = binascii.b2a_base64(packed(batch), newline=False).decode("ascii")
+        self._line({"batch": batch.batch_id, "source": batch.source, "number": batch.number, "planned": len(batch.records), "body": body})
 
     def finish(self, summary: Summary) -> str:
         """Write the summary and the MAC, put the file in its place durably, and return the MAC in hexadecimal."""
@@ -225,8 +229,8 @@ class PlanFile:
             )
         return cls(path, header, summary, str(mac), digest.digest())
 
-    def batches(self) -> Iterator[PlannedBatch]:
-        """Yield the batches in the order in which they are to be carried out.
+    def parcels(self) -> Iterator[Parcel]:
+        """Yield the batches, packed, in the order in which they are to be carried out.
 
         Believe none of them before the last one was yielded: then Refused is raised when the file isn't the one that was checked.
         """
@@ -237,7 +241,8 @@ class PlanFile:
                     digest.update(line)
                     value = json.loads(line) if place else {}
                     if "batch" in value:
-                        yield _batch(value)
+                        body = binascii.a2b_base64(value["body"])
+                        yield Parcel(value["batch"], value["source"], value["number"], value["planned"], body)
         except OSError as error:
             raise ConfigurationError(f"The plan file {self.path} can't be read any more: {error.strerror}.") from None
         except (ValueError, KeyError, TypeError):
@@ -245,20 +250,54 @@ class PlanFile:
         if digest.digest() != self._digest:
             raise self._replaced()
 
+    def batches(self) -> Iterator[PlannedBatch]:
+        """Yield what `parcels` does, unpacked."""
+        for each in self.parcels():
+            try:
+                yield unpacked(each.body, each.batch_id, each.source, each.number)
+            except (ValueError, TypeError, struct.error, zlib.error):
+                raise self._replaced() from None
+
     def _replaced(self) -> Refused:
         return Refused(f"{self.path} was changed or replaced while it was being read: nothing is done with it. Try again.")
 
 
-def _batch(value: Mapping[str, Any]) -> PlannedBatch:
-    """Return the batch that a line says."""
-    return PlannedBatch(
-        value["batch"],
-        value["source"],
-        value["number"],
-        value["range"],
-        [
-            Reason(each["do"], dt.date.fromisoformat(each["due"]), each["why"], each["facts"], tuple(each["fields"]))
-            for each in value["reasons"]
-        ],
-        dict(zip(value["records"], value["because"], strict=True)),
-    )
+_HEAD = struct.Struct(">III")
+_REFERENCE_DIGITS = 32
+
+
+def packed(batch: PlannedBatch) -> bytes:
+    """Return a planned batch in few bytes, without its id, source and number; ValueError for a reference that isn't 32 digits.
+
+    References don't compress, so they stand as bytes; the sealed range with the reasons, and the positions of these, are compressed.
+    """
+    reasons = [[each.action, each.due.isoformat(), each.why, each.facts, list(each.fields)] for each in batch.reasons]
+    told = zlib.compress(json.dumps([batch.sealed_range, reasons], separators=(",", ":")).encode(), 1)
+    references = bytes.fromhex("".join(batch.records))
+    if len(references) * 2 != _REFERENCE_DIGITS * len(batch.records):
+        raise ValueError("a reference is 16 bytes in hexadecimal")
+    positions = zlib.compress(_little_endian(array("I", batch.records.values())).tobytes(), 1)
+    return _HEAD.pack(len(told), len(references), len(positions)) + told + references + positions
+
+
+def unpacked(body: bytes, batch_id: str, source: str, number: int) -> PlannedBatch:
+    """Return the planned batch that `packed` packed."""
+    sizes = _HEAD.unpack_from(body)
+    begin = _HEAD.size
+    parts = []
+    for size in sizes:
+        parts.append(body[begin : begin + size])
+        begin += size
+    sealed, reasons = json.loads(zlib.decompress(parts[0]))
+    digits = parts[1].hex()
+    references = [digits[start : start + _REFERENCE_DIGITS] for start in range(0, len(digits), _REFERENCE_DIGITS)]
+    positions = _little_endian(array("I", zlib.decompress(parts[2])))
+    table = [Reason(does, dt.date.fromisoformat(due), why, facts, tuple(fields)) for does, due, why, facts, fields in reasons]
+    return PlannedBatch(batch_id, source, number, sealed, table, dict(zip(references, positions, strict=True)))
+
+
+def _little_endian(numbers: array[int]) -> array[int]:
+    """Return numbers as a plan file holds them, and back, whatever the machine."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.acceptance.schedules.office import Command, Plan
+from tests.plans import laid_open
 from worker.core.sources import Source
 from worker.policyfile import load
 
@@ -42,7 +43,8 @@ _ENCODED = [each for text in (WORD, DIGITS) for each in _hidden(text)]
 
 
 def found_in(content: bytes) -> set[str]:
-    """Return the canaries in some bytes; an encoded one only as what it is encoded like."""
+    """Return the canaries in some bytes, and in the batches of a plan; an encoded one only as what it is encoded like."""
+    content = laid_open(content)
     return {each.decode() for each in _FOUND.findall(content)} | {each.decode("ascii", "replace") for each in _ENCODED if each in content}
 
 

@@ -94,17 +94,28 @@ def test_a_tampered_plan_is_refused(firm: Firm) -> None:
     """One changed byte anywhere, a line cut off, or a plan of another installation: refused."""
     plan = firm.approved()
     whole = plan.read_bytes()
+    begins = whole.index(b'"body":"') + len(b'"body":"')
     for changed in (
-        whole.replace(b'"delete"', b'"treat "', 1),
+        whole[:begins] + (b"B" if whole[begins : begins + 1] == b"A" else b"A") + whole[begins + 1 :],
         whole[: len(whole) // 2],
         whole.replace(b'"made_by":"tester"', b'"made_by":"somebod"'),
     ):
+        assert changed != whole
         plan.write_bytes(changed)
         said = firm("apply", plan)
         assert 3 == said.code, said.err
     assert PEOPLE == len(firm.contacts())
     plan.write_bytes(whole)
     assert 0 == firm("apply", plan).code
+
+
+def test_a_plan_of_an_older_version_is_refused(firm: Firm) -> None:
+    """It is named, with what to do, and nothing is touched."""
+    plan = firm.approved()
+    plan.write_bytes(plan.read_bytes().replace(b"retention-plan/2", b"retention-plan/1"))
+    said = firm("apply", plan)
+    assert (2, True) == (said.code, "a plan of another version (retention-plan/1): make a new one with `retention plan`" in said.err)
+    assert PEOPLE == len(firm.contacts())
 
 
 def test_a_changed_policy_makes_the_plan_invalid_and_a_comment_does_not(firm: Firm) -> None:

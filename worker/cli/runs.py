@@ -42,7 +42,7 @@ def apply(session: Session, file: Path, at_most: int | None, *, spread: bool, as
     applying once. Refused when the plan is unapproved, expired, from the future, changed, or made from other policies than those in
     force.
     """
-    with session.machine() as machine:
+    with session.machine(helpers=not spread and at_most is None) as machine:
         plan = open_plan(machine, file)
         if spread:
             return _hand_over(session, machine, plan, at_most, as_json=as_json)
@@ -75,7 +75,7 @@ def run(session: Session, named: tuple[str, ...], *, as_json: bool) -> int:
     Stops before any write, with exit code 3, when a brake trips: too many records, too large a share, a jump against earlier runs, a policy
     version that no person approved, a clock that went back or leapt ahead. A source with a new column or child table is left out.
     """
-    with session.machine() as machine, alive(machine, "run") as ending:
+    with session.machine(helpers=True) as machine, alive(machine, "run") as ending:
         with session.progress("Applying") as progress:
             night = run_night(machine, sources=named, progress=progress)
         if night.plan is not None and night.plan.failed and not night.plan.acting:

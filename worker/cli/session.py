@@ -79,18 +79,21 @@ class Session:
         return load(self.settings.policies, connectors=registry.names())
 
     @contextmanager
-    def machine(self, schedule: Schedule | None = None, *, returned_keys: bool = False) -> Iterator[Machine]:
+    def machine(self, schedule: Schedule | None = None, *, returned_keys: bool = False, helpers: bool = False) -> Iterator[Machine]:
         """Give everything joined together for as long as the command works; with these policies, by default those of the policy file.
 
-        returned_keys -- see `bootstrap.machine`.
+        returned_keys, helpers -- see `bootstrap.machine`.
         """
         from worker import bootstrap, log
 
         settings = self.settings
         if self.own_process:
             log.configure(json=settings.log_format == "json", level="debug" if self.verbose else settings.log_level)
-        with bootstrap.machine(settings, schedule=schedule, now=self.now, faults=self.faults, returned_keys=returned_keys) as joined:
-            yield joined
+        joined = bootstrap.machine(
+            settings, schedule=schedule, now=self.now, faults=self.faults, returned_keys=returned_keys, helpers=helpers
+        )
+        with joined as found:
+            yield found
 
     @property
     def watched(self) -> bool:

@@ -162,7 +162,7 @@ class RunSourceRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkRow:
-    """A planned batch that waits for a worker. body -- the batch as `worker.usecases.parcels` packs it; token -- of its last lease."""
+    """A planned batch that waits for a worker. body -- the batch as `worker.planfile` packs it; token -- of its last lease."""
 
     run_id: str
     batch_id: str

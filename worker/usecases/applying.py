@@ -107,12 +107,8 @@ def _helpers(machine: Machine, wanted: Wanted) -> int:
     if room(machine, wanted) is not None:
         return 0
     counts = wanted.plan.summary.counts
-    return helpers_worth(machine, {name: _planned(counts.get(name, {})) for name in wanted.plan.header.policies})
-
-
-def helpers_worth(machine: Machine, planned: Mapping[str, int]) -> int:
-    """Return how many other processes it pays to have, when so many records of each source are acted on."""
-    large = [name for name, count in planned.items() if count >= _WORTH_A_HELPER * machine.settings.batch_size]
+    most = _WORTH_A_HELPER * machine.settings.batch_size
+    large = [name for name in wanted.plan.header.policies if _planned(counts.get(name, {})) >= most]
     return machine.settings.process_count - 1 if any(_may_be_shared(machine, name) for name in large) else 0
 
 

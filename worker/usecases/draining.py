@@ -18,7 +18,7 @@ from worker.errors import AuditUnavailable, ConfigurationError, LeaseLost, Ledge
 from worker.ledger.locks import Held
 from worker.ledger.rows import Lease
 from worker.log import get_logger
-from worker.planfile import PlannedBatch
+from worker.planfile import PlannedBatch, unpacked
 from worker.ports import OpenSource
 from worker.usecases.batching import BatchResult, BatchWorker
 from worker.usecases.gathering import Gathered, facts_used, gather
@@ -26,7 +26,6 @@ from worker.usecases.judging import Judging, by_policy
 from worker.usecases.lanes import Done, Lane, carried_out, lanes_of
 from worker.usecases.machine import Machine
 from worker.usecases.pacing import GIVEN_UP, Pacer, pacer_of
-from worker.usecases.parcels import unpacked
 from worker.usecases.planning import shape_digest
 from worker.usecases.reconciling import key_of_plan
 from worker.usecases.replaying import replay_judges

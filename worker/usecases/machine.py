@@ -27,8 +27,8 @@ class Machine:
     """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
 
     monotonic, sleep -- how waiting is measured and done: seconds that never go back, and a call that returns after so many of them.
-    helpers -- a context in which there are so many other processes, and which gives what sends them to the batches of a run, by its id.
-    Afterwards they have ended the batch they were at, and themselves. expect_helpers -- has so many come up that will be asked for soon.
+    helpers -- a context in which there are up to so many other processes, and which gives what sends them to the batches of a run, by its
+    id. Afterwards they have ended the batch they were at, and themselves: they serve one run.
     memories -- what was decided in this process; a plan, the lanes that carry it out and reading back decide about the same days.
     """
 
@@ -43,7 +43,6 @@ class Machine:
     monotonic: Callable[[], float] = monotonic
     sleep: Callable[[float], None] = sleep
     helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
-    expect_helpers: Callable[[int], None] = field(default=lambda _count: None)
     memories: Memories = field(default_factory=Memories, repr=False, compare=False)
 
     @property

@@ -7,13 +7,12 @@ end that it had when its process died.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from worker.audit.events import Action
 from worker.errors import Refused
 from worker.log import get_logger
-from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL, Progress, RunResult, carry_out, helpers_worth
+from worker.usecases.applying import DONE, NEW_FINDINGS, PARTIAL, Progress, RunResult, carry_out
 from worker.usecases.approving import open_plan
 from worker.usecases.braking import Tripped, clock_brakes, plan_brakes, say
 from worker.usecases.machine import Machine
@@ -48,7 +47,7 @@ class NightRun:
 def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
     """Plan and apply under the brakes; see `plan_under_brakes`."""
     begun = machine.monotonic()
-    night = plan_under_brakes(machine, sources=sources, full=full, progress=_Expecting(machine).read)
+    night = plan_under_brakes(machine, sources=sources, full=full)
     if night.plan is None or night.tripped:
         return night
     plan = open_plan(machine, night.plan.path)
@@ -58,25 +57,6 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
     # A stop that somebody asked for meanwhile is one for everything that can't be undone.
     stopped = stop_brakes(machine, tuple(night.plan.header.policies))
     return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine), resolved=night.resolved)
-
-
-class _Expecting:
-    """Has helpers come up while the plan is still being read, as soon as it looks like work for them: that takes them most of a second.
-
-    What is read is mostly what is due; where it is not, a process comes up for nothing.
-    """
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._read: Counter[str] = Counter()
-        self._asked = machine.settings.tranche is not None or machine.settings.approval == "always"
-
-    def read(self, source: str, count: int) -> None:
-        """Note that so many more records of a source were read."""
-        self._read[source] += count
-        if not self._asked and (worth := helpers_worth(self._machine, {source: self._read[source]})):
-            self._asked = True
-            self._machine.expect_helpers(worth)
 
 
 def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:

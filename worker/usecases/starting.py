@@ -24,7 +24,6 @@ from worker.usecases.gathering import facts_used
 from worker.usecases.lanes import apart
 from worker.usecases.machine import Machine
 from worker.usecases.observing import observe
-from worker.usecases.parcels import work_row
 from worker.usecases.reconciling import TOOK_EFFECT, reconcile
 from worker.usecases.reporting import UNDONE
 from worker.usecases.returning import drop_ended
@@ -202,7 +201,7 @@ class _Preparation:
     def _pending(self) -> Iterator[WorkRow]:
         """Yield the batches that no earlier run finished, in the plan's order."""
         ledger = self._machine.ledger
-        for planned in self._plan.batches():
+        for planned in self._plan.parcels():
             if planned.source in self._failed:
                 continue
             token = 0
@@ -211,6 +210,6 @@ class _Preparation:
                     break
                 token += 1
             if known is None:
-                yield work_row(self._wanted.run_id, planned, token)
+                yield WorkRow(self._wanted.run_id, *planned, token)
             else:
-                self._wanted.progress(planned.source, len(planned.records))
+                self._wanted.progress(planned.source, planned.planned)

@@ -119,6 +119,11 @@ def week(tmp_path: Path) -> History:
     return history(files(tmp_path / "audit"))
 
 
+def ref(number: int) -> str:
+    """Return the reference of a record."""
+    return f"{number:032x}"
+
+
 @pytest.fixture
 def plan(tmp_path: Path) -> PlanFile:
     """Return a plan for the small firm: one policy as the policy file has it, one that has another version by now."""
@@ -135,10 +140,10 @@ def plan(tmp_path: Path) -> PlanFile:
             Reason(TREAT, dt.date(2026, 1, 2), part.format("2026-01-02"), "f", ("phone",)),
             Reason(TREAT, dt.date(2026, 3, 4), part.format("2026-03-04"), "g", ("phone",)),
         ]
-        writer.batch(PlannedBatch("b0", "contacts", 0, "x", reasons, {"r1": 0, "r2": 1, "r3": 2, "r4": 2}))
-        writer.batch(PlannedBatch("b1", "contacts", 1, "x", reasons[:1], {"r5": 0}))
+        writer.batch(PlannedBatch("b0", "contacts", 0, "x", reasons, {ref(1): 0, ref(2): 1, ref(3): 2, ref(4): 2}))
+        writer.batch(PlannedBatch("b1", "contacts", 1, "x", reasons[:1], {ref(5): 0}))
         left = [Reason(DELETE, dt.date(2026, 6, 1), "left ended on 2026-06-01: withdrawn", "f")]
-        writer.batch(PlannedBatch("b2", "members", 0, "x", left, {"m1": 0}))
+        writer.batch(PlannedBatch("b2", "members", 0, "x", left, {ref(6): 0}))
         seen = {
             "contacts": counts(20, delete=2, treat=3, overdue=6, kept=1, oldest="2026-01-07", held=1, undetermined=2),
             "members": counts(5, delete=1),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.plans import deleting, laid_open
 from worker.errors import ConfigurationError, Refused
 from worker.usecases import running
 from worker.usecases.applying import apply_plan
@@ -39,10 +40,11 @@ class TestPlan:
         """A dry run writes to no source, and nobody can be found in its file."""
         before = repr(lab.memory.tables)
         with lab.machine() as machine:
-            text = make_plan(machine).path.read_text()
+            text = laid_open(make_plan(machine).path.read_bytes())
         assert before == repr(lab.memory.tables)
-        assert "canary" not in text
-        assert "Long gone" not in text
+        assert b"its period is over" in text
+        assert b"canary" not in text
+        assert b"Long gone" not in text
 
 
 class TestApply:
@@ -109,8 +111,7 @@ class TestApply:
         """Every byte of a plan is under its MAC."""
         with lab.machine() as machine:
             plan = make_plan(machine)
-            text = plan.path.read_text()
-            plan.path.write_text(text.replace('"do":"treat"', '"do":"delete"'))
+            plan.path.write_text("".join(deleting(each) for each in plan.path.read_text().splitlines(keepends=True)))
             with pytest.raises(Refused, match="changed after it was made"):
                 approve(machine, plan.path, "ann")
 

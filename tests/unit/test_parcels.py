@@ -1,4 +1,4 @@
-"""Planned batches keep everything on their way through the ledger."""
+"""Planned batches keep everything on their way through the plan file and the ledger."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.planfile import PlannedBatch, Reason
-from worker.usecases.parcels import packed, unpacked, work_row
+from worker.planfile import PlannedBatch, Reason, packed, unpacked
 
 REFERENCES = st.binary(min_size=16, max_size=16).map(bytes.hex)
 REASONS = st.builds(
@@ -33,10 +32,10 @@ def test_what_is_packed_is_unpacked(data: st.DataObject, reasons: list[Reason], 
 
 
 def test_a_parcel_is_small() -> None:
-    """A record costs sixteen bytes and hardly more, so that a million of them are no burden for the ledger."""
+    """A record costs sixteen bytes and hardly more, so that a million of them are no burden for the plan file and the ledger."""
     records = {f"{number:032x}": number % 3 for number in range(5000)}
     reasons = [Reason("delete", dt.date(2026, 1, 1), "because", "f" * 32)] * 3
-    assert 5000 * 18 > len(work_row("run-1", PlannedBatch("b", "crm", 1, "sealed", reasons, records), 0).body)
+    assert 5000 * 18 > len(packed(PlannedBatch("b", "crm", 1, "sealed", reasons, records)))
 
 
 def test_a_reference_of_another_length_is_refused() -> None:
