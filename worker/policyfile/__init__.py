@@ -1,7 +1,6 @@
 """The policy file: from TOML to `worker.core.model.Schedule`, and everything that can be said about the file on the way.
 
-What reads a file is imported when it is asked for: loading it takes a sixth of the time in which a process comes up, and a helper is given
-its policies.
+What reads a file is imported when it is asked for: loading it takes a sixth of the time in which a process comes up.
 """
 
 from __future__ import annotations

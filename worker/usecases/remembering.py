@@ -37,8 +37,10 @@ def remembered(
     machine: Machine, judge: Judge, acting: Acting, leaving: Leaving, loosened: Loosened
 ) -> tuple[bytes, tuple[HighWater, ...], tuple[Tombstones, ...], tuple[Suppressed, ...]]:
     """Return (aliases, high-water marks, tombstones, what is suppressed) of a batch."""
-    deleted = [(judge, [verdict for verdict, _, reason in acting if reason.action == DELETE]), *leaving]
-    days = _days([(judge, [verdict for verdict, _, _ in acting]), *leaving], going=False)
+    every = [verdict for verdict, _, _ in acting]
+    gone = every if judge.policy.only_deletes else [verdict for verdict, _, reason in acting if reason.action == DELETE]
+    deleted = [(judge, gone), *leaving]
+    days = _days([(judge, every), *leaving], going=False)
     # A record that is treated stays, so nobody may ever take it for one that went.
     went = _days(deleted, going=True)
     kept = (*days, *went, *_gone(machine, deleted), *_whose(machine, judge, acting, loosened))
@@ -101,6 +103,8 @@ def _whose(machine: Machine, judge: Judge, acting: Acting, loosened: Loosened) -
 
     Also with the token of the record itself, to which aliases lead where its identifiers were treated before.
     """
+    if not loosened:
+        return
     secret, policy = judge.standing.secret, judge.policy
     rows = {verdict.key: verdict.row for verdict, _, _ in acting}
     for relation, pairs in loosened:
