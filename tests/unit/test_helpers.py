@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -49,6 +50,14 @@ def mine() -> Iterator[Callable[[], set[int]]]:
     before = children()
     yield lambda: children() - before
     assert before == children()
+
+
+@pytest.fixture
+def said() -> Iterator[list[Any]]:
+    """Give what is logged, and leave the log as it is found: nobody has set it up."""
+    with structlog.testing.capture_logs() as found:
+        yield found
+    structlog.reset_defaults()
 
 
 def note(folder: Path, run_id: str, ahead: float) -> None:
@@ -115,13 +124,13 @@ def _be_killed(folder: Path, sent: bool) -> None:
         die()
 
 
-def test_one_that_dies_is_said_and_the_others_are_sent(tmp_path: Path, mine: Callable[[], set[int]]) -> None:
+def test_one_that_dies_is_said_and_the_others_are_sent(tmp_path: Path, said: list[Any], mine: Callable[[], set[int]]) -> None:
     """What it was at is done by others; the operator is told by which signal it went."""
 
     def work(run_id: str, ahead: float, _go_on: Callable[[str], bool]) -> None:
         note(tmp_path, run_id, ahead)
 
-    with structlog.testing.capture_logs() as said, closing(Helpers(2, work, lambda: 0)) as helpers, helpers.at_work(2) as send:
+    with closing(Helpers(2, work, lambda: 0)) as helpers, helpers.at_work(2) as send:
         dead = min(mine())
         os.kill(dead, signal.SIGKILL)
         until(lambda: not alive(dead))
@@ -130,7 +139,7 @@ def test_one_that_dies_is_said_and_the_others_are_sent(tmp_path: Path, mine: Cal
     assert [("retention.helper_died", dead, 9)] == [(each["event"], each["process"], each["signal"]) for each in said]
 
 
-def test_one_that_fails_ends_by_itself(tmp_path: Path, mine: Callable[[], set[int]]) -> None:
+def test_one_that_fails_ends_by_itself(tmp_path: Path, said: list[Any], mine: Callable[[], set[int]]) -> None:
     """The command does what is left; it isn't said to have died."""
 
     def work(run_id: str, ahead: float, _go_on: Callable[[str], bool]) -> None:
@@ -138,14 +147,16 @@ def test_one_that_fails_ends_by_itself(tmp_path: Path, mine: Callable[[], set[in
         message = "the ledger can't be reached"
         raise SourceFailed(message)
 
-    with structlog.testing.capture_logs() as said, closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(1) as send:
+    with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(1) as send:
         send("run-1")
         until(lambda: not any(map(alive, mine())))
     assert [] == said
     assert 1 == len(list(tmp_path.iterdir()))
 
 
-def test_a_machine_that_has_no_room_for_more_processes(monkeypatch: pytest.MonkeyPatch, mine: Callable[[], set[int]]) -> None:
+def test_a_machine_that_has_no_room_for_more_processes(
+    monkeypatch: pytest.MonkeyPatch, said: list[Any], mine: Callable[[], set[int]]
+) -> None:
     """The work is done with as many as there are."""
     fork, made = os.fork, []
 
@@ -156,7 +167,7 @@ def test_a_machine_that_has_no_room_for_more_processes(monkeypatch: pytest.Monke
         return int(made[-1])
 
     monkeypatch.setattr(os, "fork", full)
-    with structlog.testing.capture_logs() as said, closing(Helpers(3, lambda *_: None, lambda: 0)) as helpers, helpers.at_work(3) as send:
+    with closing(Helpers(3, lambda *_: None, lambda: 0)) as helpers, helpers.at_work(3) as send:
         assert 1 == len(mine())
         send("run-1")
     assert [("retention.no_helper", "Resource temporarily unavailable")] == [(each["event"], each["why"]) for each in said]
