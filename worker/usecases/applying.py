@@ -107,8 +107,8 @@ def _helpers(machine: Machine, wanted: Wanted) -> int:
     if room(machine, wanted) is not None:
         return 0
     counts = wanted.plan.summary.counts
-    most = _WORTH_A_HELPER * machine.settings.batch_size
-    large = [name for name in wanted.plan.header.policies if _planned(counts.get(name, {})) >= most]
+    least = _WORTH_A_HELPER * machine.settings.batch_size
+    large = [name for name in wanted.plan.header.policies if _planned(counts.get(name, {})) >= least]
     return machine.settings.process_count - 1 if any(_may_be_shared(machine, name) for name in large) else 0
 
 
