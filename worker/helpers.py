@@ -16,7 +16,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from worker.errors import RetentionError
 from worker.log import get_logger
 
 Work = Callable[[str, float, Callable[[str], bool]], None]
@@ -106,7 +105,7 @@ class Helpers:
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop.now())
         try:
             self._work(run_id, ahead, stop.go_on)
-        except RetentionError as error:
+        except Exception as error:  # noqa: BLE001 - whoever runs this process would print its text, which may quote a record
             # The command carries out what is left, and says what is wrong if that fails as well.
             get_logger().warning("retention.helper_ended", run=run_id, exc_info=error)
 

@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from tests.systems.killing import die, killed
+from worker import log
 from worker.errors import SourceFailed
 from worker.helpers import Helpers
 
@@ -152,6 +153,26 @@ def test_one_that_fails_ends_by_itself(tmp_path: Path, said: list[Any], mine: Ca
         until(lambda: not any(map(alive, mine())))
     assert [] == said
     assert 1 == len(list(tmp_path.iterdir()))
+
+
+def test_what_nobody_foresaw_is_said_without_its_text(capfd: pytest.CaptureFixture[str], mine: Callable[[], set[int]]) -> None:
+    """An error that is not our own may quote a record: its type and its place come out, and nothing of what it says."""
+    log.configure(json=True, level="warning")
+
+    def work(_run_id: str, _ahead: float, _go_on: Callable[[str], bool]) -> None:
+        message = "Key (email)=(qxcanary@example.org) already exists"
+        raise ValueError(message)
+
+    try:
+        with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(1) as send:
+            send("run-1")
+            until(lambda: not any(map(alive, mine())))
+    finally:
+        structlog.reset_defaults()
+    out, err = capfd.readouterr()
+    assert "canary" not in out + err
+    told = json.loads(err)
+    assert ("retention.helper_ended", "run-1", "ValueError") == (told["event"], told["run"], told["exception"][0]["type"])
 
 
 def test_a_machine_that_has_no_room_for_more_processes(
