@@ -59,7 +59,7 @@ def run(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, 
     return NightRun(night.plan, result, pruned=None if stopped else prune_by_night(machine), resolved=night.resolved)
 
 
-def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False, progress: Progress | None = None) -> NightRun:
+def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: bool = False) -> NightRun:
     """Make the plan of a night and hold it against the brakes; it may be carried out when none tripped.
 
     With `approval = always` the plan is made and waits for a person. A brake that concerns the whole run, or any source, stops the run
@@ -80,7 +80,7 @@ def plan_under_brakes(machine: Machine, *, sources: tuple[str, ...] = (), full: 
             return NightRun(None, None, tripped)
         unsettled: dict[str, str] = {}
         resolved = len(reconcile(machine, names, unsettled))
-        plan = make_plan(machine, sources=sources, full=full, progress=progress, unsettled=unsettled)
+        plan = make_plan(machine, sources=sources, full=full, unsettled=unsettled)
         for name, why in plan.failed.items():
             get_logger().warning("retention.source_unread", plan=plan.header.plan_id, source=name, why=why)
         # What a crash had left may have taken minutes to end, and a machine that slept meanwhile has another clock.
