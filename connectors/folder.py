@@ -61,7 +61,10 @@ def _ours(source: str, doing: str, number: int, *, one: bool) -> RetentionError:
 
 
 def open_root(source: str, table: str, path: Path) -> int:
-    """Return a descriptor of a source's folder: a path, or a table as a folder below it; ConfigurationError when it can't be had."""
+    """Return a descriptor of a source's folder: a path, or a table as a folder below it.
+
+    SourceFailed when it is not there or does not answer, as a share that is not mounted; ConfigurationError when it is no folder of ours.
+    """
     shown = path
     try:
         root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -73,14 +76,17 @@ def open_root(source: str, table: str, path: Path) -> int:
             with _closing(root), opened(root, part) as inside:
                 root = os.dup(inside)
     except OSError as error:
-        what = _OBSTACLES.get(error.errno or 0, os.strerror(error.errno or 0))
-        raise ConfigurationError(f"{source}: {shown} {what}") from None
+        number = error.errno or 0
+        if number in _OBSTACLES:
+            raise ConfigurationError(f"{source}: {shown} {_OBSTACLES[number]}") from None
+        what = _ABSENT if number == errno.ENOENT else f"can't be opened: {os.strerror(number)}. Look at the disk or the share."
+        raise SourceFailed(f"{source}: {shown} {what}") from None
     return root
 
 
 _LINK = "is no folder, or a link to one. Give the folder itself: links are not followed."
+_ABSENT = "does not exist. Mount it, make the folder, or correct the source's path."
 _OBSTACLES = {
-    errno.ENOENT: "does not exist. Make the folder, mount it, or correct the source's path.",
     errno.ENOTDIR: _LINK,
     errno.ELOOP: _LINK,
     errno.EACCES: "may not be entered. Give the user of the worker the right to read and write it.",

@@ -29,7 +29,7 @@ from worker.core.generalising import is_generalised
 from worker.core.scrubbing import tells
 from worker.core.sources import Coarse, Treatment, TreatmentKind
 from worker.core.treatments import truncated
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, SourceFailed
 from worker.ports import Key, Row
 
 _CAUSES = {
@@ -164,12 +164,15 @@ class SQLite(MarkerDatabase):
 
 
 def sqlite_engine(source: str, url: URL, options: Mapping[str, str], lock_seconds: float) -> Engine:
-    """Return the engine for a SQLite file that exists; ConfigurationError for anything else."""
+    """Return the engine for a SQLite file that exists.
+
+    SourceFailed when there is none, for the disk it lies on may not be mounted; ConfigurationError for anything else.
+    """
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ConfigurationError(f"{source}: the address must name a file: sqlite:///relative/path.db or sqlite:////absolute/path.db.")
     path = Path(url.database)
     if not path.is_file():
-        raise ConfigurationError(f"{source}: there is no file {path}; check the address of the source.")
+        raise SourceFailed(f"{source}: there is no file {path}; mount the disk that it lies on, or check the address of the source.")
     journal = options.get("journal", "")
     if journal not in ("", "wal"):
         raise ConfigurationError(f"{source}: the option journal knows only the value 'wal', which changes the file's journal mode.")

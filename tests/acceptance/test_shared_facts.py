@@ -220,11 +220,14 @@ def test_a_database_that_can_not_be_read(office: Office) -> None:
 
 
 def test_a_database_that_is_not_there(office: Office) -> None:
-    """A wrong address is no bad night: nothing is done anywhere until somebody sets it right."""
+    """A file on a disk that is not mounted is a source that can't be read: it is named, and nobody is deleted by a fact of it."""
     office.database("calls").rename(office.folder / "elsewhere")
     said = office("run")
-    assert (2, True) == (said.code, "calls: there is no file" in said.err)
-    assert {"contacts": [1, 2, 3, 4, 5], "mails": [1, 2, 3]} == office.keys()
+    assert (5, True) == (said.code, "calls was not finished: calls: there is no file" in said.out + said.err)
+    assert {"contacts": [1, 2, 3, 4, 5], "mails": [3]} == office.keys()
+    # With no other source to read, nothing was done, and that is said as what it is.
+    said = office("run", "--source", "calls")
+    assert (2, True) == (said.code, "No source could be read" in said.err)
 
 
 def test_a_database_that_can_not_be_read_when_a_plan_is_applied(office: Office) -> None:

@@ -210,7 +210,7 @@ def test_a_damaged_index_makes_all_unreadable(tmp_path: Path, content: bytes | N
 
 
 def test_the_folder_must_be_one(tmp_path: Path) -> None:
-    """A missing folder, a file, or a link is refused, with the path and what to do."""
+    """A file or a link is refused, with the path and what to do; a missing folder may be a share that is not mounted tonight."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -218,8 +218,8 @@ def test_the_folder_must_be_one(tmp_path: Path) -> None:
     source = Source("applications", "application_files", ".", ("folder",), FIELDS)
     below = Source("applications", "application_files", "inner", ("folder",), FIELDS)
     above = Source("applications", "application_files", "../real", ("folder",), FIELDS)
+    missing = Source("applications", "application_files", "gone", ("folder",), FIELDS)
     for name, each, message in (
-        ("none", source, "none does not exist"),
         ("file", source, "file is no folder, or a link"),
         ("link", source, "link is no folder, or a link"),
         ("real", below, "real/inner is no folder, or a link"),
@@ -229,6 +229,9 @@ def test_the_folder_must_be_one(tmp_path: Path) -> None:
             open_source(each, Connection(path=tmp_path / name))
     with pytest.raises(ConfigurationError, match="is not set"):
         open_source(source, Connection())
+    for name, each, message in (("none", source, "none does not exist. Mount it"), ("real", missing, "real/gone does not exist. Mount it")):
+        with pytest.raises(SourceFailed, match=message):
+            open_source(each, Connection(path=tmp_path / name))
 
 
 def test_a_table_is_a_folder_below(tmp_path: Path) -> None:
