@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,8 @@ from worker.audit.note import Signer
 from worker.audit.trail import SERVICE, AuditTrail
 from worker.core.model import Schedule
 from worker.core.sources import Source
-from worker.errors import ConfigurationError
-from worker.helpers import Helpers
+from worker.errors import ConfigurationError, RetentionError
+from worker.helpers import Errand, Helpers
 from worker.keys import ROOT, Keyring
 from worker.ledger.ledger import Ledger
 from worker.log import get_logger
@@ -182,19 +182,24 @@ class _Sources:
             each.close()
 
 
-def _help(settings: Settings, schedule: Schedule, run_id: str, ahead: float, go_on: Callable[[str], bool]) -> None:
+def _help(settings: Settings, schedule: Schedule, errand: Errand) -> None:
     """Carry out batches of the sources of a run in their turn, as a helper, until no source has any that a helper may take."""
-    with (
-        machine(settings, schedule=schedule, now=lambda: clock.now() + dt.timedelta(seconds=ahead)) as joined,
-        Drain(joined, run_id, go_on=go_on, apart_only=True) as drain,
-    ):
-        while go_on(""):
-            open_ones = [each for each in joined.ledger.work_of(run_id) if each.waiting and each.source.lanes > 1]
-            if not open_ones:
-                return
-            for each in open_ones:
-                drain.source(each.source.source)
-            clock.sleep(_POLL_SECONDS)
+    with machine(settings, schedule=schedule, now=lambda: clock.now() + dt.timedelta(seconds=errand.ahead)) as joined:
+        for name in errand.sources:
+            # What is wrong with one is said by whoever works on it.
+            with suppress(RetentionError):
+                joined.open_source(joined.policy(name).source)
+        run_id = errand.sent()
+        if run_id is None:
+            return
+        with Drain(joined, run_id, go_on=errand.go_on, apart_only=True) as drain:
+            while errand.go_on():
+                open_ones = [each for each in joined.ledger.work_of(run_id) if each.waiting and each.source.lanes > 1]
+                if not open_ones:
+                    return
+                for each in open_ones:
+                    drain.source(each.source.source)
+                errand.rest(_POLL_SECONDS)
 
 
 def signer(keyring: Keyring) -> Signer:

@@ -2,8 +2,8 @@
 
 They are forked before anything is opened, and wait at a pipe. So they come up within milliseconds, with everything imported, and inherit no
 connection, lock or open file: an SQLite connection can't be carried across a fork (https://www.sqlite.org/howtocorrupt.html, 2.6), and two
-processes on one connection to a server would take each other's answers. Each opens its own: ledger, systems, keys, audit file. When the
-command is gone, or says so with SIGTERM, a helper ends the batch it is at and goes.
+processes on one connection to a server would take each other's answers. Each opens its own: ledger, systems, keys, audit file, and does so
+while the command still begins the run. When the command is gone, or says so with SIGTERM, a helper ends the batch it is at and goes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,45 @@ from typing import NamedTuple
 
 from worker.log import get_logger
 
-Work = Callable[[str, float, Callable[[str], bool]], None]
-"""Carries out batches of a run: told its id, how many seconds the clock is played ahead, and whom to ask whether to go on."""
-
 _FORK = get_context("fork")
+
+
+class Errand:
+    """What a helper is needed for.
+
+    ahead -- how many seconds the clock is played ahead; sources -- the names of those whose batches it is to carry out.
+    """
+
+    def __init__(self, ahead: float, sources: Sequence[str], told: Connection, parent: int) -> None:
+        self.ahead = ahead
+        self.sources = tuple(sources)
+        self.run_id: str | None = None
+        """The run whose batches they are, once `sent` has said so."""
+        self._told = told
+        self._parent = parent
+        self._over = False
+
+    def sent(self) -> str | None:
+        """Wait until the batches are there and return the run's id; None when nobody is needed any more."""
+        with suppress(EOFError):
+            self.run_id = self._told.recv()
+        return self.run_id
+
+    def end(self) -> None:
+        """Say that nothing more is to be begun."""
+        self._over = True
+
+    def go_on(self, _source: str = "") -> bool:
+        """Whether the next batch may be taken."""
+        return not self._over and os.getppid() == self._parent
+
+    def rest(self, seconds: float) -> None:
+        """Wait so many seconds, or until the command lets go of this helper."""
+        self._told.poll(seconds)
+
+
+Work = Callable[[Errand], None]
+"""Opens what it needs, waits to be sent and carries out batches of the run for as long as it may go on."""
 
 
 class _Helper(NamedTuple):
@@ -30,11 +65,16 @@ class _Helper(NamedTuple):
     process: _FORK.Process  # type: ignore[name-defined]
     pipe: Connection
 
+    def tell(self, what: object) -> None:
+        """Tell it something. One that is gone already is said to be, when all are to end."""
+        with suppress(BrokenPipeError):
+            self.pipe.send(what)
+
 
 class Helpers:
     """So many processes that wait to be sent to the batches of a run. Make it before anything is opened, and close it.
 
-    ahead -- how many seconds the clock is played ahead, when they are sent.
+    ahead -- how many seconds the clock is played ahead, when they are needed.
     """
 
     def __init__(self, count: int, work: Work, ahead: Callable[[], float]) -> None:
@@ -55,15 +95,20 @@ class Helpers:
         _ended(idle)
 
     @contextmanager
-    def at_work(self, count: int) -> Iterator[Callable[[str], None]]:
-        """Have so many helpers, or as many as there are, while the block lasts, and give what sends them to a run, by its id."""
-        mine, self._idle = self._idle[:count], self._idle[count:]
+    def at_work(self, sources: Sequence[str]) -> Iterator[Callable[[str], None]]:
+        """Have all of them while the block lasts, if there are sources to help with, and give what sends them to a run, by its id.
+
+        They open what they need right away. What is given may be called once, when the run's batches are there.
+        """
+        mine: Sequence[_Helper] = ()
+        if sources:
+            mine, self._idle = self._idle, []
+        for each in mine:
+            each.tell((self._ahead(), tuple(sources)))
 
         def send(run_id: str) -> None:
             for each in mine:
-                # One that is gone already is said to be, when all are to end.
-                with suppress(BrokenPipeError):
-                    each.pipe.send((run_id, self._ahead()))
+                each.tell(run_id)
 
         try:
             yield send
@@ -98,32 +143,16 @@ class Helpers:
         os.dup2(nowhere, 1)
         os.close(nowhere)
         try:
-            run_id, ahead = told.recv()
+            ahead, sources = told.recv()
         except EOFError:
             return
-        stop = _Stop(parent)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: stop.now())
+        errand = Errand(ahead, sources, told, parent)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: errand.end())
         try:
-            self._work(run_id, ahead, stop.go_on)
+            self._work(errand)
         except Exception as error:  # noqa: BLE001 - whoever runs this process would print its text, which may quote a record
             # The command carries out what is left, and says what is wrong if that fails as well.
-            get_logger().warning("retention.helper_ended", run=run_id, exc_info=error)
-
-
-class _Stop:
-    """Whether this helper is still needed."""
-
-    def __init__(self, parent: int) -> None:
-        self._parent = parent
-        self._told = False
-
-    def now(self) -> None:
-        """Say that it is not."""
-        self._told = True
-
-    def go_on(self, _source: str = "") -> bool:
-        """Whether the next batch may be taken."""
-        return not self._told and os.getppid() == self._parent
+            get_logger().warning("retention.helper_ended", run=errand.run_id, exc_info=error)
 
 
 def _ended(helpers: Sequence[_Helper]) -> None:

@@ -35,6 +35,7 @@ RELIED_ON: Mapping[str, Mapping[str, frozenset[str]]] = {
         "_read_packet": frozenset({"_next_seq_id"}),
         "_read_bytes": frozenset({"_rfile"}),
         "_read_query_result": frozenset({"_result", "init_unbuffered_query", "read", "server_status", "affected_rows"}),
+        "_create_ssl_ctx": frozenset({"create_default_context", "verify_mode"}),
         "_force_close": frozenset(),
     },
     "MySQLResult": {
@@ -129,6 +130,10 @@ class _PageCursor(SSCursor):
         return rows or ()
 
 
+_unverified: list[Any] = []
+"""The context of connections of which nothing is said, once it was made."""
+
+
 class _FastConnection(Connection):
     """A connection whose results are read many rows at a time."""
 
@@ -148,6 +153,15 @@ class _FastConnection(Connection):
         if result.server_status is not None:
             self.server_status = result.server_status
         return result.affected_rows
+
+    def _create_ssl_ctx(self, sslp: Any) -> Any:
+        # Where nothing is said of certificates none is looked at, and reading those that the machine trusts costs as much as all the rest
+        # of a connection. What is made of it can be shared.
+        if sslp:
+            return super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        if not _unverified:
+            _unverified.append(super()._create_ssl_ctx(sslp))  # type: ignore[misc]
+        return _unverified[0]
 
     def _force_close(self) -> None:
         super()._force_close()  # type: ignore[misc]

@@ -18,7 +18,7 @@ import structlog
 from tests.systems.killing import die, killed
 from worker import log
 from worker.errors import SourceFailed
-from worker.helpers import Helpers
+from worker.helpers import Errand, Helpers
 
 _SECONDS = 20
 _PAUSE = 0.01
@@ -61,9 +61,9 @@ def said() -> Iterator[list[Any]]:
     structlog.reset_defaults()
 
 
-def note(folder: Path, run_id: str, ahead: float) -> None:
+def note(folder: Path, errand: Errand) -> None:
     """Write down who was told what, at once or not at all."""
-    said = [run_id, ahead, os.getsid(0), str(Path("/proc/self/fd/1").readlink())]
+    said = [errand.sent(), errand.ahead, errand.sources, os.getsid(0), str(Path("/proc/self/fd/1").readlink())]
     part = folder / f"{os.getpid()}.part"
     part.write_text(json.dumps(said))
     part.rename(folder / str(os.getpid()))
@@ -72,54 +72,95 @@ def note(folder: Path, run_id: str, ahead: float) -> None:
 def test_they_do_what_they_are_sent_for(tmp_path: Path, mine: Callable[[], set[int]]) -> None:
     """Each in a process and a session of its own, told the run and the clock; what they print goes nowhere."""
 
-    def work(run_id: str, ahead: float, _go_on: Callable[[str], bool]) -> None:
+    def work(errand: Errand) -> None:
         sys.stdout.write("not to be seen")
-        note(tmp_path, run_id, ahead)
+        note(tmp_path, errand)
 
-    with closing(Helpers(3, work, lambda: 2.5)) as helpers, helpers.at_work(2) as send:
-        assert 3 == len(mine())
-        send("run-1")
-        until(lambda: len([each for each in tmp_path.iterdir() if not each.suffix]) == 2)
-        until(lambda: sum(map(alive, mine())) == 1)
+    with closing(Helpers(3, work, lambda: 2.5)) as helpers:
+        with helpers.at_work([]) as send:
+            send("run-0")
+        with helpers.at_work(["members", "notes"]) as send:
+            assert 3 == len(mine())
+            send("run-1")
+            until(lambda: len([each for each in tmp_path.iterdir() if not each.suffix]) == 3)
+            until(lambda: not any(map(alive, mine())))
     for each in tmp_path.iterdir():
-        assert ["run-1", 2.5, int(each.name), os.devnull] == json.loads(each.read_text())
+        assert ["run-1", 2.5, ["members", "notes"], int(each.name), os.devnull] == json.loads(each.read_text())
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_they_get_ready_before_they_are_sent(tmp_path: Path, mine: Callable[[], set[int]], said: list[Any], sent: bool) -> None:
+    """What they open is open when the run's batches are there; where these never come they let go of it and are gone."""
+
+    def work(errand: Errand) -> None:
+        (tmp_path / "ready").touch()
+        (tmp_path / str(errand.sent())).touch()
+
+    with closing(Helpers(1, work, lambda: 0)) as helpers:
+        with helpers.at_work(["members"]) as send:
+            until((tmp_path / "ready").exists)
+            assert mine()
+            if sent:
+                send("run-1")
+        assert not mine()
+    assert {"ready", "run-1" if sent else "None"} == {each.name for each in tmp_path.iterdir()}
+    assert [] == said
+
+
+def test_who_rests_is_woken_at_the_end(tmp_path: Path, mine: Callable[[], set[int]]) -> None:
+    """A command does not wait for a helper that waits for work."""
+
+    def work(errand: Errand) -> None:
+        note(tmp_path, errand)
+        while errand.go_on():
+            errand.rest(10 * _SECONDS)
+
+    begun = time.monotonic()
+    with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(["members"]) as send:
+        send("run-1")
+        until(lambda: [each for each in tmp_path.iterdir() if not each.suffix])
+    assert time.monotonic() - begun < _SECONDS
+    assert not mine()
 
 
 def test_one_that_is_at_a_batch_ends_it(tmp_path: Path, mine: Callable[[], set[int]]) -> None:
     """When the command needs no more of it, it is asked for nothing more and is waited for."""
 
-    def work(run_id: str, ahead: float, go_on: Callable[[str], bool]) -> None:
-        note(tmp_path, run_id, ahead)
-        while go_on(""):
+    def work(errand: Errand) -> None:
+        note(tmp_path, errand)
+        while errand.go_on():
             time.sleep(_PAUSE)
         (tmp_path / "ended").touch()
 
     with closing(Helpers(1, work, lambda: 0)) as helpers:
-        with helpers.at_work(1) as send:
+        with helpers.at_work(["members"]) as send:
             send("run-1")
             until(lambda: [each for each in tmp_path.iterdir() if not each.suffix])
         assert (tmp_path / "ended").exists()
         assert not mine()
 
 
-@pytest.mark.parametrize("sent", [False, True])
-def test_nobody_outlives_a_command_that_is_killed(tmp_path: Path, sent: bool) -> None:
-    """Neither who waits - though every later one was given the pipes of those before it - nor who is at work."""
-    killed(_be_killed, tmp_path, sent)
+@pytest.mark.parametrize("doing", ["waiting", "ready", "at work"])
+def test_nobody_outlives_a_command_that_is_killed(tmp_path: Path, doing: str) -> None:
+    """Neither who waits - though every later one was given the pipes of those before it - nor who is ready, nor who is at work."""
+    killed(_be_killed, tmp_path, doing)
     numbers = [int(each) for each in (tmp_path / "children").read_text().split()]
     assert 3 == len(numbers)
     until(lambda: not any(map(alive, numbers)))
 
 
-def _be_killed(folder: Path, sent: bool) -> None:
-    def work(run_id: str, ahead: float, go_on: Callable[[str], bool]) -> None:
-        note(folder, run_id, ahead)
-        while go_on(""):
+def _be_killed(folder: Path, doing: str) -> None:
+    def work(errand: Errand) -> None:
+        (folder / f"{os.getpid()}.ready").touch()
+        note(folder, errand)
+        while errand.go_on():
             time.sleep(_PAUSE)
 
-    with closing(Helpers(3, work, lambda: 0)) as helpers, helpers.at_work(3) as send:
+    with closing(Helpers(3, work, lambda: 0)) as helpers, helpers.at_work([] if doing == "waiting" else ["members"]) as send:
         (folder / "children").write_text(" ".join(map(str, children())))
-        if sent:
+        if doing != "waiting":
+            until(lambda: len(list(folder.glob("*.ready"))) == 3)
+        if doing == "at work":
             send("run-1")
             until(lambda: len([each for each in folder.iterdir() if each.name.isdecimal()]) == 3)
         die()
@@ -128,10 +169,10 @@ def _be_killed(folder: Path, sent: bool) -> None:
 def test_one_that_dies_is_said_and_the_others_are_sent(tmp_path: Path, said: list[Any], mine: Callable[[], set[int]]) -> None:
     """What it was at is done by others; the operator is told by which signal it went."""
 
-    def work(run_id: str, ahead: float, _go_on: Callable[[str], bool]) -> None:
-        note(tmp_path, run_id, ahead)
+    def work(errand: Errand) -> None:
+        note(tmp_path, errand)
 
-    with closing(Helpers(2, work, lambda: 0)) as helpers, helpers.at_work(2) as send:
+    with closing(Helpers(2, work, lambda: 0)) as helpers, helpers.at_work(["members"]) as send:
         dead = min(mine())
         os.kill(dead, signal.SIGKILL)
         until(lambda: not alive(dead))
@@ -143,12 +184,12 @@ def test_one_that_dies_is_said_and_the_others_are_sent(tmp_path: Path, said: lis
 def test_one_that_fails_ends_by_itself(tmp_path: Path, said: list[Any], mine: Callable[[], set[int]]) -> None:
     """The command does what is left; it isn't said to have died."""
 
-    def work(run_id: str, ahead: float, _go_on: Callable[[str], bool]) -> None:
-        note(tmp_path, run_id, ahead)
+    def work(errand: Errand) -> None:
+        note(tmp_path, errand)
         message = "the ledger can't be reached"
         raise SourceFailed(message)
 
-    with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(1) as send:
+    with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(["members"]) as send:
         send("run-1")
         until(lambda: not any(map(alive, mine())))
     assert [] == said
@@ -159,12 +200,13 @@ def test_what_nobody_foresaw_is_said_without_its_text(capfd: pytest.CaptureFixtu
     """An error that is not our own may quote a record: its type and its place come out, and nothing of what it says."""
     log.configure(json=True, level="warning")
 
-    def work(_run_id: str, _ahead: float, _go_on: Callable[[str], bool]) -> None:
+    def work(errand: Errand) -> None:
+        errand.sent()
         message = "Key (email)=(qxcanary@example.org) already exists"
         raise ValueError(message)
 
     try:
-        with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(1) as send:
+        with closing(Helpers(1, work, lambda: 0)) as helpers, helpers.at_work(["members"]) as send:
             send("run-1")
             until(lambda: not any(map(alive, mine())))
     finally:
@@ -188,7 +230,7 @@ def test_a_machine_that_has_no_room_for_more_processes(
         return int(made[-1])
 
     monkeypatch.setattr(os, "fork", full)
-    with closing(Helpers(3, lambda *_: None, lambda: 0)) as helpers, helpers.at_work(3) as send:
+    with closing(Helpers(3, lambda *_: None, lambda: 0)) as helpers, helpers.at_work(["members"]) as send:
         assert 1 == len(mine())
         send("run-1")
     assert [("retention.no_helper", "Resource temporarily unavailable")] == [(each["event"], each["why"]) for each in said]

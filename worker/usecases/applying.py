@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import ExitStack
 from time import sleep
 from typing import Any
 
@@ -62,10 +63,12 @@ def carry_out(
     told = progress or (lambda _source, _count: None)
     wanted = Wanted(new_run_id(), plan, kind, at_most, progress=told, resolved=resolved)
     pacer = Pacer(machine, wanted.run_id, machine.monotonic() if begun is None else begun, room(machine, wanted))
-    with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id) as lock:
+    with machine.ledger.run_lock(tuple(plan.header.policies), run_id=wanted.run_id) as lock, ExitStack() as stack:
+        # They open what they need while the run is begun, and have ended before it is said to have.
+        send = stack.enter_context(machine.helpers(_helped(machine, wanted)))
         prepare = begin(machine, wanted)
         try:
-            with machine.helpers(_helpers(machine, wanted)) as send:
+            with stack:
                 prepare()
                 send(wanted.run_id)
                 _work_off(machine, wanted.run_id, told, lock, pacer)
@@ -102,14 +105,13 @@ def _work_off_source(machine: Machine, run_id: str, name: str, drain: Drain) -> 
         sleep(_POLL_SECONDS)
 
 
-def _helpers(machine: Machine, wanted: Wanted) -> int:
-    """Return how many other processes it pays to have at the batches of a run."""
-    if room(machine, wanted) is not None:
-        return 0
+def _helped(machine: Machine, wanted: Wanted) -> list[str]:
+    """Return the sources for whose batches it pays to have other processes."""
+    if room(machine, wanted) is not None or machine.settings.process_count == 1:
+        return []
     counts = wanted.plan.summary.counts
     least = _WORTH_A_HELPER * machine.settings.batch_size
-    large = [name for name in wanted.plan.header.policies if _planned(counts.get(name, {})) >= least]
-    return machine.settings.process_count - 1 if any(_may_be_shared(machine, name) for name in large) else 0
+    return [name for name in wanted.plan.header.policies if _planned(counts.get(name, {})) >= least and _may_be_shared(machine, name)]
 
 
 def _planned(counts: Mapping[str, Any]) -> int:

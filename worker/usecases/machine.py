@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -27,8 +27,8 @@ class Machine:
     """Everything joined together. `open_source` opens a source by its description; `trail` opens this process's audit file on first use.
 
     monotonic, sleep -- how waiting is measured and done: seconds that never go back, and a call that returns after so many of them.
-    helpers -- a context in which there are up to so many other processes, and which gives what sends them to the batches of a run, by its
-    id. Afterwards they have ended the batch they were at, and themselves: they serve one run.
+    helpers -- a context in which there are other processes for the batches of some sources, if there are any, and which gives what sends
+    them to those of a run, by its id. Afterwards they have ended the batch they were at, and themselves: they serve one run.
     memories -- what was decided in this process; a plan, the lanes that carry it out and reading back decide about the same days.
     """
 
@@ -42,7 +42,7 @@ class Machine:
     faults: Faults = field(default_factory=NoFaults)
     monotonic: Callable[[], float] = monotonic
     sleep: Callable[[float], None] = sleep
-    helpers: Callable[[int], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _count: nullcontext(_nobody))
+    helpers: Callable[[Sequence[str]], AbstractContextManager[Callable[[str], None]]] = field(default=lambda _sources: nullcontext(_nobody))
     memories: Memories = field(default_factory=Memories, repr=False, compare=False)
 
     @property
