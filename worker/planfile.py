@@ -27,13 +27,14 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from worker.errors import ConfigurationError, Refused
 
-FORMAT = "retention-plan/2"
+FORMAT = "retention-plan/3"
 REPLAY = "replay of "
 """What the reasons of a replay begin with; the batch and the run follow, then a colon and the purposes."""
 
@@ -264,6 +265,8 @@ class PlanFile:
 
 _HEAD = struct.Struct(">III")
 _REFERENCE_DIGITS = 32
+_REMEMBERED = 8192
+"""So many reasons are remembered from batch to batch."""
 
 
 def packed(batch: PlannedBatch) -> bytes:
@@ -271,8 +274,7 @@ def packed(batch: PlannedBatch) -> bytes:
 
     References don't compress, so they stand as bytes; the sealed range with the reasons, and the positions of these, are compressed.
     """
-    reasons = [[each.action, each.due.isoformat(), each.why, each.facts, list(each.fields)] for each in batch.reasons]
-    told = zlib.compress(json.dumps([batch.sealed_range, reasons], separators=(",", ":")).encode(), 1)
+    told = zlib.compress("\n".join((batch.sealed_range, *map(_line_of, batch.reasons))).encode("ascii"), 1)
     references = bytes.fromhex("".join(batch.records))
     if len(references) * 2 != _REFERENCE_DIGITS * len(batch.records):
         raise ValueError("a reference is 16 bytes in hexadecimal")
@@ -288,12 +290,24 @@ def unpacked(body: bytes, batch_id: str, source: str, number: int) -> PlannedBat
     for size in sizes:
         parts.append(body[begin : begin + size])
         begin += size
-    sealed, reasons = json.loads(zlib.decompress(parts[0]))
+    sealed, *reasons = zlib.decompress(parts[0]).decode("ascii").split("\n")
     digits = parts[1].hex()
     references = [digits[start : start + _REFERENCE_DIGITS] for start in range(0, len(digits), _REFERENCE_DIGITS)]
     positions = _little_endian(array("I", zlib.decompress(parts[2])))
-    table = [Reason(does, dt.date.fromisoformat(due), why, facts, tuple(fields)) for does, due, why, facts, fields in reasons]
-    return PlannedBatch(batch_id, source, number, sealed, table, dict(zip(references, positions, strict=True)))
+    return PlannedBatch(batch_id, source, number, sealed, [*map(_reason_of, reasons)], dict(zip(references, positions, strict=True)))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _line_of(reason: Reason) -> str:
+    """Return a reason as a line of ASCII."""
+    return json.dumps([reason.action, reason.due.isoformat(), reason.why, reason.facts, list(reason.fields)], separators=(",", ":"))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _reason_of(line: str) -> Reason:
+    """Return the reason in a line: the same object for the same one, because most come again in every batch."""
+    does, due, why, facts, fields = json.loads(line)
+    return Reason(does, dt.date.fromisoformat(due), why, facts, tuple(fields))
 
 
 def _little_endian(numbers: array[int]) -> array[int]:

@@ -112,7 +112,7 @@ def test_a_tampered_plan_is_refused(firm: Firm) -> None:
 def test_a_plan_of_an_older_version_is_refused(firm: Firm) -> None:
     """It is named, with what to do, and nothing is touched."""
     plan = firm.approved()
-    plan.write_bytes(plan.read_bytes().replace(b"retention-plan/2", b"retention-plan/1"))
+    plan.write_bytes(plan.read_bytes().replace(b"retention-plan/3", b"retention-plan/1"))
     said = firm("apply", plan)
     assert (2, True) == (said.code, "a plan of another version (retention-plan/1): make a new one with `retention plan`" in said.err)
     assert PEOPLE == len(firm.contacts())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -35,6 +35,8 @@ _SECONDS = frozenset(f":{second:02}" for second in range(60))
 
 Row = Sequence[Raw]
 """The raw values of one record, in the order of the columns that were asked for."""
+_Turn = tuple[Raw, Fact, Fact]
+"""The first moment of a UTC day that lies on the next local day, and the facts before and from then."""
 
 
 def fact_columns(policy: Policy) -> tuple[str, ...]:
@@ -102,6 +104,7 @@ class RowDecider:
         memory = memory or Memory(policy, today)
         self._readers = [(name, columns.index(name), memory.readers[name]) for name in policy.deciding]
         self._single = (self._readers[0][1], self._readers[0][2]) if len(self._readers) == 1 else None
+        self._many = _of_many(self._readers[0][2]) if len(self._readers) == 1 else None
         treatable = [] if policy.only_deletes else policy.treatable
         plain = [field.name for field in treatable if not treaters[field.name].beside]
         self._contents = [(name, columns.index(name), treaters[name].is_treated) for name in plain]
@@ -155,20 +158,19 @@ class RowDecider:
 
     def judge_plain(self, rows: Sequence[Row]) -> list[Judged]:
         """Return what `judge` returns for each of many rows for which nothing stands and that nothing keeps."""
-        if self._single is None:
+        if self._single is None or self._many is None:
             return [self._judge(row, NOTHING, ()) for row in rows]
         # `judge` written out: the calls would cost as much as the look-ups.
-        position, read = self._single
+        position = self._single[0]
+        facts = self._many([row[position] for row in rows])
         bits, wide, known, judged = self._bits, self._wide_bits, self._by_identity, []
         if not bits and not wide:
             by_fact = known.setdefault(0, {})
-            for row in rows:
-                fact = read(row[position])
+            for row, fact in zip(rows, facts, strict=True):
                 found = by_fact.get(id(fact))
                 judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
             return judged
-        for row in rows:
-            fact = read(row[position])
+        for row, fact in zip(rows, facts, strict=True):
             left = 0
             for bit, place, is_treated in bits:
                 if not is_treated(row[place]):
@@ -225,7 +227,7 @@ def fact_reader(policy: Policy, name: str, today: dt.date) -> Callable[[Raw], Fa
         return lambda raw: aggregate_fact(aggregate, raw, today)
     reading = declared.reading
     if reading.type is FieldType.TIMESTAMP and reading.stored_zone is not None and str(reading.stored_zone) == "UTC":
-        return _utc_reader(reading, today)
+        return _UtcReader(reading, today)
     if reading.type in (FieldType.DATE, FieldType.BOOLEAN):
         return _remembering(reading, today)
     return lambda raw: reading.fact(raw, today)
@@ -271,6 +273,11 @@ def _meaning(empty: Empty, why: str) -> Fact:
             return NotApplicable()
 
 
+def _of_many(read: Callable[[Raw], Fact]) -> Callable[[Iterable[Raw]], list[Fact]]:
+    """Return what reads many raw values as a reader reads one."""
+    return read.many if isinstance(read, _UtcReader) else lambda raws: list(map(read, raws))
+
+
 def _remembering(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
     """Return a reader that remembers the facts of values with few variants.
 
@@ -291,51 +298,87 @@ def _remembering(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
     return read
 
 
-def _utc_reader(reading: Reading, today: dt.date) -> Callable[[Raw], Fact]:
-    """Return a reader of UTC timestamps that looks up, per UTC day, the moment at which the local day changes."""
-    changes: dict[Raw, tuple[Raw, Fact, Fact]] = {}
+class _UtcReader:
+    """Reads UTC timestamps by looking up, per UTC day, the moment at which the local day changes. Equal facts are the same object."""
 
-    def read(raw: Raw) -> Fact:
-        if (
-            type(raw) is str
-            and raw[10:16] in _MINUTES
-            and (raw[16:] in _SECONDS or (raw[16:_UTC_TEXT] in _SECONDS and _FRACTION.fullmatch(raw, _UTC_TEXT)))
-        ):
+    def __init__(self, reading: Reading, today: dt.date) -> None:
+        self._reading = reading
+        self._today = today
+        self._turns: dict[object, _Turn] = {}
+        self._odd: set[object] = set()
+        self._facts: dict[Fact, Fact] = {}
+
+    def __call__(self, raw: Raw) -> Fact:
+        """Return the fact that one raw value states."""
+        return self.many((raw,))[0]
+
+    def many(self, raws: Iterable[Raw]) -> list[Fact]:
+        """Return the facts that many raw values state."""
+        turns, facts = self._turns, []
+        for raw in raws:
             # A fraction of a second sorts behind its second, so texts compare as the moments they name.
-            day: object = raw[:10]
-            moment: object = raw
-        elif type(raw) is dt.datetime and raw.tzinfo is None:
-            day, moment = raw.toordinal(), raw
-        else:
-            return reading.fact(raw, today)
-        change = changes.get(day)
-        if change is None:
-            change = _day_change(reading, raw[:_UTC_TEXT] if isinstance(raw, str) else raw, today)
-            if change is None:
-                return reading.fact(raw, today)
-            if len(changes) < _REMEMBERED:
-                changes[day] = change
-        return change[2] if moment >= change[0] else change[1]  # type: ignore[operator]
+            if (
+                type(raw) is str
+                and raw[10:16] in _MINUTES
+                and (raw[16:] in _SECONDS or (raw[16:_UTC_TEXT] in _SECONDS and _FRACTION.fullmatch(raw, _UTC_TEXT)))
+            ):
+                day: object = raw[:10]
+            elif type(raw) is dt.datetime and raw.tzinfo is None:
+                day = raw.toordinal()
+            else:
+                facts.append(self._long_way(raw))
+                continue
+            turn = turns.get(day) or self._turn(day, raw)
+            if turn is None:
+                facts.append(self._long_way(raw))
+            else:
+                facts.append(turn[2] if raw >= turn[0] else turn[1])  # type: ignore[operator]
+        return facts
 
-    return read
+    def _turn(self, day: object, raw: dt.datetime | str) -> _Turn | None:
+        """Return what `_day_change` says of a UTC day, worked out once."""
+        if day in self._odd:
+            return None
+        found = _day_change(self._reading, raw[:_UTC_TEXT] if isinstance(raw, str) else raw, self._today)
+        if found is None:
+            if len(self._odd) < _REMEMBERED:
+                self._odd.add(day)
+            return None
+        turn = (found[0], self._same(found[1]), self._same(found[2]))
+        if len(self._turns) < _REMEMBERED:
+            self._turns[day] = turn
+        return turn
+
+    def _long_way(self, raw: Raw) -> Fact:
+        return self._same(self._reading.fact(raw, self._today))
+
+    def _same(self, fact: Fact) -> Fact:
+        """Return the one object for a fact."""
+        return self._facts.setdefault(fact, fact) if len(self._facts) < _REMEMBERED else self._facts.get(fact, fact)
 
 
-def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> tuple[Raw, Fact, Fact] | None:
+def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> _Turn | None:
     """Return the first moment of a UTC day on which the next local day has begun (typed as `raw` is), and the facts before and from then.
 
-    None when the value is no timestamp, or when the clock changes on that day: the long way is taken then. No zone changes its clock
-    twice on one UTC day, so equal offsets at both ends are the offset of the whole day.
+    None when the value is no timestamp, or when the clock changes around that midnight: the long way is taken then. No zone changes its
+    clock twice on one UTC day, so where local midnight comes exactly once the days before and behind it are one stretch each.
     """
     try:
         moment = dt.datetime.fromisoformat(raw) if isinstance(raw, str) else raw
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         end = midnight + dt.timedelta(days=1, microseconds=-1)
         first, last = (each.replace(tzinfo=dt.UTC).astimezone(reading.zone) for each in (midnight, end))
+        turn = dt.datetime.combine(last.date(), dt.time.min, last.tzinfo)
+        turns = turn.astimezone(dt.UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
-    offset = first.utcoffset()
-    if offset is None or offset != last.utcoffset() or (isinstance(raw, str) and moment.isoformat(sep=" ") != raw):
+    if isinstance(raw, str) and moment.isoformat(sep=" ") != raw:
         return None
-    changes = first.date() != last.date()
-    boundary = dt.datetime.combine(last.date(), dt.time.min) - offset if changes else midnight
-    return (boundary.isoformat(sep=" ") if isinstance(raw, str) else boundary), reading.fact(midnight, today), reading.fact(end, today)
+    steady = first.utcoffset() == last.utcoffset()
+    if first.date() == last.date():
+        if not steady:
+            return None
+        turns = midnight
+    elif not steady and (last.date() - first.date() != dt.timedelta(days=1) or turn.utcoffset() != turn.replace(fold=1).utcoffset()):
+        return None
+    return (turns.isoformat(sep=" ") if isinstance(raw, str) else turns), reading.fact(midnight, today), reading.fact(end, today)

@@ -5,7 +5,6 @@ They are rendered from templates that are compiled once per batch; only the clos
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -48,7 +47,7 @@ class IntentLines:
         said = ("" if source.transactional else _NOT_LOCKED, f"{shared}: {_GATHERED}" if shared else "")
         self._not_locked = "; ".join(each for each in said if each)
         self._referrer = Referrer(ref_secret, policy.source.name)
-        self._tails: dict[tuple[str, dt.date, str, tuple[str, ...]], str] = {}
+        self._tails: dict[Reason, str] = {}
         self._treatments = {each.name: str(each.treatment.kind) for each in policy.treatable if each.treatment is not None}
 
     def records(
@@ -78,7 +77,7 @@ class IntentLines:
             group = id(reason) if standing is NOTHING else (id(reason), standing)
             found = halves.get(group)
             if found is None:
-                known = self._tails.get(_said(reason)) if standing is NOTHING else None
+                known = self._tails.get(reason) if standing is NOTHING else None
                 if known is None or reason.action not in heads:
                     words = self._words(verdict.judged.decision, standing, reason)
                     before, _, after = render[reason.action](f'"{_GAP}"', *words).decode("ascii").partition(f'{_GAP}"')
@@ -94,7 +93,7 @@ class IntentLines:
         """Keep what a reason says of records for which nothing stands: it comes again in other batches."""
         if len(self._tails) >= _REMEMBERED:
             self._tails.clear()
-        self._tails[_said(reason)] = tail
+        self._tails[reason] = tail
 
     def _whom(self, rows: Sequence[Row], identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
         """Return, for every row, the rendered member that says whom it is about, empty where it says nobody."""
@@ -170,11 +169,6 @@ class IntentLines:
             "retention.batch": attempt,
             "retention.source": source,
         }
-
-
-def _said(reason: Reason) -> tuple[str, dt.date, str, tuple[str, ...]]:
-    """Return what the line of a record says of its reason."""
-    return reason.action, reason.due, reason.why, reason.fields
 
 
 @lru_cache(maxsize=256)

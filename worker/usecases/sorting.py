@@ -81,7 +81,7 @@ class Sorter:
         self._ref_secret = ref_secret
         self._referrer = Referrer(ref_secret, policy.source.name)
         self._halving = halving
-        self._now: dict[Judged, tuple[str | None, str]] = {}
+        self._agreed: dict[Judged, Reason] = {}
         self._treaters = machine.treaters(policy)
 
     @property
@@ -96,15 +96,14 @@ class Sorter:
         reasons = planned.reasons
         verdicts = self.judge.judge(batch.rows, batch.related)
         # Records that share their facts share what was judged of them, and in a plan the reason.
-        agreed: dict[Judged, Reason] = {}
+        agreed = self._agreed
         for verdict, reference in zip(verdicts, self._referrer.references([each.key for each in verdicts]), strict=True):
             position = records.get(reference)
             if position is None:
                 continue
             reason = reasons[position]
             judged = verdict.judged
-            if agreed.get(judged) is reason or self._says(judged) == (reason.action, reason.facts):
-                agreed[judged] = reason
+            if agreed.get(judged) is reason or self._agree(judged, reason):
                 acting.append((verdict, reference, reason))
             else:
                 outcome = judged.decision.outcome
@@ -122,14 +121,14 @@ class Sorter:
         self._take_children(work, batch, attempt)
         return work
 
-    def _says(self, judged: Judged) -> tuple[str | None, str]:
-        """Return (what is done, fingerprint of the facts used) as a plan would say it, remembered from batch to batch."""
-        found = self._now.get(judged)
-        if found is None:
-            if len(self._now) >= _REMEMBERED:
-                self._now.clear()
-            found = self._now[judged] = (action(judged.decision), self._referrer.fingerprint(judged.evidence))
-        return found
+    def _agree(self, judged: Judged, reason: Reason) -> bool:
+        """Whether what is judged now (what is done, and the facts used) is what a plan said, remembered from batch to batch."""
+        if (action(judged.decision), self._referrer.fingerprint(judged.evidence)) != (reason.action, reason.facts):
+            return False
+        if len(self._agreed) >= _REMEMBERED:
+            self._agreed.clear()
+        self._agreed[judged] = reason
+        return True
 
     def _take_children(self, work: Work, batch: Batch, attempt: str) -> None:
         """Add the rows that go, or are cut loose, with the records that are deleted or pseudonymised: deepest first."""
