@@ -27,6 +27,7 @@ _HEAD = Struct("<HBBB")
 """The length of a packet in three bytes, its number, and its first byte."""
 _HEAD_BYTES = 4
 _END = 0xFE
+_BUFFER_BYTES = 65_536
 _NOTHING, _TWO_BYTES, _THREE_BYTES = 0xFB, 0xFC, 0xFD
 
 
@@ -36,6 +37,7 @@ RELIED_ON: Mapping[str, Mapping[str, frozenset[str]]] = {
         "_read_bytes": frozenset({"_rfile"}),
         "_read_query_result": frozenset({"_result", "init_unbuffered_query", "read", "server_status", "affected_rows"}),
         "_create_ssl_ctx": frozenset({"create_default_context", "verify_mode"}),
+        "connect": frozenset({"_sock", "_rfile", "makefile"}),
         "_force_close": frozenset(),
     },
     "MySQLResult": {
@@ -136,6 +138,13 @@ _unverified: list[Any] = []
 
 class _FastConnection(Connection):
     """A connection whose results are read many rows at a time."""
+
+    def connect(self, sock: Any = None) -> None:
+        super().connect(sock)
+        # Every answer so far was read to its end, so nothing lies in the buffer that is exchanged for one in which many rows have room.
+        small: Any = self._rfile
+        self._rfile: Any = self._sock.makefile("rb", _BUFFER_BYTES)  # type: ignore[attr-defined]
+        small.close()
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyMySQL's own
         self._result = None

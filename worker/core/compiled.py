@@ -30,6 +30,8 @@ _SUMMARY = 5
 _FEW_VARIANTS = frozenset({str, int, bool, dt.date, type(None)})
 _UTC_TEXT = len("2026-01-31 22:30:00")
 _FRACTION = re.compile(r"\.[0-9]{1,6}")
+_DAY = dt.timedelta(days=1)
+_TO_ITS_END = _DAY - dt.timedelta.resolution
 _MINUTES = frozenset(f" {hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
 _SECONDS = frozenset(f":{second:02}" for second in range(60))
 
@@ -163,13 +165,12 @@ class RowDecider:
         # `judge` written out: the calls would cost as much as the look-ups.
         position = self._single[0]
         facts = self._many([row[position] for row in rows])
-        bits, wide, known, judged = self._bits, self._wide_bits, self._by_identity, []
+        bits, wide, known = self._bits, self._wide_bits, self._by_identity
         if not bits and not wide:
-            by_fact = known.setdefault(0, {})
-            for row, fact in zip(rows, facts, strict=True):
-                found = by_fact.get(id(fact))
-                judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
-            return judged
+            # A fact that is remembered lives on, so no other one can have its identity.
+            found = map(known.setdefault(0, {}).get, map(id, facts))
+            return [each[1] if each is not None else self.judge(row) for each, row in zip(found, rows, strict=True)]
+        judged = []
         for row, fact in zip(rows, facts, strict=True):
             left = 0
             for bit, place, is_treated in bits:
@@ -178,22 +179,19 @@ class RowDecider:
             for bit, is_row_treated in wide:
                 if not is_row_treated(row):
                     left |= bit
-            found = known[left].get(id(fact)) if left in known else None
-            judged.append(found[1] if found is not None and found[0] is fact else self.judge(row))
+            by_fact = known.get(left)
+            known_one = by_fact.get(id(fact)) if by_fact is not None else None
+            judged.append(known_one[1] if known_one is not None else self.judge(row))
         return judged
 
     def _judge(self, row: Row, standing: Standing, blocking: tuple[str, ...]) -> Judged:
         """Return the decision for a row, remembered by the values of its facts."""
-        untreated = self.untreated(row)
-        if self._single is not None:
-            key: object = (self._single[1](row[self._single[0]]), untreated, blocking)
-        else:
-            key = (*(read(row[position]) for _, position, read in self._readers), untreated, blocking)
+        untreated, facts = self.untreated(row), self.facts(row)
+        key = (*facts.values(), untreated, blocking)
         if standing is NOTHING:
             found = self._remembered.get(key)
             if found is not None:
                 return found
-        facts = self.facts(row)
         decision = decide(facts, self.policy, standing, self.today, untreated=untreated, blocking=blocking)
         judged = Judged(decision, _evidence(facts, untreated))
         if standing is NOTHING:
@@ -365,11 +363,11 @@ def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> _Tu
     """
     try:
         moment = dt.datetime.fromisoformat(raw) if isinstance(raw, str) else raw
-        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        end = midnight + dt.timedelta(days=1, microseconds=-1)
-        first, last = (each.replace(tzinfo=dt.UTC).astimezone(reading.zone) for each in (midnight, end))
-        turn = dt.datetime.combine(last.date(), dt.time.min, last.tzinfo)
-        turns = turn.astimezone(dt.UTC).replace(tzinfo=None)
+        midnight = dt.datetime.combine(moment, dt.time.min, dt.UTC)
+        end = midnight + _TO_ITS_END
+        first, last = midnight.astimezone(reading.zone), end.astimezone(reading.zone)
+        turn = dt.datetime.combine(last, dt.time.min, last.tzinfo)
+        turns = turn.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None
     if isinstance(raw, str) and moment.isoformat(sep=" ") != raw:
@@ -379,6 +377,7 @@ def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> _Tu
         if not steady:
             return None
         turns = midnight
-    elif not steady and (last.date() - first.date() != dt.timedelta(days=1) or turn.utcoffset() != turn.replace(fold=1).utcoffset()):
+    elif not steady and (last.date() - first.date() != _DAY or turn.utcoffset() != turn.replace(fold=1).utcoffset()):
         return None
+    turns = turns.replace(tzinfo=None)
     return (turns.isoformat(sep=" ") if isinstance(raw, str) else turns), reading.fact(midnight, today), reading.fact(end, today)
