@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from worker.core.canonical import canonical
+from worker.core.canonical import canonicals
 from worker.core.facts import Raw
 from worker.core.generalising import generalised, is_generalised
 from worker.core.scrubbing import Scrubber
@@ -54,35 +54,40 @@ def pseudonym(key: PseudonymKey, organisation: str, domain: str, field: str, kin
     The message is organisation, domain, the field's name and canonical form, separated by U+001F. An e-mail address becomes
     `<pseudonym>@<domain>.invalid` (RFC 2606), so that no mail ever reaches anybody.
     """
-    return _pseudonymiser(key, organisation, domain, field, kind)(value)
+    return _pseudonymiser(key, organisation, domain, field, kind)([value])[0]
 
 
-def _pseudonymiser(key: PseudonymKey, organisation: str, domain: str, field: str, kind: Identifier) -> Callable[[str], str]:
-    """Return `pseudonym` for the values of one field: what they have in common is put together once."""
-    head = f"{organisation}\x1f{domain}\x1f{field}\x1f"
+def _pseudonymiser(key: PseudonymKey, organisation: str, domain: str, field: str, kind: Identifier) -> Callable[[Iterable[str]], list[str]]:
+    """Return `pseudonym` for many values of one field: what they have in common is put together once."""
     front, back = f"{MARKER}-{key.id}-", f"@{domain}.invalid" if kind is Identifier.EMAIL else ""
-    mac = _mac(key.secret)
+    inner, outer = _mac(key.secret)
+    inner.update(_bytes(f"{organisation}\x1f{domain}\x1f{field}\x1f"))
 
-    def of(value: str) -> str:
-        message = f"{head}{canonical(kind, value)}".encode(errors="surrogatepass")  # File names may hold lone surrogates.
-        return f"{front}{_base32(mac(message)[:16])}{back}"
+    def of(values: Iterable[str]) -> list[str]:
+        made = []
+        for form in canonicals(kind, values):
+            within, around = inner.copy(), outer.copy()
+            within.update(_bytes(form))
+            around.update(within.digest())
+            made.append(f"{front}{_base32(around.digest()[:16])}{back}")
+        return made
 
     return of
 
 
-def _mac(secret: bytes) -> Callable[[bytes], bytes]:
-    """Return HMAC-SHA-256 (RFC 2104) under one key. What depends on the key alone is worked out once, which leaves a third of the work."""
+def _mac(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """Return the states of HMAC-SHA-256 (RFC 2104) under one key before its message, and before the digest of that.
+
+    They depend on the key alone and are worked out once, which leaves a third of the work.
+    """
     block = hashlib.sha256().block_size
     padded = (hashlib.sha256(secret).digest() if len(secret) > block else secret).ljust(block, b"\0")
-    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)), hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
 
-    def of(message: bytes) -> bytes:
-        within, around = inner.copy(), outer.copy()
-        within.update(message)
-        around.update(within.digest())
-        return around.digest()
 
-    return of
+def _bytes(text: str) -> bytes:
+    """Return a text as it goes into a message: file names may hold lone surrogates."""
+    return text.encode(errors="surrogatepass")
 
 
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -121,13 +126,14 @@ class Treater:
 
     treat -- from the raw value to the new one; what is treated stays as it is; is_treated -- whether a raw value needs nothing more
     (empty counts as treated). Both take the value and, in order, the raw values of the fields `beside`, where there are any; without them
-    they tell as much as the value alone tells.
+    they tell as much as the value alone tells. treat_many -- `treat` for many values at a time, where that is faster.
     """
 
     field: Field
     treat: Callable[..., Raw]
     is_treated: Callable[..., bool]
     beside: tuple[str, ...] = ()
+    treat_many: Callable[[Sequence[Raw]], list[Raw]] | None = None
 
     def in_rows(self, position: Callable[[str], int]) -> tuple[Callable[[Sequence[Raw]], Raw], Callable[[Sequence[Raw]], bool]]:
         """Return `treat` and `is_treated` for whole rows in which every field stands at its position."""
@@ -146,7 +152,9 @@ class Treater:
         if self.beside:
             treat_row, _ = self.in_rows(position)
             return lambda rows: [treat_row(row) for row in rows]
-        treat, own = self.treat, position(self.field.name)
+        treat, treat_many, own = self.treat, self.treat_many, position(self.field.name)
+        if treat_many is not None:
+            return lambda rows: treat_many([row[own] for row in rows])
         return lambda rows: [treat(row[own]) for row in rows]
 
 
@@ -180,7 +188,12 @@ def treater(
             return Treater(field, lambda raw: raw if is_treated(raw) else generalised(treatment, raw), is_treated)
         case TreatmentKind.PSEUDONYM:
             pseudonymise = _pseudonymiser(keys[treatment.domain], organisation, treatment.domain, field.name, _written_as(field))
-            return Treater(field, lambda raw: raw if is_treated(raw) else pseudonymise(str(raw)), is_treated)
+
+            def treat_many(raws: Sequence[Raw]) -> list[Raw]:
+                made = iter(pseudonymise([str(raw) for raw in raws if not is_treated(raw)]))
+                return [raw if is_treated(raw) else next(made) for raw in raws]
+
+            return Treater(field, lambda raw: treat_many([raw])[0], is_treated, treat_many=treat_many)
         case TreatmentKind.RANDOM:
             back = f"@{treatment.domain}.invalid" if _written_as(field) is Identifier.EMAIL else ""
             make = lambda _: f"{RANDOM_MARKER}-{_base32(random(_RANDOM_BYTES))}{back}"  # noqa: E731
