@@ -210,7 +210,7 @@ def test_bad_addresses_are_configuration_errors(url: str | None, expected: str) 
 
 def test_a_file_that_is_not_there() -> None:
     """It may lie on a disk that is not mounted tonight: that is this source's failure, and nobody makes an empty file in its place."""
-    with pytest.raises(SourceFailed, match="there is no file /nowhere/at/all.db; mount the disk"):
+    with pytest.raises(SourceFailed, match=r"there is no file /nowhere/at/all\.db; mount the disk"):
         open_source(Source("people", "sql", "people", ("id",), ()), Connection("sqlite:////nowhere/at/all.db"))
     assert not Path("/nowhere").exists()
 
