@@ -363,11 +363,11 @@ def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> _Tu
     """
     try:
         moment = dt.datetime.fromisoformat(raw) if isinstance(raw, str) else raw
-        midnight = dt.datetime.combine(moment, dt.time.min, dt.UTC)
-        end = midnight + _TO_ITS_END
-        first, last = midnight.astimezone(reading.zone), end.astimezone(reading.zone)
-        turn = dt.datetime.combine(last, dt.time.min, last.tzinfo)
-        turns = turn.astimezone(dt.UTC)
+        begin = dt.datetime.combine(moment, dt.time.min, dt.UTC)
+        end = begin + _TO_ITS_END
+        first, last = begin.astimezone(reading.zone), end.astimezone(reading.zone)
+        midnight = dt.datetime.combine(last, dt.time.min, last.tzinfo)
+        turn = midnight.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None
     if isinstance(raw, str) and moment.isoformat(sep=" ") != raw:
@@ -376,8 +376,8 @@ def _day_change(reading: Reading, raw: dt.datetime | str, today: dt.date) -> _Tu
     if first.date() == last.date():
         if not steady:
             return None
-        turns = midnight
-    elif not steady and (last.date() - first.date() != _DAY or turn.utcoffset() != turn.replace(fold=1).utcoffset()):
+        turn = begin
+    elif not steady and (last.date() - first.date() != _DAY or midnight.utcoffset() != midnight.replace(fold=1).utcoffset()):
         return None
-    turns = turns.replace(tzinfo=None)
-    return (turns.isoformat(sep=" ") if isinstance(raw, str) else turns), reading.fact(midnight, today), reading.fact(end, today)
+    turn = turn.replace(tzinfo=None)
+    return (turn.isoformat(sep=" ") if isinstance(raw, str) else turn), reading.fact(begin, today), reading.fact(end, today)
