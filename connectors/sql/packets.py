@@ -27,7 +27,7 @@ _HEAD = Struct("<HBBB")
 """The length of a packet in three bytes, its number, and its first byte."""
 _HEAD_BYTES = 4
 _END = 0xFE
-_BUFFER_BYTES = 65_536
+_BUFFER_BYTES = 16_384
 _NOTHING, _TWO_BYTES, _THREE_BYTES = 0xFB, 0xFC, 0xFD
 
 
