@@ -74,6 +74,8 @@ def running_mariadb(*, durable: bool = False, parent: Path | None = None) -> Ite
             account,
             [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=socket", "--skip-test-db"],
             folder,
+            # A server that comes up removes the temporary files of another one that is being set up in the same place.
+            environment={"TMPDIR": str(folder)},
         )
         accounts.write_text(
             "CREATE DATABASE IF NOT EXISTS retention CHARACTER SET utf8mb4;\n"

@@ -98,12 +98,12 @@ def private_folder(name: str, account: Account, parent: Path | None = None) -> I
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepare(account: Account, arguments: Sequence[str | Path], folder: Path) -> None:
+def prepare(account: Account, arguments: Sequence[str | Path], folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
     """Run a set-up command under `account` to its end, in and with `folder` as its home; raise ServerFailedError."""
     done = subprocess.run(
         account.command(arguments, signal.SIGTERM),
         cwd=folder,
-        env=os.environ | {"HOME": str(folder), "LC_ALL": "C.UTF-8"},
+        env={**os.environ, "HOME": str(folder), "LC_ALL": "C.UTF-8", **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
