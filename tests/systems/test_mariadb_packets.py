@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ import pytest
 from pymysql.cursors import SSCursor
 
 from connectors.sql.packets import FastConnection, PageCursor
-from tests.systems.servers.mariadb import MariaDB
+from tests.systems.servers.certificate import certify
+from tests.systems.servers.mariadb import MariaDB, running_mariadb
 
 _ROWS = 3_000
 _TABLE = """
@@ -203,3 +205,33 @@ def test_a_release_with_other_names_is_read_row_by_row(url: str, tmp_path: Path,
     known, expected = _read_with(url, tmp_path / "same").split()
     assert "True" == known
     assert f"False {expected}" == _read_with(url, tmp_path / "other")
+
+
+def test_a_server_that_talks_by_tls_only(tmp_path: Path) -> None:
+    """Rows are the driver's own, on several connections at once; what is said of certificates is heeded, on its connection alone."""
+    certify(tmp_path)
+    question = "SELECT seq, REPEAT('x', seq % 300) FROM seq_1_to_20000"
+    with running_mariadb(encrypted=True) as server, contextlib.ExitStack() as stack:
+
+        def connected(kind: type[pymysql.Connection], **options: Any) -> Any:
+            return stack.enter_context(contextlib.closing(_connected(server.url, kind, **options)))
+
+        expected = _rows(connected(pymysql.Connection), SSCursor, question)
+        checked = connected(FastConnection, ssl_ca=str(server.folder / "certificate.pem"), ssl_verify_cert=True)
+        for each in (connected(FastConnection), checked, connected(FastConnection)):
+            assert [("Ssl_version", "TLSv1.3")] == _rows(each, PageCursor, "SHOW STATUS LIKE 'Ssl_version'")
+            assert expected == _rows(each, PageCursor, question)
+        assert ssl.CERT_REQUIRED == checked.ctx.verify_mode
+        assert ssl.CERT_NONE == connected(FastConnection).ctx.verify_mode
+        with pytest.raises(pymysql.err.OperationalError, match="certificate verify failed"):
+            connected(FastConnection, ssl_ca=str(tmp_path / "certificate.pem"), ssl_verify_cert=True)
+
+
+def _rows(connection: Any, kind: type[SSCursor], question: str) -> list[tuple[Any, ...]]:
+    """Return all rows, read page by page."""
+    with contextlib.closing(kind(connection)) as cursor:
+        cursor.execute(question)
+        found: list[tuple[Any, ...]] = []
+        while page := cursor.fetchmany(1000):
+            found += page
+        return found

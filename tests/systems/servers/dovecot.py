@@ -7,10 +7,8 @@ Those of a user at `memory.example` are read without a cache, so that what anoth
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import grp
 import imaplib
-import ipaddress
 import pwd
 import secrets
 import socket
@@ -19,11 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.systems.servers.certificate import certify
 from tests.systems.servers.process import LOOPBACK, Account, free_port, private_folder, program, running
 
 MEMORY = "memory.example"
@@ -66,7 +60,7 @@ def running_dovecot(parent: Path | None = None, settings: str = "") -> Iterator[
     password = secrets.token_urlsafe(24)
     with private_folder("dovecot", account, parent) as folder:
         secure_port = free_port()
-        _certify(folder)
+        certify(folder)
 
         def command(port: int) -> list[str | Path]:
             (folder / "dovecot.conf").write_text(_configuration(folder, account, password, port, secure_port) + settings)
@@ -155,26 +149,3 @@ namespace inbox {{
   }}
 }}
 """
-
-
-def _certify(folder: Path) -> None:
-    """Write a key, and a certificate of its own for the loopback address."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a private mail server")])
-    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - TLS compares it with the machine's clock
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )

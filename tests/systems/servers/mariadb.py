@@ -15,6 +15,7 @@ from typing import Any
 
 import pymysql
 
+from tests.systems.servers.certificate import certify
 from tests.systems.servers.process import LOOPBACK, Account, prepare, private_folder, program, running
 
 USER = "retention"
@@ -57,10 +58,11 @@ class MariaDB:
 
 
 @contextlib.contextmanager
-def running_mariadb(*, durable: bool = False, parent: Path | None = None) -> Iterator[MariaDB]:
+def running_mariadb(*, durable: bool = False, encrypted: bool = False, parent: Path | None = None) -> Iterator[MariaDB]:
     """Yield a private server and remove it with its data afterwards.
 
     durable -- every commit waits for the disk, with the memory a small server has; else as fast as tests like it.
+    encrypted -- it talks by TLS only, with a certificate of its own (certificate.pem in its folder).
     parent -- where the data folder is made (by default the system's temporary folder); the account `mysql`, or
     `nobody`, must be able to enter it. Raises ServerMissingError, ServerFailedError.
     """
@@ -97,6 +99,11 @@ def running_mariadb(*, durable: bool = False, parent: Path | None = None) -> Ite
             "max-connections": "60",
             **(DURABLE if durable else FAST),
         }
+        if encrypted:
+            certify(folder)
+            for name in ("key.pem", "certificate.pem"):
+                account.owns(folder / name)
+            settings |= {"ssl-key": folder / "key.pem", "ssl-cert": folder / "certificate.pem", "require-secure-transport": "ON"}
         options = ["--skip-log-bin", "--skip-name-resolve", *(f"--{name}={value}" for name, value in settings.items())]
         with running(
             account,
