@@ -77,6 +77,15 @@ class Approvals(Store):
         """Return the plans that were made last, newest first."""
         return self._plans(_NEWEST_PLANS, {"most": limit})
 
+    def last_plan_holding(self, source: str) -> PlanRow | None:
+        """Return the plan made last by which a source held any records, or None."""
+        with self._read() as connection:
+            for row in connection.execute(_NEWEST_PLANS.limit(None)).mappings():
+                plan = PlanRow(**row)
+                if plan.counts.get(source, {}).get("total"):
+                    return plan
+        return None
+
     def approve_plan(self, plan_id: str, by: str, say: Say = nothing) -> Approval:
         """Keep a person's yes to a plan. Raises ConfigurationError when the ledger doesn't know the plan."""
         table, at = schema.plans, self._now()

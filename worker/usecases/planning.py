@@ -29,6 +29,7 @@ from worker.ledger.rows import OF_A_RUN, FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
 from worker.usecases.declared import overdue_reviews
+from worker.usecases.emptied import emptied, find_emptied
 from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Judging, by_policy
 from worker.usecases.machine import Machine
@@ -170,14 +171,15 @@ def make_plan(
         if replay is not None:
             findings = [*stays, *_failures(failed)]
         else:
-            returned: list[FindingRow] = []
+            noticed: list[FindingRow] = []
             if day == machine.today():
-                returned = find_returned(machine, policies, plan_id, ref_key.secret, failed)
-                returned += find_suppressed(machine, policies, plan_id, ref_key.secret, failed)
+                noticed = find_returned(machine, policies, plan_id, ref_key.secret, failed)
+                noticed += find_suppressed(machine, policies, plan_id, ref_key.secret, failed)
+                noticed += find_emptied(machine, {name: each.total for name, each in counts.items() if name not in failed})
             findings = merged(
                 [
                     *(row for each in counts.values() for row in each.rows()),
-                    *returned,
+                    *noticed,
                     *_failures(failed),
                     *_hold_reviews(machine, day),
                     *overdue_reviews(machine, day),
@@ -201,7 +203,12 @@ def make_plan(
             covered=[*covered, *(() if sources else ("*",))],
             # Whether a record is still refused, only the next run finds out; what can be read again, or is still there, is known now.
             kept=OF_A_RUN,
-            over=[*_failures(dict.fromkeys(covered, "")), *map(not_worked_on, covered), still_there(0)],
+            over=[
+                *_failures(dict.fromkeys(covered, "")),
+                *map(not_worked_on, covered),
+                *(emptied(name, 0) for name in covered),
+                still_there(0),
+            ],
         )
     acting = {name: each.actions.total() for name, each in counts.items()}
     machine.trail.emit(
