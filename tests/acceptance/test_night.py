@@ -210,7 +210,7 @@ def test_a_source_that_is_down_at_night_is_named_with_the_reason(night: Firm) ->
     code, said, logged = in_a_process(night, "run", env=down)
     why = [each for each in logged if each["event"] == "retention.source_unread"]
     assert 5 == code
-    assert ["members was not finished: members: 127.0.0.1:9"] == [line[:46] for line in said.splitlines() if line.startswith("members was")]
+    assert ["members was not finished: 127.0.0.1:9"] == [line[:37] for line in said.splitlines() if line.startswith("members was")]
     assert "Make a new plan" not in said
     assert [("members", True)] == [(each["source"], "does not answer" in str(each["why"])) for each in why]
     assert "secret" not in said + str(logged)

@@ -47,7 +47,7 @@ def reconcile_trail(session: Session, paths: tuple[Path, ...], since: dt.date | 
         for why, count in sorted(side.incomparable.items()):
             session.show(f"{name}: {count} effects can't be compared: {why}.")
     for name, why in found.failed.items():
-        session.say(f"{name} could not be read: {why}", style="red")
+        session.say_failed(name, "could not be read", why)
     session.show(
         "They agree."
         if code == DONE

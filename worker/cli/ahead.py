@@ -162,7 +162,7 @@ def _code(failed: Mapping[str, str], read: int) -> int:
 def _say_failed(session: Session, failed: Mapping[str, str]) -> None:
     """Say which sources are missing from a table."""
     for name, why in failed.items():
-        session.say(f"{name} could not be read: {why}", style="red")
+        session.say_failed(name, "could not be read", why)
 
 
 def _forecast_json(made: Forecast) -> dict[str, Any]:

@@ -54,5 +54,5 @@ def explain(
     if not found:
         session.show("No source has a record about this person.")
     for name, why in unread.items():
-        session.say(f"{name} could not be read: {why}", style="red")
+        session.say_failed(name, "could not be read", why)
     return PARTIAL if unread else DONE

@@ -65,7 +65,7 @@ def report_plan(session: Session, machine: Machine, made: MadePlan, *, as_json: 
     if made.findings:
         session.show(finding_table(made.findings, {each.digest for each in new}))
     for name, reason in made.failed.items():
-        session.say(f"{name} could not be read: {reason}", style="red")
+        session.say_failed(name, "could not be read", reason)
     session.show(f"Plan file: {made.path}")
     if acting:
         session.say(

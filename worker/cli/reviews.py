@@ -67,7 +67,7 @@ def list_reviews(session: Session, source: str | None, *, records: bool, as_json
     if gaps:
         session.show(gap_table(gaps))
     for name, why in failed.items():
-        session.say(f"{name} could not be read: {why}", style="red")
+        session.say_failed(name, "could not be read", why)
     return code
 
 

@@ -133,7 +133,7 @@ def report_run(
     session.show(f"Read back: {result.verified} as reported, {result.unverified} still there.")
     session.show(f"Audit trail: {machine.settings.audit_folder}")
     for name, reason in result.failed.items():
-        session.say(f"{name} was not finished: {reason}", style="red")
+        session.say_failed(name, "was not finished", reason)
     for name, why in result.stopped.items():
         session.say(f"{'The run' if name == '*' else name} ended early: {why}", style="yellow")
     if result.left:

@@ -113,6 +113,10 @@ class Session:
         """Print a hint or a warning, to standard error."""
         self.err.print(text, style=style, soft_wrap=True)
 
+    def say_failed(self, source: str, what: str, why: str) -> None:
+        """Say what did not come about with a source, and why. Most errors begin with the source's name, which is said once."""
+        self.say(f"{source} {what}: {why.removeprefix(f'{source}: ')}", style="red")
+
     def heading(self, text: str) -> None:
         """Print a heading, to standard error."""
         self.err.print(f"\n{text}", style="bold", soft_wrap=True)
