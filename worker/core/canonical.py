@@ -5,16 +5,19 @@ migration of what was kept under the old one.
 
 A telephone number has several forms where the country is known in which it is dialled: that of its digits as they stand, and those of the
 ways in which people write the same number (`telephone`). Two numbers are one person's when they have any form in common. What was kept
-before the country was known is a form of the first kind, and is found by the others.
+before the country was known is a form of the first kind, and is found by the others. An e-mail address with something beside it has that of
+the whole text and that of the address. Where one value names several people (`several`), it has the form of the whole and nobody's own.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 import idna
 
+from worker.core.addresses import addresses, bare
 from worker.core.sources import Comparison, Identifier
 from worker.core.telephone import ways_of_writing, written_plainly
 
@@ -23,6 +26,7 @@ VERSION = "c1"
 
 _EMAIL = f"{VERSION}:{Identifier.EMAIL.value}:"
 _PHONE = f"{VERSION}:{Identifier.PHONE.value}:"
+_BETWEEN_NUMBERS = re.compile(r"[;,|/\n]")
 
 
 def canonical(kind: Identifier, value: str) -> str:
@@ -51,10 +55,38 @@ def canonicals(kind: Identifier, values: Iterable[str]) -> list[str]:
 
 
 def other_forms(comparison: Comparison, value: str) -> tuple[str, ...]:
-    """Return the canonical forms of the ways in which a telephone number is written; none where it is no number, or nobody knows whose."""
+    """Return the canonical forms that an identifier has besides that of the value as it stands; none where it has no other.
+
+    Those of the ways in which a telephone number is written, where it is one and its country is known; that of the one address in a text.
+    """
+    if comparison.kind is Identifier.EMAIL:
+        found = _addressed(value)
+        return found if len(found) == 1 else ()
     if comparison.kind is not Identifier.PHONE or not comparison.country:
         return ()
     return tuple([_PHONE + each for each in ways_of_writing(value.strip(), comparison.country)])
+
+
+def several(comparison: Comparison, value: str) -> tuple[str, ...]:
+    """Return the canonical forms of everybody whom one value names, where it names more than one: `ann@post.example; bob@post.example`."""
+    if comparison.kind is Identifier.EMAIL:
+        found = _addressed(value)
+        return found if len(found) > 1 else ()
+    if other_forms(comparison, value):
+        return ()
+    ways = [other_forms(comparison, each) for each in _BETWEEN_NUMBERS.split(value)] if comparison.country else []
+    # Digits that are no number of their own belong to what stands beside them.
+    return tuple(dict.fromkeys(form for each in ways for form in each)) if len(ways) > 1 and all(ways) else ()
+
+
+def has_one_form(comparison: Comparison, values: str) -> bool:
+    """Whether a value surely has its own canonical form alone and names nobody else; of many values in one text, whether all are so."""
+    return bare(values) if comparison.kind is Identifier.EMAIL else not comparison.country
+
+
+def _addressed(value: str) -> tuple[str, ...]:
+    """Return the canonical forms of the addresses that stand in a value."""
+    return tuple(dict.fromkeys(canonical(Identifier.EMAIL, each) for each in addresses(value)))
 
 
 def plain(comparison: Comparison, value: str) -> bool:

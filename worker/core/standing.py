@@ -59,12 +59,14 @@ class Request:
 class Standing:
     """The holds and requests that touch one record.
 
-    others -- of a record that is about several people: the ids of what suspends it for those who did not ask for erasure.
+    others -- of a record that is about several people: the ids of what suspends it for those who did not ask for erasure. unclear -- the
+    ids of requests that would end purposes and were made by one of several whom one identifier names: they end nothing here.
     """
 
     holds: tuple[Hold, ...] = ()
     requests: tuple[Request, ...] = ()
     others: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
 
     @property
     def erasure(self) -> Request | None:

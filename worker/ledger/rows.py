@@ -240,9 +240,13 @@ WHOSE = ":whose"
 """Stands for a field where records were cut loose from the one that said whom they are about: their own token, then those of that one."""
 
 
+AMONG = ":among"
+"""Stands for a field where one identifier that was treated or cut loose named several people: the record's own token, then theirs."""
+
+
 @dataclass(frozen=True, slots=True)
 class HighWater:
-    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects (see also RECORD, WHOSE).
+    """The days of one field of records that a batch disposes of, by the keyed tokens of their subjects (see also RECORD, WHOSE, AMONG).
 
     source -- of the records, which may be children that go along. blob -- for every token its 16 bytes and 4 of the day's ordinal, with two
     bits of their own; made and read by `worker.usecases.keptdays`.

@@ -19,7 +19,7 @@ from worker.policyfile.retention import promises_in_words
 from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_tokens
+from worker.usecases.matching import identifier_tokens, several_forms, several_tokens
 from worker.usecases.recordkeys import stored_key
 from worker.usecases.reporting import action, due_day, state_in_words, word
 from worker.usecases.standing import tokens_of
@@ -97,7 +97,10 @@ def explain_subject(
                 with machine.open_source(policy.source).reader() as reader:
                     for page in reader.rows(EVERYTHING, judge.columns):
                         for row in page:
-                            if any(not wanted.isdisjoint(identifier_tokens(secret, how, judge.value(row, name))) for name, how in compared):
+                            said = [(how, judge.value(row, name)) for name, how in compared]
+                            if any(
+                                not wanted.isdisjoint((*identifier_tokens(secret, *each), *several_tokens(secret, *each))) for each in said
+                            ):
                                 yield _explanation(judge, judge.judge([row], reader.related)[0])
             except (SourceFailed, Retriable) as error:
                 yield policy.source.name, str(error)
@@ -134,7 +137,12 @@ def _explanation(judge: Judge, verdict: Verdict) -> Explanation:
         deadline(policy, day, verdict.standing) if day is not None else None,
         lines,
         {each.name: _field_in_words(each.name, due, decision) for each in policy.source.personal},
-        (*(hold.id for hold in verdict.standing.holds), *(request.id for request in verdict.standing.requests), *_answer(facts)),
+        (
+            *(hold.id for hold in verdict.standing.holds),
+            *(request.id for request in verdict.standing.requests),
+            *_answer(facts),
+            *_several(judge, verdict),
+        ),
         judge.today,
         last_day_in_backups(policy.source, decision.outcome, judge.today),
         action(decision),
@@ -163,6 +171,13 @@ def _answer(facts: Mapping[str, Fact]) -> Iterator[str]:
             yield f"a review that keeps it through {value}"
         case _:
             pass
+
+
+def _several(judge: Judge, verdict: Verdict) -> Iterator[str]:
+    """Yield a phrase for every field that names several people."""
+    for name, how in judge.policy.source.compared:
+        if several_forms(how, judge.value(verdict.row, name)):
+            yield f"several people in its {name}, so that nothing ends at the request of one"
 
 
 def _term_in_words(term: Term | None) -> str:

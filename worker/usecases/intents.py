@@ -21,7 +21,7 @@ from worker.planfile import Reason
 from worker.ports import Key, OpenSource, Row
 from worker.usecases.judging import Verdict
 from worker.usecases.machine import Machine
-from worker.usecases.matching import first_forms, identifier_forms
+from worker.usecases.matching import first_forms, identifier_forms, several_forms
 from worker.usecases.reporting import DELETE, PSEUDONYMISE, TREAT
 
 _ACTIONS = {DELETE: Action.RECORD_DELETED, PSEUDONYMISE: Action.RECORD_PSEUDONYMISED, TREAT: Action.FIELDS_TREATED}
@@ -98,17 +98,19 @@ class IntentLines:
     def _whom(self, rows: Sequence[Row], identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
         """Return, for every row, the rendered member that says whom it is about, empty where it says nobody."""
         # Hexadecimal digits are their own JSON.
-        if len(identifiers) == 1 and not identifiers[0][1].country:
+        if len(identifiers) == 1:
             # Most people are known by one identifier of one form, and this is asked for every record.
             ((place, comparison),) = identifiers
-            found = self._referrer.subjects(first_forms(comparison.kind, [row[place] for row in rows]))
-            return [f',"retention.subjects":["{subject}"]' if subject else "" for subject in found]
+            forms = first_forms(comparison, [row[place] for row in rows])
+            if forms is not None:
+                return [f',"retention.subjects":["{subject}"]' if subject else "" for subject in self._referrer.subjects(forms)]
         named = [self.subjects(row, identifiers) for row in rows] if identifiers else [[]] * len(rows)
         return [',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else "" for subjects in named]
 
     def subjects(self, row: Row, identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
-        """Return the references of the person a row is about, one per form of each identifier that is not empty."""
-        return [self._referrer.subject(form) for place, how in identifiers for form in identifier_forms(how, row[place])]
+        """Return the references of the person a row is about, one per form of each identifier that is not empty; of all it may be about."""
+        forms = [(*identifier_forms(how, row[place]), *several_forms(how, row[place])) for place, how in identifiers]
+        return [self._referrer.subject(form) for each in forms for form in each]
 
     def _words(self, decision: Decision, standing: Standing, reason: Reason) -> list[str]:
         """Return what a reason gives the varying members behind the record's reference, as JSON."""

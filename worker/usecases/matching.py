@@ -1,5 +1,8 @@
 """Which holds and requests touch a record: matched on keyed canonical identifiers, never on the identifiers themselves.
 
+Where one value names several people, what suspends for any of them suspends the record, and nobody's request ends anything: it would erase
+the others too.
+
 A case's number is no identifier of a person: a request never finds a record by it, or somebody whose customer number is the number of
 another's case would have that other erased. A hold that is on something which the policy file knows no longer, because a category or a
 source was called otherwise or left out, holds everything until somebody says what it is on: it was said to be in force.
@@ -20,14 +23,14 @@ from functools import cached_property
 from itertools import islice
 
 from worker.clock import local_day
-from worker.core.canonical import canonical, canonicals, other_forms
+from worker.core.canonical import canonical, canonicals, has_one_form, other_forms, several
 from worker.core.facts import UNREADABLE, Unreadable
 from worker.core.model import Policy
 from worker.core.refs import REFERENCE_BYTES, Secret, token, tokens
 from worker.core.sources import Comparison, Identifier, Source
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
 from worker.core.treatments import MARKER, is_pseudonym
-from worker.ledger.rows import WHOSE, HoldRow, RequestRow
+from worker.ledger.rows import AMONG, WHOSE, HoldRow, RequestRow
 from worker.usecases.keptdays import unpacked
 from worker.usecases.machine import Machine
 
@@ -41,13 +44,12 @@ def identifier_tokens(secret: Secret, comparison: Comparison, value: object) -> 
 
     Somebody is found by any of them, so whoever keeps one keeps all, and whoever looks for one looks for all.
     """
-    form = identifier_form(comparison.kind, value)
-    if not form:
-        return []
-    if not comparison.country:
-        # One form, and this is asked for every record.
-        return [token(secret, "identifier", form)]
     return [token(secret, "identifier", each) for each in identifier_forms(comparison, value)]
+
+
+def several_tokens(secret: Secret, comparison: Comparison, value: object) -> list[bytes]:
+    """Return the keyed forms of everybody whom an identifier names, where it names more than one; none otherwise."""
+    return [token(secret, "identifier", each) for each in several_forms(comparison, value)]
 
 
 def identifier_form(kind: Identifier, value: object) -> str:
@@ -55,10 +57,11 @@ def identifier_form(kind: Identifier, value: object) -> str:
     return canonical(kind, _text_of(value))
 
 
-def first_forms(kind: Identifier, values: Iterable[object]) -> list[str]:
-    """Return `identifier_form` of many values."""
+def first_forms(comparison: Comparison, values: Iterable[object]) -> list[str] | None:
+    """Return `identifier_form` of many values; None where one of them may have another form besides, or name several people."""
     # Nearly all are texts that don't look like a pseudonym.
-    return canonicals(kind, [value if type(value) is str and value[:_MARK] != MARKER else _text_of(value) for value in values])
+    texts = [value if type(value) is str and value[:_MARK] != MARKER else _text_of(value) for value in values]
+    return canonicals(comparison.kind, texts) if has_one_form(comparison, "".join(texts)) else None
 
 
 def _text_of(value: object) -> str:
@@ -69,20 +72,31 @@ def _text_of(value: object) -> str:
 
 def identifier_forms(comparison: Comparison, value: object) -> tuple[str, ...]:
     """Return all canonical forms of an identifier in a row, that of `identifier_form` first; none for nothing, and for a pseudonym."""
-    first = identifier_form(comparison.kind, value)
-    if not comparison.country or not first:
+    text = _text_of(value)
+    first = canonical(comparison.kind, text)
+    # This is asked for every record, and nearly all have one form.
+    if not first or has_one_form(comparison, text):
         return (first,) if first else ()
-    return tuple(dict.fromkeys((first, *written_otherwise(comparison, value))))
+    return tuple(dict.fromkeys((first, *other_forms(comparison, _whole(value)))))
 
 
 def written_otherwise(comparison: Comparison, value: object) -> tuple[str, ...]:
-    """Return the canonical forms of the ways in which a telephone number in a row is written, in their order; none for anything else."""
-    if not comparison.country or not identifier_form(comparison.kind, value):
-        return ()
+    """Return the canonical forms that an identifier in a row has besides that of `identifier_form`, in their order (see `other_forms`)."""
+    text = _text_of(value)
+    return () if not text or has_one_form(comparison, text) else other_forms(comparison, _whole(value))
+
+
+def several_forms(comparison: Comparison, value: object) -> tuple[str, ...]:
+    """Return the canonical forms of everybody whom an identifier in a row names, where it names more than one (see `several`)."""
+    text = _text_of(value)
+    return () if not text or has_one_form(comparison, text) else several(comparison, text)
+
+
+def _whole(value: object) -> str:
+    """Return a value as a text; a spreadsheet's number has a fraction of zero, which would be one more digit."""
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        # A spreadsheet's number has a fraction of zero, which would be one more digit.
         value = int(value)
-    return other_forms(comparison, str(value))
+    return str(value)
 
 
 def case_tokens(secret: Secret, number: object) -> list[bytes]:
@@ -97,16 +111,26 @@ def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
     return token(secret, "record", source, _key_text(key))
 
 
-def tokens_of_identifiers(secret: Secret, comparison: Comparison, values: Iterable[object]) -> list[Sequence[bytes]]:
+def tokens_of_identifiers(secret: Secret, comparison: Comparison, values: Sequence[object]) -> list[Sequence[bytes]]:
     """Return `identifier_tokens` of many values."""
-    if comparison.country:
+    firsts = first_forms(comparison, values)
+    if firsts is None:
         every = [identifier_forms(comparison, value) for value in values]
         made = iter(tokens(secret, "identifier", last=[form for each in every for form in each]))
         return [[*islice(made, len(each))] for each in every]
     # One form each, and nearly all identifiers are compared so.
-    firsts = first_forms(comparison.kind, values)
     found = tokens(secret, "identifier", last=firsts)
     return [(own,) if form else () for own, form in zip(found, firsts, strict=True)]
+
+
+def naming_several(secret: Secret, comparison: Comparison, values: Sequence[object]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield (position, `several_tokens`) for those among many values that name several people."""
+    if has_one_form(comparison, "".join(map(_text_of, values))):
+        return
+    for place, value in enumerate(values):
+        found = several_tokens(secret, comparison, value)
+        if found:
+            yield place, found
 
 
 def record_tokens(secret: Secret, source: str, keys: Iterable[Sequence[object]]) -> list[bytes]:
@@ -198,6 +222,8 @@ class StandingIndex:
                 own = identifier_tokens(self.secret, comparison, said)
                 if own:
                     found += [self.by_identifier[each] for each in own if each in self.by_identifier]
+                    among = [each for each in several_tokens(self.secret, comparison, said) if each in self.by_identifier]
+                    found.append(_of_some_among_several(self.by_identifier[each] for each in among))
                 elif isinstance(said, Unreadable):
                     found.append(self.of_anybody)
         if self.by_case:
@@ -207,7 +233,9 @@ class StandingIndex:
                 found.append(self.of_any_case)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
         requests = dict.fromkeys(request for standing in found for request in standing.requests)
-        return Standing(tuple(holds), tuple(requests)) if holds or requests else NOTHING
+        certain = {each.id for each in requests}
+        unclear = dict.fromkeys(each for standing in found for each in standing.unclear if each not in certain)
+        return Standing(tuple(holds), tuple(requests), unclear=tuple(unclear)) if holds or requests or unclear else NOTHING
 
 
 def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
@@ -254,6 +282,8 @@ def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
             by_record[record].extend(standings)
         for record, standings in _cut_loose(machine, source, through_aliases):
             by_record[record].extend(standings)
+        for record, standings in _among_several(machine, source, through_aliases):
+            by_record[record].extend(standings)
     return StandingIndex(
         version,
         merged(everywhere),
@@ -290,6 +320,16 @@ def _suspending(standings: Iterable[Standing]) -> Standing:
     return Standing(tuple(holds), tuple(requests))
 
 
+def _of_some_among_several(standings: Iterable[Standing]) -> Standing:
+    """Return what stands for a record through some of the people whom one identifier names: what suspends for any of them.
+
+    What would end purposes is only told: it ends what is the asker's, and this is the others' too.
+    """
+    every = [*standings]
+    ending = [each for standing in every for each in standing.requests if Standing(requests=(each,)).ends_purposes]
+    return replace(_suspending(every), unclear=tuple(dict.fromkeys(each.id for each in ending)))
+
+
 def _through_aliases(machine: Machine, source: Source, by_token: Mapping[bytes, list[Standing]]) -> dict[bytes, list[Standing]]:
     """Return what stands for records whose identifiers were treated earlier, by record token."""
     found: dict[bytes, list[Standing]] = defaultdict(list)
@@ -310,11 +350,25 @@ def _cut_loose(machine: Machine, source: Source, by_token: Mapping[bytes, list[S
     known = dict(by_token)
     for name in parents:
         if name in machine.schedule.sources:
-            for record, standings in _through_aliases(machine, machine.schedule.sources[name], by_token).items():
+            parent = machine.schedule.sources[name]
+            for record, standings in (*_through_aliases(machine, parent, by_token).items(), *_among_several(machine, parent, by_token)):
                 known[record] = [*known.get(record, []), *standings]
-    for blob in machine.ledger.high_water(source.name, WHOSE):
+    yield from _kept_of(machine, source, WHOSE, known)
+
+
+def _among_several(machine: Machine, source: Source, by_token: Mapping[bytes, list[Standing]]) -> Iterator[tuple[bytes, list[Standing]]]:
+    """Yield what suspends for records whose identifiers named several people and were treated or cut loose: (record token, standings)."""
+    for record, standings in _kept_of(machine, source, AMONG, by_token):
+        yield record, [_of_some_among_several(standings)]
+
+
+def _kept_of(
+    machine: Machine, source: Source, what: str, by_token: Mapping[bytes, list[Standing]]
+) -> Iterator[tuple[bytes, list[Standing]]]:
+    """Yield what stands for records by the tokens that were kept with them: (record token, standings). what -- WHOSE or AMONG."""
+    for blob in machine.ledger.high_water(source.name, what):
         for (record, *others), _ in unpacked(blob):
-            found = [standing for each in others for standing in known.get(each, ())]
+            found = [standing for each in others for standing in by_token.get(each, ())]
             if found:
                 yield record, found
 
@@ -325,6 +379,7 @@ def merged(standings: Sequence[Standing]) -> Standing:
         tuple(hold for standing in standings for hold in standing.holds),
         tuple(request for standing in standings for request in standing.requests),
         tuple(each for standing in standings for each in standing.others),
+        tuple(each for standing in standings for each in standing.unclear),
     )
 
 

@@ -2,7 +2,8 @@
 
 Aliases let later holds and requests find a person whose identifiers were treated. High-water marks are the days that facts over several
 sources go on to count, and that a record went, so that nobody who gets its key anew inherits what was said of it. Rows that are cut loose
-are kept with whom they were about. Tombstones recognise a record that comes back, and the suppression list a person.
+are kept with whom they were about, and so are records of which a treated identifier named several people. Tombstones recognise a record
+that comes back, and the suppression list a person.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ from functools import partial
 
 from worker.core.shared import NOTHING, Seen
 from worker.core.sources import Relation
-from worker.ledger.rows import WHOSE, HighWater, Suppressed, Tombstones
+from worker.ledger.rows import AMONG, WHOSE, HighWater, Suppressed, Tombstones
 from worker.planfile import Reason
 from worker.ports import Key
 from worker.usecases.gathering import departure, high_water
 from worker.usecases.judging import Judge, Verdict
 from worker.usecases.keptdays import packed
 from worker.usecases.machine import Machine
-from worker.usecases.matching import case_tokens, identifier_tokens, record_token, record_tokens, tokens_of_identifiers
+from worker.usecases.matching import (
+    case_tokens,
+    identifier_tokens,
+    naming_several,
+    record_token,
+    record_tokens,
+    several_tokens,
+    tokens_of_identifiers,
+)
 from worker.usecases.reporting import DELETE
 from worker.usecases.suppressing import suppressed
 from worker.usecases.tombstones import buried
@@ -43,7 +52,7 @@ def remembered(
     days = _days([(judge, every), *leaving], going=False)
     # A record that is treated stays, so nobody may ever take it for one that went.
     went = _days(deleted, going=True)
-    kept = (*days, *went, *_gone(machine, deleted), *_whose(machine, judge, acting, loosened))
+    kept = (*days, *went, *_gone(machine, deleted), *_whose(machine, judge, acting, loosened), *_among(judge, acting))
     return _aliases(judge, acting), kept, _tombstones(machine, deleted), _suppressed(machine, deleted)
 
 
@@ -112,15 +121,33 @@ def _whose(machine: Machine, judge: Judge, acting: Acting, loosened: Loosened) -
         if theirs is None or not any(each.same_subject and each.source == policy.source.name for each in theirs.relations):
             continue
         found: dict[tuple[bytes, ...], Seen] = {}
+        among: dict[tuple[bytes, ...], Seen] = {}
         for parent, own in pairs:
-            tokens = [
-                token
-                for name, comparison in policy.source.compared
-                for token in identifier_tokens(secret, comparison, judge.value(rows[parent], name))
-            ]
-            found[record_token(secret, theirs.name, own), record_token(secret, policy.source.name, parent), *tokens] = NOTHING
+            said = [(comparison, judge.value(rows[parent], name)) for name, comparison in policy.source.compared]
+            tokens = [token for each in said for token in identifier_tokens(secret, *each)]
+            others = [token for each in said for token in several_tokens(secret, *each)]
+            mine = record_token(secret, theirs.name, own)
+            found[mine, record_token(secret, policy.source.name, parent), *tokens] = NOTHING
+            if others:
+                among[mine, *others] = NOTHING
         if found:
             yield HighWater(theirs.name, WHOSE, packed(found))
+        if among:
+            yield HighWater(theirs.name, AMONG, packed(among))
+
+
+def _among(judge: Judge, acting: Acting) -> Iterator[HighWater]:
+    """Yield whom identifiers named that are treated in records that stay, where one named several people."""
+    if judge.policy.only_deletes:
+        return
+    secret, source = judge.standing.secret, judge.policy.source
+    found: dict[tuple[bytes, ...], Seen] = {}
+    for name, comparison in source.compared:
+        verdicts = [verdict for verdict, _, reason in acting if name in reason.fields and name in judge.standing.fields]
+        for place, tokens in naming_several(secret, comparison, [judge.value(verdict.row, name) for verdict in verdicts]):
+            found[record_token(secret, source.name, verdicts[place].key), *tokens] = NOTHING
+    if found:
+        yield HighWater(source.name, AMONG, packed(found))
 
 
 def _tombstones(machine: Machine, deleted: Leaving) -> tuple[Tombstones, ...]:

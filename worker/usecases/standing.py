@@ -12,7 +12,7 @@ from enum import Enum
 
 from worker.audit.events import Action
 from worker.audit.render import JsonValue
-from worker.core.canonical import canonical, other_forms, plain
+from worker.core.canonical import canonical, other_forms, plain, several
 from worker.core.periods import Period
 from worker.core.refs import Referrer, token
 from worker.core.sources import Comparison, Identifier, Source
@@ -46,20 +46,23 @@ def tokens_of(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = 
 def forms_of(machine: Machine, identifiers: Sequence[str], *, doubtful: bool = False) -> list[str]:
     """Return the canonical forms of what a person typed: as e-mail address where it has an @, else both as a number and as a text.
 
-    Where a source recognises people by a text, an address is looked for there too: as a user's name, or one on a social network.
+    Where a source recognises people by a text, an address is looked for there too: as a user's name, or one on a social network. Of an
+    address with a name or brackets beside it the address itself is looked for as well. Raises ConfigurationError for several in one text.
     A telephone number is looked for however it is written. What may be one, and as well the number of a customer, is only with `doubtful`:
     a hold may keep a record too many, a request may not erase one.
     """
     found: dict[str, None] = {}
     by_text = any(each.identifier is Identifier.TEXT for source in machine.schedule.sources.values() for each in source.identifiers)
     of_address = (Identifier.EMAIL, Identifier.TEXT) if by_text else (Identifier.EMAIL,)
+    if any("@" in text and several(Comparison(Identifier.EMAIL), text) for text in identifiers):
+        raise ConfigurationError("Several e-mail addresses stand on one line: type each on a line of its own.")
     for text in identifiers:
         for kind in of_address if "@" in text else (Identifier.PHONE, Identifier.TEXT):
             form = canonical(kind, text)
             if form and form.rpartition(":")[2]:
                 found[form] = None
                 comparison = typed_as(machine, kind)
-                if comparison.country and (doubtful or plain(comparison, text)):
+                if kind is Identifier.EMAIL or (comparison.country and (doubtful or plain(comparison, text))):
                     found.update(dict.fromkeys(other_forms(comparison, text)))
     if not found:
         raise ConfigurationError("No identifier was given: type the person's e-mail address or telephone number on standard input.")

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from tests.unit.usecases.conftest import Lab
 from worker.core.facts import UNREADABLE
+from worker.core.refs import token
 from worker.core.sources import Comparison, Identifier
 from worker.core.standing import NOTHING, Hold, HoldKind, Request, RequestKind, Standing
-from worker.usecases.matching import StandingIndex, first_forms, identifier_form, identifier_tokens, tokens_of_identifiers
+from worker.usecases.matching import (
+    StandingIndex,
+    first_forms,
+    identifier_form,
+    identifier_forms,
+    identifier_tokens,
+    tokens_of_identifiers,
+)
 from worker.usecases.standing import add_hold, add_request, release_hold
 
 SECRET = b"s" * 32
@@ -41,6 +49,10 @@ def index() -> StandingIndex:
         ({"email": UNREADABLE, "phone": None}, Standing((HELD,))),
         ({"email": "bob@example.example", "phone": UNREADABLE}, Standing((HELD,))),
         ({"email": "zoe@example.example", "phone": UNREADABLE}, Standing((HELD,), (ASKED,))),
+        ({"email": "Zoe <zoe@example.example>", "phone": None}, Standing((HELD,), (ASKED,))),
+        ({"email": "bob@example.example; zoe@example.example", "phone": None}, Standing((HELD,), unclear=("r1",))),
+        ({"email": "zoe@example.example, ann@example.example", "phone": None}, Standing((HELD,), unclear=("r1",))),
+        ({"email": "ann@example.example / bob@example.example", "phone": None}, NOTHING),
     ],
 )
 def test_what_cant_be_read_may_be_anybodys(values: dict[str, object], expected: Standing) -> None:
@@ -105,5 +117,13 @@ _PSEUDONYM = "p1-p-3f9a2c-" + "a" * 26
 
 @given(st.sampled_from(Identifier), st.lists(st.text(max_size=8) | st.sampled_from([None, UNREADABLE, 612, "p1", _PSEUDONYM]), max_size=8))
 def test_forms_of_many_are_the_forms_of_each(kind: Identifier, values: list[object]) -> None:
-    """Whoever a batch names in the trail is who a single record would name: nobody for nothing, and for a pseudonym."""
-    assert [identifier_form(kind, value) for value in values] == first_forms(kind, values)
+    """Whoever a batch names in the trail is who a single record would name: nobody for nothing, and for a pseudonym.
+
+    Where one of them may have another form, all are looked at one by one.
+    """
+    comparison = Comparison(kind)
+    assert first_forms(comparison, values) in (None, [identifier_form(kind, value) for value in values])
+    forms = [identifier_forms(comparison, value) for value in values]
+    assert [[token(SECRET, "identifier", form) for form in each] for each in forms] == [
+        list(each) for each in tokens_of_identifiers(SECRET, comparison, values)
+    ]
