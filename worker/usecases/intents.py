@@ -98,14 +98,15 @@ class IntentLines:
     def _whom(self, rows: Sequence[Row], identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
         """Return, for every row, the rendered member that says whom it is about, empty where it says nobody."""
         # Hexadecimal digits are their own JSON.
-        if len(identifiers) == 1:
+        if len(identifiers) == 1 and not identifiers[0][1].country:
             # Most people are known by one identifier of one form, and this is asked for every record.
             ((place, comparison),) = identifiers
-            forms = first_forms(comparison, [row[place] for row in rows])
-            if forms is not None:
-                return [f',"retention.subjects":["{subject}"]' if subject else "" for subject in self._referrer.subjects(forms)]
-        named = [self.subjects(row, identifiers) for row in rows] if identifiers else [[]] * len(rows)
-        return [',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else "" for subjects in named]
+            forms, more = first_forms(comparison, [row[place] for row in rows])
+            found = [f',"retention.subjects":["{subject}"]' if subject else "" for subject in self._referrer.subjects(forms)]
+            for each in more:
+                found[each] = _named(self.subjects(rows[each], identifiers))
+            return found
+        return [_named(self.subjects(row, identifiers)) for row in rows] if identifiers else [""] * len(rows)
 
     def subjects(self, row: Row, identifiers: Sequence[tuple[int, Comparison]]) -> list[str]:
         """Return the references of the person a row is about, one per form of each identifier that is not empty; of all it may be about."""
@@ -171,6 +172,11 @@ class IntentLines:
             "retention.batch": attempt,
             "retention.source": source,
         }
+
+
+def _named(subjects: Sequence[str]) -> str:
+    """Return the rendered member that says whom a record is about."""
+    return ',"retention.subjects":["' + '","'.join(subjects) + '"]' if subjects else ""
 
 
 @lru_cache(maxsize=256)

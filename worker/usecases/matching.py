@@ -57,11 +57,14 @@ def identifier_form(kind: Identifier, value: object) -> str:
     return canonical(kind, _text_of(value))
 
 
-def first_forms(comparison: Comparison, values: Iterable[object]) -> list[str] | None:
-    """Return `identifier_form` of many values; None where one of them may have another form besides, or name several people."""
+def first_forms(comparison: Comparison, values: Iterable[object]) -> tuple[list[str], list[int]]:
+    """Return `identifier_form` of many values, and the positions of those that may have another form besides, or name several people."""
     # Nearly all are texts that don't look like a pseudonym.
     texts = [value if type(value) is str and value[:_MARK] != MARKER else _text_of(value) for value in values]
-    return canonicals(comparison.kind, texts) if has_one_form(comparison, "".join(texts)) else None
+    # All are looked at together first: one by one would cost more than everything else here.
+    alike = has_one_form(comparison, "".join(texts))
+    more = [] if alike else [place for place, text in enumerate(texts) if not has_one_form(comparison, text)]
+    return canonicals(comparison.kind, texts), more
 
 
 def _text_of(value: object) -> str:
@@ -113,14 +116,17 @@ def record_token(secret: Secret, source: str, key: Sequence[object]) -> bytes:
 
 def tokens_of_identifiers(secret: Secret, comparison: Comparison, values: Sequence[object]) -> list[Sequence[bytes]]:
     """Return `identifier_tokens` of many values."""
-    firsts = first_forms(comparison, values)
-    if firsts is None:
+    if comparison.country:
         every = [identifier_forms(comparison, value) for value in values]
         made = iter(tokens(secret, "identifier", last=[form for each in every for form in each]))
         return [[*islice(made, len(each))] for each in every]
-    # One form each, and nearly all identifiers are compared so.
-    found = tokens(secret, "identifier", last=firsts)
-    return [(own,) if form else () for own, form in zip(found, firsts, strict=True)]
+    # Nearly all have one form.
+    firsts, more = first_forms(comparison, values)
+    made = iter(tokens(secret, "identifier", last=firsts))
+    found: list[Sequence[bytes]] = [(own,) if form else () for own, form in zip(made, firsts, strict=True)]
+    for place in more:
+        found[place] = identifier_tokens(secret, comparison, values[place])
+    return found
 
 
 def naming_several(secret: Secret, comparison: Comparison, values: Sequence[object]) -> Iterator[tuple[int, list[bytes]]]:
