@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-_BESIDE = " \t\r\n<>()[],;:|/\"'"
-"""What stands beside addresses or between them. A solidus or an apostrophe may also be part of one."""
+_BESIDE = re.compile(r"[^!#-&*+.0-9=?-Z^_`a-z{}~\\-]")
+"""What may stand beside addresses or between them: all but the signs of bare ones. A solidus or an apostrophe may also be part of one."""
 _PIECES = re.compile(r"[\s<>()\[\],;:|\"\u201c\u201d]+")
 _QUOTES = "'`\u2018\u2019"
 _ADDRESS = re.compile(r"[^@]+@[\w-]+(?:\.[\w-]+)*")
@@ -17,8 +17,7 @@ _ADDRESS = re.compile(r"[^@]+@[\w-]+(?:\.[\w-]+)*")
 
 def bare(text: str) -> bool:
     """Whether a text surely holds nothing beside one address; of many texts in one, whether all are so."""
-    # Looked for one after the other, which takes a tenth of what a regular expression does: asked for every record that goes.
-    return text.isascii() and not any(each in text for each in _BESIDE)
+    return _BESIDE.search(text) is None
 
 
 def addresses(text: str) -> tuple[str, ...]:

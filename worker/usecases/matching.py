@@ -61,7 +61,7 @@ def first_forms(comparison: Comparison, values: Iterable[object]) -> tuple[list[
     """Return `identifier_form` of many values, and the positions of those that may have another form besides, or name several people."""
     # Nearly all are texts that don't look like a pseudonym.
     texts = [value if type(value) is str and value[:_MARK] != MARKER else _text_of(value) for value in values]
-    # All are looked at together first: one by one would cost more than everything else here.
+    # All are looked at together first: one by one would cost as much as their forms.
     alike = has_one_form(comparison, "".join(texts))
     more = [] if alike else [place for place, text in enumerate(texts) if not has_one_form(comparison, text)]
     return canonicals(comparison.kind, texts), more
