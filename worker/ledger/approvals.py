@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from sqlalchemy import Integer, Select, bindparam, insert, select, update
@@ -85,6 +86,18 @@ class Approvals(Store):
                 if plan.counts.get(source, {}).get("total"):
                     return plan
         return None
+
+    def first_plan_holding(self, source: str, since: dt.datetime) -> PlanRow | None:
+        """Return the plan made first since an instant by which a source held any records, or None."""
+        first = None
+        with self._read() as connection:
+            for row in connection.execute(_NEWEST_PLANS.limit(None)).mappings():
+                plan = PlanRow(**row)
+                if plan.made_at < since:
+                    break
+                if plan.counts.get(source, {}).get("total"):
+                    first = plan
+        return first
 
     def approve_plan(self, plan_id: str, by: str, say: Say = nothing) -> Approval:
         """Keep a person's yes to a plan. Raises ConfigurationError when the ledger doesn't know the plan."""

@@ -29,7 +29,7 @@ from worker.ledger.rows import OF_A_RUN, FindingRow, PlanRow
 from worker.planfile import Header, PlannedBatch, PlanWriter, Reason, Summary
 from worker.ports import Key, KeyRange, OpenSource, Shape
 from worker.usecases.declared import overdue_reviews
-from worker.usecases.emptied import emptied, find_emptied
+from worker.usecases.emptied import MISSING, find_missing
 from worker.usecases.gathering import gather
 from worker.usecases.judging import Judge, Judging, by_policy
 from worker.usecases.machine import Machine
@@ -175,7 +175,7 @@ def make_plan(
             if day == machine.today():
                 noticed = find_returned(machine, policies, plan_id, ref_key.secret, failed)
                 noticed += find_suppressed(machine, policies, plan_id, ref_key.secret, failed)
-                noticed += find_emptied(machine, {name: each.total for name, each in counts.items() if name not in failed})
+                noticed += find_missing(machine, {name: each.total for name, each in counts.items() if name not in failed})
             findings = merged(
                 [
                     *(row for each in counts.values() for row in each.rows()),
@@ -206,7 +206,7 @@ def make_plan(
             over=[
                 *_failures(dict.fromkeys(covered, "")),
                 *map(not_worked_on, covered),
-                *(emptied(name, 0) for name in covered),
+                *(missing(name, 0) for name in covered for missing in MISSING),
                 still_there(0),
             ],
         )

@@ -1,4 +1,4 @@
-"""Sources that hold nothing any more: only what runs deleted may be gone without a word."""
+"""Sources that hold nothing any more, or far less: only what runs deleted may be gone without a word."""
 
 from __future__ import annotations
 
@@ -87,3 +87,71 @@ class TestEmptied:
         lab.memory.tables["customers"] = {}
         assert [] == said(lab, as_of=dt.date(2030, 1, 1))
         assert [("customers", 5)] == said(lab)
+
+
+LESS = "less than half"
+
+
+def filled(lab: Lab, many: int, *, seen: str = "2026-06-01 10:00:00") -> dict[tuple[int], dict[str, Any]]:
+    """Give the customers' table so many records of which none is due, and return them."""
+    one = lab.memory.tables["customers"][1,]
+    every = {(key,): {**one, "id": key, "email": f"c{key}@canary.example", "seen_at": seen} for key in range(1, many + 1)}
+    lab.memory.tables["customers"] = dict(every)
+    return every
+
+
+def dwindled(lab: Lab) -> list[tuple[str, int]]:
+    """Return (source, how many are missing) of every source that a new plan says holds far less, and that is open then."""
+    with lab.machine() as machine:
+        found = [(each.source, each.count) for each in make_plan(machine).findings if LESS in each.detail]
+        still = [(each.finding.source, each.finding.count) for each in machine.ledger.open_findings() if LESS in each.finding.detail]
+    assert found == still
+    return found
+
+
+class TestDwindled:
+    """What is said of a source that holds less than half of what it held."""
+
+    def test_it_is_said_every_night_until_the_records_are_back(self, lab: Lab) -> None:
+        """A share that is half there, or rights that hide most records, make a quiet night; it is over when they are there again."""
+        every = filled(lab, 60)
+        assert [] == dwindled(lab)
+        for key in range(11, 61):
+            del lab.memory.tables["customers"][key,]
+        for _ in range(3):
+            lab.moment += dt.timedelta(days=1)
+            assert [("customers", 50)] == dwindled(lab)
+        lab.memory.tables["customers"] = every
+        assert [] == dwindled(lab)
+
+    def test_after_a_month_it_is_as_it_is(self, lab: Lab) -> None:
+        """Nobody is told for ever: what a plan of more than thirty days ago counted is no longer compared with."""
+        filled(lab, 60)
+        for days in range(40):
+            found = dwindled(lab)
+            assert ([("customers", 50)] if 0 < days <= 30 else []) == found, days
+            if not days:
+                filled(lab, 10)
+            lab.moment += dt.timedelta(days=1)
+
+    def test_what_runs_deleted_is_not_missed(self, lab: Lab) -> None:
+        """A first run takes nearly all of them; the few that somebody took away by hand besides are nobody's news."""
+        lab.environ["RETENTION_MAX_SHARE"] = "1"
+        filled(lab, 60, seen="2020-01-01 10:00:00")
+        for key in range(1, 6):
+            lab.memory.tables["customers"][key,]["seen_at"] = "2026-06-01 10:00:00"
+        with lab.machine() as machine:
+            lab.plan_and_apply(machine)
+        assert 5 == len(lab.table("customers"))
+        del lab.memory.tables["customers"][5,]
+        lab.moment += dt.timedelta(days=1)
+        assert [] == dwindled(lab)
+
+    def test_a_few_may_go_without_a_word(self, lab: Lab) -> None:
+        """Of twenty-five, twenty are taken away by hand: nobody has to be told. Of a hundred half of them, either."""
+        for before, after in ((25, 5), (100, 50)):
+            lab.moment += dt.timedelta(days=40)
+            filled(lab, before)
+            assert [] == dwindled(lab)
+            filled(lab, after)
+            assert [] == dwindled(lab)
