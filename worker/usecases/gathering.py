@@ -31,7 +31,7 @@ from worker.ledger.rows import RECORD, HighWater
 from worker.ports import Key
 from worker.usecases.keptdays import packed, unpacked
 from worker.usecases.machine import Machine
-from worker.usecases.matching import identifier_tokens, record_token
+from worker.usecases.matching import identifier_tokens, record_token, several_tokens
 from worker.usecases.subjects import SubjectIndex
 
 Positioned = Sequence[tuple[int, Member]]
@@ -93,8 +93,9 @@ class Joined:
         """Return the shared facts of one record, in the order of `names`; `values` holds its `columns` by name."""
         if self._tokens.is_anybody(values):
             return (_ANYBODY,) * len(self._shared)
-        tokens = self._tokens.of(key, values)
-        return tuple(self._fact(shared, tokens, values) for shared in self._shared)
+        tokens, several = self._tokens.of(key, values), self._tokens.several(values)
+        # That one thing is gone says nothing of the others that are named beside it.
+        return tuple(self._fact(shared, tokens if shared.going else [*tokens, *several], values) for shared in self._shared)
 
     def _fact(self, shared: SharedFact, tokens: Sequence[bytes], values: Mapping[str, Raw]) -> Fact:
         """Return one fact: what was gathered about the record's subject, and what the record itself says now."""
@@ -112,7 +113,8 @@ class Tokens:
     """Makes the tokens by which the records of one source are joined to subjects.
 
     A record has one for every form of every identifier that it has; where one is missing or was treated, also its own, to which aliases
-    lead. One that can't be read is none of these: ask `is_anybody` before what the tokens lead to is believed.
+    lead. One that can't be read is none of these: ask `is_anybody` before what the tokens lead to is believed. Where an identifier names
+    several people (`several`), what the record says is said of each of them, and they stay the different people they are.
     """
 
     def __init__(self, secret: Secret, source: str, identifiers: Sequence[Field]) -> None:
@@ -138,6 +140,10 @@ class Tokens:
     def identify(self, values: Mapping[str, Raw]) -> bool:
         """Whether a record has any identifier at all."""
         return bool(self._identifiers(values))
+
+    def several(self, values: Mapping[str, Raw]) -> list[bytes]:
+        """Return the tokens of all whom identifiers name that name more than one."""
+        return different(several_tokens(self._secret, comparison, values[name]) for name, comparison in self._compared)
 
     def _identifiers(self, values: Mapping[str, Raw]) -> list[list[bytes]]:
         return [each for name, comparison in self._compared if (each := identifier_tokens(self._secret, comparison, values[name]))]
@@ -214,7 +220,9 @@ def _read(machine: Machine, index: SubjectIndex, shared: SharedFact, name: str, 
                     # It may be the latest of all.
                     return f"a record of {source.name} can't be read"
                 for tokens, among in known_by:
-                    told.append((tokens.of(row[:width], values), _said(among, values, today)))  # type: ignore[arg-type]
+                    said = _said(among, values, today)
+                    told.append((tokens.of(row[:width], values), said))  # type: ignore[arg-type]
+                    told += [([each], said) for each in tokens.several(values)] if not shared.going else []
                     names_somebody = names_somebody or tokens.identify(values)
             index.add(told)
     # A table that was emptied, or is being filled again, must not look like one whose records all went their way.
@@ -264,11 +272,13 @@ def high_water(
         tokens = Tokens(secret, source.name, identifiers)
         for key, values in records:
             parts = tokens.each(key, values)
-            own = tuple(different(parts))
-            for name, what in (each for member in those for each in says(member, 0, values, today).items()):
+            own, several = tuple(different(parts)), tokens.several(values)
+            for going, name, what in ((member.going, *each) for member in those for each in says(member, 0, values, today).items()):
                 # The forms of one number are no two identifiers that only this record brings together.
                 if what.there or len({each[0] for each in parts}) > 1:
                     days[name][own] = together(days[name].get(own, NOTHING), left_behind(what, today))
+                for token in several if what.there and not going else ():
+                    days[name][token,] = together(days[name].get((token,), NOTHING), left_behind(what, today))
     return [HighWater(source.name, name, packed(found)) for name, found in days.items()]
 
 
