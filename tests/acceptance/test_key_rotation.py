@@ -110,6 +110,15 @@ class TestTokens:
         assert 0 == said.code
         assert said.out.split()[1] in firm("explain", "contacts", "3").out
 
+    def test_whom_a_treated_address_named_is_still_known(self, firm: Firm) -> None:
+        """Both people of a record that named two in one field."""
+        firm.sql("UPDATE contacts SET email = 'q3@firm.example; anna@firm.example' WHERE id = 3")
+        enforced(pseudonymised(firm))
+        rotated(firm, "match")
+        for typed in ("q3@firm.example", "anna@firm.example"):
+            said = firm("hold", "add", *HOLD[2:], typed=f"{typed}\n")
+            assert said.out.split()[1] in firm("explain", "contacts", "3").out
+
     def test_what_was_deleted_before_is_recognised(self, watched: Firm) -> None:
         """Tombstones, and what was noted to be there all along."""
         gone = rows(watched, "id = 3")

@@ -229,7 +229,8 @@ class StandingIndex:
                 if own:
                     found += [self.by_identifier[each] for each in own if each in self.by_identifier]
                     among = [each for each in several_tokens(self.secret, comparison, said) if each in self.by_identifier]
-                    found.append(_of_some_among_several(self.by_identifier[each] for each in among))
+                    if among:
+                        found.append(_of_some_among_several(self.by_identifier[each] for each in among))
                 elif isinstance(said, Unreadable):
                     found.append(self.of_anybody)
         if self.by_case:

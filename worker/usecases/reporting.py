@@ -140,7 +140,8 @@ class SourceCounts:
             waits = self.policy.purpose(purpose_id).waits
             longest = f"{waits}" if waits is not None else "its own period"
             self.findings["waiting", f"{purpose_id}: its start event is waited for longer than {longest}"] += count
-        for request in standing.unclear:
+        # Where we process for a controller, nothing ends at anybody's request.
+        for request in standing.unclear if self.policy.source.controller else ():
             self.findings["undetermined", f"{request}: it is about somebody else too, so a person decides"] += count
         for name in decision.uncovered:
             if name not in gaps(self.policy):

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from tests.unit.usecases.conftest import Lab
+from tests.unit.usecases.conftest import POLICIES, Lab
 from tests.unit.usecases.test_matching_cases import LOOSE, TREATED
 from worker.errors import ConfigurationError
 from worker.usecases.planning import make_plan
@@ -44,6 +44,15 @@ def test_nobody_asks_for_the_other(lab: Lab, stands: str, gone: bool) -> None:
     assert gone is (2 not in lab.table("customers"))
     told = [each.detail for each in plan.findings if each.kind == "undetermined" and asked.request_id in each.detail]
     assert ([] if gone else [f"{asked.request_id}: it is about somebody else too, so a person decides"]) == told
+
+
+def test_whose_records_we_only_process(lab: Lab) -> None:
+    """Nothing ends there at anybody's request: the controller decides, and is not told of this one either."""
+    lab.policies = POLICIES.replace("[sources.customers]\n", "[sources.customers]\nprocessor = true\n")
+    lab.memory.tables["customers"][(2,)]["email"] = BOTH
+    with lab.machine() as machine:
+        add_request(machine, kind="erase", identifiers=[MINE], verified_by="ann", received_on=dt.date(2026, 6, 1))
+        assert not any("somebody else" in each.detail for each in make_plan(machine).findings)
 
 
 def test_restricted_for_either(lab: Lab) -> None:
