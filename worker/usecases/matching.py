@@ -240,9 +240,10 @@ class StandingIndex:
                 found.append(self.of_any_case)
         holds = dict.fromkeys(hold for standing in found for hold in standing.holds)
         requests = dict.fromkeys(request for standing in found for request in standing.requests)
+        others = dict.fromkeys(each for standing in found for each in standing.others)
         certain = {each.id for each in requests}
         unclear = dict.fromkeys(each for standing in found for each in standing.unclear if each not in certain)
-        return Standing(tuple(holds), tuple(requests), unclear=tuple(unclear)) if holds or requests or unclear else NOTHING
+        return Standing(tuple(holds), tuple(requests), tuple(others), tuple(unclear)) if holds or requests or unclear else NOTHING
 
 
 def load_standing(machine: Machine, policy: Policy) -> StandingIndex:
@@ -330,11 +331,12 @@ def _suspending(standings: Iterable[Standing]) -> Standing:
 def _of_some_among_several(standings: Iterable[Standing]) -> Standing:
     """Return what stands for a record through some of the people whom one identifier names: what suspends for any of them.
 
-    What would end purposes is only told: it ends what is the asker's, and this is the others' too.
+    What would end purposes is only told: it ends what is the asker's, and this is the others' too. Nor does it lift what others asked for.
     """
     every = [*standings]
+    others = dict.fromkeys(each for standing in every if standing.erasure is None for each in standing.suspending)
     ending = [each for standing in every for each in standing.requests if Standing(requests=(each,)).ends_purposes]
-    return replace(_suspending(every), unclear=tuple(dict.fromkeys(each.id for each in ending)))
+    return replace(_suspending(every), others=tuple(others), unclear=tuple(dict.fromkeys(each.id for each in ending)))
 
 
 def _through_aliases(machine: Machine, source: Source, by_token: Mapping[bytes, list[Standing]]) -> dict[bytes, list[Standing]]:

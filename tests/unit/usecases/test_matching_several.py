@@ -7,8 +7,12 @@ import datetime as dt
 import pytest
 
 from tests.unit.usecases.conftest import POLICIES, Lab
+from tests.unit.usecases.test_matching import SECRET
 from tests.unit.usecases.test_matching_cases import LOOSE, TREATED
+from worker.core.sources import Comparison, Identifier
+from worker.core.standing import NOTHING, Request, RequestKind, Standing
 from worker.errors import ConfigurationError
+from worker.usecases.matching import StandingIndex, identifier_tokens
 from worker.usecases.planning import make_plan
 from worker.usecases.standing import add_hold, add_request
 
@@ -64,6 +68,20 @@ def test_restricted_for_either(lab: Lab) -> None:
         plan, _ = lab.plan_and_apply(machine)
     assert 1 == plan.summary.counts["customers"]["held"]
     assert 1 in lab.table("customers")
+
+
+def test_who_is_certain_does_not_speak_for_who_is_named_beside() -> None:
+    """The record is one person's by its number, who asks for erasure; what somebody asked who is named in its address is not lifted."""
+    email, phone = Comparison(Identifier.EMAIL), Comparison(Identifier.PHONE)
+    asked = Request("r1", RequestKind.ERASE, dt.date(2026, 6, 1), verified=True)
+    still = Request("r2", RequestKind.RESTRICT, dt.date(2026, 6, 1))
+    known = {
+        identifier_tokens(SECRET, phone, "0612")[0]: Standing(requests=(asked,)),
+        identifier_tokens(SECRET, email, THEIRS)[0]: Standing(requests=(still,)),
+    }
+    index = StandingIndex(1, NOTHING, known, {}, SECRET, (("email", email), ("phone", phone)))
+    assert ("r2",) == index.touching("people", (1,), {"email": BOTH, "phone": "0612"}).suspending
+    assert () == index.touching("people", (1,), {"email": THEIRS, "phone": "0612"}).suspending
 
 
 def test_found_after_their_addresses_were_treated(lab: Lab) -> None:
