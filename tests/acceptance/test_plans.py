@@ -141,6 +141,26 @@ def test_four_eyes(firm: Firm) -> None:
     assert 0 == firm("apply", plan, env=env).code
 
 
+def test_a_yes_is_to_the_plan_that_was_looked_at(firm: Firm) -> None:
+    """A file that holds another plan by the time of the yes is refused, and says so; what was shown names the command that is sure."""
+    file = firm.folder / "plan.jsonl"
+    firm.plan("-o", file)
+    shown = firm("plan", "show", file)
+    looked_at = firm("plan", "show", file, "--json").json["plan"]
+    sure = ("approve", file, "--plan", looked_at)
+    assert f"Plan {looked_at}, made by tester" in shown.out
+    assert f"`retention {' '.join(map(str, sure))}`" in shown.err
+    file.unlink()
+    firm.plan("-o", file)
+    said = firm(*sure)
+    assert (3, True) == (said.code, "another plan" in said.err), said.err
+    assert firm.events("retention.plan_refused")[-1]["retention.plan"] == firm("plan", "show", file, "--json").json["plan"]
+    assert 3 == firm("apply", file).code
+    assert PEOPLE == len(firm.contacts())
+    assert 0 == firm("approve", file, "--plan", firm("plan", "show", file, "--json").json["plan"]).code
+    assert "Next:" not in firm("plan", "show", file).err
+
+
 def test_what_changed_since_the_plan_is_left_and_said(firm: Firm) -> None:
     """A record that changed after it was decided is never acted on; the others are, and the exit code asks for a look."""
     plan = firm.approved()

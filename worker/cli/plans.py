@@ -116,8 +116,10 @@ def show(session: Session, file: Path, output: Path | None, lang: str, *, as_jso
         session.show(finding_table(found, {each.digest for each in new}))
     header = opened.header
     until = f"{header.expires_at:%Y-%m-%d %H:%M} UTC"
-    session.show(f"Made by {header.made_by} at {header.made_at:%Y-%m-%d %H:%M} UTC; can be applied until {until}.")
+    session.show(f"Plan {header.plan_id}, made by {header.made_by} at {header.made_at:%Y-%m-%d %H:%M} UTC; can be applied until {until}.")
     session.show(f"Approved by {approval.by} at {approval.at:%Y-%m-%d %H:%M} UTC." if approval else "Nobody has approved it yet.")
+    if approval is None:
+        session.say(f"Next: `retention approve {file} --plan {header.plan_id}`, which is a yes to this plan and no other.")
     return DONE
 
 
@@ -145,18 +147,21 @@ def sample(session: Session, number: int, named: tuple[str, ...], as_of: dt.date
     return DONE
 
 
-@click.command(epilog="Example: retention approve plan.jsonl --by 'A. Officer'")
+@click.command(
+    epilog="\b\nExamples:\n  retention approve plan.jsonl --by 'A. Officer'\n  retention approve plan.jsonl --plan 0123456789abcdef"
+)
 @click.argument("file", type=FILE)
 @click.option("--by", metavar="NAME", help="Who says yes; by default the operator from the settings.")
+@click.option("--plan", "looked_at", metavar="ID", help="Only if this plan is in the file, as it was shown: the one that was looked at.")
 @click.pass_obj
-def approve(session: Session, file: Path, by: str | None) -> int:
+def approve(session: Session, file: Path, by: str | None, looked_at: str | None) -> int:
     """Say yes to a plan.
 
     And with it to the version of its policies and to what its sources look like. Refused when the plan was changed, has expired, is for
     a day still to come, was made from other policies than those in force, or was made by the same person while two are asked for.
     """
     with session.machine() as machine:
-        opened = approve_plan(machine, file, by or machine.operator)
+        opened = approve_plan(machine, file, by or machine.operator, looked_at)
         session.show(f"Plan {opened.header.plan_id} is approved by {by or machine.operator}.")
         session.say(f"Next: `retention apply {file}`.")
     return DONE

@@ -44,12 +44,13 @@ def _refusals_said(machine: Machine, path: Path, plan_id: str | None = None) -> 
         raise
 
 
-def approve(machine: Machine, path: Path, by: str) -> PlanFile:
+def approve(machine: Machine, path: Path, by: str, looked_at: str | None = None) -> PlanFile:
     """Approve a plan, and with it the version of every policy in it and the shape of every source.
 
-    Refused when the plan is no longer valid, when a source has another shape than it had for the plan, or when the same person made it
-    where two are asked for. The ledger knows of the yes last, after everything else that it stands for is kept and in the trail: a
-    plan that was refused, or whose approval a crash cut short, can't be carried out.
+    looked_at -- the id of the plan that the yes is to, where the person says so: meanwhile another one may have come under the same name.
+    Refused when it is another plan, when it is no longer valid, when a source has another shape than it had for the plan, or when the same
+    person made it where two are asked for. The ledger knows of the yes last, after everything else that it stands for is kept and in the
+    trail: a plan that was refused, or whose approval a crash cut short, can't be carried out.
     """
     plan = open_plan(machine, path)
     header = plan.header
@@ -57,6 +58,8 @@ def approve(machine: Machine, path: Path, by: str) -> PlanFile:
     # a policy does, so a yes to it is a yes to no policy.
     shown = [] if header.replay else [name for name in header.policies if name in header.shapes]
     with _refusals_said(machine, plan.path, header.plan_id):
+        if looked_at not in (None, header.plan_id):
+            raise Refused(f"{path} holds another plan than the one to be approved: look at it with `retention plan show {path}`.")
         _refuse_outdated(machine, plan, "approved")
         _refuse_unseen(machine, plan)
         if machine.settings.four_eyes and by == header.made_by:
